@@ -1,0 +1,230 @@
+"""What a device card compiles to: one frozen set of tables that every kernel of the emulator eats.
+
+`CellModel` holds numbers only. It never knows a technology by name, never draws a random number and never touches a file;
+`devices.card.DeviceCard.compile()` is the usual way to make one.
+
+All tables are sampled on a uniform grid of the normalised state ``u = (g - g_min) / (g_max - g_min)`` in [0, 1] and read by
+linear interpolation; a table of K nodes has K >= 2. The interpolation error of a law f with bounded curvature is at most
+``max|f''| / (8 (K - 1)**2)``: 1e-6 of full scale for the quadratic laws of the cards at K = 257, zero for linear laws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+
+QUANTILE_Z_MAX = 4.0
+"""The quantile axis of a measured step table runs uniformly over the normal score z in [-QUANTILE_Z_MAX, QUANTILE_Z_MAX]."""
+
+
+def constant_table(value: float, nodes: int = 2) -> F32:
+    """Return a (1, nodes) table that is `value` at every state."""
+    return np.full((1, nodes), value, np.float32)
+
+
+@dataclass(frozen=True)
+class PulseModel:
+    """Response to one programming pulse, as tables over the state of the cell.
+
+    ``dg = gain * (mean(u) + std(u) * z)`` with z ~ N(0, 1), or ``dg = gain * Q(u, z)`` when quantiles are given, where Q is
+    bilinear on (u, z) and z is the normal score of the step's probability. The new conductance is clipped to the cell's own
+    bounds. ``down_*`` hold the signed change (negative for a cell that is depressed as it should).
+
+    Attributes:
+        up_mean, up_std, down_mean, down_std: (T, K) siemens per pulse; T tables, one per measured device (1 for a parametric law).
+        up_quantiles, down_quantiles: (T, K, Z) siemens per pulse on a uniform grid of Z normal scores over
+            [-QUANTILE_Z_MAX, QUANTILE_Z_MAX], non-decreasing in z; None for Gaussian steps.
+    """
+
+    up_mean: F32
+    up_std: F32
+    down_mean: F32
+    down_std: F32
+    up_quantiles: F32 | None = None
+    down_quantiles: F32 | None = None
+
+    @property
+    def tables(self) -> int:
+        """Number of tables T."""
+        return int(self.up_mean.shape[0])
+
+    @property
+    def linear(self) -> bool:
+        """Whether two nodes describe every table exactly."""
+        return self.up_quantiles is None and self.up_mean.shape[1] == 2
+
+    def mean_step(self, u: float = 0.5) -> tuple[float, float]:
+        """Mean (up, down) step in siemens at state u, averaged over the tables."""
+        k = np.linspace(0.0, 1.0, self.up_mean.shape[1])
+        return float(np.interp(u, k, self.up_mean.mean(axis=0))), float(np.interp(u, k, self.down_mean.mean(axis=0)))
+
+
+@dataclass(frozen=True)
+class ReadNoiseModel:
+    """Standard deviation of one read of one cell, independent from read to read.
+
+    ``std(u, t)**2 = white(u)**2 + (flicker(u) * f(t))**2`` with ``f(t) = sqrt(log((t + t_read) / (2 t_read)))`` for
+    t >= t_read and 0 before (1/f noise integrated from the read time to the age t of the state; Joshi et al. 2020).
+
+    Attributes:
+        white, flicker: (1, K) siemens.
+        t_read: seconds, duration of one read; only used with flicker noise.
+    """
+
+    white: F32 = field(default_factory=lambda: constant_table(0.0))
+    flicker: F32 = field(default_factory=lambda: constant_table(0.0))
+    t_read: float = 250e-9
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is no read noise at any state and time."""
+        return not (self.white.any() or self.flicker.any())
+
+
+@dataclass(frozen=True)
+class DriftModel:
+    """Power-law drift: ``g(t) = g_prog * (max(t, t_ref) / t_ref)**(-nu)``, t seconds since the cell was last written.
+
+    Exactly g_prog at t = 0 and at t = t_ref. ``nu = clip(nu_mean(u) + nu_std(u) * z, nu_low, nu_high)`` with z one standard
+    normal per cell, part of the chip's identity; u is the state as written.
+
+    Attributes:
+        nu_mean, nu_std: (1, K), dimensionless.
+        nu_low, nu_high: bounds of nu.
+        t_ref: seconds.
+    """
+
+    nu_mean: F32
+    nu_std: F32
+    t_ref: float
+    nu_low: float = -1.0
+    nu_high: float = 1.0
+
+
+@dataclass(frozen=True)
+class RelaxationModel:
+    """Diffusion in log time: ``g(t) = g_prog + mean(u) * s + std(u) * W(s)``, ``s = log10(1 + t / t_0)``.
+
+    W is a standard Brownian path in s, one per write of a cell, so that var g grows by std**2 per decade; the state as written
+    already carries ``initial_std(u)`` of fast relaxation that happened before t_0. Clipped to [0, inf).
+
+    Attributes:
+        mean, std, initial_std: (1, K) siemens (per decade for mean and std, the latter per square root of a decade).
+        t_0: seconds.
+    """
+
+    mean: F32
+    std: F32
+    t_0: float
+    initial_std: F32 = field(default_factory=lambda: constant_table(0.0))
+
+
+@dataclass(frozen=True)
+class FaultModel:
+    """Probabilities per cell (stuck) and per line (dead), drawn once at fabrication.
+
+    A stuck cell keeps g_min (low), g_max (high) or a uniform random state for ever; every cell of a dead line reads 0 S.
+    """
+
+    stuck_low: float = 0.0
+    stuck_high: float = 0.0
+    stuck_random: float = 0.0
+    dead_rows: float = 0.0
+    dead_cols: float = 0.0
+
+    @property
+    def none(self) -> bool:
+        """Whether no cell can be faulty."""
+        return not (self.stuck_low or self.stuck_high or self.stuck_random or self.dead_rows or self.dead_cols)
+
+
+@dataclass(frozen=True)
+class VariationModel:
+    """Device-to-device spread, drawn once at fabrication: relative standard deviations of normal draws around 1.
+
+    Attributes:
+        gain_up, gain_down: relative spread of the cell's step size in each direction (shared part `gain_common` first:
+            ``gain_up = max(0, 1 + gain_common * z0 + gain_up * z1)``), clipped to [0, 8).
+        g_min, g_max: spread of the cell's own bounds, relative to the window ``g_max - g_min``; the drawn window keeps at least
+            5 % of the nominal one.
+    """
+
+    gain_common: float = 0.0
+    gain_up: float = 0.0
+    gain_down: float = 0.0
+    g_min: float = 0.0
+    g_max: float = 0.0
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Time and energy of each operation; what the operation log is multiplied with.
+
+    Attributes:
+        t_read: seconds of one array read (all rows and columns in parallel).
+        t_pulse: seconds of one pulse slot.
+        t_program: seconds to program one row of cells (all iterations).
+        e_read_per_siemens: joules per siemens of conductance per read = v_read**2 * t_read.
+        e_pulse: joules per pulse; e_program: joules per cell programmed.
+    """
+
+    t_read: float = 100e-9
+    t_pulse: float = 100e-9
+    t_program: float = 10e-6
+    v_read: float = 0.2
+    e_pulse: float = 0.0
+    e_program: float = 0.0
+
+
+@dataclass(frozen=True)
+class CellModel:
+    """The complete behaviour of one kind of cell, in SI units and plain arrays.
+
+    Attributes:
+        name: the card's name, for messages and reports only.
+        g_min, g_max: siemens, the nominal conductance window; 0 <= g_min < g_max.
+        pulse: response to pulses; None for cells that can only be programmed to a target.
+        program_std: (1, K) siemens, error left after programming to a target (write-verify finished).
+        levels: (L,) siemens ascending, the conductances a program operation can aim at; None for continuous.
+        windows: (T, 2) siemens, own (g_min, g_max) of every pulse table; None when all share the nominal window.
+        endurance: pulses after which the window of a cell has closed to half; inf for none.
+        half_select: fraction of a step that a pulse on a selected line costs the unselected cells of that line.
+        read_disturb: relative conductance change towards g_max per read (a tiny number).
+        iv_alpha: non-linearity of the separable I-V curve, ``i = g * sinh(alpha v) / alpha``; 0 is ohmic. Per volt.
+    """
+
+    name: str
+    g_min: float
+    g_max: float
+    pulse: PulseModel | None = None
+    program_std: F32 = field(default_factory=lambda: constant_table(0.0))
+    levels: F32 | None = None
+    read: ReadNoiseModel = field(default_factory=ReadNoiseModel)
+    drift: DriftModel | None = None
+    relaxation: RelaxationModel | None = None
+    faults: FaultModel = field(default_factory=FaultModel)
+    variation: VariationModel = field(default_factory=VariationModel)
+    cost: CostModel = field(default_factory=CostModel)
+    windows: F32 | None = None
+    endurance: float = float("inf")
+    half_select: float = 0.0
+    read_disturb: float = 0.0
+    iv_alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.g_min < self.g_max < float("inf"):
+            raise ValueError(f"CellModel {self.name}: needs 0 <= g_min < g_max (got {self.g_min}, {self.g_max} S)")
+
+    @property
+    def window(self) -> float:
+        """Width of the nominal conductance window in siemens."""
+        return self.g_max - self.g_min
+
+    @property
+    def ages(self) -> bool:
+        """Whether conductances change while time passes."""
+        return self.drift is not None or self.relaxation is not None

@@ -1,0 +1,45 @@
+"""What a learning rule proposes: a gradient, either as a sum of outer products or as a full matrix. Never how it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class OuterProduct:
+    """Gradient ``sum_b d_b x_b^T`` of a weight matrix (n_out, n_in).
+
+    Attributes:
+        x: (B, n_in) inputs of the layer.
+        d: (B, n_out) errors or perturbation signals, any 1/B already inside.
+    """
+
+    x: F32
+    d: F32
+
+    def dense(self) -> F32:
+        """Return the gradient as a matrix (n_out, n_in)."""
+        return self.d.T @ self.x
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Gradient given as a full matrix, as weight perturbation yields it.
+
+    Attributes:
+        dw: (n_out, n_in).
+    """
+
+    dw: F32
+
+    def dense(self) -> F32:
+        """Return the gradient as a matrix (n_out, n_in)."""
+        return self.dw
+
+
+Proposal = OuterProduct | Dense
