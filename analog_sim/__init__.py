@@ -1,0 +1,13 @@
+"""The emulator: many cells, wires, converters and a clock, in SI units. It never knows a technology by name, nor a loss.
+
+Importing the package is cheap: it imports neither Numba nor NumPy, only fixes where compiled kernels are cached.
+"""
+
+from analog_sim._cache import configure as _configure_cache
+from analog_sim._guard import check_shadowing
+
+__all__ = ["check_shadowing"]
+
+__analog_hil__ = True
+
+_configure_cache()

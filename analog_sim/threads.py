@@ -1,0 +1,81 @@
+"""The one thread policy: how many threads Numba and BLAS may use. It never touches torch, whose pool the bridge sets.
+
+Numba's, OpenMP's and BLAS's pools, each with a thread per core, fight for the cores (10x to 150x slower on two). So one number governs all of them,
+and the workers of a Monte Carlo run with one thread each.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ENVIRONMENT = (
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""Variables that size a pool when a process starts."""
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr_affinity():
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def hasattr_affinity() -> bool:
+    """Whether the platform can tell the cores a process is bound to (Linux can, macOS and Windows cannot)."""
+    return "sched_getaffinity" in dir(os)
+
+
+def _checked(n: int) -> int:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"thread policy: threads: got {n!r}, allowed: an integer >= 1")
+    return n
+
+
+def worker_environment(n: int = 1) -> dict[str, str]:
+    """Environment for a child process that is to use n threads, e.g. for `subprocess` or Dask's `pre-spawn-environ`."""
+    return dict.fromkeys(ENVIRONMENT, str(_checked(n)))
+
+
+@contextmanager
+def thread_policy(n: int) -> Iterator[None]:
+    """Within the block, Numba and BLAS use n threads and child processes are started with n; afterwards everything is as before.
+
+    n above what Numba was started with (NUMBA_NUM_THREADS, by default all cores) means all of them. Raises ValueError when n < 1.
+    """
+    _checked(n)
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    before = numba.get_num_threads()
+    saved = {name: os.environ.get(name) for name in ENVIRONMENT}
+    # Numba refuses a changed NUMBA_NUM_THREADS once its threads run, in this process too: children get it from worker_environment().
+    exported = {name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"}
+    with threadpool_limits(limits=n):
+        numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+        os.environ.update(exported)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)
+            for name in exported:
+                value = saved[name]
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+def limit_worker(n: int = 1) -> None:
+    """Give this process n threads for good: the first call in a joblib or Dask worker, before any array work. Raises ValueError when n < 1."""
+    _checked(n)
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update({name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"})
+    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+    threadpool_limits(limits=n)
