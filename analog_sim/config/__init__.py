@@ -1,0 +1,41 @@
+"""The door for every file a user writes.
+
+Strict models, units, YAML with file and line. Never knows what a model means.
+"""
+
+from analog_sim.config.dump import dump_yaml
+from analog_sim.config.errors import ConfigError, Location, Problem, UserError
+from analog_sim.config.files import DataFile, named_file, relative_file
+from analog_sim.config.load import SweepPoint, expand_sweep, find_key, load_config, override, validate
+from analog_sim.config.model import StrictModel, at_key
+from analog_sim.config.parts import Part, discover, one_of
+from analog_sim.config.quantity import SI, Q
+from analog_sim.config.schema import json_schema
+from analog_sim.config.tree import Override, Resolver
+
+__all__ = [
+    "SI",
+    "ConfigError",
+    "DataFile",
+    "Location",
+    "Override",
+    "Part",
+    "Problem",
+    "Q",
+    "Resolver",
+    "StrictModel",
+    "SweepPoint",
+    "UserError",
+    "at_key",
+    "discover",
+    "dump_yaml",
+    "expand_sweep",
+    "find_key",
+    "json_schema",
+    "load_config",
+    "named_file",
+    "one_of",
+    "override",
+    "relative_file",
+    "validate",
+]

@@ -1,0 +1,67 @@
+"""Errors meant for the user.
+
+Where, which key, what is wrong, in one line each. Never imports anything but the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class UserError(Exception):
+    """A mistake in what the user gave (file, option, data): scripts print it as one line and exit with status 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a value was written.
+
+    A file and its line, or an option; `folder` is what its relative paths are relative to.
+    """
+
+    source: str
+    line: int | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def of_file(cls, path: Path, line: int | None = None) -> Location:
+        """Location in a file, shown relative to the current directory when the file is below it."""
+        shown = os.path.relpath(path)
+        return cls(str(path) if shown.startswith("..") else shown, line, path.parent)
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a configuration: `where` it was written, the dotted `path` of the key, and the `message`."""
+
+    where: Location
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (str(self.where), self.path, self.message) if part)
+
+
+class ConfigError(UserError):
+    """All mistakes of one configuration, one line each."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(dict.fromkeys(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return `, did you mean 'x'?` for the closest allowed word, else an empty text."""
+    by_lower = {name.lower(): name for name in allowed}
+    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f", did you mean '{by_lower[close[0]]}'?" if close else ""

@@ -1,0 +1,71 @@
+"""Files named inside a configuration.
+
+Data beside a YAML file, and names of packaged YAML files. Never opens or reads a file.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from analog_sim.config.errors import UserError, did_you_mean
+from analog_sim.config.tree import Resolver
+from analog_sim.config.yaml12 import Text
+
+
+class _ExistingFile:
+    """Field metadata.
+
+    A path relative to the YAML file it is written in (in Python: to the current directory), held absolute.
+    """
+
+    @staticmethod
+    def validate(value: object) -> Path:
+        """Return the absolute path of an existing file. Raises PydanticCustomError."""
+        if not isinstance(value, str | os.PathLike) or not str(value):
+            raise PydanticCustomError("config", "{message}", {"message": "must be the path of a file"})
+        folder = value.folder if isinstance(value, Text) else None
+        path = Path(os.path.abspath((folder or Path.cwd()) / Path(value).expanduser()))
+        if not path.is_file():
+            reason = "is not a file" if path.exists() else "no such file"
+            raise PydanticCustomError("config", "{message}", {"message": f"{reason}: {path} (written {str(value)!r})"})
+        return path
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.validate, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "description": "path of a file, relative to this YAML file"}
+
+
+DataFile = Annotated[Path, _ExistingFile()]
+
+
+def relative_file(text: str, folder: Path | None) -> Path:
+    """Resolver: the path of a file, relative to the folder of the file that names it."""
+    return (folder or Path.cwd()) / Path(text).expanduser()
+
+
+def named_file(packaged: Path) -> Resolver:
+    """Make a resolver.
+
+    A bare name is `packaged/name.yaml`; a text with a folder or a suffix is a path as in `relative_file`.
+    """
+
+    def resolve(text: str, folder: Path | None) -> Path:
+        if "/" in text or os.sep in text or Path(text).suffix in (".yaml", ".yml"):
+            return relative_file(text, folder)
+        names = sorted(path.stem for path in packaged.glob("*.yaml"))
+        if text not in names:
+            hint = did_you_mean(text, names)
+            raise UserError(
+                f"unknown name '{text}'{hint or ';'} allowed: {', '.join(names)}, or the path of a .yaml file"
+            )
+        return packaged / f"{text}.yaml"
+
+    return resolve

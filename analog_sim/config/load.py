@@ -1,0 +1,148 @@
+"""YAML file -> checked model, with every mistake reported at once. Never keeps anything between two calls."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from analog_sim.config.errors import ConfigError, Location, Problem
+from analog_sim.config.messages import problems_of
+from analog_sim.config.model import StrictModel
+from analog_sim.config.tree import SWEEP, Assembler, Override, Resolver, patterns
+from analog_sim.config.yaml12 import Node, Text, from_python, parse
+
+M = TypeVar("M", bound=StrictModel)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """One point of a sweep: the swept paths with their values, for tables, and the overrides that make the point."""
+
+    label: dict[str, Any]
+    overrides: tuple[Override, ...]
+
+
+def load_config(
+    path: str | Path,
+    model: type[M],
+    *,
+    overrides: Sequence[str] = (),
+    references: Mapping[str, Resolver] | None = None,
+) -> M:
+    """Return the model of a YAML file with its `base`, references and overrides applied; a `sweep` is left out.
+
+    `references` maps a dotted path (`*` for any key) to a function (text, folder of the file or None) -> Path of
+    the file to put in.
+    Raises ConfigError with every mistake.
+    """
+    assembler, root = _assemble(path, overrides, model.config_references if references is None else references)
+    root = replace(root, value={key: node for key, node in root.value.items() if key != SWEEP})
+    return _check(root, model, assembler)
+
+
+def find_key(path: str | Path, key: str, *, overrides: Sequence[str] = ()) -> tuple[Any, Location]:
+    """Return the unchecked value of a top-level key (None when absent) and where it is written. Raises ConfigError."""
+    _, root = _assemble(path, overrides, {})
+    node = root.value.get(key)
+    return (None, root.at) if node is None else (_unmarked(node.plain()), node.at)
+
+
+def validate(data: Mapping[str, Any], model: type[M], *, source: str = "<python>") -> M:
+    """Return the model of a dict. Raises ConfigError with every mistake, each beginning with `source`."""
+    return _check(from_python(dict(data), Location(source)), model, Assembler())
+
+
+def override(model: M, overrides: Sequence[str]) -> M:
+    """Return a changed copy of a model: `override(card, ["read_noise.sigma=0.1"])`. Raises ConfigError."""
+    assembler = Assembler()
+    root = from_python(model.model_dump(by_alias=True), Location("<python>"))
+    root = assembler.override(root, overrides, patterns(model.config_references))
+    return _check(root, type(model), assembler)
+
+
+def expand_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> list[SweepPoint]:
+    """Return the points of a file's `sweep` (dotted path -> list of values).
+
+    Their product, the last path varying fastest.
+
+    Without a `sweep` there is one point without overrides. Raises ConfigError.
+    """
+    assembler, root = _assemble(path, overrides, {})
+    problems = list(assembler.problems)
+    sweep = root.value.get(SWEEP)
+    if sweep is not None and not isinstance(sweep.value, dict):
+        problems.append(Problem(sweep.at, SWEEP, "must be a mapping of dotted paths to lists of values"))
+    axes = sweep.value if sweep is not None and isinstance(sweep.value, dict) else {}
+    for name, values in axes.items():
+        if not isinstance(values.value, list) or not values.value:
+            problems.append(Problem(values.at, f"{SWEEP}.{name}", "must be a list of at least one value"))
+    if problems:
+        raise ConfigError(_sorted(problems))
+    choices = [[(name, node) for node in values.value] for name, values in axes.items()]
+    return [
+        SweepPoint(
+            {name: _unmarked(node.plain()) for name, node in point},
+            tuple(Override(f"{name}={_expression(node)}", node.at) for name, node in point),
+        )
+        for point in itertools.product(*choices)
+    ]
+
+
+def _assemble(path: str | Path, overrides: Sequence[str], references: Mapping[str, Resolver]) -> tuple[Assembler, Node]:
+    assembler = Assembler()
+    split = patterns(references)
+    root = assembler.file(Path(path).expanduser(), split)
+    return assembler, assembler.override(root, overrides, split)
+
+
+def _check(root: Node, model: type[M], assembler: Assembler) -> M:
+    found: list[Problem] = []
+    checked: M | None = None
+    try:
+        checked = model.model_validate(root.plain())
+    except ValidationError as error:
+        found = problems_of(error, root)
+    # A reference that could not be read is one mistake, not also a text where a mapping should be.
+    broken = [".".join(path) for path in assembler.broken]
+    found = [p for p in found if not any(p.path == b or p.path.startswith(b + ".") for b in broken)]
+    problems = _sorted(assembler.problems + found)
+    if problems or checked is None:
+        raise ConfigError(problems)
+    return checked
+
+
+def _sorted(problems: Sequence[Problem]) -> list[Problem]:
+    """Order by file in order of appearance, then by line."""
+    order: dict[str, int] = {}
+    for problem in problems:
+        order.setdefault(problem.where.source, len(order))
+    return sorted(problems, key=lambda p: (order[p.where.source], p.where.line or 0))
+
+
+def _expression(node: Node) -> str:
+    """Return a value as YAML on one line."""
+    plain = _unmarked(node.plain())
+    if isinstance(plain, str):
+        try:
+            parsed, problems = parse(plain, lambda line: node.at)
+        except ConfigError:
+            parsed, problems = None, []
+        if parsed is not None and not problems and parsed.value == plain:
+            return plain
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, Text):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _unmarked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unmarked(item) for item in value]
+    return value

@@ -1,0 +1,126 @@
+"""Validation errors -> one line per problem with file and line. Never shows the words of the validation library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from analog_sim.config.errors import Location, Problem, did_you_mean
+from analog_sim.config.yaml12 import Node
+
+_EXPECTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
+    {
+        "float_type": lambda c: "must be a number",
+        "float_parsing": lambda c: "must be a number",
+        "finite_number": lambda c: "must be a finite number",
+        "int_type": lambda c: "must be a whole number",
+        "int_parsing": lambda c: "must be a whole number",
+        "int_from_float": lambda c: "must be a whole number",
+        "bool_type": lambda c: "must be true or false",
+        "bool_parsing": lambda c: "must be true or false",
+        "string_type": lambda c: "must be a text",
+        "none_required": lambda c: "must be null",
+        "tuple_type": lambda c: "must be a list",
+        "dict_type": lambda c: "must be a mapping of keys to values",
+        "mapping_type": lambda c: "must be a mapping of keys to values",
+        "model_type": lambda c: "must be a mapping of keys to values",
+        "model_attributes_type": lambda c: "must be a mapping of keys to values",
+        "greater_than": lambda c: f"must be > {c['gt']}",
+        "greater_than_equal": lambda c: f"must be >= {c['ge']}",
+        "less_than": lambda c: f"must be < {c['lt']}",
+        "less_than_equal": lambda c: f"must be <= {c['le']}",
+        "multiple_of": lambda c: f"must be a multiple of {c['multiple_of']}",
+        "string_too_short": lambda c: f"must have at least {c['min_length']} characters",
+        "string_too_long": lambda c: f"must have at most {c['max_length']} characters",
+        "string_pattern_mismatch": lambda c: f"must match the pattern {c['pattern']}",
+        "too_short": lambda c: f"must have at least {c['min_length']} items",
+        "too_long": lambda c: f"must have at most {c['max_length']} items",
+        "literal_error": lambda c: f"must be {c['expected']}",
+        "enum": lambda c: f"must be {c['expected']}",
+        "is_instance_of": lambda c: f"must be a {c['class']}",
+    }
+)
+
+
+def problems_of(error: ValidationError, root: Node) -> list[Problem]:
+    """Return one problem per place; what each member of a union expected is joined by 'or'."""
+    grouped: dict[tuple[tuple[str, ...], bool], list[tuple[Location, str, str]]] = {}
+    for index, line in enumerate(error.errors(include_url=False)):
+        context = line.get("ctx", {})
+        loc: Sequence[int | str] = line["loc"]
+        if "key" in context:
+            loc = (*loc, str(context["key"]))
+        is_missing = line["type"] == "missing"
+        path, node, in_union = _walk(root, loc, ends_missing=is_missing or "key" in context)
+        at = node.key_at if line["type"] == "config_unknown" else node.at
+        text, got = _message(line["type"], line["msg"], context, line["input"])
+        key = (path, True) if in_union else ((*path, f"\0{index}"), False)
+        grouped.setdefault(key, []).append((at, text, got))
+    found = []
+    for (path, in_union), entries in grouped.items():
+        at, _, got = entries[0]
+        texts = list(dict.fromkeys(text for _, text, _ in entries))
+        if all(text.startswith("must be ") for text in texts):
+            text = "must be " + " or ".join(t.removeprefix("must be ") for t in texts)
+        else:
+            text = ", or ".join(texts)
+        found.append(Problem(at, ".".join(path if in_union else path[:-1]), text + got))
+    return found
+
+
+def _walk(root: Node, loc: Sequence[int | str], *, ends_missing: bool) -> tuple[tuple[str, ...], Node, bool]:
+    """Follow an error's location through the tree; components that are no keys name members of a union."""
+    path: list[str] = []
+    node, in_union = root, False
+    for position, step in enumerate(loc):
+        value = node.value
+        if isinstance(value, dict) and step in value:
+            node = value[str(step)]
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            node = value[step]
+        elif not (ends_missing and position == len(loc) - 1):
+            in_union = True
+            continue
+        elif not isinstance(value, dict) and step == "kind":
+            continue  # a bare kind: the text itself is at fault
+        path.append(str(step))
+    return tuple(path), node, in_union
+
+
+def _message(kind: str, message: str, context: Mapping[str, Any], value: object) -> tuple[str, str]:
+    """Return what was expected and what was got."""
+    if kind == "missing":
+        return "missing required key", ""
+    if "message" in context:
+        text, separator, got = str(context["message"]).partition(" (got ")
+        return text, separator + got
+    if kind in ("value_error", "assertion_error"):
+        return str(context.get("error", message)), ""
+    got = f" (got {shown(value)})"
+    if kind in ("literal_error", "enum"):
+        names = re.findall(r"'([^']*)'", str(context["expected"]))
+        if isinstance(value, str) and (hint := did_you_mean(value, names)):
+            got = f" (got {shown(value)}{hint})"
+    if kind in _EXPECTED:
+        return _EXPECTED[kind](context), got
+    return message[:1].lower() + message[1:].replace("Input should be", "must be"), got
+
+
+def shown(value: object) -> str:
+    """Return a value as the user wrote it in YAML, shortened."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"text {value[:57] + '...' if len(value) > 60 else str(value)!r}"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    text = repr(value)
+    return text[:57] + "..." if len(text) > 60 else text

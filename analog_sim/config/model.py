@@ -1,0 +1,111 @@
+"""The base of every model a user's file is checked against.
+
+Never coerces: a text is no number, `true` is no 1, a misspelt key is an error.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from analog_sim.config.errors import did_you_mean
+from analog_sim.config.tree import Resolver
+
+
+def at_key(key: str, message: str) -> PydanticCustomError:
+    """Return an error to raise in a model validator so that it is reported at one key.
+
+    `raise at_key("g_min", "must be < g_max")`.
+    """
+    return PydanticCustomError("config", "{message}", {"message": message, "key": key})
+
+
+class StrictModel(BaseModel):
+    """Frozen model.
+
+    Unknown keys, wrong types, NaN and infinity are refused; lists of a file become tuples; defaults are checked
+    too.
+
+    Fields are scalars, `Annotated[float, Q(...)]`, tuples, other StrictModels and parts; not lists or sets, which
+    could be changed.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+        ser_json_inf_nan="constants",
+    )
+
+    # Dotted paths whose text names another YAML file to put in its place, with how to find it; see `load_config`.
+    config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({})
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if _mentions_list(field.annotation):
+                raise TypeError(f"{cls.__name__}.{name}: use tuple[...] instead of list or set: models are immutable")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain_unknown_keys(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, Mapping):
+            return handler(data)
+        names = {alias: alias for alias in allowed_keys(cls)} | {name: name for name in cls.model_fields}
+        known = {key: _as_tuples(value) for key, value in data.items() if key in names}
+        unknown = [key for key in data if key not in names]
+        if not unknown:
+            return handler(known)
+        details: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError(
+                    "config_unknown", "{message}", {"message": unknown_key(str(key), allowed_keys(cls))}
+                ),
+                "loc": (str(key),),
+                "input": data[key],
+            }
+            for key in unknown
+        ]
+        try:
+            handler(known)
+        except ValidationError as error:
+            details = [_again(line) for line in error.errors(include_url=False)] + details
+        raise ValidationError.from_exception_data(cls.__name__, details)
+
+
+def allowed_keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys a file may hold for a model, in the order of its fields."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def unknown_key(key: str, allowed: tuple[str, ...]) -> str:
+    """Return the message for a key that is not allowed."""
+    hint = did_you_mean(key, allowed)
+    return f"unknown key '{key}'{hint or ';'} allowed: {', '.join(allowed) or '(none)'}"
+
+
+def _again(line: Any) -> InitErrorDetails:
+    """Turn a reported error back into one that can be raised with others."""
+    context = line.get("ctx", {})
+    kind = line["type"]
+    error = PydanticCustomError(kind, "{message}", context) if "message" in context else kind
+    return {"type": error, "loc": line["loc"], "input": line["input"], "ctx": context}
+
+
+def _as_tuples(value: Any) -> Any:
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        return tuple(_as_tuples(item) for item in value)
+    return value
+
+
+def _mentions_list(annotation: Any) -> bool:
+    if annotation in (list, set) or get_origin(annotation) in (list, set):
+        return True
+    return any(_mentions_list(argument) for argument in get_args(annotation) if not isinstance(argument, str))

@@ -1,0 +1,73 @@
+"""The command line every script shares: one parser, one way to end on a user's mistake. Never imports anything heavy.
+
+Scripts use it as `from _cli import main_guard, parser`, and end with `sys.exit(main_guard(main))`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+def parser(description: str, example: str) -> argparse.ArgumentParser:
+    """Return the shared parser: CONFIG and the options every run understands; a script adds its own."""
+    shared = argparse.ArgumentParser(
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    shared.add_argument("config", metavar="CONFIG", type=Path, help="YAML file of the experiment")
+    add_set(shared)
+    shared.add_argument("--jobs", metavar="N", type=_positive, default=1, help="worker processes (default: 1)")
+    shared.add_argument("--out", metavar="DIR", type=Path, default=None, help="run directory (default: under runs/)")
+    shared.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    shared.add_argument("--seed", metavar="N", type=_not_negative, default=None, help="seed, instead of the file's")
+    shared.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    shared.add_argument("--backend", metavar="NAME", default="emulated", help="what runs the chip (default: emulated)")
+    return shared
+
+
+def add_set(target: argparse.ArgumentParser) -> None:
+    """Add the repeatable option --set PATH=VALUE (attribute `overrides`)."""
+    target.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        dest="overrides",
+        action="append",
+        default=[],
+        help="change one key, for example --set device.read_noise.sigma=0.1; repeatable",
+    )
+
+
+def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments: Sequence[str] | None = None) -> int:
+    """Run a script's main and return its exit status: 2 and one line per mistake for a UserError, 130 for Ctrl-C."""
+    try:
+        return function(arguments) or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        # Imported only now: `--help` must not wait for the libraries behind the configuration.
+        from analog_sim.config.errors import UserError
+
+        if not isinstance(error, UserError):
+            raise
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _not_negative(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= {least} (got {text!r})")
+    return int(text)
