@@ -66,7 +66,7 @@ def model_of(path: Path, overrides: Sequence[str]) -> type[StrictModel]:
     allowed = ", ".join(MODELS)
     if name is None:
         raise ConfigError(
-            [Problem(where, "", f"missing required key 'schema', which says what the file is: {allowed}")]
+            [Problem(where, "schema", f"missing required key, which says what the file is: {allowed}")]
         )
     if name not in MODELS:
         hint = did_you_mean(str(name), MODELS) or ";"

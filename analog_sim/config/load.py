@@ -55,7 +55,9 @@ def find_key(path: str | Path, key: str, *, overrides: Sequence[str] = ()) -> tu
 
 def validate(data: Mapping[str, Any], model: type[M], *, source: str = "<python>") -> M:
     """Return the model of a dict. Raises ConfigError with every mistake, each beginning with `source`."""
-    return _check(from_python(dict(data), Location(source)), model, Assembler())
+    assembler = Assembler()
+    root = assembler.references(from_python(dict(data), Location(source)), patterns(model.config_references))
+    return _check(root, model, assembler)
 
 
 def override(model: M, overrides: Sequence[str]) -> M:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from analog_sim.config.parts import discover
 from analog_sim.config.model import StrictModel
+from analog_sim.config.parts import discover
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
