@@ -1,4 +1,4 @@
-"""Statistics over emulated chips: means with intervals, accuracy, yield. The same values always give the same answer."""
+"""Statistics over emulated chips: means with intervals, accuracy, yield. Equal values give equal answers."""
 
 from __future__ import annotations
 

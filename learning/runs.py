@@ -63,7 +63,7 @@ class RunDirectory:
 
         Args:
             out: the folder. config: the resolved configuration. name: of the experiment. seed: master seed.
-            resume: go on with the run in `out`; refused when the configuration differs in any dotted key but `free` ones.
+            resume: go on with the run in `out`; refused when the configuration differs in a dotted key not in `free`.
             command: the command line, for the record (default: this process's). threads: threads of one process.
 
         Raises:

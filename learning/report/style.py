@@ -1,0 +1,153 @@
+"""The look of every figure, and figures as files and as text for HTML. It never touches Matplotlib's global state.
+
+A figure function is decorated with `styled`, makes its axes by `new_figure` and returns the figure. No window, no
+`pyplot`: figures are plain objects, drawn by Agg or as SVG when they are saved.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+"""petroff10 (Petroff, arXiv:2107.02270), grey moved back so that the first colours are strong ones."""
+FOREGROUND, BACKGROUND = "#24292f", "#ffffff"
+UP, DOWN = COLOURS[0], COLOURS[2]
+"""Potentiation and depression, everywhere."""
+
+MONTH, YEAR = 365.25 / 12 * 86400.0, 365.25 * 86400.0
+TIME_TICKS = (
+    (1e-9, "1 ns"),
+    (1e-6, "1 µs"),
+    (1e-3, "1 ms"),
+    (1.0, "1 s"),
+    (60.0, "1 min"),
+    (3600.0, "1 h"),
+    (86400.0, "1 day"),
+    (MONTH, "1 month"),
+    (YEAR, "1 year"),
+    (10 * YEAR, "10 years"),
+)
+_TIME_UNITS = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "day")) + (
+    (MONTH, "month"),
+    (YEAR, "year"),
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function under the packaged style and leave Matplotlib's settings as they were."""
+
+    @wraps(function)
+    def under_style(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(fname=STYLE):
+            return function(*args, **kwargs)
+
+    return under_style
+
+
+def new_figure(
+    width: float = 6.4,
+    height: float = 3.4,
+    rows: int = 1,
+    cols: int = 1,
+    *,
+    share_x: bool = False,
+    share_y: bool = False,
+) -> tuple[Figure, npt.NDArray[np.object_]]:
+    """Figure of `width` x `height` inches and its axes as an array (rows, cols)."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, cols, squeeze=False, sharex=share_x, sharey=share_y)
+    return figure, axes
+
+
+@styled
+def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write folder/name.png and folder/name.svg; return both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    figure.savefig(png)
+    figure.savefig(svg, metadata={"Date": None})
+    return png, svg
+
+
+@styled
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+    """SVG element for an HTML page, which takes the page's text and background colours; ids begin with `name`."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = text.replace('xlink:href="#', f'xlink:href="#{name}-').replace("url(#", f"url(#{name}-")
+    text = text.replace(FOREGROUND, "currentColor").replace(BACKGROUND, "var(--page)")
+    label = escape(description, quote=True)
+    return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
+
+
+@styled
+def inline_png(figure: Figure, description: str) -> str:
+    """IMG element with the figure as data, for scatters and heat maps that would make a huge SVG."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    width, _ = figure.get_size_inches()
+    data = base64.b64encode(out.getvalue()).decode()
+    return (
+        f'<img alt="{escape(description, quote=True)}" width="{round(width * 96)}" src="data:image/png;base64,{data}">'
+    )
+
+
+def time_label(seconds: float) -> str:
+    """`1 s`, `1 h`, `1 day`, `2.5 years`: a time as people say it."""
+    if seconds == 0:
+        return "0 s"
+    factor, unit = next((f, u) for f, u in reversed(_TIME_UNITS) if seconds >= f * 0.98 or f == _TIME_UNITS[0][0])
+    number = f"{seconds / factor:.3g}"
+    plural = "s" if unit in ("day", "month", "year") and number != "1" else ""
+    return f"{number} {unit}{plural}"
+
+
+def log_time_axis(axes: Axes, low: float, high: float) -> None:
+    """Make x a logarithmic time axis with ticks at 1 s, 1 min, 1 h, 1 day, ... between `low` and `high` seconds."""
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.4, high * 1.4)
+    ticks = [(t, label) for t, label in TIME_TICKS if low / 1.4 <= t <= high * 1.4]
+    if len(ticks) < 2:  # a short range: leave the decades
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: time_label(t)))
+        return
+    axes.xaxis.set_major_locator(FixedLocator([t for t, _ in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    labels = dict(ticks)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: labels.get(t, time_label(t))))
+
+
+def percent_axis(axes: Axes) -> None:
+    """Label y, a share in [0, 1], in percent."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
+
+
+def engineering(value: float, unit: str) -> str:
+    """`12.3 µS`, `4.56 nJ`: a number with an SI prefix."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g} {unit}"
+    prefixes = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+    power = int(min(12, max(-18, 3 * (np.floor(np.log10(abs(value) * (1 + 1e-12)) / 3)))))
+    return f"{value / 10.0**power:.3g} {prefixes[power]}{unit}"
