@@ -98,9 +98,9 @@ class Stream:
     def words(self, shape: Shape) -> NDArray[np.uint32]:
         """Raw 32-bit words, uniform on 0 ... 2**32 - 1."""
         dims, size = _size(shape)
-        out = np.empty(size, np.uint32)
+        out = np.empty(size, np.int32)
         kernels.fill_words(out, *self.reserve(size))
-        return out.reshape(dims)
+        return out.view(np.uint32).reshape(dims)
 
     def uniforms(self, shape: Shape) -> NDArray[np.float32]:
         """Uniform float32 in [0, 1), on a grid of 2**-24."""

@@ -38,10 +38,9 @@ _S0 = np.float32(1.5707963705062866)
 _S1 = np.float32(-0.6459634900093079)
 _S2 = np.float32(0.07968022674322128)
 _S3 = np.float32(-0.004602177068591118)
-_C0 = np.float32(-1.2337005138397217)
-_C1 = np.float32(0.25366923213005066)
-_C2 = np.float32(-0.02086028829216957)
-_C3 = np.float32(0.0009040216100402176)
+_C0 = np.float32(-1.2336980104446411)
+_C1 = np.float32(0.2536063492298126)
+_C2 = np.float32(-0.020426249131560326)
 
 # (exp2(x) - 1)/x on x in [-1/2, 1/2]
 _E0 = np.float32(0.6931471824645996)
@@ -125,7 +124,7 @@ def sincos_quarter(x):
     """sin(pi x/2) and cos(pi x/2) for x in [-1/2, 1/2] (an eighth of a turn either way). Absolute error < 1.2e-7."""
     z = x * x
     s = fma(fma(fma(_S3, z, _S2), z, _S1), z, _S0) * x
-    c = fma(fma(fma(fma(_C3, z, _C2), z, _C1), z, _C0), z, _ONE)
+    c = fma(fma(fma(_C2, z, _C1), z, _C0), z, _ONE)
     return s, c
 
 

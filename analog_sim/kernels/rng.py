@@ -24,21 +24,27 @@ _M1 = np.uint64(0xCD9E8D57)
 _W0 = np.uint64(0x9E3779B9)
 _W1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
-_32 = np.uint64(32)
+_IN_CHUNK = np.uint64(1023)
 _0 = np.uint64(0)
-_2 = np.uint64(2)
-_3 = np.uint64(3)
 _8 = np.uint64(8)
+_10 = np.uint64(10)
+_32 = np.uint64(32)
 
-_ONE = np.float32(1.0)
+_NONE = np.int32(0)
+_1 = np.int32(1)
+_SIGN = np.int32(-(2**31))
+_BIT_30 = np.int32(1 << 30)
+_31_BITS = np.int32(0x7FFFFFFF)
+_22_BITS = np.int32(0x7FFFFE)
+_ONE_BITS = np.int32(0x3F800001)  # 1 + 2**-23: the lowest bit centres the grid of angles
+_EXPONENT = np.int32(-(2**23))
+_LOG_OFFSET = np.int32(0x3F3504F3 + (31 << 23))  # bits of 2**31 sqrt(1/2)
 _TO_UNIT_24 = np.float32(2.0**-24)
 _TO_UNIT_31 = np.float32(2.0**-31)
-_TO_UNIT_32 = np.float32(2.0**-32)
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
-_MANTISSA = np.int32(0x7FFFFF)
-_SIGN = np.int32(-(2**31))
+_MINUS_ONE = np.float32(-1.0)
+_THREE_HALVES = np.float32(1.5)
 
-# -2 log(1 + f)/f on f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error 2e-7; and -2 log 2
+# -2 ln(1 + f)/f on f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error 2e-7; and -2 ln 2, for an exponent in units of 2**23
 _L0 = np.float32(-1.9999998807907104)
 _L1 = np.float32(1.000006914138794)
 _L2 = np.float32(-0.6667121648788452)
@@ -47,13 +53,16 @@ _L4 = np.float32(-0.39768484234809875)
 _L5 = np.float32(0.3442489206790924)
 _L6 = np.float32(-0.3267618715763092)
 _L7 = np.float32(0.20757167041301727)
-_MINUS_2_LN2 = np.float32(-1.3862943611198906)
+_MINUS_2_LN2 = np.float32(-1.3862943611198906 * 2.0**-23)
 
-TILE_BLOCKS = 256
-"""Blocks (of four words) drawn at a time: words and normals of one tile stay in the first-level cache."""
+CHUNK_BLOCKS = 256
+"""Philox blocks of one chunk: its words and numbers stay in the first-level cache."""
 
-TASK = 1 << 16
-"""Elements of one parallel task; a multiple of a tile's elements. Smaller fills are not worth a thread."""
+CHUNK = 4 * CHUNK_BLOCKS
+"""Words of one chunk of a stream."""
+
+TASK = 64 * CHUNK
+"""Elements of one parallel task. Smaller fills are not worth a thread."""
 
 
 @njit(forceinline=True)
@@ -90,61 +99,91 @@ def uniform(word):
 
 
 @njit(forceinline=True)
-def normal_pair(word0, word1):
-    """Two independent float32 N(0, 1) from two np.int32 words, by Box and Muller's transform; never infinite, at most 6.66 in magnitude.
+def _polar(word0, word1):
+    """r^2 = -2 ln u and the direction (cos, sin) of Box and Muller's transform, see normal_pair."""
+    # The logarithm of the odd integer 2**31 u. The constant in k carries the 2**31, so that `exponent` is 2**23 floor(log2 u + 1/2).
+    bits = np.int32(np.float32(np.int32((word0 & _31_BITS) | _1)).view(np.int32))
+    k = np.int32(bits - _LOG_OFFSET)
+    exponent = np.int32(k & _EXPONENT)
+    f = fma(np.int32(bits - exponent).view(np.float32), _TO_UNIT_31, _MINUS_ONE)
+    p = fma(fma(fma(fma(fma(fma(fma(_L7, f, _L6), f, _L5), f, _L4), f, _L3), f, _L2), f, _L1), f, _L0)
+    r2 = fma(f, p, np.float32(exponent) * _MINUS_2_LN2)
+    s, c = sincos_quarter(np.int32((word1 & _22_BITS) | _ONE_BITS).view(np.float32) - _THREE_HALVES)
+    exchange = (word1 & _BIT_30) != _NONE
+    return r2, s if exchange else c, c if exchange else s, np.int32(word1 & _SIGN)
 
-    r = sqrt(-2 ln u), u = (word0 >> 1 + 1/2) 2**-31 in [2**-32, 1]; the upper two bits of word1 choose the quadrant, the others the angle in it.
+
+@njit(forceinline=True)
+def _signed_sqrt(x, sign):
+    """sqrt(x) with its sign bit flipped by `sign` (0 or the sign bit, np.int32)."""
+    return np.int32(np.int32(np.float32(np.sqrt(x)).view(np.int32)) ^ sign).view(np.float32)
+
+
+@njit(forceinline=True)
+def normal_pair(word0, word1):
+    """Two independent float32 N(0, 1) from two np.int32 words by Box and Muller's transform; always finite, |n| <= 6.56.
+
+    n0 = r a, n1 = r b with r = sqrt(-2 ln u), u = ((word0 mod 2**31) | 1) 2**-31 in (0, 1]; relative error of r^2 below 3e-7.
+    (a, b) = (cos, sin)(pi x/2), x in (-1/2, 1/2) from the lower 23 bits of word1; bit 30 of word1 exchanges a and b, bit 31 changes both signs.
     Source: G. E. P. Box and M. E. Muller, Ann. Math. Stat. 29, 610 (1958), doi:10.1214/aoms/1177706645.
     """
-    u = fma(np.float32(np.int32((word0 >> np.int32(1)) & np.int32(0x7FFFFFFF))), _TO_UNIT_31, _TO_UNIT_32)
-    k = np.int32(np.int32(np.float32(u).view(np.int32)) - _SQRT_HALF_BITS)
-    e = np.float32(np.int32(k >> np.int32(23)))
-    f = np.int32((k & _MANTISSA) + _SQRT_HALF_BITS).view(np.float32) - _ONE
-    p = fma(fma(fma(fma(fma(fma(fma(_L7, f, _L6), f, _L5), f, _L4), f, _L3), f, _L2), f, _L1), f, _L0)
-    r = np.sqrt(fma(f, p, e * _MINUS_2_LN2))
-    # Bits 29..0 as a signed fraction of a quarter turn; bit 30 exchanges sine and cosine, bit 31 turns by half.
-    s, c = sincos_quarter(np.float32(np.int32(word1 << np.int32(2))) * _TO_UNIT_32)
-    exchange = (word1 & np.int32(0x40000000)) != np.int32(0)
-    a = s if exchange else c
-    b = c if exchange else s
-    q = np.int32(np.int32(np.float32(r).view(np.int32)) ^ np.int32(word1 & _SIGN)).view(np.float32)
-    return a * q, b * q
+    r2, a, b, sign = _polar(word0, word1)
+    r = _signed_sqrt(r2, sign)
+    return a * r, b * r
 
 
 @njit(forceinline=True)
-def words_at(key0, key1, block):
-    """The four np.int32 words of one block of a stream: words 4 block ... 4 block + 3."""
+def scaled_normal_pair(word0, word1, variance0, variance1):
+    """Two independent float32 N(0, variance), with one square root each: sqrt(r^2 variance) a; see normal_pair.
+
+    r^2 variance must stay a normal number: variance 0 or between 1e-30 and 1e36 in whatever unit.
+    """
+    r2, a, b, sign = _polar(word0, word1)
+    return a * _signed_sqrt(r2 * variance0, sign), b * _signed_sqrt(r2 * variance1, sign)
+
+
+@njit(forceinline=True)
+def _at(position):
+    """Block (np.uint64) and lane of the word at `position` (np.uint64) of a stream."""
+    in_chunk = np.int64(position & _IN_CHUNK)
+    block = (position >> _10 << _8) + np.uint64(in_chunk % CHUNK_BLOCKS)
+    return block, in_chunk // CHUNK_BLOCKS
+
+
+@njit(forceinline=True)
+def word_at(key0, key1, position):
+    """Word (np.int32) at `position` (np.uint64) of a stream; one whole block per call: for occasional use."""
+    block, lane = _at(position)
     a, b, c, d = philox(block & _LOW, block >> _32, _0, _0, key0, key1)
-    return signed(a), signed(b), signed(c), signed(d)
+    return signed(a if lane == 0 else (b if lane == 1 else (c if lane == 2 else d)))
 
 
 @njit(forceinline=True)
-def uniform_at(key0, key1, i):
-    """Element i (np.uint64) of a stream's uniforms; the same bits as `fill_uniforms`. One whole block per call: for occasional use."""
-    a, b, c, d = words_at(key0, key1, i >> _2)
-    lane = np.int64(i & _3)
-    return uniform(a if lane == 0 else (b if lane == 1 else (c if lane == 2 else d)))
+def uniform_at(key0, key1, position):
+    """The uniform at `position` (np.uint64) of a stream: the same bits as `fill_uniforms`; for occasional use."""
+    return uniform(word_at(key0, key1, position))
 
 
 @njit(forceinline=True)
-def normal_at(key0, key1, i):
-    """Element i (np.uint64) of a stream's normals; the same bits as `fill_normals`. One whole block per call: for occasional use."""
-    a, b, c, d = words_at(key0, key1, i >> _2)
-    lane = np.int64(i & _3)
-    x, y = normal_pair(a if lane < 2 else c, b if lane < 2 else d)
+def normal_at(key0, key1, position):
+    """The normal at `position` (np.uint64) of a stream: the same bits as `fill_normals`; for occasional use."""
+    block, lane = _at(position)
+    a, b, c, d = philox(block & _LOW, block >> _32, _0, _0, key0, key1)
+    x, y = normal_pair(signed(a if lane < 2 else c), signed(b if lane < 2 else d))
     return x if lane % 2 == 0 else y
 
 
-@njit(forceinline=True)
-def _draw_words(words, blocks, key0, key1, first):
-    """Words of `blocks` consecutive blocks, lane by lane, into words (4, TILE_BLOCKS) int32; the low half of the counter must not wrap."""
-    w0 = words[0]
-    w1 = words[1]
-    w2 = words[2]
-    w3 = words[3]
+@njit(cache=True, nogil=True)
+def _draw_words(words, key0, key1, chunk, start, stop):
+    """Words of blocks start ... stop - 1 of a chunk, into words (4, CHUNK_BLOCKS) int32."""
+    w0 = words[0, start:stop]
+    w1 = words[1, start:stop]
+    w2 = words[2, start:stop]
+    w3 = words[3, start:stop]
+    first = (chunk << _8) + np.uint64(start)
     high = first >> _32
-    low = first & _LOW
-    for i in range(blocks):
+    low = first & _LOW  # does not wrap within a chunk: 2**32 is a multiple of CHUNK_BLOCKS
+    for i in range(stop - start):
         a, b, c, d = philox(low + np.uint64(i), high, _0, _0, key0, key1)
         w0[i] = signed(a)
         w1[i] = signed(b)
@@ -152,114 +191,149 @@ def _draw_words(words, blocks, key0, key1, first):
         w3[i] = signed(d)
 
 
-@njit(forceinline=True)
-def _draw_normals(z, words, blocks):
-    """Normals of the drawn words in stream order: z[4 i + lane]."""
-    w0 = words[0]
-    w1 = words[1]
-    w2 = words[2]
-    w3 = words[3]
-    for i in range(blocks):
-        a, b = normal_pair(w0[i], w1[i])
-        c, d = normal_pair(w2[i], w3[i])
-        z[4 * i] = a
-        z[4 * i + 1] = b
-        z[4 * i + 2] = c
-        z[4 * i + 3] = d
+@njit(cache=True, nogil=True)
+def _draw_normals(z, words, start, stop):
+    """Normals of the words of blocks start ... stop - 1 into z (CHUNK,) float32, in stream order."""
+    for half in range(2):
+        w0 = words[2 * half, start:stop]
+        w1 = words[2 * half + 1, start:stop]
+        z0 = z[2 * half * CHUNK_BLOCKS + start : 2 * half * CHUNK_BLOCKS + stop]
+        z1 = z[(2 * half + 1) * CHUNK_BLOCKS + start : (2 * half + 1) * CHUNK_BLOCKS + stop]
+        for i in range(stop - start):
+            z0[i], z1[i] = normal_pair(w0[i], w1[i])
 
 
 @njit(forceinline=True)
-def _tile(position, remaining):
-    """First block, words to skip in it, number of blocks and of elements of the tile that starts at word `position` of the stream.
-
-    A tile never crosses a multiple of 2**32 blocks, so that the low half of the counter does not wrap within it.
-    """
-    first = position >> _2
-    skip = np.int64(position & _3)
-    room = min(np.int64(TILE_BLOCKS), np.int64((_LOW - (first & _LOW)) + np.uint64(1)))
-    count = min(remaining, 4 * room - skip)
-    return first, skip, (skip + count + 3) // 4, count
+def _part(position, remaining):
+    """What of the chunk at word `position` is wanted: chunk, first element, number of elements, and its blocks start ... stop - 1."""
+    begin = np.int64(position & _IN_CHUNK)
+    count = min(remaining, CHUNK - begin)
+    start = begin % CHUNK_BLOCKS
+    stop = start + count
+    if stop > CHUNK_BLOCKS:  # more than one lane
+        start = 0
+        stop = CHUNK_BLOCKS
+    return position >> _10, begin, count, start, stop
 
 
 @njit(cache=True, nogil=True)
 def fill_words(out, key0, key1, offset):
-    """out[i] = word offset + i of the stream; out (n,) uint32."""
-    words = np.empty((4, TILE_BLOCKS), np.int32)
+    """out[i] = word offset + i of the stream, the bits of an uint32; out (n,) int32."""
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    drawn = words.reshape(CHUNK)
     n = out.shape[0]
     done = 0
     while done < n:
-        first, skip, blocks, count = _tile(offset + np.uint64(done), n - done)
-        _draw_words(words, blocks, key0, key1, first)
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = out[done : done + count]
+        source = drawn[begin : begin + count]
         for i in range(count):
-            j = skip + i
-            out[done + i] = np.uint32(np.int32(words[j % 4, j // 4]).view(np.uint32))
+            target[i] = source[i]
         done += count
 
 
 @njit(cache=True, nogil=True)
 def fill_uniforms(out, key0, key1, offset):
     """out[i] = uniform offset + i of the stream, in [0, 1); out (n,) float32."""
-    words = np.empty((4, TILE_BLOCKS), np.int32)
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    drawn = words.reshape(CHUNK)
     n = out.shape[0]
     done = 0
     while done < n:
-        first, skip, blocks, count = _tile(offset + np.uint64(done), n - done)
-        _draw_words(words, blocks, key0, key1, first)
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = out[done : done + count]
+        source = drawn[begin : begin + count]
         for i in range(count):
-            j = skip + i
-            out[done + i] = uniform(words[j % 4, j // 4])
+            target[i] = uniform(source[i])
         done += count
 
 
 @njit(cache=True, nogil=True)
 def fill_normals(out, key0, key1, offset):
     """out[i] = normal offset + i of the stream, N(0, 1); out (n,) float32."""
-    words = np.empty((4, TILE_BLOCKS), np.int32)
-    z = np.empty(4 * TILE_BLOCKS, np.float32)
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    z = np.empty(CHUNK, np.float32)
     n = out.shape[0]
     done = 0
     while done < n:
-        first, skip, blocks, count = _tile(offset + np.uint64(done), n - done)
-        _draw_words(words, blocks, key0, key1, first)
-        _draw_normals(z, words, blocks)
-        out[done : done + count] = z[skip : skip + count]
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = out[done : done + count]
+        if count == CHUNK:
+            _draw_normals(target, words, start, stop)
+        else:
+            _draw_normals(z, words, start, stop)
+            source = z[begin : begin + count]
+            for i in range(count):
+                target[i] = source[i]
         done += count
 
 
 @njit(cache=True, nogil=True)
 def add_normals(y, std, key0, key1, offset):
     """y[i] += std n_(offset + i), n the stream's normals; y (n,) float32, std scalar float32 in y's unit."""
-    words = np.empty((4, TILE_BLOCKS), np.int32)
-    z = np.empty(4 * TILE_BLOCKS, np.float32)
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    z = np.empty(CHUNK, np.float32)
     n = y.shape[0]
     done = 0
     while done < n:
-        first, skip, blocks, count = _tile(offset + np.uint64(done), n - done)
-        _draw_words(words, blocks, key0, key1, first)
-        _draw_normals(z, words, blocks)
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        _draw_normals(z, words, start, stop)
         target = y[done : done + count]
-        source = z[skip : skip + count]
+        source = z[begin : begin + count]
         for i in range(count):
             target[i] = fma(std, source[i], target[i])
         done += count
 
 
 @njit(cache=True, nogil=True)
+def _add_scaled(y, variance, words, start, stop):
+    """y += sqrt(variance) n for blocks start ... stop - 1 of a chunk; y, variance (CHUNK,) float32."""
+    for half in range(2):
+        w0 = words[2 * half, start:stop]
+        w1 = words[2 * half + 1, start:stop]
+        at0 = 2 * half * CHUNK_BLOCKS
+        at1 = at0 + CHUNK_BLOCKS
+        y0 = y[at0 + start : at0 + stop]
+        y1 = y[at1 + start : at1 + stop]
+        v0 = variance[at0 + start : at0 + stop]
+        v1 = variance[at1 + start : at1 + stop]
+        for i in range(stop - start):
+            a, b = scaled_normal_pair(w0[i], w1[i], v0[i], v1[i])
+            y0[i] += a
+            y1[i] += b
+
+
+@njit(cache=True, nogil=True)
 def add_scaled_normals(y, variance, key0, key1, offset):
-    """y[i] += sqrt(variance[i]) n_(offset + i), n the stream's normals; y, variance (n,) float32, variance >= 0 in y's unit squared."""
-    words = np.empty((4, TILE_BLOCKS), np.int32)
-    z = np.empty(4 * TILE_BLOCKS, np.float32)
+    """y[i] += sqrt(variance[i]) n_(offset + i), n the stream's normals (to 2 ulp: the square root is taken of r^2 variance).
+
+    y, variance: (n,) float32; variance >= 0 in y's unit squared, 0 or between 1e-30 and 1e36.
+    """
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    y_part = np.zeros(CHUNK, np.float32)
+    v_part = np.zeros(CHUNK, np.float32)
     n = y.shape[0]
     done = 0
     while done < n:
-        first, skip, blocks, count = _tile(offset + np.uint64(done), n - done)
-        _draw_words(words, blocks, key0, key1, first)
-        _draw_normals(z, words, blocks)
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
         target = y[done : done + count]
         spread = variance[done : done + count]
-        source = z[skip : skip + count]
-        for i in range(count):
-            target[i] = fma(np.sqrt(spread[i]), source[i], target[i])
+        if count == CHUNK:
+            _add_scaled(target, spread, words, start, stop)
+        else:
+            y_wanted = y_part[begin : begin + count]
+            v_wanted = v_part[begin : begin + count]
+            for i in range(count):
+                y_wanted[i] = target[i]
+                v_wanted[i] = spread[i]
+            _add_scaled(y_part, v_part, words, start, stop)
+            for i in range(count):
+                target[i] = y_wanted[i]
         done += count
 
 
