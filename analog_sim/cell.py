@@ -181,6 +181,24 @@ class CostModel:
 
 
 @dataclass(frozen=True)
+class VerifyModel:
+    """Iterative write-verify: write, read back, write again every cell whose reading is off by more than the tolerance.
+
+    Each attempt leaves ``g = target + shot_std(u) * z``; it is accepted when ``|g + read noise - target| <= tolerance``, or after
+    `max_iterations` attempts whatever it is. Replaces `CellModel.program_std`.
+
+    Attributes:
+        shot_std: (1, K) siemens, error of one attempt.
+        tolerance: siemens.
+        max_iterations: at least 1.
+    """
+
+    shot_std: F32
+    tolerance: float
+    max_iterations: int
+
+
+@dataclass(frozen=True)
 class CellModel:
     """The complete behaviour of one kind of cell, in SI units and plain arrays.
 
@@ -189,6 +207,7 @@ class CellModel:
         g_min, g_max: siemens, the nominal conductance window; 0 <= g_min < g_max.
         pulse: response to pulses; None for cells that can only be programmed to a target.
         program_std: (1, K) siemens, error left after programming to a target (write-verify finished).
+        verify: iterative write-verify instead of the one-step `program_std`.
         levels: (L,) siemens ascending, the conductances a program operation can aim at; None for continuous.
         windows: (T, 2) siemens, own (g_min, g_max) of every pulse table; None when all share the nominal window.
         endurance: pulses after which the window of a cell has closed to half; inf for none.
@@ -202,6 +221,7 @@ class CellModel:
     g_max: float
     pulse: PulseModel | None = None
     program_std: F32 = field(default_factory=lambda: constant_table(0.0))
+    verify: VerifyModel | None = None
     levels: F32 | None = None
     read: ReadNoiseModel = field(default_factory=ReadNoiseModel)
     drift: DriftModel | None = None

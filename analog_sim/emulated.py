@@ -1,0 +1,280 @@
+"""One emulated crossbar: fabricated cells behind the `Crossbar` protocol. Knows no weight, no converter and no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.ageing import Ageing
+from analog_sim.cell import CellModel
+from analog_sim.chip import ChipInfo, PulseCounts, PulseTrain
+from analog_sim.clock import Clock
+from analog_sim.oplog import OperationLog
+from analog_sim.programming import program
+from analog_sim.pulsing import apply_pulses
+from analog_sim.rng import Streams
+from analog_sim.state import CellState, fabricate
+
+F32 = npt.NDArray[np.float32]
+
+AGE_TOLERANCE = 1e-3
+"""Conductances are held while no cell's age has grown by more than this fraction: a drift error below nu * 1e-3."""
+
+FLICKER_TOLERANCE = 0.05
+"""The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
+
+
+@dataclass(frozen=True)
+class _Effective:
+    """What a read sees, until the cells change or age: net conductance (rows, cols), noise variance and row sums."""
+
+    net: F32
+    variance: F32 | float
+    row_sum: F32
+    col_sum: F32
+    valid_until: float
+
+
+class EmulatedCrossbar:
+    """Cells at the crossings of `rows` word lines and `cols` bit lines; a pair subtracts two cells at each crossing.
+
+    Args:
+        cell: the compiled device card.
+        rows: word lines (inputs).
+        cols: bit lines (outputs).
+        pair: two cells per cross point, plane 0 minus plane 1.
+        streams: identity and noise of this crossbar.
+        clock: chip time, shared with the rest of the chip; a new one when None.
+        fault_map: (planes, rows, cols) codes of `analog_sim.state.Fault`.
+        count_pulses: keep a pulse counter for every cell.
+    """
+
+    def __init__(
+        self,
+        cell: CellModel,
+        rows: int,
+        cols: int,
+        *,
+        pair: bool,
+        streams: Streams,
+        clock: Clock | None = None,
+        fault_map: npt.NDArray[np.integer] | None = None,
+        count_pulses: bool = False,
+    ) -> None:
+        if rows < 1 or cols < 1:
+            raise ValueError(f"a crossbar needs at least one row and one column (got {rows} x {cols})")
+        self.cell = cell
+        self.clock = Clock() if clock is None else clock
+        self.log = OperationLog()
+        self.info = ChipInfo(
+            rows, cols, pair, cell.g_min, cell.g_max, v_max=cell.cost.v_read, pulsed=cell.pulse is not None
+        )
+        self.cells: CellState = fabricate(
+            cell, self.info.planes, rows, cols, streams, fault_map=fault_map, count_pulses=count_pulses
+        )
+        self._ageing = Ageing(cell, streams)
+        self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
+        self._effective: _Effective | None = None
+
+    @property
+    def time(self) -> float:
+        """Chip time in seconds."""
+        return self.clock.now
+
+    def mvm(self, v: F32, *, transpose: bool = False) -> F32:
+        """Multiply: ``i = G^T v`` (or ``G v`` transposed) plus read noise, one read per vector.
+
+        Read noise that is independent from cell to cell is Gaussian at the output with variance ``(sigma_g**2)^T v**2``
+        exactly, and is drawn there.
+
+        Args:
+            v: volts, (batch, rows), or (batch, cols) when transposed.
+            transpose: drive the columns, sense the rows.
+
+        Returns:
+            amperes, (batch, cols) or (batch, rows); a new array.
+        """
+        state = self._present()
+        alpha = self.cell.iv_alpha
+        if alpha:
+            v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
+        net = state.net.T if transpose else state.net
+        current: F32 = v @ net
+        squared = np.square(v)
+        self._add_read_noise(current, squared, state.variance, transpose)
+        cost = self.cell.cost
+        conductance = state.col_sum if transpose else state.row_sum
+        seconds = cost.t_read * len(v)
+        joules = float(squared.sum(axis=0, dtype=np.float32) @ conductance) * cost.t_read
+        kind = "mvm_transposed" if transpose else "mvm"
+        self.log.add(kind, self.clock.now, units=len(v), seconds=seconds, joules=joules, v=v, i=current)
+        self.clock.advance(seconds)
+        return current
+
+    def _add_read_noise(self, current: F32, squared: F32, variance: F32 | float, transpose: bool) -> None:
+        if isinstance(variance, float):
+            if variance > 0.0:
+                spread = np.sqrt(np.float32(variance) * squared.sum(axis=1, keepdims=True))
+                current += spread * self._noise["read"].normals(current.shape)
+            return
+        power = squared @ (variance.T if transpose else variance)
+        self._noise["read"].add_normals(current, variance=power)
+
+    def read_conductance(self) -> F32:
+        """Read every cell once, cell by cell: siemens (planes, rows, cols), read noise included."""
+        g = self.conductance_now().copy()
+        variance = self._ageing.read_variance(g, self.cells, self.clock.now)
+        if isinstance(variance, float):
+            self._noise["read"].add_normals(g, std=variance**0.5)
+        else:
+            self._noise["read"].add_normals(g, variance=variance)
+        cost = self.cell.cost
+        seconds = cost.t_read * self.info.rows
+        joules = float(g.sum()) * cost.v_read**2 * cost.t_read
+        self.log.add("read_conductance", self.clock.now, units=g.size, seconds=seconds, joules=joules, g=g)
+        self.clock.advance(seconds)
+        return g
+
+    def conductance_now(self) -> F32:
+        """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
+        return self._ageing.conductance(self.cells, self.clock.now)
+
+    def net_now(self) -> F32:
+        """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
+        return self._present().net
+
+    def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        """Write cells to `target` with programming error; their clocks restart. Faulty cells stay as they are.
+
+        Args:
+            target: siemens (planes, rows, cols), clipped to each cell's own bounds.
+            mask: which cells to write; all when None.
+
+        Raises:
+            ValueError: wrong shape or a target that is not finite.
+        """
+        state = self.cells
+        if target.shape != state.g.shape:
+            raise ValueError(f"program: target has shape {target.shape}, this crossbar is {state.g.shape}")
+        if not np.isfinite(target).all():
+            raise ValueError("program: target conductances must be finite")
+        lo, hi = state.bounds(self.cell)
+        aim = np.clip(target, lo, hi).astype(np.float32, copy=False)
+        written = program(self.cell, aim, self._noise["programming"])
+        where = _both(mask, state.healthy())
+        cost = self.cell.cost
+        seconds = cost.t_program * self.info.rows * written.rounds
+        self.log.add(
+            "program",
+            self.clock.now,
+            units=written.attempts,
+            seconds=seconds,
+            joules=cost.e_program * written.attempts,
+            target=target,
+        )
+        self.clock.advance(seconds)
+        self._write(written.g, where)
+
+    def pulse(self, plan: PulseCounts | PulseTrain) -> None:
+        """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip`."""
+        present = self.conductance_now() if self.cell.ages else None
+        cost = self.cell.cost
+        sent, slots = apply_pulses(self.cell, self.cells, plan, self._noise["pulse"], present, self.clock.now)
+        seconds = cost.t_pulse * slots
+        self.log.add("pulse", self.clock.now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
+        self.clock.advance(seconds)
+        self._effective = None
+
+    def add_ideal(self, dg: F32, *, two_sided: bool = False) -> None:
+        """Change the net conductance exactly: no error, no pulse, no time. What an ideal write does; only an emulator can.
+
+        Args:
+            dg: siemens (rows, cols), added to plane 0 minus plane 1 and clipped to the window.
+            two_sided: share the change between the cells of a pair around their mean; otherwise one cell of the pair stays
+                at g_min.
+        """
+        g = self.conductance_now()
+        lo, hi = self.cells.bounds(self.cell)
+        if not self.info.pair:
+            new = g + dg
+        elif two_sided:
+            half = np.float32(0.5) * dg
+            new = np.stack([g[0] + half, g[1] - half])
+        else:
+            net = g[0] - g[1] + dg
+            g_min = np.float32(self.cell.g_min)
+            new = np.stack([g_min + np.maximum(net, 0), g_min + np.maximum(-net, 0)])
+        self._write(np.clip(new, lo, hi), self.cells.healthy())
+
+    def wait(self, seconds: float) -> None:
+        """Let chip time pass: the conductances drift and relax."""
+        self.log.add("wait", self.clock.now, seconds=seconds)
+        self.clock.advance(seconds)
+
+    def flush(self) -> None:
+        """Nothing is queued: the emulator executes at once."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's."""
+        return {
+            "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
+            "streams": {name: stream.state() for name, stream in self._noise.items()},
+            "log": self.log.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned, on a chip of the same card, seed and shape."""
+        self.cells.restore(state["cells"])
+        for name, stream in self._noise.items():
+            stream.restore(state["streams"][name])
+        self.log.restore(state["log"])
+        self._effective = None
+
+    def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:
+        state = self.cells
+        if where is None:
+            state.g[...] = g
+        else:
+            np.copyto(state.g, g, where=where)
+        if state.t_written is not None:
+            np.copyto(state.t_written, self.clock.now, where=True if where is None else where)
+        self._effective = None
+
+    def _present(self) -> _Effective:
+        """Net conductance and noise variance at chip time, cached until the cells are written or age visibly."""
+        now = self.clock.now
+        if self._effective is None or now > self._effective.valid_until:
+            g = self.conductance_now()
+            variance = self._ageing.read_variance(g, self.cells, now)
+            if self.info.pair:
+                net = g[0] - g[1]
+                total = g[0] + g[1]
+                spread = 2.0 * variance if isinstance(variance, float) else variance[0] + variance[1]
+            else:
+                net = total = g[0]
+                spread = variance if isinstance(variance, float) else variance[0]
+            self._effective = _Effective(net, spread, total.sum(axis=1), total.sum(axis=0), self._valid_until(now))
+        return self._effective
+
+    def _valid_until(self, now: float) -> float:
+        """Chip time until which no conductance drifts visibly and no noise grows visibly."""
+        if self.cells.t_written is None:
+            return float("inf")
+        youngest = now - float(self.cells.t_written.max())
+        cell, limits = self.cell, [float("inf")]
+        if cell.drift is not None:
+            limits.append(AGE_TOLERANCE * max(youngest, cell.drift.t_ref))
+        if cell.relaxation is not None:
+            limits.append(AGE_TOLERANCE * max(youngest, cell.relaxation.t_0))
+        if cell.read.flicker.any():
+            limits.append(FLICKER_TOLERANCE * max(youngest, cell.read.t_read))
+        return now + min(limits)
+
+
+def _both(a: npt.NDArray[np.bool_] | None, b: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a & b

@@ -1,0 +1,94 @@
+"""Writing cells to a target conductance: finite levels, programming error, iterative write-verify. Never pulses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cell import CellModel
+from analog_sim.kernels.ageing import program_cells, read_variance
+from analog_sim.rng import Stream
+
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Result of a programming operation.
+
+    Attributes:
+        g: siemens, shape of the target.
+        attempts: write attempts over all cells (what energy and latency are charged for).
+        rounds: write-verify rounds of the slowest cell.
+    """
+
+    g: F32
+    attempts: int
+    rounds: int
+
+
+def nearest_level(target: F32, levels: F32) -> F32:
+    """Round every target to the nearest of the ascending `levels` (siemens)."""
+    edges = (levels[1:] + levels[:-1]) / 2
+    return levels[np.searchsorted(edges, target)]
+
+
+def program(cell: CellModel, target: F32, stream: Stream) -> Written:
+    """Programme every cell once: ``g = max(0, target + sigma(u) z)``.
+
+    Args:
+        cell: gives levels, the error table and the write-verify loop.
+        target: siemens, any shape, already inside the cells' own bounds.
+        stream: programming noise.
+    """
+    aim = target if cell.levels is None else nearest_level(target, cell.levels)
+    aim = np.ascontiguousarray(aim, np.float32)
+    if cell.verify is not None:
+        return _write_verify(cell, aim, stream)
+    return Written(_shoot(cell, aim, _final_std(cell), stream), attempts=aim.size, rounds=1)
+
+
+def _final_std(cell: CellModel) -> F32:
+    """Error table of a one-step write; fast relaxation that the first read already sees is part of it."""
+    if cell.relaxation is None or not cell.relaxation.initial_std.any():
+        return cell.program_std[0]
+    own, fast = cell.program_std[0], cell.relaxation.initial_std[0]
+    u = np.linspace(0.0, 1.0, max(own.size, fast.size))
+    resampled = [np.interp(u, np.linspace(0.0, 1.0, table.size), table) for table in (own, fast)]
+    return np.hypot(*resampled).astype(np.float32)
+
+
+def _shoot(cell: CellModel, aim: F32, std: F32, stream: Stream) -> F32:
+    if not std.any():
+        return aim.copy()
+    out = np.empty_like(aim)
+    scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
+    program_cells(aim.ravel(), stream.normals(aim.size), np.ascontiguousarray(std), *scale, out.ravel())
+    return out
+
+
+def _write_verify(cell: CellModel, aim: F32, stream: Stream) -> Written:
+    """Repeat one-shot writes of the cells whose reading is outside the tolerance."""
+    assert cell.verify is not None
+    loop = cell.verify
+    g = np.empty_like(aim)
+    open_cells = np.ones(aim.shape, bool)
+    attempts = rounds = 0
+    variance = np.empty_like(aim)
+    scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
+    tables = np.ascontiguousarray(cell.read.white[0]), np.ascontiguousarray(cell.read.flicker[0])
+    for _ in range(loop.max_iterations):
+        # Every round draws for the whole array, so that the numbers do not depend on which cells are still open.
+        shot = _shoot(cell, aim, loop.shot_std[0], stream)
+        g = np.where(open_cells, shot, g)
+        attempts += int(open_cells.sum())
+        rounds += 1
+        no_flicker, no_faults = np.zeros(1, np.float32), np.empty(0, np.uint8)
+        read_variance(g.ravel(), no_flicker, *tables, *scale, no_faults, variance.ravel())
+        reading = g + np.sqrt(variance) * stream.normals(aim.shape)
+        open_cells &= np.abs(reading - aim) > loop.tolerance
+        if not open_cells.any():
+            break
+    return Written(g, attempts, rounds)

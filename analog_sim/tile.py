@@ -1,0 +1,301 @@
+"""One weight matrix on a chip: mapping, converters, crossbars, drift compensation and the write scheme. Never sees a loss."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from analog_sim.block import Block
+from analog_sim.cell import CellModel
+from analog_sim.clock import Clock
+from analog_sim.config import DataFile, StrictModel, UserError
+from analog_sim.converters import Adc, AdcSpec, Dac, DacSpec
+from analog_sim.cost import ConversionCounter, ConverterCost, Costs
+from analog_sim.emulated import EmulatedCrossbar
+from analog_sim.mapping import Cut, MappingSpec, cut, digits, full_weight, net_window, slice_coefficients, targets
+from analog_sim.rng import Streams
+
+F32 = npt.NDArray[np.float32]
+
+
+class TileSpec(StrictModel):
+    """Everything about a tile that is not the cell.
+
+    Attributes:
+        mapping: weights to conductances, and the largest array.
+        dac: converters that drive the arrays, both directions.
+        adc: converters that sense them; the transposed read uses its own with the same specification.
+        compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global") or one
+            for every column.
+        probes: known inputs of one compensation measurement.
+        cost: price of the conversions.
+        fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
+        count_pulses: keep a pulse counter for every cell.
+    """
+
+    mapping: MappingSpec = MappingSpec()
+    dac: DacSpec = DacSpec()
+    adc: AdcSpec = AdcSpec()
+    compensation: Literal["none", "global", "per_column"] = "none"
+    probes: Annotated[int, Field(ge=1)] = 32
+    cost: ConverterCost = ConverterCost()
+    fault_map: DataFile | None = None
+    count_pulses: bool = False
+
+
+class Tile:
+    """A weight matrix (n_out, n_in) held by emulated cells.
+
+    Args:
+        spec: mapping, converters, compensation.
+        cell: the compiled device card.
+        shape: (n_out, n_in).
+        streams: identity and noise of this tile.
+        clock: chip time, shared with other tiles of the chip; a new one when None.
+
+    Raises:
+        UserError: the configuration asks for what this card or mapping cannot give.
+    """
+
+    def __init__(
+        self,
+        spec: TileSpec,
+        cell: CellModel,
+        shape: tuple[int, int],
+        streams: Streams,
+        clock: Clock | None = None,
+    ) -> None:
+        if len(shape) != 2 or min(shape) < 1:
+            raise ValueError(f"Tile: shape must be (n_out, n_in), both at least 1 (got {shape})")
+        if spec.dac.bit_serial and spec.dac.bits is None:
+            raise UserError("tile.dac: bit_serial needs a number of bits")
+        self.spec = spec
+        self.cell = cell
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.clock = Clock() if clock is None else clock
+        self._counter = ConversionCounter()
+        fault_map = _load_fault_map(spec.fault_map)
+        self.blocks = tuple(
+            self._make_block(c, streams.child("block", k), fault_map)
+            for k, c in enumerate(cut(self.shape, spec.mapping))
+        )
+        self._probe_inputs = np.sign(streams.stream("probe").normals((spec.probes, self.shape[1])))
+        self._probe_reference: F32 | None = None
+        self._gain: F32 = np.ones(self.shape[0], np.float32)
+        self._compensated = False
+        self._calibrated = False
+        self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
+
+    def _make_block(self, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None) -> Block:
+        spec, cell = self.spec, self.cell
+        rows, cols = where.rows.stop - where.rows.start, where.cols.stop - where.cols.start
+        reference = spec.mapping.kind == "reference"
+        arrays = tuple(
+            EmulatedCrossbar(
+                cell,
+                rows,
+                cols + reference,
+                pair=spec.mapping.pair,
+                streams=streams.child("slice", k),
+                clock=self.clock,
+                fault_map=_crop(fault_map, spec.mapping.pair, rows, cols + reference),
+                count_pulses=spec.count_pulses,
+            )
+            for k in range(spec.mapping.slices)
+        )
+        v = cell.cost.v_read
+        return Block(
+            arrays,
+            tuple(slice_coefficients(spec.mapping)),
+            where.rows,
+            where.cols,
+            reference,
+            Dac(spec.dac, rows, v, streams),
+            Adc(spec.adc, cols, streams),
+            Dac(spec.dac, cols, v, streams, "dac_back"),
+            Adc(spec.adc, rows, streams, "adc_back"),
+        )
+
+    @property
+    def time(self) -> float:
+        """Chip time in seconds."""
+        return self.clock.now
+
+    @property
+    def scale(self) -> float:
+        """Siemens of net conductance per unit of weight."""
+        return net_window(self.spec.mapping, self.cell) / self.full_weight
+
+    @property
+    def gain(self) -> F32:
+        """Digital output gain of the drift compensation, (n_out,)."""
+        return self._gain
+
+    def program(self, w: F32) -> None:
+        """Write the weights (n_out, n_in) into the cells; chooses the scale, restarts the cells' clocks, resets the compensation.
+
+        Raises:
+            ValueError: wrong shape or weights that are not finite.
+        """
+        w = np.asarray(w, np.float32)
+        if w.shape != self.shape:
+            raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
+        if not np.isfinite(w).all():
+            raise ValueError("Tile.program: weights must be finite")
+        self.full_weight = full_weight(w, self.spec.mapping)
+        with self.clock.parallel():
+            for block in self.blocks:
+                self._program_block(block, w)
+        for block in self.blocks:
+            block.auto_range()
+        self._calibrated = False
+        self._set_gain(np.ones(self.shape[0], np.float32))
+        self._probe_reference = None
+        if self.spec.compensation != "none":
+            self._probe_reference = self.forward(self._probe_inputs)
+
+    def _program_block(self, block: Block, w: F32) -> None:
+        fraction = np.ascontiguousarray(w[block.cols, block.rows].T) / np.float32(self.full_weight)
+        for array, (part, _) in zip(block.arrays, digits(fraction, self.spec.mapping), strict=True):
+            if block.reference:
+                part = np.pad(part, ((0, 0), (0, 1)))  # the reference cells hold the weight zero
+            array.program(targets(part, self.spec.mapping, self.cell))
+
+    def calibrate(self, x: F32) -> None:
+        """Fix the ranges of the forward converters on sample inputs (B, n_in), when the configuration says "calibrated"."""
+        if self.spec.adc.range != "calibrated":
+            return
+        x = np.ascontiguousarray(x, np.float32)
+        for block in self.blocks:
+            block.calibrate(np.ascontiguousarray(x[:, block.rows]), block.dac.full_scale(x))
+        self._calibrated = True
+
+    def forward(self, x: F32) -> F32:
+        """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
+        x = np.ascontiguousarray(x, np.float32)
+        out = self._read(x, 1)
+        return out * self._gain if self._compensated else out
+
+    def backward(self, d: F32) -> F32:
+        """``x = W^T d``: (B, n_out) -> (B, n_in), by the transposed read of the same cells."""
+        d = np.asarray(d, np.float32)
+        return self._read(np.ascontiguousarray(d * self._gain if self._compensated else d), 0)
+
+    def _read(self, x: F32, side: int) -> F32:
+        """Read every block in one direction; side 1: inputs on the rows, side 0: inputs on the columns."""
+        if x.ndim != 2 or x.shape[1] != self.shape[side]:
+            raise ValueError(f"Tile: input must have shape (B, {self.shape[side]}) (got {x.shape})")
+        forward = side == 1
+        first = self.blocks[0].dac if forward else self.blocks[0].dac_back
+        scale = first.full_scale(x)
+        row_gain = scale / np.float32(first.v_full * self.scale)
+        out = np.empty((len(x), self.shape[1 - side]), np.float32)
+        started: dict[int, F32] = {}
+        with self.clock.parallel():
+            for block in self.blocks:
+                source, target = (block.rows, block.cols) if forward else (block.cols, block.rows)
+                accumulate = target.start in started
+                strip = started.setdefault(target.start, _strip(out, target))
+                part = x if len(self.blocks) == 1 else np.ascontiguousarray(x[:, source])
+                read = block.forward if forward else block.backward
+                read(part, scale, row_gain, strip, self._counter, accumulate=accumulate)
+            if self.spec.cost.t_adc:
+                self.clock.advance(self.spec.cost.t_adc * len(x))
+        for block in self.blocks:
+            target = block.cols if forward else block.rows
+            strip = started[target.start]
+            if strip is not out:
+                out[:, target] = strip
+        return out
+
+    def read_weights(self, *, exact: bool = False) -> F32:
+        """Weights (n_out, n_in) as the cells hold them now, gain included: read one by one with read noise, or the emulator's truth."""
+        w = np.empty(self.shape, np.float32)
+        with self.clock.parallel():
+            for block in self.blocks:
+                net = block.net_now() if exact else block.net_read()
+                w[block.cols, block.rows] = net.T / np.float32(self.scale)
+        return w * self._gain[:, None]
+
+    def wait(self, seconds: float) -> None:
+        """Let chip time pass for everything that shares this tile's clock."""
+        with self.clock.parallel():
+            for block in self.blocks:
+                for array in block.arrays:
+                    array.wait(seconds)
+
+    def compensate(self) -> None:
+        """Measure how much the outputs have shrunk since programming and set the digital gain that undoes it.
+
+        ``gain = <y_0, y_0> / <y_0, y>`` over the known inputs, for the tile or for each column; nothing when the configuration says "none".
+        """
+        if self._probe_reference is None:
+            return
+        self._set_gain(np.ones(self.shape[0], np.float32))
+        now, then = self.forward(self._probe_inputs), self._probe_reference
+        axis = None if self.spec.compensation == "global" else 0
+        power, overlap = np.square(then).sum(axis=axis), (now * then).sum(axis=axis)
+        usable = overlap > 0.1 * power  # a column that has all but vanished is not worth amplifying its noise
+        gain = np.where(usable, power / np.where(usable, overlap, 1.0), 1.0)
+        self._set_gain(np.broadcast_to(gain, self.shape[0]).astype(np.float32))
+
+    def _set_gain(self, gain: F32) -> None:
+        self._gain = gain
+        self._compensated = bool((gain != 1.0).any())
+
+    def costs(self) -> Costs:
+        """Energy, reads, pulses and conversions since the tile was made."""
+        logs = [array.log for block in self.blocks for array in block.arrays]
+        return self._counter.costs(self.spec.cost, logs)
+
+    def state(self) -> dict[str, Any]:
+        """Everything later operations depend on, for a checkpoint."""
+        return {
+            "blocks": [block.state() for block in self.blocks],
+            "gain": self._gain.copy(),
+            "probe_reference": self._probe_reference,
+            "full_weight": self.full_weight,
+            "calibrated": self._calibrated,
+            "conversions": [self._counter.dac, self._counter.adc],
+            "time": self.clock.now,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned, on a tile of the same configuration, card and seed."""
+        for block, saved in zip(self.blocks, state["blocks"], strict=True):
+            block.restore(saved)
+        self._set_gain(np.array(state["gain"], np.float32))
+        reference = state["probe_reference"]
+        self._probe_reference = None if reference is None else np.array(reference, np.float32)
+        self.full_weight = float(state["full_weight"])
+        self._calibrated = bool(state["calibrated"])
+        self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
+        self.clock.restore(float(state["time"]))
+
+
+def _strip(out: F32, target: slice) -> F32:
+    """Room for the outputs of one column of blocks: `out` itself when they are all of it, so that kernels see one memory layout."""
+    width = target.stop - target.start
+    return out if width == out.shape[1] else np.empty((len(out), width), np.float32)
+
+
+def _load_fault_map(path: DataFile | None) -> npt.NDArray[np.integer] | None:
+    if path is None:
+        return None
+    with np.load(path) as file:
+        if "fault" not in file:
+            raise UserError(f"{path}: needs an array named 'fault' (has {', '.join(file.files) or 'none'})")
+        fault = file["fault"]
+    if fault.ndim != 3 or not np.issubdtype(fault.dtype, np.integer):
+        raise UserError(f"{path}: 'fault' must be integers (planes, rows, cols) (got {fault.dtype} {fault.shape})")
+    return fault
+
+
+def _crop(fault: npt.NDArray[np.integer] | None, pair: bool, rows: int, cols: int) -> npt.NDArray[np.integer] | None:
+    if fault is None:
+        return None
+    planes = 2 if pair else 1
+    if fault.shape[0] != planes or fault.shape[1] < rows or fault.shape[2] < cols:
+        raise UserError(f"fault map: an array of {(planes, rows, cols)} cells does not fit into the map {fault.shape}")
+    return np.ascontiguousarray(fault[:planes, :rows, :cols])
