@@ -1,0 +1,155 @@
+"""The device card: one kind of memory cell composed of parts, from YAML. It never knows an array, a matrix or a weight.
+
+`load_card("pcm").compile()` is what the emulator is made of. A law is one file in `pulse/`, `programming/`, `read_noise/` or
+`drift/`; see docs/add_a_device.md.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from analog_sim.cell import CellModel
+from analog_sim.config import Q, StrictModel, at_key, load_config, named_file, one_of
+from devices.costs import Costs
+from devices.drift.law import DriftLaw
+from devices.drift.none import NoDrift
+from devices.faults import Faults
+from devices.levels import Levels
+from devices.programming.law import ProgrammingLaw
+from devices.programming.none import NoProgrammingError
+from devices.pulse.law import PulseLaw
+from devices.read_noise.law import ReadNoiseLaw
+from devices.read_noise.none import NoReadNoise
+from devices.variation import Variation
+from devices.window import F64, Values, Window
+
+CARDS = Path(__file__).parent / "cards"
+"""Folder of the packaged cards."""
+
+resolve_card = named_file(CARDS)
+"""Reference resolver for `load_config`: a bare name is a packaged card, anything else the path of a YAML file."""
+
+
+class DeviceCard(StrictModel):
+    """One kind of memory cell.
+
+    The claims (`step_mean`, `read_std`, ...) are the card in closed form; `compile` turns the same laws into tables.
+
+    Attributes:
+        name, reference: for messages and reports; the source of the numbers.
+        g_min, g_max: nominal conductance window in siemens.
+        pulse: response to pulses; None for cells that can only be programmed to a target.
+        programming: error left after programming. levels: conductances a program operation can aim at; None for any.
+        read_noise, drift: noise of a read; what time does. faults, variation, cost: see there.
+        endurance: pulses after which the window of a cell has closed to half; None for never.
+        half_select: fraction of a step that a pulse costs the unselected cells of its line.
+        read_disturb: relative conductance change towards g_max per read.
+        iv_alpha: non-linearity of the I-V curve ``i = g sinh(alpha v) / alpha``, per volt; 0 is ohmic.
+    """
+
+    schema_: Annotated[Literal["card/1"], Field(alias="schema")] = "card/1"
+    name: Annotated[str, Field(min_length=1)]
+    reference: str = ""
+    g_min: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
+    g_max: Annotated[float, Q("conductance", "uS", gt=0)]
+    pulse: Annotated[PulseLaw, one_of("devices.pulse", PulseLaw)] | None = None
+    programming: Annotated[ProgrammingLaw, one_of("devices.programming", ProgrammingLaw)] = NoProgrammingError()
+    levels: Levels | None = None
+    read_noise: Annotated[ReadNoiseLaw, one_of("devices.read_noise", ReadNoiseLaw)] = NoReadNoise()
+    drift: Annotated[DriftLaw, one_of("devices.drift", DriftLaw)] = NoDrift()
+    faults: Faults = Faults()
+    variation: Variation = Variation()
+    cost: Costs = Costs()
+    endurance: Annotated[float, Field(gt=0)] | None = None
+    half_select: Annotated[float, Q("fraction", "", ge=0, le=1)] = 0.0
+    read_disturb: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
+    iv_alpha: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _window_and_parts(self) -> Self:
+        if self.g_min >= self.g_max:
+            raise at_key("g_min", f"must be < g_max (got {self.g_min:g} S and {self.g_max:g} S)")
+        if self.levels is not None:
+            try:
+                self.levels.compile(self.window)
+            except ValueError as error:
+                raise at_key("levels", str(error)) from error
+        return self
+
+    @property
+    def window(self) -> Window:
+        """The nominal conductance window."""
+        return Window(self.g_min, self.g_max)
+
+    def step_mean(self, u: Values, up: bool) -> F64:
+        """Mean signed change in siemens of one pulse at state u in [0, 1]. Raises ValueError on a card without pulses."""
+        return self._pulsed().step_mean(u, up, self.window)
+
+    def step_std(self, u: Values, up: bool) -> F64:
+        """Cycle-to-cycle standard deviation in siemens of one pulse at state u. Raises ValueError on a card without pulses."""
+        return self._pulsed().step_std(u, up, self.window)
+
+    def program_std(self, g: Values) -> F64:
+        """Standard deviation in siemens of the error after programming to g siemens, read right after writing."""
+        verify_noise = self.read_std(g, 0.0)
+        own = self.programming.program_std(g, self.window, verify_noise)
+        if self.programming.verify(self.window) is not None:
+            return own
+        return np.hypot(own, self.drift.initial_std(self.window.state(g), self.window))
+
+    def read_std(self, g: Values, t: Values) -> F64:
+        """Standard deviation in siemens of a read of a cell at g siemens, t seconds after it was written."""
+        return self.read_noise.read_std(g, t, self.window)
+
+    def drift_factor(self, u: Values, t: Values) -> F64:
+        """Conductance at age t seconds over conductance as written, for the median cell at state u."""
+        return self.drift.drift_factor(u, t, self.window)
+
+    def aged_mean(self, u: Values, t: Values) -> F64:
+        """Mean over cells, in siemens, of the conductance at age t of cells written to state u exactly."""
+        return self.drift.aged_mean(u, t, self.window)
+
+    def aged_std(self, u: Values, t: Values) -> F64:
+        """Standard deviation over cells, in siemens, of the conductance at age t of cells written to state u exactly."""
+        return self.drift.aged_std(u, t, self.window)
+
+    def compile(self) -> CellModel:
+        """Return the card as tables. Raises ValueError when a law is not finite somewhere in the window."""
+        window = self.window
+        ageing = self.drift.compile(window)
+        return CellModel(
+            name=self.name,
+            g_min=self.g_min,
+            g_max=self.g_max,
+            pulse=None if self.pulse is None else self.pulse.compile(window),
+            program_std=self.programming.compile(window),
+            verify=self.programming.verify(window),
+            levels=None if self.levels is None else self.levels.compile(window),
+            read=self.read_noise.compile(window),
+            drift=ageing.drift,
+            relaxation=ageing.relaxation,
+            faults=self.faults.compile(),
+            variation=self.variation.compile(),
+            cost=self.cost.compile(),
+            windows=None if self.pulse is None else self.pulse.windows(window),
+            endurance=float("inf") if self.endurance is None else self.endurance,
+            half_select=self.half_select,
+            read_disturb=self.read_disturb,
+            iv_alpha=self.iv_alpha,
+        )
+
+    def _pulsed(self) -> PulseLaw:
+        if self.pulse is None:
+            raise ValueError(f"card {self.name}: no pulse law; its cells can only be programmed to a target")
+        return self.pulse
+
+
+def load_card(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> DeviceCard:
+    """Load a packaged card by name, or a card file by path; `overrides` such as "g_max=40 uS" are put on top.
+
+    Raises ConfigError (every mistake with file and line) or UserError (no such card).
+    """
+    return load_config(resolve_card(str(name_or_path), None), DeviceCard, overrides=overrides)

@@ -1,0 +1,121 @@
+"""Ageing law: power-law drift with an exponent of its own for every cell. Nothing happens before the reference time."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.stats import norm
+
+from analog_sim.cell import DriftModel
+from analog_sim.config import Q, StrictModel, at_key
+from devices.drift.law import AgeingTables, DriftLaw
+from devices.window import F64, FINE_NODES, Values, Window, tabulate
+
+SMALLEST_STATE = 1e-12
+"""g / g_max below which the logarithm is no longer followed; `low` and `high` rule there in every published law."""
+
+
+class Exponent(StrictModel):
+    """``clip(slope ln(g / g_max) + level, low, high)``; with slope = 0 the same for every state.
+
+    Attributes:
+        level: value at g = g_max. slope: change per factor e in conductance. low, high: bounds.
+    """
+
+    level: float
+    slope: float = 0.0
+    low: float = -1.0
+    high: float = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise at_key("low", f"must be <= high (got {self.low} and {self.high})")
+        return self
+
+    def at(self, g: Values, window: Window) -> F64:
+        """Value for cells at g siemens on a card with this window; follows g / g_max, so it scales with the card."""
+        x = np.maximum(np.asarray(g, float) / window.g_max, SMALLEST_STATE)
+        return np.clip(self.slope * np.log(x) + self.level, self.low, self.high)
+
+
+class PowerLawDrift(DriftLaw):
+    """``g(t) = g_prog (max(t, t_ref) / t_ref)**(-nu)``, ``nu = clip(mean(g) + std(g) z, low, high)``, z ~ N(0, 1) per cell.
+
+    With ``L = ln(t / t_ref)`` the moments over cells are those of exp(-nu L) of a clipped normal nu, in closed form.
+    The tables follow the logarithm to 1e-3 in nu at a few thousandths of the window and to 1e-5 above u = 0.05.
+
+    Attributes:
+        mean: nu of the average cell against its state. std: spread of nu from cell to cell against state.
+        low, high: bounds of nu.
+        t_ref: seconds after writing at which g_prog was measured.
+
+    Source: Joshi et al., Nat. Commun. 11, 2473 (2020), doi:10.1038/s41467-020-16108-9; state dependence: Nandakumar et al.,
+    ICECS 2019, doi:10.1109/ICECS46596.2019.8964852.
+    """
+
+    kind: Literal["power_law"] = "power_law"
+    mean: Exponent
+    std: Exponent = Exponent(level=0.0, low=0.0)
+    low: Annotated[float, Field(ge=-1)] = -1.0
+    high: Annotated[float, Field(le=1)] = 1.0
+    t_ref: Annotated[float, Q("time", "s", gt=0)]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.low > self.high:
+            raise at_key("low", f"must be <= high (got {self.low} and {self.high})")
+        if self.std.low < 0.0:
+            raise at_key("std", f"a spread cannot be negative: std.low must be >= 0 (got {self.std.low})")
+        return self
+
+    def exponent(self, u: Values, window: Window) -> tuple[F64, F64]:
+        """Mean and standard deviation of nu before clipping to [low, high]."""
+        g = window.conductance(u)
+        return self.mean.at(g, window), self.std.at(g, window)
+
+    def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
+        """``(max(t, t_ref) / t_ref)**(-clip(mean, low, high))``: the median cell."""
+        nu, _ = self.exponent(u, window)
+        return np.exp(-np.clip(nu, self.low, self.high) * self._log_age(t))
+
+    def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
+        """``g_prog E[exp(-nu L)]``."""
+        return window.conductance(u) * self._moment(u, self._log_age(t), window)
+
+    def aged_std(self, u: Values, t: Values, window: Window) -> F64:
+        """``g_prog sqrt(E[exp(-2 nu L)] - E[exp(-nu L)]**2)``."""
+        age = self._log_age(t)
+        variance = self._moment(u, 2.0 * age, window) - self._moment(u, age, window) ** 2
+        return window.conductance(u) * np.sqrt(np.maximum(variance, 0.0))
+
+    def initial_std(self, u: Values, window: Window) -> F64:
+        """0 S."""
+        return np.zeros(np.shape(u))
+
+    def compile(self, window: Window) -> AgeingTables:
+        """Sample mean and spread of nu over the window."""
+        fine = self.mean.slope != 0.0 or self.std.slope != 0.0
+        u = np.linspace(0.0, 1.0, FINE_NODES if fine else 2)
+        drift = DriftModel(
+            nu_mean=tabulate(lambda u: self.exponent(u, window)[0], u),
+            nu_std=tabulate(lambda u: self.exponent(u, window)[1], u),
+            t_ref=self.t_ref,
+            nu_low=self.low,
+            nu_high=self.high,
+        )
+        return AgeingTables(drift, None)
+
+    def _log_age(self, t: Values) -> F64:
+        return np.log(np.maximum(np.asarray(t, float), self.t_ref) / self.t_ref)
+
+    def _moment(self, u: Values, age: F64, window: Window) -> F64:
+        """E[exp(-nu age)] for nu a normal clipped to [low, high]: the two atoms and the part between them."""
+        mean, std = self.exponent(u, window)
+        std = np.maximum(std, 1e-12)
+        below, above = (self.low - mean) / std, (self.high - mean) / std
+        atoms = norm.cdf(below) * np.exp(-self.low * age) + norm.sf(above) * np.exp(-self.high * age)
+        shift = std * age
+        between = np.exp(-mean * age + 0.5 * shift**2) * (norm.cdf(above + shift) - norm.cdf(below + shift))
+        result: F64 = atoms + between
+        return result

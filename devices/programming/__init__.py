@@ -1,0 +1,1 @@
+"""Programming error laws: what write-verify leaves. One law per file; a new file is a new `kind`."""

@@ -1,0 +1,31 @@
+"""What every programming error law states. It never draws an error: the emulator does."""
+
+from abc import abstractmethod
+from typing import final
+
+from analog_sim.cell import VerifyModel
+from analog_sim.config import Part
+from devices.window import F32, F64, Values, Window, tabulate
+
+
+class ProgrammingLaw(Part):
+    """Error left after programming to a target, write-verify finished:
+    ``g_prog = max(0, target + program_std(target) z)``."""
+
+    @abstractmethod
+    def program_std(self, g: Values, window: Window, read_std: Values = 0.0) -> F64:
+        """Standard deviation in siemens at the target g in siemens; `read_std` siemens is the noise of a verifying read."""
+
+    @abstractmethod
+    def verify(self, window: Window) -> VerifyModel | None:
+        """The write-verify loop to be emulated attempt by attempt; None when `program_std` is all there is."""
+
+    @property
+    @abstractmethod
+    def nodes(self) -> int:
+        """Nodes of the table over the window: 2 when linear in g, else `FINE_NODES`."""
+
+    @final
+    def compile(self, window: Window) -> F32:
+        """Sample the standard deviation: (1, nodes) siemens."""
+        return tabulate(lambda g: self.program_std(g, window), window.grid(self.nodes))

@@ -1,0 +1,62 @@
+"""Programming error law: the write-verify loop itself, attempt by attempt. Use it to study tolerance and iterations."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy.stats import norm
+
+from analog_sim.cell import VerifyModel
+from analog_sim.config import Q
+from devices.programming.law import ProgrammingLaw
+from devices.window import F64, FINE_NODES, Values, Window, tabulate
+
+
+class WriteVerify(ProgrammingLaw):
+    """Write until the reading is within the tolerance: attempts ``e ~ N(0, shot_std**2)``, accepted when ``|e + n| <= tolerance``.
+
+    n ~ N(0, read_std**2) is the noise of the verifying read; the last attempt is kept whatever it is. With N attempts,
+    ``s**2 = shot_std**2 + read_std**2``, ``rho = (shot_std / s)**2``, ``a = tolerance / s``, ``q = 2 Phi(-a)`` (refused):
+
+    ``program_std**2 = (1 - q**(N-1)) [rho**2 s**2 (1 - 2 a phi(a) / (1 - q)) + shot_std**2 (1 - rho)] + q**(N-1) shot_std**2``.
+
+    Attributes:
+        shot_std, shot_relative: error of one attempt, ``shot_std(g)**2 = shot_std**2 + (shot_relative g)**2``; siemens.
+        tolerance: siemens. max_iterations: N.
+
+    Source: variance of a truncated normal; the loop is that of Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8,
+    Extended Data Fig. 3.
+    """
+
+    kind: Literal["write_verify"] = "write_verify"
+    shot_std: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
+    shot_relative: Annotated[float, Field(ge=0)] = 0.0
+    tolerance: Annotated[float, Q("conductance", "uS", gt=0)]
+    max_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
+
+    def attempt_std(self, g: Values) -> F64:
+        """Standard deviation of one attempt in siemens at the target g."""
+        return np.hypot(self.shot_std, self.shot_relative * np.asarray(g, float))
+
+    def program_std(self, g: Values, window: Window, read_std: Values = 0.0) -> F64:
+        """Standard deviation of what the loop leaves, in siemens."""
+        shot = np.maximum(self.attempt_std(g), 1e-30)
+        total = np.hypot(shot, read_std)
+        rho = (shot / total) ** 2
+        a = self.tolerance / total
+        refused = 2.0 * norm.sf(a)
+        accepted = np.maximum(-np.expm1(norm.logsf(a) + np.log(2.0)), 1e-300)
+        inside = rho**2 * total**2 * (1.0 - 2.0 * a * norm.pdf(a) / accepted) + shot**2 * (1.0 - rho)
+        last = refused ** (self.max_iterations - 1)
+        return np.sqrt((1.0 - last) * inside + last * shot**2)
+
+    def verify(self, window: Window) -> VerifyModel | None:
+        """The loop."""
+        linear = self.shot_std == 0.0 or self.shot_relative == 0.0
+        grid = window.grid(2 if linear else FINE_NODES)
+        return VerifyModel(tabulate(self.attempt_std, grid), self.tolerance, self.max_iterations)
+
+    @property
+    def nodes(self) -> int:
+        """2 when every state has the same error."""
+        return 2 if self.shot_relative == 0.0 else FINE_NODES

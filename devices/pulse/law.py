@@ -1,0 +1,141 @@
+"""What every pulse law states, and what the parametric ones share. It never draws a step: the emulator's kernels do."""
+
+from abc import abstractmethod
+from typing import Annotated, Self, final
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from analog_sim.cell import PulseModel
+from analog_sim.config import Part, Q, at_key
+from devices.window import F32, F64, FINE_NODES, Values, Window, tabulate
+
+
+class PulseLaw(Part):
+    """Response of one cell to one programming pulse, as claims in closed form and as the tables of the emulator.
+
+    ``dg = step_mean(u) + step_std(u) z``, z ~ N(0, 1), u in [0, 1]; then clipped to the cell's bounds.
+    """
+
+    @abstractmethod
+    def step_mean(self, u: Values, up: bool, window: Window) -> F64:
+        """Mean signed change in siemens of one pulse at state u; `up` potentiates, else depresses."""
+
+    @abstractmethod
+    def step_std(self, u: Values, up: bool, window: Window) -> F64:
+        """Cycle-to-cycle standard deviation of that change in siemens."""
+
+    @abstractmethod
+    def compile(self, window: Window) -> PulseModel:
+        """Fill the tables of the emulator."""
+
+    @abstractmethod
+    def windows(self, window: Window) -> F32 | None:
+        """Own (g_min, g_max) of every table: (T, 2) siemens; None when all share the nominal window."""
+
+
+class SizedPulse(PulseLaw):
+    """A law in units of a step size: ``mean = +-s_dir shape(u)``, ``std = s_dir spread(u)``.
+
+    ``s_up = s (1 + asymmetry)``, ``s_down = s (1 - asymmetry)``; the size s is given in exactly one of three ways.
+
+    Attributes:
+        step: s in siemens. fraction: s / (g_max - g_min). states: (g_max - g_min) / s.
+        asymmetry: relative excess of potentiation over depression, in (-1, 1).
+    """
+
+    step: Annotated[float, Q("conductance", "uS", gt=0)] | None = None
+    fraction: Annotated[float, Q("fraction", "", gt=0, le=1)] | None = None
+    states: Annotated[float, Field(ge=1)] | None = None
+    asymmetry: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        sizes = {"step": self.step, "fraction": self.fraction, "states": self.states}
+        given = [name for name, value in sizes.items() if value is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none of them"
+            raise at_key(
+                given[-1] if given else "states",
+                f"the size of a step needs exactly one of step, fraction, states (got {got})",
+            )
+        return self
+
+    @abstractmethod
+    def shape(self, u: F64, up: bool) -> F64:
+        """Mean step relative to s_dir, >= 0, at states u in [0, 1]."""
+
+    @abstractmethod
+    def spread(self, u: F64, up: bool) -> F64:
+        """Cycle-to-cycle standard deviation relative to s_dir at states u in [0, 1]."""
+
+    @property
+    @abstractmethod
+    def nodes(self) -> int:
+        """Nodes of the uniform grid of the tables: as few as are exact, else `FINE_NODES` or more."""
+
+    @final
+    def size(self, up: bool, window: Window) -> float:
+        """s_up or s_down in siemens."""
+        if self.step is not None:
+            base = self.step
+        elif self.fraction is not None:
+            base = self.fraction * window.width
+        else:
+            assert self.states is not None  # exactly one is given: _one_size
+            base = window.width / self.states
+        return base * (1.0 + self.asymmetry if up else 1.0 - self.asymmetry)
+
+    @final
+    def step_mean(self, u: Values, up: bool, window: Window) -> F64:
+        """``+s_up shape(u)`` or ``-s_down shape(u)`` in siemens."""
+        return (1.0 if up else -1.0) * self.size(up, window) * self.shape(np.clip(np.asarray(u, float), 0.0, 1.0), up)
+
+    @final
+    def step_std(self, u: Values, up: bool, window: Window) -> F64:
+        """``s_dir spread(u)`` in siemens."""
+        return self.size(up, window) * self.spread(np.clip(np.asarray(u, float), 0.0, 1.0), up)
+
+    @final
+    def compile(self, window: Window) -> PulseModel:
+        """Sample mean and standard deviation on `nodes` states, both directions on the same grid."""
+        u = np.linspace(0.0, 1.0, self.nodes)
+        return PulseModel(
+            up_mean=tabulate(lambda u: self.step_mean(u, True, window), u),
+            up_std=tabulate(lambda u: self.step_std(u, True, window), u),
+            down_mean=tabulate(lambda u: self.step_mean(u, False, window), u),
+            down_std=tabulate(lambda u: self.step_std(u, False, window), u),
+        )
+
+    @final
+    def windows(self, window: Window) -> F32 | None:
+        """None: one law, one nominal window."""
+        return None
+
+
+class ParametricPulse(SizedPulse):
+    """A formula for the shape, with ``spread**2 = (noise shape)**2 + noise_additive**2``.
+
+    Attributes:
+        noise: cycle-to-cycle standard deviation relative to the mean step at the cell's state.
+        noise_additive: cycle-to-cycle standard deviation relative to s_dir, whatever the state.
+    """
+
+    noise: Annotated[float, Field(ge=0)] = 0.0
+    noise_additive: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    @abstractmethod
+    def linear(self) -> bool:
+        """Whether `shape` is linear in u in both directions."""
+
+    @final
+    def spread(self, u: F64, up: bool) -> F64:
+        """``sqrt((noise shape)**2 + noise_additive**2)``."""
+        return np.hypot(self.noise * self.shape(u, up), self.noise_additive)
+
+    @final
+    @property
+    def nodes(self) -> int:
+        """2 when mean and standard deviation are linear: two noises add in quadrature, which is curved."""
+        return 2 if self.linear and (self.noise == 0.0 or self.noise_additive == 0.0) else FINE_NODES

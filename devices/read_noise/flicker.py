@@ -1,0 +1,53 @@
+"""Read noise law: 1/f noise integrated from the read time to the age of the state, so it grows while the cell waits."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from analog_sim.config import Q
+from devices.read_noise.law import ReadNoiseLaw
+from devices.window import F64, FINE_NODES, Values, Window
+
+
+class FlickerReadNoise(ReadNoiseLaw):
+    """``read_std(g, t) = g Q sqrt(log((t + t_read) / (2 t_read)))``, ``Q = min(coefficient / (g / g_max)**exponent, cap)``.
+
+    Plus a white part `relative` * g in quadrature. Q depends on g / g_max only, so the law scales with the card's g_max.
+    The table follows g Q to 1 % where the cap ends (u of a few thousandths), to 1e-4 above u = 0.05.
+
+    Attributes:
+        coefficient: Q at g = g_max. exponent: its fall with the state, in [0, 1). cap: largest Q, reached near g = 0.
+        t_read: seconds of one read. relative: white noise over conductance.
+
+    Source: Nandakumar et al., ICECS 2019, doi:10.1109/ICECS46596.2019.8964852; Joshi et al., Nat. Commun. 11, 2473 (2020),
+    doi:10.1038/s41467-020-16108-9.
+    """
+
+    kind: Literal["flicker"] = "flicker"
+    coefficient: Annotated[float, Field(ge=0)]
+    exponent: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    cap: Annotated[float, Field(gt=0)] = 1.0
+    t_read: Annotated[float, Q("time", "s", gt=0)] = 250e-9
+    relative: Annotated[float, Field(ge=0)] = 0.0
+
+    def white(self, g: Values, window: Window) -> F64:
+        """``relative g`` in siemens."""
+        return self.relative * np.asarray(g, float)
+
+    def flicker(self, g: Values, window: Window) -> F64:
+        """``g Q(g)`` in siemens; exactly 0 at g = 0."""
+        g = np.asarray(g, float)
+        # (g / g_max)**exponent <= coefficient / cap is where the cap rules; written so that nothing divides by 0.
+        power = (g / window.g_max) ** self.exponent
+        return g * self.coefficient / np.maximum(power, max(self.coefficient / self.cap, 1e-300))
+
+    @property
+    def read_time(self) -> float:
+        """``t_read``."""
+        return self.t_read
+
+    @property
+    def nodes(self) -> int:
+        """2 when Q is the same at every state."""
+        return 2 if self.exponent == 0.0 else FINE_NODES

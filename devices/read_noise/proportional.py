@@ -1,0 +1,40 @@
+"""Read noise law: proportional to the conductance, on top of a floor. The same at every age."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from analog_sim.config import Q
+from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
+from devices.window import F64, FINE_NODES, Values, Window
+
+
+class ProportionalReadNoise(ReadNoiseLaw):
+    """``read_std(g)**2 = (relative g)**2 + floor**2``.
+
+    Attributes:
+        relative: standard deviation over conductance. floor: siemens.
+    """
+
+    kind: Literal["proportional"] = "proportional"
+    relative: Annotated[float, Field(ge=0)]
+    floor: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
+
+    def white(self, g: Values, window: Window) -> F64:
+        """Quadrature of the two parts in siemens."""
+        return np.hypot(self.relative * np.asarray(g, float), self.floor)
+
+    def flicker(self, g: Values, window: Window) -> F64:
+        """0 S."""
+        return np.zeros(np.shape(g))
+
+    @property
+    def read_time(self) -> float:
+        """Unused."""
+        return DEFAULT_READ_TIME
+
+    @property
+    def nodes(self) -> int:
+        """2 without a floor; the quadrature is curved."""
+        return 2 if self.floor == 0.0 else FINE_NODES

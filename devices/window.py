@@ -1,0 +1,61 @@
+"""The nominal conductance window of a card, and the tables sampled over it. Never draws a random number, never reads a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+Values = float | F64
+"""What every claim accepts: one number or an array of any shape; it returns an array of that shape."""
+
+FINE_NODES = 257
+"""Nodes of the table of a curved law (a linear one needs only 2).
+
+A law f with bounded curvature is off by at most max|f''| / (8 * 256**2) between nodes.
+"""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Nominal conductance window: ``u = (g - g_min) / (g_max - g_min)``.
+
+    Attributes:
+        g_min, g_max: siemens, 0 <= g_min < g_max.
+    """
+
+    g_min: float
+    g_max: float
+
+    @property
+    def width(self) -> float:
+        """``g_max - g_min`` in siemens."""
+        return self.g_max - self.g_min
+
+    def state(self, g: Values) -> F64:
+        """Normalised state u of a conductance g in siemens, not clipped."""
+        return (np.asarray(g, float) - self.g_min) / self.width
+
+    def conductance(self, u: Values) -> F64:
+        """Conductance in siemens of a state u."""
+        return self.g_min + np.asarray(u, float) * self.width
+
+    def grid(self, nodes: int) -> F64:
+        """Conductances in siemens of the uniform grid of `nodes` states, ends included."""
+        return self.conductance(np.linspace(0.0, 1.0, nodes))
+
+
+def tabulate(law: Callable[[F64], F64], points: F64) -> F32:
+    """Sample a law at the nodes: (1, K) float32, as `CellModel` wants it.
+
+    Raises ValueError when the law is not finite somewhere, with the first such point.
+    """
+    values = np.broadcast_to(np.asarray(law(points), float), points.shape)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise ValueError(f"a table is not finite at {points[bad][0]!r} (got {values[bad][0]!r})")
+    return values[None, :].astype(np.float32)
