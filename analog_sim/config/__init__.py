@@ -5,13 +5,13 @@ Strict models, units, YAML with file and line. Never knows what a model means.
 
 from analog_sim.config.dump import dump_yaml
 from analog_sim.config.errors import ConfigError, Location, Problem, UserError
-from analog_sim.config.files import DataFile, named_file, relative_file
+from analog_sim.config.files import DataFile, named_file
 from analog_sim.config.load import SweepPoint, expand_sweep, find_key, load_config, override, validate
 from analog_sim.config.model import StrictModel, at_key
 from analog_sim.config.parts import Part, discover, one_of
 from analog_sim.config.quantity import SI, Q
 from analog_sim.config.schema import json_schema
-from analog_sim.config.tree import Override, Resolver
+from analog_sim.config.tree import Override, Resolver, relative_file
 
 __all__ = [
     "SI",

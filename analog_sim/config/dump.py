@@ -23,4 +23,4 @@ def _lists(value: Any) -> Any:
         return {str(key): _lists(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_lists(item) for item in value]
-    return value
+    return str(value) if isinstance(value, str) else value

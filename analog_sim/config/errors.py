@@ -30,8 +30,12 @@ class Location:
     @classmethod
     def of_file(cls, path: Path, line: int | None = None) -> Location:
         """Location in a file, shown relative to the current directory when the file is below it."""
-        shown = os.path.relpath(path)
-        return cls(str(path) if shown.startswith("..") else shown, line, path.parent)
+        shown, here = os.path.abspath(path), os.getcwd()
+        return cls(os.path.relpath(shown, here) if Path(shown).is_relative_to(here) else shown, line, path.parent)
+
+    def at_line(self, line: int | None) -> Location:
+        """Return another line of the same file."""
+        return Location(self.source, line, self.folder)
 
     def __str__(self) -> str:
         return self.source if self.line is None else f"{self.source}:{self.line}"

@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from analog_sim.config.errors import UserError, did_you_mean
-from analog_sim.config.tree import Resolver
+from analog_sim.config.tree import Resolver, relative_file
 from analog_sim.config.yaml12 import Text
 
 
@@ -44,11 +44,6 @@ class _ExistingFile:
 
 
 DataFile = Annotated[Path, _ExistingFile()]
-
-
-def relative_file(text: str, folder: Path | None) -> Path:
-    """Resolver: the path of a file, relative to the folder of the file that names it."""
-    return (folder or Path.cwd()) / Path(text).expanduser()
 
 
 def named_file(packaged: Path) -> Resolver:

@@ -54,8 +54,12 @@ def problems_of(error: ValidationError, root: Node) -> list[Problem]:
         loc: Sequence[int | str] = line["loc"]
         if "key" in context:
             loc = (*loc, str(context["key"]))
-        is_missing = line["type"] == "missing"
-        path, node, in_union = _walk(root, loc, ends_missing=is_missing or "key" in context)
+        path, node, in_union = _walk(
+            root,
+            loc,
+            names_key=line["type"] == "missing" or "key" in context,
+            of_mapping=isinstance(line["input"], Mapping),
+        )
         at = node.key_at if line["type"] == "config_unknown" else node.at
         text, got = _message(line["type"], line["msg"], context, line["input"])
         key = (path, True) if in_union else ((*path, f"\0{index}"), False)
@@ -72,8 +76,14 @@ def problems_of(error: ValidationError, root: Node) -> list[Problem]:
     return found
 
 
-def _walk(root: Node, loc: Sequence[int | str], *, ends_missing: bool) -> tuple[tuple[str, ...], Node, bool]:
-    """Follow an error's location through the tree; components that are no keys name members of a union."""
+def _walk(
+    root: Node, loc: Sequence[int | str], *, names_key: bool, of_mapping: bool
+) -> tuple[tuple[str, ...], Node, bool]:
+    """Follow an error's location through the tree; a step that is no key there names the member of a union.
+
+    Unless it is the last step and the key is known to be meant (`names_key`), or a mapping lacks it and the value at
+    fault is no mapping (`of_mapping`): the default of a key that was not written.
+    """
     path: list[str] = []
     node, in_union = root, False
     for position, step in enumerate(loc):
@@ -82,11 +92,11 @@ def _walk(root: Node, loc: Sequence[int | str], *, ends_missing: bool) -> tuple[
             node = value[str(step)]
         elif isinstance(value, list) and isinstance(step, int) and step < len(value):
             node = value[step]
-        elif not (ends_missing and position == len(loc) - 1):
-            in_union = True
-            continue
         elif not isinstance(value, dict) and step == "kind":
             continue  # a bare kind: the text itself is at fault
+        elif position < len(loc) - 1 or not (names_key or (isinstance(value, dict) and not of_mapping)):
+            in_union = True
+            continue
         path.append(str(step))
     return tuple(path), node, in_union
 

@@ -90,15 +90,20 @@ class Q:
         return result
 
     def text(self, value: float) -> float | str:
-        """Return the shortest text with a unit that `convert` turns into exactly this SI value (fractions: a float)."""
+        """Return a short text with a unit that `convert` turns into exactly this SI value (fractions: a float)."""
         number = float(value)
         exact = from_si(Decimal(repr(number)), self.unit, self.dimension)
-        for candidate in (repr(float(exact)).removesuffix(".0"), format(exact, "g")):
+        si_text = self._shown(number, SI_UNITS[self.dimension])
+        for candidate in (repr(float(exact)), format(exact, "g")):
             parsed = split(candidate)
-            if parsed is not None and float(to_si(parsed[0], self.unit, self.dimension)) == number:
-                return f"{candidate} {self.unit}" if self.unit else float(candidate)
-        si_unit = SI_UNITS[self.dimension]
-        return f"{number!r} {si_unit}" if si_unit else number
+            if parsed is None or float(to_si(parsed[0], self.unit, self.dimension)) != number:
+                continue
+            if not self.unit:
+                return float(candidate)
+            # An SI value with few digits may have many in the declared unit: 1 s in hours.
+            text = f"{candidate.removesuffix('.0')} {self.unit}"
+            return text if len(text) <= len(si_text) + 3 or not SI_UNITS[self.dimension] else si_text
+        return si_text if self.unit else number
 
     def _from_text(self, text: str) -> Decimal:
         parsed = split(text)
@@ -116,8 +121,8 @@ class Q:
         if self.dimension == "fraction":
             return "must be a number, or a text such as '5 %'"
         return (
-            f"must be a {self.dimension}: a number in {self.unit}, or a text with a unit such as '1 {self.unit}'"
-            f" (allowed: {allowed_units(self.dimension)})"
+            f"must be a {self.dimension}, a number in {self.unit} or a text with a unit such as '1 {self.unit}'"
+            f" (units: {allowed_units(self.dimension)})"
         )
 
     @staticmethod

@@ -17,6 +17,11 @@ Pattern = tuple[str, ...]
 BASE, SWEEP, KIND = "base", "sweep", "kind"
 
 
+def relative_file(text: str, folder: Path | None) -> Path:
+    """Resolver: the path of a file, relative to the folder of the file that names it."""
+    return (folder or Path.cwd()) / Path(text).expanduser()
+
+
 class Override(str):
     """`a.b=value` that remembers where it was written when that was not a command line."""
 
@@ -68,11 +73,12 @@ class Assembler:
             )
             message = reason if asked is None else f"{_shown(path)}: {reason}"
             raise ConfigError([Problem(where, "", message)]) from error
-        root, problems = parse(text, lambda line: Location.of_file(path, line))
+        here = Location.of_file(path)
+        root, problems = parse(text, here.at_line)
         self.problems += problems
         if root is None or not isinstance(root.value, dict):
             what = "is empty" if root is None else "must be a mapping of keys to values"
-            raise ConfigError([Problem(Location.of_file(path, 1), "", what)])
+            raise ConfigError([Problem(here.at_line(1), "", what)])
         root = self.references(root, references, (*parents, path.resolve()))
         base = root.value.get(BASE)
         if base is None:
@@ -80,13 +86,21 @@ class Assembler:
         if not isinstance(base.value, str):
             raise ConfigError([Problem(base.at, BASE, "must be the path of a YAML file")])
         own = replace(root, value={key: node for key, node in root.value.items() if key != BASE})
-        below = self.file(path.parent / Path(base.value).expanduser(), references, base.at, (*parents, path.resolve()))
+        try:
+            target = references.get((BASE,), relative_file)(base.value, path.parent)
+        except (UserError, ValueError) as error:
+            raise ConfigError([Problem(base.at, BASE, str(error))]) from error
+        below = self.file(target, references, base.at, (*parents, path.resolve()))
         return self.merge(below, own, ())
 
     def references(self, root: Node, references: Mapping[Pattern, Resolver], parents: tuple[Path, ...] = ()) -> Node:
         """Return the tree with each text (or mapping with `base`) at a reference path replaced by its file."""
         for pattern, resolver in references.items():
-            below = {other[len(pattern) :]: r for other, r in references.items() if _begins(other, pattern)}
+            if pattern == (BASE,):
+                continue  # not a value: how `file` finds what a file inherits from
+            below = {(BASE,): resolver} | {
+                other[len(pattern) :]: r for other, r in references.items() if _begins(other, pattern)
+            }
             root = self._reference(root, pattern, (), resolver, below, parents)
         return root
 
@@ -115,7 +129,7 @@ class Assembler:
                 return replace(node, value=items)
             return node
         named = node.value.get(BASE) if isinstance(node.value, dict) else node
-        if named is None or not isinstance(named.value, str) or path in self.broken:
+        if named is None or not isinstance(named.value, str):
             return node
         try:
             target = resolver(named.value, named.at.folder)

@@ -19,7 +19,7 @@ EXACT = Context(prec=60)
 _PREFIXES = MappingProxyType(
     {"a": -18, "f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 )
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*((?:[A-Za-zµμΩ°%].*?)?)\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class Text(str):
         text.folder = folder
         return text
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -177,9 +180,7 @@ def _int(text: str) -> int:
 
 
 def _float(text: str) -> float | int:
-    value = float(
-        text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".nan", "nan").lower()
-    )
+    value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     # `1e3` is a natural way to write a count; a field for a float takes the whole number just as well.
     if "." not in text and value.is_integer() and abs(value) < 2**53:
         return int(value)
