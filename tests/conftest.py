@@ -1,0 +1,16 @@
+"""Settings of every test run: a small thread pool, and the markers `jit` and `data`. It defines no fixtures of its own."""
+
+import os
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this run cannot do, with the reason."""
+    jit_off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    no_data = not os.environ.get("ANALOG_SIM_DATA")
+    for item in items:
+        if jit_off and item.get_closest_marker("jit"):
+            item.add_marker(pytest.mark.skip(reason="needs compiled kernels, and NUMBA_DISABLE_JIT is set"))
+        if no_data and item.get_closest_marker("data"):
+            item.add_marker(pytest.mark.skip(reason="needs the files of ANALOG_SIM_DATA, which is not set"))

@@ -1,0 +1,56 @@
+"""Slow, obvious twins of every kernel, in plain Python and float64. The kernels must agree with them; nothing here is fast, nothing is compiled.
+
+Sections: random numbers. Others follow below, each under its own heading.
+"""
+
+import math
+
+import numpy as np
+
+# --- Random numbers (analog_sim/kernels/rng.py) ----------------------------------------------------------------------------------------
+
+
+def philox(counter: tuple[int, int, int, int], key: tuple[int, int], rounds: int = 10) -> tuple[int, int, int, int]:
+    """Philox4x32 as its paper states it, on Python integers (doi:10.1145/2063384.2063405)."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(rounds):
+        product0 = 0xD2511F53 * c0
+        product1 = 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (product1 >> 32) ^ c1 ^ k0, product1 % 2**32, (product0 >> 32) ^ c3 ^ k1, product0 % 2**32
+        k0 = (k0 + 0x9E3779B9) % 2**32
+        k1 = (k1 + 0xBB67AE85) % 2**32
+    return c0, c1, c2, c3
+
+
+def stream_word(key: tuple[int, int], i: int) -> int:
+    """Word i of a stream: chunks of 1024 words, in each the four lanes of 256 blocks one after the other."""
+    chunk, within = divmod(i, 1024)
+    lane, column = divmod(within, 256)
+    block = 256 * chunk + column
+    return philox((block % 2**32, block // 2**32, 0, 0), key)[lane]
+
+
+def stream_uniform(key: tuple[int, int], i: int) -> float:
+    """Uniform i of a stream: the upper 24 bits of its word."""
+    return (stream_word(key, i) >> 8) / 2**24
+
+
+def box_muller(word0: int, word1: int) -> tuple[float, float]:
+    """Two normals from two words: radius from the first; quarter turn and angle within it from the second."""
+    u = float(np.float32((word0 % 2**31) | 1)) / 2**31  # float32 keeps all bits of a small u: the tail
+    r = math.sqrt(-2.0 * math.log(u))
+    x = ((word1 % 2**23) | 1) / 2**23 - 0.5
+    n0, n1 = r * math.cos(math.pi / 2 * x), r * math.sin(math.pi / 2 * x)
+    if word1 & 2**30:
+        n0, n1 = n1, n0
+    if word1 & 2**31:
+        n0, n1 = -n0, -n1
+    return n0, n1
+
+
+def stream_normal(key: tuple[int, int], i: int) -> float:
+    """Normal i of a stream: lanes 0 and 1 of a block make a pair, and lanes 2 and 3."""
+    lane = (i % 1024) // 256
+    first = i - 256 * (lane % 2)
+    return box_muller(stream_word(key, first), stream_word(key, first + 256))[lane % 2]
