@@ -1,0 +1,117 @@
+"""A decorrelating matrix on its tile, and what a method that teaches it must offer. It never reads the matrix back to learn.
+
+``y = g (R z)``: z (B, n) centred input, R (n, n) on a tile, g (n,) digital output gains (all equal where a method asks for one
+scalar gain gamma). The matrix that counts is ``diag(g) R``.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import Part
+from learning.memory import Memory
+from learning.needs import Needs
+from learning.tiles import WeightTile
+
+F32 = npt.NDArray[np.float32]
+
+RUNNING = 0.9
+"""Memory of the running norms behind the scalar gain, per batch."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What went through the matrix: z (B, n) centred input, r = R z as the tile returned it, y = g r."""
+
+    z: F32
+    r: F32
+    y: F32
+
+    def rows(self, index: npt.NDArray[np.int64]) -> "Passed":
+        """A subset of the batch."""
+        return Passed(self.z[index], self.r[index], self.y[index])
+
+
+class Matrix:
+    """R on its tile with the digital gains g.
+
+    Attributes:
+        tile: (n, n). gain: (n,). refold: a gain that leaves [1/refold, refold] is written into R (one programming); None: never.
+    """
+
+    def __init__(self, tile: WeightTile, refold: float | None) -> None:
+        self.tile = tile
+        self.gain: F32 = np.ones(tile.shape[0], np.float32)
+        self.refold = refold
+        self._norm_z = 0.0
+        self._norm_r = 0.0
+        tile.program(np.eye(tile.shape[0], dtype=np.float32))
+
+    @property
+    def size(self) -> int:
+        """n."""
+        return self.tile.shape[0]
+
+    def forward(self, z: F32) -> Passed:
+        """``y = g (R z)``, z (B, n)."""
+        r = self.tile.forward(z)
+        return Passed(z, r, r * self.gain)
+
+    def backward(self, d: F32) -> F32:
+        """``R^T (g d)``, d (B, n): one transposed read."""
+        return self.tile.backward(d * self.gain)
+
+    def restore_norm(self, passed: Passed) -> None:
+        """``g <- <|z|> / <|R z|>`` for every output, both means running over the batches."""
+        norm_z, norm_r = (float(np.sqrt(np.einsum("bi,bi->b", v, v)).mean()) for v in (passed.z, passed.r))
+        keep = RUNNING if self._norm_r > 0.0 else 0.0
+        self._norm_z = keep * self._norm_z + (1.0 - keep) * norm_z
+        self._norm_r = keep * self._norm_r + (1.0 - keep) * norm_r
+        if self._norm_r > 0.0:
+            self.gain[:] = self._norm_z / self._norm_r
+
+    def program(self, effective: F32) -> None:
+        """Write ``diag(g) R`` = `effective` as R, with gains 1."""
+        self.tile.program(effective)
+        self.gain[:] = 1.0
+        self._norm_z = self._norm_r = 0.0
+
+    def fold(self) -> None:
+        """Write the gains into R when one of them has left [1/refold, refold]."""
+        if self.refold is None or (self.gain.max() <= self.refold and self.gain.min() >= 1.0 / self.refold):
+            return
+        self.program(self.gain[:, None] * self.tile.read_weights())
+
+    def effective(self, *, exact: bool = True) -> F32:
+        """``diag(g) R`` (n, n), for metrics."""
+        return self.gain[:, None] * self.tile.read_weights(exact=exact)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"tile": self.tile.state(), "gain": self.gain.copy(), "norm_z": self._norm_z, "norm_r": self._norm_r}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` returned."""
+        self.tile.restore(state["tile"])
+        self.gain[:] = state["gain"]
+        self._norm_z, self._norm_r = float(state["norm_z"]), float(state["norm_r"])
+
+
+class Method(Part):
+    """How R learns.
+
+    Attributes:
+        needs: of the tile of R. diagonal: where it converges, C = <y y^T> is diagonal. white: C is a multiple of the identity.
+    """
+
+    needs: ClassVar[Needs]
+    diagonal: ClassVar[bool] = True
+    white: ClassVar[bool] = False
+
+    @abstractmethod
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+        """Teach R from one batch that went through it."""

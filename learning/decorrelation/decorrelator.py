@@ -1,0 +1,109 @@
+"""One layer's decorrelation at work: running mean, matrix, method, on the part of the batch it learns from. It never sees a loss."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from analog_sim.config import StrictModel, one_of
+from analog_sim.rng import Stream
+from learning.decorrelation.base import Matrix, Method, Passed
+from learning.memory import Memory
+from learning.needs import check_tile
+from learning.tiles import WeightTile
+
+F32 = npt.NDArray[np.float32]
+
+DIGITAL_REFOLD = 16.0
+"""A digital matrix is rewritten for free, so its gains are folded into it long before float32 would feel it."""
+
+
+class DecorrelationSpec(StrictModel):
+    """Section `decorrelation` of a training experiment.
+
+    Attributes:
+        method: how R learns.
+        where: matrices on crossbars of the network's card ("chip") or in the digital periphery ("digital").
+        layers: "all", or the numbers of the weighted layers that get one (0 is the first).
+        every: batches between two updates of R.
+        samples: rows (samples, or patches of convolutions) drawn at random from each batch to learn from; None takes all.
+        mean_memory: memory of the running mean of z per batch (the first batches count equally); the mean is always subtracted.
+        refold: a gain that leaves [1/refold, refold] is written into R; None: never on a chip.
+    """
+
+    method: Annotated[Method, one_of("learning.decorrelation", Method)]
+    where: Literal["chip", "digital"] = "chip"
+    layers: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
+    every: Annotated[int, Field(ge=1)] = 1
+    samples: Annotated[int, Field(ge=1)] | None = None
+    mean_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    refold: Annotated[float, Field(gt=1.0)] | None = None
+
+    def covers(self, layer: int) -> bool:
+        """Whether a weighted layer gets a decorrelating matrix."""
+        return self.layers == "all" or layer in self.layers
+
+
+class Decorrelator:
+    """``y = g R (z - mean z)`` in front of one weighted layer.
+
+    Args:
+        spec: the configuration. tile: holds R (n, n); starts at the identity, with whatever error programming it has.
+        stream: draws the rows to learn from and the method's probes. where: the tile's name, for messages.
+
+    Raises:
+        UserError: the method needs what the tile cannot do.
+    """
+
+    def __init__(self, spec: DecorrelationSpec, tile: WeightTile, stream: Stream, where: str) -> None:
+        check_tile(f"decorrelation {spec.method.kind}", spec.method.needs, where, tile.capabilities)
+        self.spec = spec
+        digital = not tile.blocks
+        self.matrix = Matrix(tile, spec.refold if spec.refold or not digital else DIGITAL_REFOLD)
+        self.mean: F32 = np.zeros(tile.shape[0], np.float32)
+        self.memory = Memory(stream)
+        self._batches = 0
+
+    @property
+    def tile(self) -> WeightTile:
+        """The tile of R."""
+        return self.matrix.tile
+
+    def forward(self, x: F32) -> Passed:
+        """Rows (B, n) of the layer's input -> centred z, r = R z, y."""
+        return self.matrix.forward(x - self.mean)
+
+    def backward(self, d: F32) -> F32:
+        """``gamma R^T d`` (B, n): the way of a gradient back through the matrix."""
+        return self.matrix.backward(d)
+
+    def learn(self, passed: Passed) -> None:
+        """Move the running mean, and R on every `every`-th batch."""
+        self._batches += 1
+        part = passed
+        if self.spec.samples is not None and self.spec.samples < len(passed.z):
+            part = passed.rows(self.memory.stream.integers(0, len(passed.z), self.spec.samples))
+        if self._batches > 1 and self._batches % self.spec.every == 0:  # the first batch is not centred yet
+            self.spec.method.learn(self.matrix, part, self.memory)
+            self.matrix.fold()
+        # z is what is left of the batch mean after subtracting the running mean.
+        keep = min(self.spec.mean_memory, (self._batches - 1) / self._batches)
+        self.mean += np.float32(1.0 - keep) * part.z.mean(axis=0)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {
+            "matrix": self.matrix.state(),
+            "mean": self.mean.copy(),
+            "memory": self.memory.state(),
+            "batches": self._batches,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` returned."""
+        self.matrix.restore(state["matrix"])
+        self.mean[:] = state["mean"]
+        self.memory.restore(state["memory"])
+        self._batches = int(state["batches"])

@@ -1,0 +1,37 @@
+"""Decorrelation and variance normalisation in a chosen mixture. kappa = 0 never touches variances, kappa = 1 never correlations.
+
+Dalm, Offergeld, Ahmad & van Gerven, "Efficient deep learning with decorrelated backpropagation", arXiv:2405.02385 (2024).
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from learning.decorrelation.base import Matrix, Method, Passed
+from learning.decorrelation.rows import Diagonal, step
+from learning.memory import Memory
+from learning.needs import Needs
+
+
+class Kappa(Method):
+    """``R <- R - rate [(1 - kappa) (C - diag C) R + kappa diag(<y**2> - 1) R]``, C = <y y^T>.
+
+    Attributes:
+        rate: learning rate. kappa: 0 to 1, share of the whitening term.
+        diagonal: how the row terms are had without reading R, see `learning.decorrelation.rows`.
+    """
+
+    kind: Literal["kappa"] = "kappa"
+    needs: ClassVar[Needs] = Needs(transposed_read=True, writable=True)
+    white: ClassVar[bool] = True
+    rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    kappa: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    diagonal: Diagonal = "gain"
+
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+        """One step with a = 1 - kappa, v = -(1 - kappa) <y**2> + kappa (<y**2> - 1)."""
+        variance = (passed.y * passed.y).mean(axis=0)
+        v = (2.0 * self.kappa - 1.0) * variance - self.kappa
+        step(
+            matrix, passed, a=1.0 - self.kappa, v=v, rate=self.rate, diagonal=self.diagonal, stream=memory.stream
+        )  # fmt: skip

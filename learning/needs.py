@@ -1,0 +1,65 @@
+"""What a rule or a decorrelation method needs of the hardware, and the refusal when the hardware cannot give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from analog_sim.chip import ChipInfo
+from analog_sim.config import StrictModel, UserError
+
+
+class Periphery(StrictModel):
+    """What the electronics around the arrays can do; a purely emulated system can do all but `weight_modulation`.
+
+    Attributes:
+        derivative: the slope f'(a) of every activation is known.
+        noise_injection: a chosen perturbation can be added to the pre-activations.
+        second_pass: the same input can be presented again before the weights change.
+        weight_modulation: every weight can be perturbed for a moment without writing its cells (a volatile element in series).
+    """
+
+    derivative: bool = True
+    noise_injection: bool = True
+    second_pass: bool = True
+    weight_modulation: bool = False
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be there. Attributes as in `Periphery`, and of every tile:
+
+    Attributes:
+        transposed_read: rows can be read out while columns are driven.
+        writable: cells answer to pulses or can be programmed.
+    """
+
+    transposed_read: bool = False
+    writable: bool = False
+    derivative: bool = False
+    noise_injection: bool = False
+    second_pass: bool = False
+    weight_modulation: bool = False
+
+
+_MEANING = {
+    "derivative": "the slope of the activations",
+    "noise_injection": "noise injection into the pre-activations",
+    "second_pass": "a second pass of the same input",
+    "weight_modulation": "a momentary modulation of the weights (or perturb: write)",
+}
+
+
+def check_tile(who: str, needs: Needs, where: str, chip: ChipInfo) -> None:
+    """Raise UserError when a tile cannot serve `who` (a rule or method by name); `where` names the tile."""
+    if needs.transposed_read and not chip.transposed_read:
+        raise UserError(f"{who}: needs transposed reads, which the chip of {where} cannot do (transposed_read: false)")
+    if needs.writable and not (chip.pulsed or chip.programmable):
+        raise UserError(f"{who}: must write cells, but those of {where} can be neither pulsed nor programmed")
+
+
+def check_periphery(who: str, needs: Needs, periphery: Periphery) -> None:
+    """Raise UserError when the electronics around the arrays cannot serve `who`."""
+    wanted = {field.name for field in fields(needs) if getattr(needs, field.name)}
+    for name, meaning in _MEANING.items():
+        if name in wanted and not getattr(periphery, name):
+            raise UserError(f"{who}: needs {meaning}, which the hardware cannot give (periphery.{name}: false)")

@@ -1,0 +1,49 @@
+"""Adam in the digital periphery: two accumulators per weight.
+
+Kingma & Ba, "Adam: a method for stochastic optimization", ICLR (2015), arXiv:1412.6980.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from analog_sim.writing.proposal import Dense, Proposal
+from learning.memory import Memory
+from learning.optimizers.base import F32, Optimizer
+
+
+class Adam(Optimizer):
+    """``m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g**2; step = m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps)``.
+
+    Attributes:
+        beta1, beta2: memories b1, b2 per update. eps: keeps the step finite.
+    """
+
+    kind: Literal["adam"] = "adam"
+    beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    eps: Annotated[float, Field(gt=0.0)] = 1e-8
+
+    def step(self, name: str, gradient: Proposal, memory: Memory) -> Proposal:
+        """Dense step."""
+        return Dense(self.bias_step(name, gradient.dense(), memory))
+
+    def bias_step(self, name: str, gradient: F32, memory: Memory) -> F32:
+        """Step of one array."""
+        for part in ("m", "v"):
+            if f"{name}.{part}" not in memory.arrays:
+                memory.arrays[f"{name}.{part}"] = np.zeros_like(gradient)
+        m, v = memory.arrays[f"{name}.m"], memory.arrays[f"{name}.v"]
+        t = int(memory.numbers.get(f"{name}.t", 0)) + 1
+        memory.numbers[f"{name}.t"] = t
+        m *= np.float32(self.beta1)
+        m += np.float32(1.0 - self.beta1) * gradient
+        v *= np.float32(self.beta2)
+        v += np.float32(1.0 - self.beta2) * (gradient * gradient)
+        root = np.sqrt(v)
+        root *= np.float32(1.0 / (1.0 - self.beta2**t) ** 0.5)
+        root += np.float32(self.eps)
+        np.divide(m, root, out=root)
+        root *= np.float32(1.0 / (1.0 - self.beta1**t))
+        return root

@@ -1,0 +1,58 @@
+"""Node perturbation by measured activity differences: it never needs to know the noise, only what it did to every layer.
+
+Dalm et al., "Effective learning with node perturbation in multi-layer neural networks", arXiv:2310.00965 (ANP).
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from learning.losses import Loss
+from learning.memory import Memory
+from learning.network import Network
+from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
+
+
+class ActivityNodePerturbation(NoiseRule):
+    """``dW_l = N <dl da_l y_l^T / |da|**2>``, da_l = a~_l - a_l measured in every layer, N and |da| over all layers.
+
+    A directional derivative along what the activities truly did, noise of the hardware included. In deeper layers da_l also holds what
+    the perturbation of earlier layers did there, so the mean proposal is the gradient times a positive, nearly isotropic matrix, not
+    the gradient itself.
+
+    Attributes:
+        sigma: standard deviation of the injected noise; 0 leaves the exploration to the noise of the chip (then with
+            `reread_first`, or the first layer would never be explored).
+    """
+
+    kind: Literal["activity_node_perturbation"] = "activity_node_perturbation"
+    alignment: ClassVar[float | None] = 0.99
+    sigma: Annotated[float, Field(ge=0.0)] = 1e-3
+
+    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+        """One clean pass, then one (two-sided: two) per perturbation."""
+        clean = network.forward(x)
+        base = loss.per_sample(clean.output, target)
+        before = [layer.a for layer in clean.layers]
+        errors = [np.zeros_like(a) for a in before]
+        scale = network.units / (len(base) * self.perturbations)
+        for _ in range(self.perturbations):
+            noise = self.noise(clean, memory)
+            after = self.perturbed(network, x, clean, noise)
+            change = loss.per_sample(after.output, target)
+            if self.two_sided:
+                opposite = self.perturbed(network, x, clean, [-xi for xi in noise])
+                change = 0.5 * (change - loss.per_sample(opposite.output, target))
+                moved = [
+                    np.float32(0.5) * (one.a - other.a)
+                    for one, other in zip(after.layers, opposite.layers, strict=True)
+                ]
+            else:
+                change = change - base
+                moved = [one.a - a for one, a in zip(after.layers, before, strict=True)]
+            length = sum(np.einsum("bi,bi->b", *(2 * [da.reshape(len(base), -1)])).astype(np.float64) for da in moved)
+            factor = scale * change / np.maximum(length, np.finfo(np.float32).tiny)
+            for error, da in zip(errors, moved, strict=True):
+                error += da * per_row(factor, da)
+        return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

@@ -1,0 +1,48 @@
+"""Feedback alignment: the error goes back through fixed random weights. They are drawn once, kept in the checkpoint and never redrawn.
+
+Lillicrap et al., Nat. Commun. 7, 13276 (2016), doi:10.1038/ncomms13276.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from analog_sim.rng import Streams
+from learning.losses import Loss
+from learning.memory import Memory
+from learning.needs import Needs
+from learning.network import Network
+from learning.rules.base import F32, I64, Proposed, Rule, from_errors
+
+
+class FeedbackAlignment(Rule):
+    """``d_(l-1) = f'(a_(l-1)) gamma R_l^T B_l^T d_l``, B_l (n_out, n_in) fixed, ``dW_l = <d_l y_l^T>``.
+
+    Attributes:
+        scale: the entries of B are normal with standard deviation scale / sqrt(n_in).
+    """
+
+    kind: Literal["feedback_alignment"] = "feedback_alignment"
+    scale: Annotated[float, Field(gt=0.0)] = 1.0
+
+    @property
+    def needs(self) -> Needs:
+        """Slopes."""
+        return Needs(writable=True, derivative=True)
+
+    def init(self, network: Network, streams: Streams) -> Memory:
+        """Draw B of every layer but the first from the streams "feedback"/<layer>."""
+        memory = super().init(network, streams)
+        for layer in network.layers[1:]:
+            drawn = streams.stream("feedback", layer.name).normals((layer.tile.shape[0], layer.inputs))
+            memory.arrays[layer.name] = drawn * np.float32(self.scale / layer.inputs**0.5)
+        return memory
+
+    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+        """One pass forward, the error back through B."""
+        trace = network.forward(x)
+        grad = loss.gradient(trace.output, target)
+        errors = network.errors(trace, grad, lambda number, d: d @ memory.arrays[network.layers[number].name])
+        value = float(loss.per_sample(trace.output, target).mean())
+        return Proposed(value, trace, from_errors(network, trace, errors))

@@ -1,0 +1,38 @@
+"""Node perturbation: noise on every pre-activation at once, and the change of the loss that it makes. It never needs a slope.
+
+Williams, Mach. Learn. 8, 229 (1992), doi:10.1007/BF00992696; Dalm et al., arXiv:2310.00965.
+"""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from learning.losses import Loss
+from learning.memory import Memory
+from learning.network import Network
+from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
+
+
+class NodePerturbation(NoiseRule):
+    """``dW_l = <dl xi_l y_l^T> / sigma**2``, xi_l ~ N(0, sigma**2) added to a_l, dl the change of each sample's loss."""
+
+    kind: Literal["node_perturbation"] = "node_perturbation"
+    alignment: ClassVar[float | None] = 0.99
+
+    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+        """One clean pass, then one (two-sided: two) per perturbation."""
+        clean = network.forward(x)
+        base = loss.per_sample(clean.output, target)
+        errors = [np.zeros_like(layer.a) for layer in clean.layers]
+        scale = 1.0 / (self.sigma**2 * len(base) * self.perturbations)
+        for _ in range(self.perturbations):
+            noise = self.noise(clean, memory)
+            after = loss.per_sample(self.perturbed(network, x, clean, noise).output, target)
+            if self.two_sided:
+                opposite = self.perturbed(network, x, clean, [-xi for xi in noise])
+                change = 0.5 * (after - loss.per_sample(opposite.output, target))
+            else:
+                change = after - base
+            for error, xi in zip(errors, noise, strict=True):
+                error += xi * per_row(scale * change, xi)
+        return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

@@ -1,0 +1,54 @@
+"""Weight perturbation (SPSA): all weights move at once by a random sign. One perturbation serves a whole batch, not a sample.
+
+Spall, IEEE Trans. Autom. Control 37, 332 (1992), doi:10.1109/9.119632.
+"""
+
+from typing import ClassVar, Literal
+
+from learning.losses import Loss
+from learning.memory import Memory
+from learning.needs import Needs
+from learning.network import Network
+from learning.rules.base import F32, I64, PerturbationRule, Proposed
+from learning.rules.shifting import Perturb, add_up, flipped, mean_loss, random_shifts, take, write
+
+
+class WeightPerturbation(PerturbationRule):
+    """``dW = (L(W + D) - L(W - D)) / 2 * D / sigma**2``, D = +-sigma on every parameter; one-sided: ``(L(W + D) - L(W)) D / sigma**2``.
+
+    Attributes:
+        two_sided: SPSA proper; otherwise one-sided.
+        perturb: "write" moves the cells (pulses are counted), "overlay" modulates them for the moment of a read.
+    """
+
+    kind: Literal["weight_perturbation"] = "weight_perturbation"
+    alignment: ClassVar[float | None] = 0.99
+    two_sided: bool = True
+    perturb: Perturb = "write"
+
+    @property
+    def needs(self) -> Needs:
+        """Further passes, and cells that can be moved or modulated."""
+        return Needs(writable=True, second_pass=True, weight_modulation=self.perturb == "overlay")
+
+    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+        """One clean pass, then one (two-sided: two) per perturbation."""
+        clean = network.forward(x)
+        base = float(loss.per_sample(clean.output, target).mean())
+        for _ in range(self.perturbations):
+            shifts = random_shifts(network, memory.stream, self.sigma)
+            if self.perturb == "overlay":
+                change = mean_loss(network, loss, x, target, shifts) - base
+                if self.two_sided:
+                    change = 0.5 * (change - (mean_loss(network, loss, x, target, flipped(shifts)) - base))
+            else:
+                write(network, shifts, 1.0)
+                change = mean_loss(network, loss, x, target) - base
+                if self.two_sided:
+                    write(network, shifts, -2.0)
+                    change = 0.5 * (change - (mean_loss(network, loss, x, target) - base))
+                    write(network, shifts, 1.0)
+                else:
+                    write(network, shifts, -1.0)
+            add_up(memory, shifts, change / (self.sigma**2 * self.perturbations))
+        return Proposed(base, clean, take(memory, network))
