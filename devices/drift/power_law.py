@@ -46,7 +46,8 @@ class PowerLawDrift(DriftLaw):
     The tables follow the logarithm to 1e-3 in nu at a few thousandths of the window and to 1e-5 above u = 0.05.
 
     Attributes:
-        mean: nu of the average cell against its state. std: spread of nu from cell to cell against state.
+        mean: nu of the average cell against its state. std: spread of nu from cell to cell against state, not
+            below 0.
         low, high: bounds of nu.
         t_ref: seconds after writing at which g_prog was measured.
 
@@ -56,7 +57,7 @@ class PowerLawDrift(DriftLaw):
 
     kind: Literal["power_law"] = "power_law"
     mean: Exponent
-    std: Exponent = Exponent(level=0.0, low=0.0)
+    std: Exponent = Exponent(level=0.0)
     low: Annotated[float, Field(ge=-1)] = -1.0
     high: Annotated[float, Field(le=1)] = 1.0
     t_ref: Annotated[float, Q("time", "s", gt=0)]
@@ -65,14 +66,14 @@ class PowerLawDrift(DriftLaw):
     def _possible(self) -> Self:
         if self.low > self.high:
             raise at_key("low", f"must be <= high (got {self.low} and {self.high})")
-        if self.std.low < 0.0:
-            raise at_key("std", f"a spread cannot be negative: std.low must be >= 0 (got {self.std.low})")
+        if self.std.high < 0.0 or (self.std.slope == 0.0 and self.std.level < 0.0):
+            raise at_key("std", f"a spread cannot be negative (got level {self.std.level}, high {self.std.high})")
         return self
 
     def exponent(self, u: Values, window: Window) -> tuple[F64, F64]:
         """Mean and standard deviation of nu before clipping to [low, high]."""
         g = window.conductance(u)
-        return self.mean.at(g, window), self.std.at(g, window)
+        return self.mean.at(g, window), np.maximum(0.0, self.std.at(g, window))
 
     def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
         """``(max(t, t_ref) / t_ref)**(-clip(mean, low, high))``: the median cell."""

@@ -35,7 +35,7 @@ class PulseLaw(Part):
 
 
 class SizedPulse(PulseLaw):
-    """A law in units of a step size: ``mean = +-s_dir shape(u)``, ``std = s_dir spread(u)``.
+    """A law in units of a step size: ``mean = +-s_dir shape(u)``, ``std = s spread(u)``.
 
     ``s_up = s (1 + asymmetry)``, ``s_down = s (1 - asymmetry)``; the size s is given in exactly one of three ways.
 
@@ -67,7 +67,7 @@ class SizedPulse(PulseLaw):
 
     @abstractmethod
     def spread(self, u: F64, up: bool) -> F64:
-        """Cycle-to-cycle standard deviation relative to s_dir at states u in [0, 1]."""
+        """Cycle-to-cycle standard deviation relative to s at states u in [0, 1]."""
 
     @property
     @abstractmethod
@@ -75,26 +75,30 @@ class SizedPulse(PulseLaw):
         """Nodes of the uniform grid of the tables: as few as are exact, else `FINE_NODES` or more."""
 
     @final
-    def size(self, up: bool, window: Window) -> float:
-        """s_up or s_down in siemens."""
+    def size(self, window: Window) -> float:
+        """The size s of a step in siemens."""
         if self.step is not None:
-            base = self.step
-        elif self.fraction is not None:
-            base = self.fraction * window.width
-        else:
-            assert self.states is not None  # exactly one is given: _one_size
-            base = window.width / self.states
-        return base * (1.0 + self.asymmetry if up else 1.0 - self.asymmetry)
+            return self.step
+        if self.fraction is not None:
+            return self.fraction * window.width
+        assert self.states is not None  # exactly one is given: _one_size
+        return window.width / self.states
+
+    @final
+    def direction(self, up: bool) -> float:
+        """s_up / s or s_down / s."""
+        return 1.0 + self.asymmetry if up else 1.0 - self.asymmetry
 
     @final
     def step_mean(self, u: Values, up: bool, window: Window) -> F64:
         """``+s_up shape(u)`` or ``-s_down shape(u)`` in siemens."""
-        return (1.0 if up else -1.0) * self.size(up, window) * self.shape(np.clip(np.asarray(u, float), 0.0, 1.0), up)
+        size = self.size(window) * self.direction(up)
+        return (size if up else -size) * self.shape(np.clip(np.asarray(u, float), 0.0, 1.0), up)
 
     @final
     def step_std(self, u: Values, up: bool, window: Window) -> F64:
-        """``s_dir spread(u)`` in siemens."""
-        return self.size(up, window) * self.spread(np.clip(np.asarray(u, float), 0.0, 1.0), up)
+        """``s spread(u)`` in siemens."""
+        return self.size(window) * self.spread(np.clip(np.asarray(u, float), 0.0, 1.0), up)
 
     @final
     def compile(self, window: Window) -> PulseModel:
@@ -114,11 +118,11 @@ class SizedPulse(PulseLaw):
 
 
 class ParametricPulse(SizedPulse):
-    """A formula for the shape, with ``spread**2 = (noise shape)**2 + noise_additive**2``.
+    """A formula for the shape, with ``std**2 = (noise mean)**2 + (noise_additive s)**2``.
 
     Attributes:
         noise: cycle-to-cycle standard deviation relative to the mean step at the cell's state.
-        noise_additive: cycle-to-cycle standard deviation relative to s_dir, whatever the state.
+        noise_additive: cycle-to-cycle standard deviation relative to s, whatever the state and the direction.
     """
 
     noise: Annotated[float, Field(ge=0)] = 0.0
@@ -131,8 +135,8 @@ class ParametricPulse(SizedPulse):
 
     @final
     def spread(self, u: F64, up: bool) -> F64:
-        """``sqrt((noise shape)**2 + noise_additive**2)``."""
-        return np.hypot(self.noise * self.shape(u, up), self.noise_additive)
+        """``sqrt((noise s_dir / s shape)**2 + noise_additive**2)``."""
+        return np.hypot(self.noise * self.direction(up) * self.shape(u, up), self.noise_additive)
 
     @final
     @property

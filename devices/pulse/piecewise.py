@@ -14,13 +14,13 @@ Nodes = tuple[Annotated[float, Field(ge=0)], ...]
 
 
 class Piecewise(SizedPulse):
-    """Piecewise linear step: ``dg = +-s_dir shape(u)``, shape and spread interpolated between nodes at equal distances in u.
+    """Piecewise linear step: ``mean = +-s_dir shape(u)``, shape and spread interpolated between nodes at equal distances in u.
 
     The tables are exact. A list of one number is a constant.
 
     Attributes:
         up, down: (n >= 1) mean step relative to s_dir, from u = 0 to u = 1.
-        up_std, down_std: (n >= 1) cycle-to-cycle standard deviation relative to s_dir.
+        up_std, down_std: (n >= 1) cycle-to-cycle standard deviation relative to s.
 
     Source: none; a shape read off a measured curve.
     """
@@ -46,7 +46,7 @@ class Piecewise(SizedPulse):
         return _interpolate(u, self.up if up else self.down)
 
     def spread(self, u: F64, up: bool) -> F64:
-        """Standard deviation relative to s_dir."""
+        """Standard deviation relative to s."""
         return _interpolate(u, self.up_std if up else self.down_std)
 
     @property

@@ -1,0 +1,43 @@
+"""Read noise law: a polynomial of the conductance, rescaled when the card's g_max is not the one it was measured at."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from analog_sim.config import Q
+from devices.polynomial import evaluate
+from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
+from devices.window import F64, FINE_NODES, Values, Window
+
+
+class PolynomialReadNoise(ReadNoiseLaw):
+    """``read_std(g) = (g_max / reference_g_max) max(0, sum_k c_k (g / g_max)**k)``, the same at every age.
+
+    Attributes:
+        coefficients: c_0, c_1, ... in siemens. reference_g_max: the g_max at which they were measured, in siemens.
+
+    Source: Nandakumar et al., J. Appl. Phys. 124, 152135 (2018), doi:10.1063/1.5042408 (first order).
+    """
+
+    kind: Literal["polynomial"] = "polynomial"
+    coefficients: Annotated[tuple[Annotated[float, Q("conductance", "uS")], ...], Field(min_length=1)]
+    reference_g_max: Annotated[float, Q("conductance", "uS", gt=0)]
+
+    def white(self, g: Values, window: Window) -> F64:
+        """The polynomial, not below 0, in siemens at this card's g_max."""
+        return evaluate(self.coefficients, self.reference_g_max, g, window)
+
+    def flicker(self, g: Values, window: Window) -> F64:
+        """0 S."""
+        return np.zeros(np.shape(g))
+
+    @property
+    def read_time(self) -> float:
+        """Unused."""
+        return DEFAULT_READ_TIME
+
+    @property
+    def nodes(self) -> int:
+        """2 for a constant; any other polynomial may be curved or cut at 0."""
+        return 2 if len(self.coefficients) == 1 else FINE_NODES
