@@ -40,18 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resolved", action="store_true", help="print the whole configuration, defaults included")
     options = parser.parse_args(arguments)
 
-    from analog_sim.config import dump_yaml, expand_sweep, json_schema, load_config
+    from analog_sim.config import ConfigError, Problem, UserError, dump_yaml, expand_sweep, json_schema, load_config
 
     model = model_of(options.config, options.overrides)
     if options.schema is not None:
-        options.schema.write_text(json.dumps(json_schema(model), indent=2) + "\n", encoding="utf-8")
+        try:
+            options.schema.write_text(json.dumps(json_schema(model), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--schema {options.schema}: {error.strerror}") from error
         print(f"schema written to {options.schema}")
-    checked = load_config(options.config, model, overrides=options.overrides)
     points = expand_sweep(options.config, overrides=options.overrides)
-    for point in points:
-        load_config(options.config, model, overrides=[*options.overrides, *point.overrides])
+    problems: list[Problem] = []
+    for point in points:  # a file without `sweep` has one point
+        try:
+            load_config(options.config, model, overrides=[*options.overrides, *point.overrides])
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
     if options.resolved:
-        print(dump_yaml(checked), end="")
+        print(dump_yaml(load_config(options.config, model, overrides=options.overrides)), end="")
     else:
         print(f"OK: {options.config}" + (f" and its {len(points)} sweep points" if len(points) > 1 else ""))
     return 0
@@ -65,11 +73,9 @@ def model_of(path: Path, overrides: Sequence[str]) -> type[StrictModel]:
     name, where = find_key(path, "schema", overrides=overrides)
     allowed = ", ".join(MODELS)
     if name is None:
-        raise ConfigError(
-            [Problem(where, "schema", f"missing required key, which says what the file is: {allowed}")]
-        )
-    if name not in MODELS:
-        hint = did_you_mean(str(name), MODELS) or ";"
+        raise ConfigError([Problem(where, "schema", f"missing required key, which says what the file is: {allowed}")])
+    if not isinstance(name, str) or name not in MODELS:
+        hint = (did_you_mean(name, MODELS) if isinstance(name, str) else "") or ";"
         raise ConfigError([Problem(where, "schema", f"unknown schema '{name}'{hint} allowed: {allowed}")])
     module, _, attribute = MODELS[name].partition(":")
     model: type[StrictModel] = getattr(importlib.import_module(module), attribute)

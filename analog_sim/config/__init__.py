@@ -7,9 +7,10 @@ from analog_sim.config.dump import dump_yaml
 from analog_sim.config.errors import ConfigError, Location, Problem, UserError
 from analog_sim.config.files import DataFile, named_file
 from analog_sim.config.load import SweepPoint, expand_sweep, find_key, load_config, override, validate
-from analog_sim.config.model import StrictModel, at_key
+from analog_sim.config.model import StrictModel
 from analog_sim.config.parts import Part, discover, one_of
 from analog_sim.config.quantity import SI, Q
+from analog_sim.config.refusal import at_key, refuse
 from analog_sim.config.schema import json_schema
 from analog_sim.config.tree import Override, Resolver, relative_file
 
@@ -36,6 +37,7 @@ __all__ = [
     "named_file",
     "one_of",
     "override",
+    "refuse",
     "relative_file",
     "validate",
 ]

@@ -6,7 +6,7 @@ Where, which key, what is wrong, in one line each. Never imports anything but th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -69,3 +69,19 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in allowed}
     close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f", did you mean '{by_lower[close[0]]}'?" if close else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as the user wrote it in YAML, shortened."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"text {value[:57] + '...' if len(value) > 60 else str(value)!r}"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    text = repr(value)
+    return text[:57] + "..." if len(text) > 60 else text

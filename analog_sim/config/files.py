@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from analog_sim.config.errors import UserError, did_you_mean
+from analog_sim.config.refusal import refuse
 from analog_sim.config.tree import Resolver, relative_file
 from analog_sim.config.yaml12 import Text
 
@@ -26,12 +27,12 @@ class _ExistingFile:
     def validate(value: object) -> Path:
         """Return the absolute path of an existing file. Raises PydanticCustomError."""
         if not isinstance(value, str | os.PathLike) or not str(value):
-            raise PydanticCustomError("config", "{message}", {"message": "must be the path of a file"})
+            raise refuse("must be the path of a file")
         folder = value.folder if isinstance(value, Text) else None
         path = Path(os.path.abspath((folder or Path.cwd()) / Path(value).expanduser()))
         if not path.is_file():
             reason = "is not a file" if path.exists() else "no such file"
-            raise PydanticCustomError("config", "{message}", {"message": f"{reason}: {path} (written {str(value)!r})"})
+            raise refuse(f"{reason}: {path} (written {str(value)!r})")
         return path
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from analog_sim.config.errors import Location, Problem, did_you_mean
+from analog_sim.config.errors import Location, Problem, did_you_mean, shown
 from analog_sim.config.yaml12 import Node
 
 _EXPECTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
@@ -118,19 +118,3 @@ def _message(kind: str, message: str, context: Mapping[str, Any], value: object)
     if kind in _EXPECTED:
         return _EXPECTED[kind](context), got
     return message[:1].lower() + message[1:].replace("Input should be", "must be"), got
-
-
-def shown(value: object) -> str:
-    """Return a value as the user wrote it in YAML, shortened."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"text {value[:57] + '...' if len(value) > 60 else str(value)!r}"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    text = repr(value)
-    return text[:57] + "..." if len(text) > 60 else text

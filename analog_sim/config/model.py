@@ -14,14 +14,6 @@ from analog_sim.config.errors import did_you_mean
 from analog_sim.config.tree import Resolver
 
 
-def at_key(key: str, message: str) -> PydanticCustomError:
-    """Return an error to raise in a model validator so that it is reported at one key.
-
-    `raise at_key("g_min", "must be < g_max")`.
-    """
-    return PydanticCustomError("config", "{message}", {"message": message, "key": key})
-
-
 class StrictModel(BaseModel):
     """Frozen model.
 

@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
-from analog_sim.config.errors import did_you_mean
-from analog_sim.config.model import StrictModel, at_key
+from analog_sim.config.errors import did_you_mean, shown
+from analog_sim.config.model import StrictModel
+from analog_sim.config.refusal import at_key, refuse
 
 P = TypeVar("P", bound="Part")
 
@@ -91,19 +92,15 @@ class _OneOf:
         if isinstance(value, str):
             value = {"kind": value}
         if not isinstance(value, Mapping):
-            raise PydanticCustomError(
-                "config",
-                "{message}",
-                {"message": f"must be a kind or a mapping with a key 'kind'; kinds: {', '.join(parts)}"},
+            raise refuse(
+                f"must be a kind or a mapping with a key 'kind'; kinds: {', '.join(parts)} (got {shown(value)})"
             )
         if "kind" not in value:
-            raise PydanticCustomError(
-                "config", "{message}", {"message": f"missing key 'kind'; allowed: {', '.join(parts)}"}
-            )
+            raise refuse(f"missing key 'kind'; allowed: {', '.join(parts)}")
         kind = value["kind"]
         if not isinstance(kind, str) or kind not in parts:
             hint = did_you_mean(kind, parts) if isinstance(kind, str) else ""
-            raise at_key("kind", f"unknown kind {str(kind)!r}{hint or ';'} allowed: {', '.join(parts)}")
+            raise at_key("kind", f"unknown kind '{kind}'{hint or ';'} allowed: {', '.join(parts)}")
         return parts[kind].model_validate(value, context=info.context)
 
     @staticmethod

@@ -11,8 +11,10 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
+from analog_sim.config.errors import shown
+from analog_sim.config.refusal import refuse
 from analog_sim.config.units import SI_UNITS, UNITS, allowed_units, explain_unit, from_si, split, to_si, unit_name
 
 
@@ -69,13 +71,13 @@ class Q:
         elif isinstance(value, Real) and not isinstance(value, bool):
             number = float(value)
             if not math.isfinite(number):
-                raise self._error(f"must be a finite number (got {number})")
+                raise refuse(f"must be a finite number (got {number})")
             if isinstance(value, SI):
                 exact, got = Decimal(repr(number)), self._shown(number, SI_UNITS[self.dimension])
             else:
                 exact, got = to_si(Decimal(repr(number)), self.unit, self.dimension), self._shown(number, self.unit)
         else:
-            raise self._error(f"{self._expected()} (got {_kind_of(value)})")
+            raise refuse(f"{self._expected()} (got {shown(value)})")
         for sign, bound, holds in (
             (">", self.gt, lambda b: exact > b),
             (">=", self.ge, lambda b: exact >= b),
@@ -83,10 +85,10 @@ class Q:
             ("<=", self.le, lambda b: exact <= b),
         ):
             if bound is not None and not holds(to_si(Decimal(repr(bound)), self.unit, self.dimension)):
-                raise self._error(f"must be {sign} {self._shown(bound, self.unit)} (got {got})")
+                raise refuse(f"must be {sign} {self._shown(bound, self.unit)} (got {got})")
         result = float(exact)
         if not math.isfinite(result):
-            raise self._error(f"must be a finite number (got {got})")
+            raise refuse(f"must be a finite number (got {got})")
         return result
 
     def text(self, value: float) -> float | str:
@@ -108,13 +110,13 @@ class Q:
     def _from_text(self, text: str) -> Decimal:
         parsed = split(text)
         if parsed is None or (not parsed[1] and self.dimension != "fraction"):
-            raise self._error(f"{self._expected()} (got text {str(text)!r})")
+            raise refuse(f"{self._expected()} (got {shown(text)})")
         number, written = parsed
         if not written:
-            raise self._error(f"must be a number (got text {str(text)!r})")
+            raise refuse(f"must be a number (got {shown(text)})")
         unit = unit_name(written, self.dimension)
         if unit is None:
-            raise self._error(f"{explain_unit(written, self.dimension)} (got {str(text)!r})")
+            raise refuse(f"{explain_unit(written, self.dimension)} (got {str(text)!r})")
         return to_si(number, unit, self.dimension)
 
     def _expected(self) -> str:
@@ -129,10 +131,6 @@ class Q:
     def _shown(number: float, unit: str) -> str:
         shown = repr(float(number)).removesuffix(".0")
         return f"{shown} {unit}" if unit else shown
-
-    @staticmethod
-    def _error(message: str) -> PydanticCustomError:
-        return PydanticCustomError("config", "{message}", {"message": message})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         if source is not float:
@@ -158,13 +156,3 @@ class Q:
             "anyOf": [number, {"type": "string", "pattern": r"^\s*[+-]?[0-9.]"}],
             "description": f"{meaning}; units: {units}",
         }
-
-
-def _kind_of(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, list | tuple) else repr(value)

@@ -97,8 +97,12 @@ def _allow_file(schema: Schema, path: list[str], definitions: Schema) -> None:
                 _allow_file(keyed[name], rest, definitions)
             else:
                 file = {"type": "string", "description": "name or path of a YAML file"}
-                changed = {"type": "object", "required": ["base"], "properties": {"base": file}}
-                keyed[name] = {"anyOf": [file, keyed[name], changed]}
+                changed = [
+                    _without_required(found) | {"properties": {"base": file} | _without_required(found)["properties"]}
+                    for found in _alternatives(keyed[name], definitions)
+                    if "properties" in found
+                ]
+                keyed[name] = {"anyOf": [file, keyed[name], *(schema | {"required": ["base"]} for schema in changed)]}
 
 
 def _alternatives(schema: Schema, definitions: Schema) -> list[Schema]:
@@ -122,7 +126,7 @@ def _without_required(schema: Any) -> Any:
         if word == "properties":
             result[word] = {name: _without_required(item) for name, item in value.items()}
         elif word == "$ref":
-            result[word] = value.replace("#/$defs/", f"#/$defs/{_PARTIAL}")
+            result[word] = f"#/$defs/{_PARTIAL}" + value.removeprefix("#/$defs/").removeprefix(_PARTIAL)
         elif word in ("default", "const", "enum"):
             result[word] = value
         else:

@@ -75,7 +75,7 @@ def test_bounds_are_in_the_declared_unit(data: dict[str, Any], expected: str) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "got"), [(True, "true"), (None, "null"), ([1], "a list"), ({}, "a mapping"), ("25", "text '25'")]
+    ("value", "got"), [(True, "true"), (None, "null"), ([1], "a list of 1"), ({}, "a mapping"), ("25", "text '25'")]
 )
 def test_only_numbers_and_texts_with_units(value: object, got: str) -> None:
     text = message({"g": value})
