@@ -1,0 +1,308 @@
+"""The shared half of every reader whose rows are lines and whose quantities are columns. A format adds what precedes its data.
+
+It never guesses a quantity: the column map, the header's units and the constants of the configuration say what a number is.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import Q, StrictModel
+from devices.measurements.columns import DIMENSIONS, LABELS, ColumnMap, bind, position
+from devices.measurements.problems import ReadLog, failure
+from devices.measurements.reader import Reader
+from devices.measurements.sink import Role, Sink
+from devices.measurements.table import Flag, Op
+from devices.measurements.text import (
+    DELIMITERS,
+    Line,
+    Lines,
+    NumberColumn,
+    data_lines,
+    delimiter_name,
+    fields_of,
+    numbers,
+    sniff_delimiter,
+)
+
+UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
+DOWN_WORDS = frozenset({"down", "depression", "ltd", "reset", "d", "-1", "-1.0", "-"})
+NO_WORDS = frozenset({"", "0", "none", "read", "nan"})
+OPS = {"read": Op.READ, "pulse": Op.PULSE, "pulse_read": Op.PULSE_READ, "1": Op.READ, "2": Op.PULSE, "3": Op.PULSE_READ}
+
+
+class Compliance(StrictModel):
+    """Which reads hit the current compliance: flagged texts of the status column, and a limit of the current itself.
+
+    A read within 0.1 % of the limit counts as in compliance.
+    """
+
+    flagged: tuple[str, ...] = ()
+    limit: Annotated[float, Q("current", "A", gt=0)] | None = None
+
+
+@dataclass
+class Layout:
+    """What a format finds before its data.
+
+    Attributes:
+        header: names of the columns, None when the file has none; header_line: its line number.
+        delimiter: between fields. comment: lines that start with it are not data.
+        constants: SI values the preamble holds for quantities without a column.
+        names: keys of sequences and cells already numbered.
+    """
+
+    header: list[str] | None
+    header_line: int | None
+    delimiter: str
+    comment: str | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+
+class ColumnReader(Reader):
+    """Rows are lines, quantities are columns.
+
+    Attributes:
+        decimal: decimal mark of the numbers.
+        potentiation: sign of the pulse voltage that potentiates.
+        direction: of all pulses, when neither a voltage nor a column says it; auto: by whether a sequence rises or falls.
+        amplitude, width: of all pulses, when there is no column. pulses_per_read: pulses between two rows.
+        sample_time: time between rows, when there is no time column.
+        compliance: which rows hit the current compliance; they are flagged and counted, not fitted.
+    """
+
+    decimal: Literal[".", ","] = "."
+    potentiation: Literal["positive", "negative"] = "positive"
+    direction: Literal["auto", "up", "down"] = "auto"
+    amplitude: Annotated[float, Q("voltage", "V")] | None = None
+    width: Annotated[float, Q("time", "s", gt=0)] | None = None
+    pulses_per_read: int = 1
+    sample_time: Annotated[float, Q("time", "s", gt=0)] | None = None
+    compliance: Compliance = Compliance()
+
+    @abstractmethod
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Take the lines before the data and say what they mean."""
+
+    @abstractmethod
+    def column_map(self) -> ColumnMap:
+        """Which column is which quantity."""
+
+    @abstractmethod
+    def row_role(self) -> Role:
+        """What the rows are."""
+
+    def read(self, sink: Sink) -> None:
+        """Read every file block by block."""
+        for path in self.path:
+            with Lines(path, sink.log) as lines:
+                self.read_file(lines, sink)
+
+    @abstractmethod
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Read one file from its first line; most formats are `read_columns`."""
+
+    @final
+    def read_columns(self, lines: Lines, sink: Sink) -> None:
+        """Take the layout, then turn every line into a row."""
+        layout = self.layout(lines, sink.log)
+        rows = rows_of(self, lines.path, layout, sink)
+        for block in data_lines(lines, sink.log, layout.comment):
+            rows.pour(block)
+        if not rows.count:
+            sink.log.count(lines.path, "file without data rows", line=layout.header_line)
+
+    def header(self, lines: Lines, delimiter: str | None) -> tuple[list[str], int, str]:
+        """Take the header line: names, line number, delimiter. Raises MeasurementError when there is none or it cannot be split."""
+        line = next((line for line in lines if line.text.strip()), None)
+        if line is None:
+            raise failure(lines.path, "there is no header line: the file ends before it")
+        chosen = delimiter or sniff_delimiter(line.text)
+        names = fields_of(line.text, chosen)
+        better = max(DELIMITERS, key=lambda d: len(fields_of(line.text, d)))
+        if len(names) == 1 and len(fields_of(line.text, better)) > 1:
+            raise failure(
+                lines.path,
+                f"wrong delimiter: the header is one column with {delimiter_name(chosen)}, "
+                f"{len(fields_of(line.text, better))} with {delimiter_name(better)}; set delimiter: auto",
+                line=line.number,
+            )
+        return names, line.number, chosen
+
+
+class Rows:
+    """Turns blocks of lines of one file into rows of the table."""
+
+    def __init__(self, reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str) -> None:
+        self._reader, self._path, self._layout, self._sink, self._run = reader, path, layout, sink, run
+        given = reader.column_map().given()
+        self._numeric = bind(
+            path, {q: c for q, c in given.items() if q in DIMENSIONS}, layout.header, layout.header_line
+        )
+        self._labels = {
+            q: position(path, c, layout.header, layout.header_line) for q, c in given.items() if q in LABELS
+        }
+        self._device = reader.device_of(path, sink) if not {"cell", "cell_row", "cell_col"} & set(given) else None
+        self._sequences: dict[tuple[int, int, str], int] = {}
+        self._rows_of: dict[int, int] = {}
+        self._time_of: dict[int, float] = {}
+        self.count = 0
+        if "i" in given and "v_read" not in given and reader.v_read is None and "v_read" not in layout.constants:
+            raise failure(
+                path, "a current needs the read voltage: give v_read, or a column for it", line=layout.header_line
+            )
+
+    def pour(self, block: list[Line]) -> None:
+        """Parse a block and append its rows."""
+        reader, path, sink, n = self._reader, self._path, self._sink, len(block)
+        columns: list[NumberColumn] = list(self._numeric.values())
+        values = numbers(block, columns, self._layout.delimiter, path, sink.log, decimal=reader.decimal)
+        value = {quantity: values[:, k] for k, quantity in enumerate(self._numeric)}
+        labels = self._label_columns(block)
+        line = np.array([entry.number for entry in block])
+        rows: dict[str, Any] = {}
+        rows["cell_row"], rows["cell_col"] = self._cells(value, labels, n, line)
+        rows["sequence"] = self._sequence(rows["cell_row"], rows["cell_col"], labels.get("sequence"), n)
+        v_read = value.get("v_read", np.full(n, self._layout.constants.get("v_read", reader.read_voltage)))
+        rows["v_read_V"] = v_read
+        rows["i_A"] = self._current(value, v_read)
+        rows["t_s"] = value["t"] if "t" in value else self._times(rows["sequence"])
+        rows["target_S"] = value.get("target", np.nan)
+        rows |= self._pulses(value, labels, n, line)
+        rows["flag"] = self._compliance(rows["i_A"], labels.get("status"), n)
+        sink.rows(reader.row_role(), path, line, rows, negative=reader.negative)
+        self.count += n
+
+    def _label_columns(self, block: list[Line]) -> dict[str, list[str]]:
+        if not self._labels:
+            return {}
+        split = [fields_of(line.text, self._layout.delimiter) for line in block]
+        for line, fields in zip(block, split, strict=True):
+            for index, name in self._labels.values():
+                if index >= len(fields):
+                    raise failure(
+                        self._path, f"missing: the line has {len(fields)} field(s)", line=line.number, column=name
+                    )
+        return {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
+
+    def _current(self, value: Mapping[str, Any], v_read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if "i" in value:
+            return np.asarray(value["i"])
+        if "g" in value:
+            return np.asarray(value["g"] * v_read)
+        r = value["r"]
+        return np.divide(v_read, r, out=np.full(r.shape, np.nan), where=r != 0)
+
+    def _cells(
+        self, value: Mapping[str, Any], labels: Mapping[str, list[str]], n: int, line: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        if self._device is not None:
+            return np.full(n, self._device), np.zeros(n, np.int64)
+        if "cell" in labels:
+            names, inverse = np.unique(np.array(labels["cell"]), return_inverse=True)
+            numbers_ = np.array([self._cell_number(str(name)) for name in names])
+            return numbers_[inverse], np.zeros(n, np.int64)
+        coordinates = []
+        for quantity in ("cell_row", "cell_col"):
+            numbers_ = value.get(quantity, np.zeros(n))
+            bad = ~(np.isfinite(numbers_) & (numbers_ == np.rint(numbers_)))
+            if bad.any():
+                k = int(np.argmax(bad))
+                raise failure(
+                    self._path,
+                    f"must be a whole number (got {numbers_[k]})",
+                    line=int(line[k]),
+                    column=self._numeric[quantity].name,
+                )
+            coordinates.append(numbers_.astype(np.int64))
+        return coordinates[0], coordinates[1]
+
+    def _cell_number(self, name: str) -> int:
+        return int(name) if name.isascii() and name.isdigit() and len(name) < 9 else self._sink.device(name)
+
+    def _sequence(
+        self, row: npt.NDArray[Any], col: npt.NDArray[Any], label: list[str] | None, n: int
+    ) -> npt.NDArray[np.int64]:
+        keys = np.empty(n, [("row", "i8"), ("col", "i8"), ("label", "U40")])
+        keys["row"], keys["col"], keys["label"] = row, col, label if label is not None else self._run
+        unique, inverse = np.unique(keys, return_inverse=True)
+        ids = np.empty(len(unique), np.int64)
+        for k, key in enumerate(unique):
+            name = (int(key["row"]), int(key["col"]), str(key["label"]))
+            if name not in self._sequences:
+                self._sequences[name] = self._sink.new_sequences()
+            ids[k] = self._sequences[name]
+        return ids[inverse]
+
+    def _times(self, sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        step = self._reader.sample_time
+        t = np.full(sequence.shape, np.nan)
+        if step is not None:
+            for name in np.unique(sequence):
+                own = sequence == name
+                start = self._rows_of.get(int(name), 0)
+                t[own] = (start + np.arange(own.sum())) * step
+                self._rows_of[int(name)] = start + int(own.sum())
+        return t
+
+    def _pulses(
+        self, value: Mapping[str, Any], labels: Mapping[str, list[str]], n: int, line: npt.NDArray[Any]
+    ) -> dict[str, Any]:
+        reader = self._reader
+        if reader.row_role() != "pulses":
+            return {"op": Op.READ}
+        v = value.get("v", np.full(n, np.nan if reader.amplitude is None else reader.amplitude))
+        width = value.get("width", np.full(n, np.nan if reader.width is None else reader.width))
+        pulses = np.nan_to_num(value["n_pulses"]) if "n_pulses" in value else np.full(n, reader.pulses_per_read)
+        if "op" in labels:
+            op = np.array([self._word(text, OPS, "op", int(at)) for text, at in zip(labels["op"], line, strict=True)])
+        else:
+            silent = (pulses == 0) | ((np.nan_to_num(v) == 0) if "v" in value else False)
+            op = np.where(silent, Op.READ, Op.PULSE_READ)
+        if "direction" in labels:
+            words = {**dict.fromkeys(UP_WORDS, 1), **dict.fromkeys(DOWN_WORDS, -1), **dict.fromkeys(NO_WORDS, 0)}
+            direction = np.array(
+                [
+                    self._word(text.lower(), words, "direction", int(at))
+                    for text, at in zip(labels["direction"], line, strict=True)
+                ]
+            )
+        elif reader.direction != "auto":
+            direction = np.full(n, 1 if reader.direction == "up" else -1)
+        else:
+            sign = 1 if reader.potentiation == "positive" else -1
+            direction = sign * np.sign(np.nan_to_num(v))
+        silent = op == Op.READ
+        return {
+            "op": op,
+            "v_V": np.where(silent, np.nan, v),
+            "width_s": np.where(silent, np.nan, width),
+            "n_pulses": np.where(silent, 0, np.maximum(pulses, 1)),
+            "direction": np.where(silent, 0, direction),
+        }
+
+    def _word(self, text: str, words: Mapping[str, int], quantity: str, line: int) -> int:
+        if text not in words:
+            allowed = ", ".join(word for word in sorted(words) if word)
+            raise failure(self._path, f"got {text!r}; allowed: {allowed}", line=line, column=self._labels[quantity][1])
+        return int(words[text])
+
+    def _compliance(self, current: npt.NDArray[Any], status: list[str] | None, n: int) -> npt.NDArray[np.uint16]:
+        settings = self._reader.compliance
+        hit = np.zeros(n, bool)
+        if status is not None:
+            hit |= np.isin(np.array(status), np.array(settings.flagged, dtype=str))
+        if settings.limit is not None:
+            with np.errstate(invalid="ignore"):
+                hit |= np.abs(current) >= 0.999 * settings.limit
+        return np.where(hit, Flag.COMPLIANCE, 0).astype(np.uint16)
+
+
+def rows_of(reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str = "") -> Rows:
+    """Make what turns the lines behind a layout into rows; `run` names them when the file has no sequence column."""
+    return Rows(reader, path, layout, sink, run)

@@ -1,0 +1,1 @@
+"""One file per lab format; each turns its files into rows of the canonical table."""

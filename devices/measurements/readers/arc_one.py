@@ -1,0 +1,59 @@
+"""Reader of ArC ONE session files (CSV): two preamble lines, then one line per operation. Never a voltage of a read as a pulse."""
+
+from typing import Annotated, Literal
+
+from analog_sim.config import Q
+from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.columns import Column, ColumnMap
+from devices.measurements.problems import ReadLog, failure
+from devices.measurements.sink import Role, Sink
+from devices.measurements.text import Lines
+
+HEADER = ("Wordline", "Bitline", "Resistance", "Amplitude (V)", "Pulse width (s)", "Tag", "ReadTag", "ReadVoltage")
+"""As written by the instrument's control software; word and bit lines count from 1."""
+
+
+class ArcOne(ColumnReader):
+    """Every line is one operation and the resistance read after it; a pulse width of 0 is a plain read at ReadVoltage.
+
+    Attributes:
+        role: pulses, or retention when the session only read. default_read_voltage: for lines with an empty ReadVoltage.
+    """
+
+    kind: Literal["arc_one"] = "arc_one"
+    role: Role = "pulses"
+    default_read_voltage: Annotated[float, Q("voltage", "V", gt=0)] = 0.5
+
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Skip the session name and the date, check the header. Raises MeasurementError when it is another format."""
+        preamble = [next(lines, None), next(lines, None)]
+        if None in preamble:
+            raise failure(lines.path, "not an ArC ONE file: it ends within the two preamble lines")
+        names, number, delimiter = self.header(lines, ",")
+        missing = [name for name in HEADER[:5] if name not in names]
+        if missing:
+            raise failure(
+                lines.path,
+                f"not an ArC ONE header: missing column '{missing[0]}'; expected {', '.join(HEADER)} after two preamble lines",
+                line=number,
+            )
+        return Layout(names, number, delimiter)
+
+    def column_map(self) -> ColumnMap:
+        """The instrument's columns."""
+        return ColumnMap(
+            cell_row=Column(name="Wordline", offset=-1),
+            cell_col=Column(name="Bitline", offset=-1),
+            r=Column(name="Resistance", unit="Ohm"),
+            v=Column(name="Amplitude (V)"),
+            width=Column(name="Pulse width (s)"),
+            v_read=Column(name="ReadVoltage", unit="V", default=self.default_read_voltage),
+        )
+
+    def row_role(self) -> Role:
+        """As configured."""
+        return self.role
+
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Line by line."""
+        self.read_columns(lines, sink)

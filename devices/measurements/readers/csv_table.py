@@ -1,0 +1,57 @@
+"""Reader of any delimited text: the configuration says which column is which. It never guesses a column."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.columns import ColumnMap
+from devices.measurements.problems import ReadLog
+from devices.measurements.sink import Role, Sink
+from devices.measurements.text import Lines, sniff_delimiter
+
+Delimiter = Literal["auto", ",", ";", "|", "tab", "space"]
+CHARACTER = {"tab": "\t", "space": " "}
+
+
+class CsvTable(ColumnReader):
+    """CSV, TSV or white-space text, one row per operation, with or without a header.
+
+    Attributes:
+        role: what the rows are: pulses (with the read after them), retention, noise or programming (targets against results).
+        columns: which column is which quantity. delimiter: auto takes the one that splits the first line most.
+        header: whether the first line names the columns. skip_lines: lines before it. comment: prefix of lines to ignore.
+    """
+
+    kind: Literal["csv"] = "csv"
+    role: Role
+    columns: ColumnMap
+    delimiter: Delimiter = "auto"
+    header_row: bool = True
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+    comment: str | None = None
+
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Skip lines and comments, then take the header."""
+        for _ in range(self.skip_lines):
+            next(lines, None)
+        while self.comment is not None and (line := lines.peek()) is not None and line.text.startswith(self.comment):
+            next(lines)
+        chosen = None if self.delimiter == "auto" else CHARACTER.get(self.delimiter, self.delimiter)
+        if self.header_row:
+            names, number, delimiter = self.header(lines, chosen)
+            return Layout(names, number, delimiter, self.comment)
+        first = lines.peek()
+        return Layout(None, None, chosen or sniff_delimiter(first.text if first else ""), self.comment)
+
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Line by line."""
+        self.read_columns(lines, sink)
+
+    def column_map(self) -> ColumnMap:
+        """As configured."""
+        return self.columns
+
+    def row_role(self) -> Role:
+        """As configured."""
+        return self.role

@@ -1,0 +1,48 @@
+"""Reader of Keithley 4200 and SourceMeter sheets exported as CSV or TSV: user-named columns, a status column. Never a workbook itself."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from devices.measurements.column_reader import ColumnReader, Compliance, Layout
+from devices.measurements.columns import ColumnMap
+from devices.measurements.problems import ReadLog
+from devices.measurements.sink import Role, Sink
+from devices.measurements.text import Lines
+
+
+class Keithley(ColumnReader):
+    """A sheet whose columns the user named; reads in compliance are flagged (and counted), never fitted.
+
+    Attributes:
+        role: what the rows are. columns: which column is which; `status` names the compliance column.
+        compliance: flagged status texts (default: the words these instruments write) and a current limit.
+        skip_lines: lines before the header.
+    """
+
+    kind: Literal["keithley"] = "keithley"
+    role: Role = "pulses"
+    columns: ColumnMap
+    compliance: Compliance = Compliance(
+        flagged=("C", "COMP", "COMPLIANCE", "Compliance", "compliance", "T", "TRUE", "True", "1")
+    )
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Skip lines, take the header."""
+        for _ in range(self.skip_lines):
+            next(lines, None)
+        names, number, delimiter = self.header(lines, None)
+        return Layout(names, number, delimiter)
+
+    def column_map(self) -> ColumnMap:
+        """As configured."""
+        return self.columns
+
+    def row_role(self) -> Role:
+        """As configured."""
+        return self.role
+
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Line by line."""
+        self.read_columns(lines, sink)

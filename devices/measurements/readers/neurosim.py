@@ -1,0 +1,82 @@
+"""Reader of NeuroSim weight-update data: two columns, pulse number and conductance. Never a third column."""
+
+from typing import Literal
+
+import numpy as np
+
+from devices.measurements.arbitrary import Arbitrary
+from devices.measurements.problems import failure
+from devices.measurements.reader import Reader
+from devices.measurements.sink import Sink
+from devices.measurements.table import Op
+from devices.measurements.text import (
+    Lines,
+    NumberColumn,
+    data_lines,
+    fields_of,
+    is_number,
+    numbers,
+    resolve_unit,
+    sniff_delimiter,
+)
+
+
+class NeuroSim(Reader):
+    """Pulse number and conductance after it; a pulse number that does not grow begins a new ramp.
+
+    Attributes:
+        direction: of all ramps; auto: by whether a ramp rises or falls. unit: of the conductance.
+        arbitrary: instead of a unit, what normalised conductances mean.
+    """
+
+    kind: Literal["neurosim"] = "neurosim"
+    direction: Literal["auto", "up", "down"] = "auto"
+    unit: str = "S"
+    arbitrary: Arbitrary | None = None
+
+    def read(self, sink: Sink) -> None:
+        """Read every file block by block."""
+        for path in self.path:
+            with Lines(path, sink.log) as lines:
+                self._read(lines, sink)
+
+    def _read(self, lines: Lines, sink: Sink) -> None:
+        path, first = lines.path, lines.peek()
+        if first is None:
+            raise failure(path, "the file is empty")
+        delimiter = sniff_delimiter(first.text)
+        names = fields_of(first.text, delimiter)
+        if len(names) != 2:
+            raise failure(path, f"has {len(names)} column(s), a NeuroSim file has 2", line=first.number)
+        if not any(is_number(name) for name in names):
+            next(lines)
+        else:
+            names = ["pulse number", "conductance"]
+        dimension = None if self.arbitrary is not None else "conductance"
+        unit = resolve_unit(path, names[1], dimension, self.unit, first.number)
+        columns = [NumberColumn(0, names[0]), NumberColumn(1, names[1], dimension, unit)]
+        device, last, sequence = self.device_of(path, sink), np.nan, sink.new_sequences()
+        for block in data_lines(lines, sink.log):
+            values = numbers(block, columns, delimiter, path, sink.log)
+            line = np.array([entry.number for entry in block])
+            if not np.isfinite(values[:, 0]).all():
+                k = int(np.argmin(np.isfinite(values[:, 0])))
+                raise failure(path, "missing pulse number", line=int(line[k]), column=names[0])
+            step = np.diff(values[:, 0], prepend=last)
+            begins = (step <= 0) & np.isfinite(step)
+            ids = sequence + np.cumsum(begins)
+            if begins.any():
+                sink.new_sequences(int(begins.sum()))
+            sequence, last = int(ids[-1]), float(values[-1, 0])
+            pulses = np.where(begins | ~np.isfinite(step), np.maximum(values[:, 0], 0), step)
+            g = self.arbitrary.siemens(values[:, 1]) if self.arbitrary is not None else values[:, 1]
+            rows = {
+                "sequence": ids,
+                "cell_row": device,
+                "op": np.where(pulses > 0, Op.PULSE_READ, Op.READ),
+                "direction": {"auto": 0, "up": 1, "down": -1}[self.direction],
+                "n_pulses": pulses,
+                "v_read_V": self.read_voltage,
+                "i_A": g * self.read_voltage,
+            }
+            sink.rows("pulses", path, line, rows, negative=self.negative)

@@ -1,0 +1,137 @@
+"""Reader of read noise: long series of reads of resting cells, one series per line or one per column. Never pulses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from analog_sim.config import Q
+from devices.measurements.problems import failure
+from devices.measurements.reader import Reader
+from devices.measurements.sink import Sink
+from devices.measurements.text import (
+    Line,
+    Lines,
+    NumberColumn,
+    data_lines,
+    fields_of,
+    is_number,
+    numbers,
+    resolve_unit,
+    sniff_delimiter,
+)
+
+F64 = npt.NDArray[np.float64]
+
+
+class NoiseSeries(Reader):
+    """Reads at a constant rate. Every series is one cell.
+
+    Attributes:
+        sample_rate: reads per second.
+        series_are: lines (after `leading` fields that are no reads, the first of which names the cell) or columns (with or without a header).
+        leading: fields or columns to skip. value, unit: what the numbers are.
+    """
+
+    kind: Literal["noise_series"] = "noise_series"
+    sample_rate: Annotated[float, Q("frequency", "Hz", gt=0)]
+    series_are: Literal["lines", "columns"] = "lines"
+    leading: Annotated[int, Field(ge=0)] = 0
+    value: Literal["current", "conductance", "resistance"] = "conductance"
+    unit: str | None = None
+
+    def read(self, sink: Sink) -> None:
+        """Read every file, one line or one block at a time."""
+        for path in self.path:
+            if self.value == "current" and self.v_read is None:
+                raise failure(path, "a current needs the read voltage: give v_read")
+            with Lines(path, sink.log) as lines:
+                if self.series_are == "lines":
+                    self._lines(lines, sink)
+                else:
+                    self._columns(lines, sink)
+
+    def _lines(self, lines: Lines, sink: Sink) -> None:
+        device = self.device_of(lines.path, sink)
+        column = NumberColumn(0, "read", self.value, resolve_unit(lines.path, "read", self.value, self.unit, None))
+        index = 0
+        for line in lines:
+            if not line.text.strip():
+                sink.log.count(lines.path, "blank line skipped", line=line.number)
+                continue
+            fields = fields_of(line.text, sniff_delimiter(line.text))[self.leading :]
+            if not fields:
+                raise failure(lines.path, f"has no read after {self.leading} leading field(s)", line=line.number)
+            try:
+                values = np.array(fields, np.float64) * column.scale
+            except ValueError:
+                named = [
+                    NumberColumn(k, f"field {self.leading + k + 1}", column.dimension, column.unit)
+                    for k in range(len(fields))
+                ]
+                values = np.array(
+                    [
+                        c.text_value(text, lines.path, line.number, sink.log, ".")
+                        for c, text in zip(named, fields, strict=True)
+                    ]
+                )
+            self._pour(
+                sink, lines.path, device, index, sink.new_sequences(), 0, values, np.full(len(values), line.number)
+            )
+            index += 1
+
+    def _columns(self, lines: Lines, sink: Sink) -> None:
+        path, first = lines.path, lines.peek()
+        if first is None:
+            raise failure(path, "the file is empty")
+        delimiter = sniff_delimiter(first.text)
+        names: Sequence[str] = fields_of(first.text, delimiter)
+        if not any(is_number(name) for name in names):
+            next(lines)
+        else:
+            names = [f"column {k + 1}" for k in range(len(names))]
+        columns = [
+            NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, first.number))
+            for k, name in enumerate(names)
+        ][self.leading :]
+        if not columns:
+            raise failure(path, f"has no column after {self.leading} leading one(s)", line=first.number)
+        device, start, done = self.device_of(path, sink), sink.new_sequences(len(columns)), 0
+        for block in data_lines(lines, sink.log):
+            values = numbers(block, columns, delimiter, path, sink.log)
+            for k in range(len(columns)):
+                self._pour(sink, path, device, k, start + k, done, values[:, k], _numbers_of(block))
+            done += len(block)
+
+    def _pour(
+        self,
+        sink: Sink,
+        path: Path,
+        device: int,
+        cell: int,
+        sequence: int,
+        done: int,
+        values: F64,
+        line: npt.NDArray[np.int64],
+    ) -> None:
+        v_read = self.read_voltage
+        if self.value == "resistance":
+            current = np.divide(v_read, values, out=np.full(values.shape, np.nan), where=values != 0)
+        else:
+            current = values if self.value == "current" else values * v_read
+        rows = {
+            "sequence": sequence,
+            "cell_row": device,
+            "cell_col": cell,
+            "t_s": (done + np.arange(len(values))) / self.sample_rate,
+            "v_read_V": v_read,
+            "i_A": current,
+        }
+        sink.rows("noise", path, line, rows, negative=self.negative)
+
+
+def _numbers_of(block: Sequence[Line]) -> npt.NDArray[np.int64]:
+    return np.array([line.number for line in block], np.int64)

@@ -1,0 +1,141 @@
+"""Reader of pulse ramps: one column per ramp, one row per pulse, what was read after it. It never joins two columns into one ramp."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import Q
+from devices.measurements.arbitrary import Arbitrary
+from devices.measurements.problems import failure
+from devices.measurements.reader import Reader
+from devices.measurements.sink import Sink
+from devices.measurements.table import Op
+from devices.measurements.text import (
+    Lines,
+    NumberColumn,
+    data_lines,
+    fields_of,
+    is_number,
+    numbers,
+    resolve_unit,
+    sniff_delimiter,
+)
+
+F64 = npt.NDArray[np.float64]
+
+
+class PulseRamps(Reader):
+    """Identical pulses, read after each: columns are ramps, an empty field after the last pulse ends a ramp.
+
+    Attributes:
+        direction: of all ramps, or of each column in turn, repeated; auto: by whether a column rises or falls.
+        value: what the numbers are; unit: of the numbers, SI when neither this nor the header says it.
+        arbitrary: instead of a unit, what numbers in arbitrary units mean.
+        columns_are: ramps of one device, or one device each.
+        header: whether the first line names the columns; auto looks whether it holds a number.
+        amplitude, width: of the pulses, for the record. decimal: decimal mark.
+    """
+
+    kind: Literal["pulse_ramps"] = "pulse_ramps"
+    direction: Literal["auto", "up", "down"] | tuple[Literal["up", "down"], ...] = "auto"
+    value: Literal["current", "conductance", "resistance"] = "current"
+    unit: str | None = None
+    arbitrary: Arbitrary | None = None
+    columns_are: Literal["ramps", "devices"] = "ramps"
+    header: Literal["auto", "yes", "no"] = "auto"
+    amplitude: Annotated[float, Q("voltage", "V")] | None = None
+    width: Annotated[float, Q("time", "s", gt=0)] | None = None
+    decimal: Literal[".", ","] = "."
+
+    def read(self, sink: Sink) -> None:
+        """Read every file block by block."""
+        for path in self.path:
+            with Lines(path, sink.log) as lines:
+                self._read(lines, sink)
+
+    def _read(self, lines: Lines, sink: Sink) -> None:
+        path = lines.path
+        if self.value == "current" and self.arbitrary is None and self.v_read is None:
+            raise failure(path, "a current needs the read voltage: give v_read")
+        while (first := lines.peek()) is not None and not first.text.strip():
+            next(lines)
+        if first is None:
+            raise failure(path, "the file holds only blank lines")
+        delimiter = sniff_delimiter(first.text)
+        names = fields_of(first.text, delimiter)
+        if self.header == "yes" or (self.header == "auto" and not any(is_number(name) for name in names)):
+            next(lines)
+        else:
+            names = [f"column {k + 1}" for k in range(len(names))]
+        dimension = None if self.arbitrary is not None else self.value
+        columns = [
+            NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, first.number))
+            for k, name in enumerate(names)
+        ]
+        ramps = [_Ramp(self, path, k, name, sink) for k, name in enumerate(names)]
+        for block in data_lines(lines, sink.log):
+            values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal, short_rows=True)
+            line = np.array([entry.number for entry in block])
+            for k, ramp in enumerate(ramps):
+                ramp.pour(values[:, k], line)
+        for name, ramp in zip(names, ramps, strict=True):
+            if not ramp.started:
+                sink.log.count(path, "empty ramp", line=first.number, column=name)
+
+
+class _Ramp:
+    """One column: emits its rows, keeps back blanks until a later value shows that they are a gap and not the end."""
+
+    def __init__(self, reader: PulseRamps, path: Path, index: int, name: str, sink: Sink) -> None:
+        self._reader, self._path, self._sink = reader, path, sink
+        label = f"{path}:{name}" if reader.device is None else f"{reader.device}:{name}"
+        device = sink.device(label) if reader.columns_are == "devices" else reader.device_of(path, sink)
+        direction = (
+            reader.direction if isinstance(reader.direction, str) else reader.direction[index % len(reader.direction)]
+        )
+        self._columns: dict[str, Any] = {
+            "sequence": sink.new_sequences(),
+            "cell_row": device,
+            "op": Op.PULSE_READ,
+            "direction": {"auto": 0, "up": 1, "down": -1}[direction],
+            "n_pulses": 1,
+            "v_V": np.nan if reader.amplitude is None else reader.amplitude,
+            "width_s": np.nan if reader.width is None else reader.width,
+            "v_read_V": reader.read_voltage,
+        }
+        self._pending = np.empty(0, np.int64)
+        self.started = False
+
+    def pour(self, values: F64, line: npt.NDArray[np.int64]) -> None:
+        """Append one block of the column."""
+        known = np.flatnonzero(np.isfinite(values))
+        if not len(known):
+            self._pending = np.concatenate((self._pending, line))
+            return
+        first = 0 if self.started else int(known[0])  # blanks before the first value belong to no pulse
+        if not self.started and (first or len(self._pending)):
+            self._sink.log.count(self._path, "blank before the first value of a ramp", times=first + len(self._pending))
+            self._pending = self._pending[:0]
+        stop = int(known[-1]) + 1
+        shown = np.concatenate((np.full(len(self._pending), np.nan), values[first:stop]))
+        self._columns["i_A"] = self._current(shown)
+        self._sink.rows(
+            "pulses",
+            self._path,
+            np.concatenate((self._pending, line[first:stop])),
+            self._columns,
+            negative=self._reader.negative,
+        )
+        self._pending, self.started = line[stop:], True
+
+    def _current(self, values: F64) -> F64:
+        v_read = self._reader.read_voltage
+        if self._reader.arbitrary is not None:
+            return np.asarray(self._reader.arbitrary.siemens(values) * v_read)
+        if self._reader.value == "current":
+            return values
+        if self._reader.value == "conductance":
+            return values * v_read
+        return np.divide(v_read, values, out=np.full(values.shape, np.nan), where=values != 0)

@@ -1,0 +1,61 @@
+"""Reader of PyMeasure results (CSV): `#` preamble with the parameters, `Name (unit)` headers. Never a parameter without its unit checked."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.columns import DIMENSIONS, ColumnMap
+from devices.measurements.problems import ReadLog, failure
+from devices.measurements.sink import Role, Sink
+from devices.measurements.text import Lines, parse_quantity
+
+PREAMBLE = "#"
+
+
+class PyMeasure(ColumnReader):
+    """Preamble `#Procedure: <...>`, `#Parameters:`, `#<tab>Name: value unit`, `#Data:`; then a header and data.
+
+    Attributes:
+        role: what the rows are. columns: which column is which.
+        parameters: quantity -> parameter of the preamble, for quantities without a column, such as `v_read: Read voltage`.
+    """
+
+    kind: Literal["pymeasure"] = "pymeasure"
+    role: Role = "pulses"
+    columns: ColumnMap
+    parameters: Mapping[Literal["v_read"], str] = Field(default_factory=dict)
+
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Take the preamble and the header. Raises MeasurementError when a parameter is not there."""
+        found: dict[str, tuple[str, int]] = {}
+        while (line := lines.peek()) is not None and line.text.startswith(PREAMBLE):
+            next(lines)
+            name, colon, value = line.text.lstrip("#\t ").partition(":")
+            if colon and value.strip():
+                found[name.strip()] = (value.strip(), line.number)
+        if line is None or line.number == 1:
+            raise failure(lines.path, "not a PyMeasure results file: no '#' preamble before a header", line=1)
+        constants = {}
+        for quantity, name in self.parameters.items():
+            if name not in found:
+                raise failure(
+                    lines.path, f"no parameter '{name}' in the preamble; it has: {', '.join(found) or 'none'}"
+                )
+            value, number = found[name]
+            constants[quantity] = parse_quantity(value, DIMENSIONS[quantity] or "", lines.path, number, name)
+        names, number, delimiter = self.header(lines, ",")
+        return Layout(names, number, delimiter, PREAMBLE, constants)
+
+    def column_map(self) -> ColumnMap:
+        """As configured."""
+        return self.columns
+
+    def row_role(self) -> Role:
+        """As configured."""
+        return self.role
+
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Line by line."""
+        self.read_columns(lines, sink)

@@ -1,0 +1,175 @@
+"""Reader of retention and relaxation tables: the conductance of each cell at several times after programming. Never pulses."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from analog_sim.config import Q, StrictModel
+from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.columns import Column, ColumnMap, position
+from devices.measurements.problems import ReadLog, failure
+from devices.measurements.readers.csv_table import CHARACTER, Delimiter
+from devices.measurements.sink import Role, Sink
+from devices.measurements.text import (
+    Lines,
+    NumberColumn,
+    data_lines,
+    fields_of,
+    numbers,
+    parse_quantity,
+    resolve_unit,
+    sniff_delimiter,
+)
+
+_TIME = re.compile(r"t\s*=\s*([^=]*)$|(?:^|[\s_@])([0-9.eE+-]+\s*[a-zA-Zµμ]+)\s*$")
+
+
+CELLS = 1024  # of a wide table, read at once
+
+
+class Levels(StrictModel):
+    """Targets of cells that were programmed to numbered levels: ``g = first + step * level``; the level's centre, not its lower edge.
+
+    Attributes:
+        column: of the level numbers. step, first: siemens.
+    """
+
+    column: Column
+    step: Annotated[float, Q("conductance", "uS", gt=0)]
+    first: Annotated[float, Q("conductance", "uS", ge=0)]
+
+
+class Retention(ColumnReader):
+    """Long tables (one line per cell and time: `columns` with cell and t) or wide ones (one line per cell, one column per time).
+
+    Wide: the first column that is not a time names the cell; times come from `times` or from headers such as `t=10 s` or `G @ 1 h`.
+
+    Attributes:
+        layout_is: long or wide. columns: of a long table. header_row: whether there is one.
+        times: of the columns of a wide table, in order. value, unit: what a wide table holds.
+        levels: targets from a column of level numbers.
+    """
+
+    kind: Literal["retention"] = "retention"
+    layout_is: Literal["long", "wide"] = "long"
+    columns: ColumnMap | None = None
+    delimiter: Delimiter = "auto"
+    header_row: bool = True
+    times: tuple[Annotated[float, Q("time", "s", ge=0)], ...] = ()
+    value: Literal["current", "conductance", "resistance"] = "conductance"
+    unit: str | None = None
+    levels: Levels | None = None
+
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Take the header, when there is one."""
+        chosen = None if self.delimiter == "auto" else CHARACTER.get(self.delimiter, self.delimiter)
+        if self.header_row:
+            names, number, delimiter = self.header(lines, chosen)
+            return Layout(names, number, delimiter)
+        first = lines.peek()
+        return Layout(None, None, chosen or sniff_delimiter(first.text if first else ""))
+
+    def column_map(self) -> ColumnMap:
+        """As configured, with the target taken from the level column. Raises MeasurementError without columns."""
+        if self.columns is None:
+            raise failure(self.path[0], "a long retention table needs columns: cell, t and one of i, g, r")
+        if self.levels is None:
+            return self.columns
+        levels = self.levels
+        target = Column(name=levels.column.name, unit="S", factor=levels.step, offset=levels.first)
+        return self.columns.model_copy(update={"target": target})
+
+    def row_role(self) -> Role:
+        """Retention."""
+        return "retention"
+
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Read a long table by columns, a wide one cell by cell."""
+        if self.layout_is == "long":
+            self.read_columns(lines, sink)
+        else:
+            self._wide(lines, sink)
+
+    def _wide(self, lines: Lines, sink: Sink) -> None:
+        path = lines.path
+        layout = self.layout(lines, sink.log)
+        first = lines.peek()
+        count = (
+            len(layout.header)
+            if layout.header is not None
+            else len(fields_of(first.text, layout.delimiter))
+            if first
+            else 0
+        )
+        times, label = self._times(path, layout, count)
+        dimension = self.value
+        columns = [
+            NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, layout.header_line))
+            for k, name in ((k, layout.header[k] if layout.header else str(k)) for k in times)
+        ]
+        if self.value == "current" and self.v_read is None:
+            raise failure(path, "a current needs the read voltage: give v_read", line=layout.header_line)
+        level = None
+        if self.levels is not None:
+            index, name = position(path, self.levels.column, layout.header, layout.header_line)
+            level = NumberColumn(index, name)
+        device = self.device_of(path, sink)
+        t = np.array(list(times.values()))
+        for block in data_lines(lines, sink.log):
+            for at in range(0, len(block), CELLS):
+                part = block[at : at + CELLS]
+                values = numbers(part, columns, layout.delimiter, path, sink.log, decimal=self.decimal)
+                targets = np.full(len(part), np.nan)
+                if level is not None and self.levels is not None:
+                    steps = numbers(part, [level], layout.delimiter, path, sink.log, decimal=self.decimal)[:, 0]
+                    targets = self.levels.first + self.levels.step * steps
+                n, m = values.shape
+                if label is not None:
+                    names = [fields_of(line.text, layout.delimiter)[label] for line in part]
+                    cells = np.array([int(x) if x.isdigit() and len(x) < 9 else sink.device(x) for x in names])
+                else:
+                    cells = np.array([line.number for line in part])
+                start = sink.new_sequences(n)
+                v_read = self.read_voltage
+                flat = values.ravel()
+                if self.value == "resistance":
+                    flat = np.divide(v_read, flat, out=np.full(flat.shape, np.nan), where=flat != 0)
+                elif self.value == "conductance":
+                    flat = flat * v_read
+                rows: dict[str, Any] = {
+                    "sequence": np.repeat(np.arange(start, start + n), m),
+                    "cell_row": np.full(n * m, device),
+                    "cell_col": np.repeat(cells, m),
+                    "t_s": np.tile(t, n),
+                    "v_read_V": v_read,
+                    "i_A": flat,
+                    "target_S": np.repeat(targets, m),
+                }
+                line = np.repeat([entry.number for entry in part], m)
+                sink.rows("retention", path, line, rows, negative=self.negative)
+
+    def _times(self, path: Path, layout: Layout, count: int) -> tuple[dict[int, float], int | None]:
+        """Column -> seconds, and the column that names the cell."""
+        if self.times:
+            skip = count - len(self.times)
+            if skip < 0:
+                raise failure(path, f"{len(self.times)} times given for {count} columns", line=layout.header_line)
+            return {skip + k: t for k, t in enumerate(self.times)}, 0 if skip else None
+        if layout.header is None:
+            raise failure(path, "a wide table without a header needs times")
+        times: dict[int, float] = {}
+        for k, name in enumerate(layout.header):
+            match = _TIME.search(name)
+            if match is not None:
+                text = (match[1] if match[1] is not None else match[2]).strip().rstrip(")]").strip()
+                times[k] = parse_quantity(text, "time", path, layout.header_line, name)
+        if len(times) < 2:
+            raise failure(
+                path,
+                f"found {len(times)} time(s) in the header, need two: write headers such as 't=10 s' or give times"
+                f" (the header has: {', '.join(layout.header)})",
+                line=layout.header_line,
+            )
+        others = [k for k in range(len(layout.header)) if k not in times]
+        return times, others[0] if others else None
