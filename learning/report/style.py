@@ -7,7 +7,6 @@ A figure function is decorated with `styled`, makes its axes by `new_figure` and
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -17,7 +16,6 @@ from typing import ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
@@ -42,7 +40,14 @@ TIME_TICKS = (
     (YEAR, "1 year"),
     (10 * YEAR, "10 years"),
 )
-_TIME_UNITS = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "day")) + (
+_TIME_UNITS = (
+    (1e-9, "ns"),
+    (1e-6, "µs"),
+    (1e-3, "ms"),
+    (1.0, "s"),
+    (60.0, "min"),
+    (3600.0, "h"),
+    (86400.0, "day"),
     (MONTH, "month"),
     (YEAR, "year"),
 )
@@ -70,48 +75,49 @@ def new_figure(
     *,
     share_x: bool = False,
     share_y: bool = False,
-) -> tuple[Figure, npt.NDArray[np.object_]]:
-    """Figure of `width` x `height` inches and its axes as an array (rows, cols)."""
+) -> tuple[Figure, list[Axes]]:
+    """Figure of `width` x `height` inches and its `rows` x `cols` axes, row after row."""
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, cols, squeeze=False, sharex=share_x, sharey=share_y)
-    return figure, axes
+    return figure, list(axes.flat)
 
 
 @styled
+def save_png(figure: Figure, path: Path) -> None:
+    """Draw the figure as pixels."""
+    figure.savefig(path, format="png")
+
+
+@styled
+def save_svg(figure: Figure, path: Path) -> None:
+    """Draw the figure as lines and text, the same bytes every time."""
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
 def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write folder/name.png and folder/name.svg; return both paths."""
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    figure.savefig(png)
-    figure.savefig(svg, metadata={"Date": None})
+    save_png(figure, png)
+    save_svg(figure, svg)
     return png, svg
 
 
-@styled
-def inline_svg(figure: Figure, name: str, description: str) -> str:
-    """SVG element for an HTML page, which takes the page's text and background colours; ids begin with `name`."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
+def inline_svg(svg: Path, description: str) -> str:
+    """SVG element of a file for an HTML page: it takes the page's colours; its ids begin with the file's name."""
+    text = svg.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = text.replace('xlink:href="#', f'xlink:href="#{name}-').replace("url(#", f"url(#{name}-")
+    text = re.sub(r'\bid="', f'id="{svg.stem}-', text)
+    text = text.replace('xlink:href="#', f'xlink:href="#{svg.stem}-').replace("url(#", f"url(#{svg.stem}-")
     text = text.replace(FOREGROUND, "currentColor").replace(BACKGROUND, "var(--page)")
-    label = escape(description, quote=True)
-    return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(description, quote=True)}" ', 1)
 
 
-@styled
-def inline_png(figure: Figure, description: str) -> str:
-    """IMG element with the figure as data, for scatters and heat maps that would make a huge SVG."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    width, _ = figure.get_size_inches()
-    data = base64.b64encode(out.getvalue()).decode()
-    return (
-        f'<img alt="{escape(description, quote=True)}" width="{round(width * 96)}" src="data:image/png;base64,{data}">'
-    )
+def inline_png(png: Path, description: str) -> str:
+    """IMG element with the file as data: scatters and heat maps would make a huge SVG."""
+    data = base64.b64encode(png.read_bytes()).decode()
+    return f'<img alt="{escape(description, quote=True)}" src="data:image/png;base64,{data}">'
 
 
 def time_label(seconds: float) -> str:
