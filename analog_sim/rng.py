@@ -1,6 +1,7 @@
-"""Named random streams: a key made from (seed, names) and an explicit position. It never uses NumPy's global generator nor Python's hash().
+"""Named random streams: a key made from (seed, names) and an explicit position.
 
-Streams with different names are independent, so switching one source of noise on or off changes no other draw.
+It never uses NumPy's global generator nor Python's hash(). Streams with different names are independent, so switching
+one source of noise on or off changes no other draw.
 """
 
 import hashlib
@@ -53,9 +54,9 @@ def _threads(size: int) -> bool:
 
 
 class Stream:
-    """One random stream: a fixed key and a position that every draw advances by the words it uses (one per float32 or bit word, two per
-    integer, permutation element or float64).
+    """One random stream: a fixed key, and a position that every draw advances by the words it uses.
 
+    A word, a float32 uniform or normal uses one word; an integer, an element of a permutation or a float64 uses two.
     Two successive draws of n and m elements are the same bits as one draw of n + m, on any number of threads.
     """
 
@@ -157,8 +158,9 @@ class Stream:
     ) -> None:
         """Add Gaussian noise in place: y += std n, or y += sqrt(variance) n, n ~ N(0, 1) independent for each element.
 
-        y: float32, any shape, C-contiguous; std: scalar in y's unit; variance: as y, >= 0, in y's unit squared. Exactly one of std and variance.
-        The n are those that normals(y.shape) would return. Raises ValueError on anything else.
+        y: float32, any shape, C-contiguous; std: scalar in y's unit; variance: as y, in y's unit squared, 0 or between
+        1e-30 and 1e36 (a negative one gives NaN). Exactly one of std and variance; the n are those of normals(y.shape).
+        Raises ValueError on anything else.
         """
         if y.dtype != np.float32 or not y.flags.c_contiguous:
             raise ValueError(

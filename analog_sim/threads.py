@@ -1,10 +1,11 @@
 """The one thread policy: how many threads Numba and BLAS may use. It never touches torch, whose pool the bridge sets.
 
-Numba's, OpenMP's and BLAS's pools, each with a thread per core, fight for the cores (10x to 150x slower on two). So one number governs all of them,
-and the workers of a Monte Carlo run with one thread each.
+Numba's, OpenMP's and BLAS's pools, each with a thread per core, fight for the cores (10x to 150x slower on two).
+So one number governs all of them, and the workers of a Monte Carlo run with one thread each.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,20 +21,22 @@ ENVIRONMENT = (
 
 def available_cores() -> int:
     """Cores this process may run on."""
-    if hasattr_affinity():
+    if sys.platform == "linux":  # a container or `taskset` may leave fewer than the machine has
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def hasattr_affinity() -> bool:
-    """Whether the platform can tell the cores a process is bound to (Linux can, macOS and Windows cannot)."""
-    return "sched_getaffinity" in dir(os)
 
 
 def _checked(n: int) -> int:
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"thread policy: threads: got {n!r}, allowed: an integer >= 1")
     return n
+
+
+def _numba_limit() -> int:
+    """The threads that Numba was started with: it cannot have more later."""
+    import numba
+
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 def worker_environment(n: int = 1) -> dict[str, str]:
@@ -56,7 +59,7 @@ def thread_policy(n: int) -> Iterator[None]:
     # Numba refuses a changed NUMBA_NUM_THREADS once its threads run, in this process too: children get it from worker_environment().
     exported = {name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"}
     with threadpool_limits(limits=n):
-        numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(n, _numba_limit()))
         os.environ.update(exported)
         try:
             yield
@@ -71,11 +74,14 @@ def thread_policy(n: int) -> Iterator[None]:
 
 
 def limit_worker(n: int = 1) -> None:
-    """Give this process n threads for good: the first call in a joblib or Dask worker, before any array work. Raises ValueError when n < 1."""
+    """Give this process n threads for good: the first call in a joblib or Dask worker, before any array work.
+
+    Raises ValueError when n < 1.
+    """
     _checked(n)
     import numba
     from threadpoolctl import threadpool_limits
 
     os.environ.update({name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"})
-    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(n, _numba_limit()))
     threadpool_limits(limits=n)

@@ -1,6 +1,6 @@
-"""Slow, obvious twins of every kernel, in plain Python and float64. The kernels must agree with them; nothing here is fast, nothing is compiled.
+"""Slow, obvious twins of every kernel, in plain Python and float64. The kernels must agree with them.
 
-Sections: random numbers. Others follow below, each under its own heading.
+Nothing here is fast and nothing is compiled. One section for each kernel module.
 """
 
 import math
@@ -54,3 +54,38 @@ def stream_normal(key: tuple[int, int], i: int) -> float:
     lane = (i % 1024) // 256
     first = i - 256 * (lane % 2)
     return box_muller(stream_word(key, first), stream_word(key, first + 256))[lane % 2]
+
+
+# --- Reading and ageing (analog_sim/kernels/ageing.py, converting.py, tables.py) ------------------------------------------------------
+
+
+def table_value(table: list[float], u: float) -> float:
+    """Linear interpolation on a uniform grid of u in [0, 1]."""
+    return float(np.interp(u, np.linspace(0.0, 1.0, len(table)), table))
+
+
+def drifted(g: float, age: float, nu: float, t_ref: float) -> float:
+    """Power-law drift, exact at age 0 and at t_ref."""
+    return g * (max(age, t_ref) / t_ref) ** -nu
+
+
+def dac_volts(x: float, scale: float, bits: int | None, v_full: float) -> float:
+    """One input through a signed mid-tread converter."""
+    fraction = min(max(x / scale, -1.0), 1.0)
+    if bits is not None:
+        top = 2 ** (bits - 1) - 1
+        fraction = round(fraction * top) / top
+    return fraction * v_full
+
+
+def adc_reading(current: float, full_range: float, bits: int | None) -> float:
+    """One current through a signed mid-tread converter, in amperes."""
+    if bits is None:
+        return current
+    top = 2 ** (bits - 1) - 1
+    return round(min(max(current / full_range * top, -top), top)) / top * full_range
+
+
+def noisy_products(g: np.ndarray, sigma: np.ndarray, v: np.ndarray, reads: int, rng: np.random.Generator) -> np.ndarray:
+    """Currents (reads, cols) of repeated reads with one noise draw for every cell and read: g, sigma (rows, cols), v (rows,)."""
+    return np.stack([v @ (g + sigma * rng.standard_normal(g.shape)) for _ in range(reads)])

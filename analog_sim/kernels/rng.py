@@ -1,17 +1,26 @@
-"""Random numbers inside kernels: Philox4x32-10, and the uniforms and normals made from its words. It never holds a state and never calls np.random.
+"""Random numbers inside kernels: Philox4x32-10, and uniforms and normals made from its words.
 
-A stream is an infinite sequence of 32-bit words fixed by its key alone: word i is lane i % 4 of Philox block i // 4 (counter c0 = low and c1 = high half
-of the block number, c2 = c3 = 0). Everything is defined on that sequence:
+It never holds a state and never calls np.random.
+
+A stream is an infinite sequence of 32-bit words fixed by its key alone. It is cut into chunks of 1024 words, and a chunk
+holds the four lanes of 256 Philox blocks one after the other (so that every loop runs over contiguous memory):
+
+    word i = lane (i mod 1024) // 256 of block 256 (i // 1024) + i mod 256,
+    the block's counter being c0 = its low and c1 = its high 32 bits, c2 = c3 = 0.
+
+Everything else is defined on the words:
 
     uniform i   (word_i >> 8) 2**-24, in [0, 1)
-    normal i    Box-Muller on the pair of words (j, j + 1), j = i - i % 2: radius from word j, angle from word j + 1;
-                normal j = r cos(2 pi a), normal j + 1 = r sin(2 pi a)
+    normal i    Box and Muller's transform of lanes 0 and 1 of the block, or of lanes 2 and 3: see normal_pair
 
-so element i of a fill that starts at `offset` depends on (key, offset + i) only: any split over calls, chunks or threads gives the same bits.
-Counters with c3 != 0 are never used here: a kernel that numbers its own events uses `philox` with its own non-zero c3.
+so element i of a fill that starts at `offset` depends on (key, offset + i) only, and any split over calls, chunks or
+threads gives the same bits. Counters with c3 != 0 are never used here: a kernel that numbers its own events calls
+`philox` with a c3 of its own.
 
-Keys are two 32-bit words held in np.uint64; counters are np.uint64. No fastmath: the bits are the same on every x86 and ARM processor.
-Source: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405, section 3.3.
+Keys are two 32-bit words held in np.uint64; counters are np.uint64. There is no fastmath: the bits do not depend on the
+width of the vector unit. Speed comes from 64-bit lanes for the products, branch-free polynomials, contiguous
+sub-views indexed by the bare loop variable, and two passes through a chunk that stays in the first-level cache.
+Source: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405, sec. 3.3.
 """
 
 import numpy as np
@@ -76,7 +85,7 @@ def _round(c0, c1, c2, c3, k0, k1):
 def philox(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10: four 32-bit words from a counter (c0, c1, c2, c3) and a key (k0, k1).
 
-    All arguments and results are np.uint64 holding 32-bit values: 64-bit lanes are what vectorises the 32 x 32 -> 64 bit products.
+    All arguments and results are np.uint64 holding 32-bit values; 64-bit lanes make the 32 x 32 -> 64 bit products vectorise.
     """
     for _ in range(9):
         c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
@@ -123,8 +132,9 @@ def _signed_sqrt(x, sign):
 def normal_pair(word0, word1):
     """Two independent float32 N(0, 1) from two np.int32 words by Box and Muller's transform; always finite, |n| <= 6.56.
 
-    n0 = r a, n1 = r b with r = sqrt(-2 ln u), u = ((word0 mod 2**31) | 1) 2**-31 in (0, 1]; relative error of r^2 below 3e-7.
-    (a, b) = (cos, sin)(pi x/2), x in (-1/2, 1/2) from the lower 23 bits of word1; bit 30 of word1 exchanges a and b, bit 31 changes both signs.
+    n0 = r a, n1 = r b with r = sqrt(-2 ln u), u = ((word0 mod 2**31) | 1) 2**-31 in (0, 1], rounded to float32;
+    the relative error of r^2 is below 3e-7. (a, b) = (cos, sin)(pi x/2), x in (-1/2, 1/2) from the lower 23 bits of
+    word1; bit 30 of word1 exchanges a and b, bit 31 changes both signs.
     Source: G. E. P. Box and M. E. Muller, Ann. Math. Stat. 29, 610 (1958), doi:10.1214/aoms/1177706645.
     """
     r2, a, b, sign = _polar(word0, word1)
@@ -309,9 +319,9 @@ def _add_scaled(y, variance, words, start, stop):
 
 @njit(cache=True, nogil=True)
 def add_scaled_normals(y, variance, key0, key1, offset):
-    """y[i] += sqrt(variance[i]) n_(offset + i), n the stream's normals (to 2 ulp: the square root is taken of r^2 variance).
+    """y[i] += sqrt(variance[i]) n_(offset + i), n the stream's normals (to 2 ulp: the root is taken of r^2 variance).
 
-    y, variance: (n,) float32; variance >= 0 in y's unit squared, 0 or between 1e-30 and 1e36.
+    y, variance: (n,) float32; variance in y's unit squared, 0 or between 1e-30 and 1e36.
     """
     words = np.empty((4, CHUNK_BLOCKS), np.int32)
     y_part = np.zeros(CHUNK, np.float32)

@@ -6,14 +6,11 @@ import pickle
 import subprocess
 import sys
 
+import naive
 import numba
 import numpy as np
 import pytest
 from scipy import stats
-
-import naive
-from analog_sim.kernels import rng as kernels
-from analog_sim.rng import Stream, Streams
 from statistics_helpers import (
     TEST_ALPHA,
     assert_distribution,
@@ -23,6 +20,9 @@ from statistics_helpers import (
     assert_uncorrelated,
     bonferroni,
 )
+
+from analog_sim.kernels import rng as kernels
+from analog_sim.rng import Stream, Streams
 
 KEY = (0x12345678, 0x9ABCDEF0)
 JIT = not numba.config.DISABLE_JIT
@@ -198,7 +198,7 @@ def test_state_restores_and_pickles():
     np.testing.assert_array_equal(copy.normals(20), expected)
     np.testing.assert_array_equal(Streams(1).stream("read").restore(saved).normals(20), expected)
     assert pickle.loads(pickle.dumps(Streams(1, ("a", 2)))) == Streams(1, ("a", 2))
-    with pytest.raises(ValueError, match="state of '1/pulse'.*allowed: key"):
+    with pytest.raises(ValueError, match=r"state of '1/pulse'.*allowed: key"):
         Streams(1).stream("pulse").restore(saved)
     with pytest.raises(ValueError, match="position of '1/read'"):
         s.restore({**saved, "position": -1})

@@ -1,0 +1,71 @@
+"""The thread policy governs every pool and leaves the process as it found it."""
+
+import os
+
+import numba
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from analog_sim import threads
+
+assert np.zeros(1) @ np.zeros(1) == 0.0  # loads BLAS, so that threadpoolctl can see its pool
+
+
+def blas_threads():
+    return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+
+
+def test_policy_holds_within_the_block_and_not_after():
+    before = (numba.get_num_threads(), blas_threads(), {k: os.environ.get(k) for k in threads.ENVIRONMENT})
+    with threads.thread_policy(1):
+        assert numba.get_num_threads() == 1
+        assert blas_threads() == {1}
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert (numba.get_num_threads(), blas_threads(), {k: os.environ.get(k) for k in threads.ENVIRONMENT}) == before
+
+
+def test_policy_is_undone_after_an_error():
+    before = numba.get_num_threads()
+    with pytest.raises(RuntimeError, match="inside"), threads.thread_policy(1):
+        raise RuntimeError("inside")
+    assert numba.get_num_threads() == before
+
+
+def test_more_threads_than_there_are_is_all_of_them():
+    with threads.thread_policy(1000):
+        assert numba.get_num_threads() == numba.config.NUMBA_NUM_THREADS
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.0, True])
+def test_bad_numbers_are_refused(n):
+    with pytest.raises(ValueError, match="threads: got"), threads.thread_policy(n):
+        pass
+    with pytest.raises(ValueError, match="threads: got"):
+        threads.limit_worker(n)
+
+
+def test_worker_environment_names_every_pool():
+    environment = threads.worker_environment(2)
+    assert (
+        environment["NUMBA_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "2"
+    )
+
+
+def worker():
+    threads.limit_worker()
+    return numba.get_num_threads(), sorted(blas_threads())
+
+
+def test_a_joblib_worker_is_limited():
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(max_workers=1)
+    try:
+        assert executor.submit(worker).result() == (1, [1])
+    finally:
+        executor.shutdown(wait=True)
+
+
+def test_available_cores_is_at_least_one():
+    assert 1 <= threads.available_cores() <= (os.cpu_count() or 1)
