@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from learning.report.style import COLOURS, FOREGROUND, new_figure, styled, time_label
+from learning.report.style import COLOURS, FOREGROUND, count_axis, new_figure, styled, time_label
 
 F32 = npt.NDArray[np.float32]
 SCATTER_UP_TO = 3000
@@ -113,6 +113,7 @@ def conductance_history(
         borders, np.asarray(edges) * 1e6, np.maximum(share, floor / 2), norm=LogNorm(), cmap="viridis", rasterized=True
     )
     axes.grid(False)
+    count_axis(axes)
     axes.set_xlabel("training samples")
     axes.set_ylabel("conductance (µS)")
     axes.set_title(label)

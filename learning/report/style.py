@@ -12,13 +12,14 @@ from collections.abc import Callable
 from functools import wraps
 from html import escape
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
@@ -143,6 +144,29 @@ def log_time_axis(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     labels = dict(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: labels.get(t, time_label(t))))
+
+
+def count_axis(axes: Axes) -> None:
+    """Label x, a count, as 0, 20k, 40k, 1M."""
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: engineering(x, "").replace(" ", "")))
+
+
+def log_axis(
+    axes: Axes, which: Literal["x", "y"], values: npt.ArrayLike, label: Callable[[float], str] = "{:g}".format
+) -> None:
+    """Make x or y logarithmic, labelled at decades, or at 1, 2, 5 where `values` span less than two, by `label`."""
+    positive = np.asarray(values, np.float64)
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    wide = positive.size > 0 and positive.max() >= 100 * positive.min()
+    if which == "x":
+        axes.set_xscale("log")
+    else:
+        axes.set_yscale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def percent_axis(axes: Axes) -> None:

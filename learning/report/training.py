@@ -84,7 +84,7 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
 
 def _headline(results: TrainingResults, arms: list[str], digital: list[str]) -> list[Fact]:
     means = {arm: float(np.mean([_number(row["accuracy"]) for row in _last_rows(results, arm)])) for arm in arms}
-    facts = [Fact(f"{100 * means[arm]:.2f} %", f"{arm} (digital)") for arm in digital]
+    facts = [Fact(f"{100 * means[arm]:.2f} %", arm if "digital" in arm else f"{arm}, digital") for arm in digital]
     analogue = sorted((arm for arm in arms if arm not in digital), key=lambda arm: -means[arm])
     shown = analogue[:3]
     facts += [Fact(f"{100 * means[arm]:.2f} %", arm if len(analogue) < 2 else f"{arm}, on the chip") for arm in shown]
@@ -112,7 +112,10 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
     if losses:
         figure = loss_curves(losses, digital=digital)
         plots.append(Plot("loss_over_samples", figure, f"Training loss against training samples; {seeds}{ideal}."))
-    for column, label, name in (("pulses", "pulses sent", "pulses"), ("chip_time_s", "chip time (s)", "chip_time")):
+    for column, label, unit in (
+        ("pulses", "pulses sent", ""),
+        ("chip_time_s", "chip time", "s"),
+    ):
         found = {
             arm: curve
             for arm in arms
@@ -120,9 +123,9 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
         }
         if found:
             positive = {arm: (x[x > 0], y[:, x > 0]) for arm, (x, y) in found.items()}
-            figure = learning_curves(positive, label, log_x=True)
+            figure = learning_curves(positive, label, log_x=True, unit=unit)
             plots.append(
-                Plot(f"accuracy_over_{name}", figure, f"Test accuracy against {label.partition(' (')[0]}, log scale.")
+                Plot(f"accuracy_over_{label.replace(' ', '_')}", figure, f"Test accuracy against {label}, log scale.")
             )
     return Section("Learning curves", tables=(("final", training_table(results)),), plots=tuple(plots))
 

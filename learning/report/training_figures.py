@@ -5,34 +5,56 @@ A curve is a pair (x (S,), y (seeds, S)); the band is the range over seeds, the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from learning.report.style import COLOURS, FOREGROUND, engineering, new_figure, percent_axis, styled
+from learning.report.style import (
+    COLOURS,
+    FOREGROUND,
+    count_axis,
+    engineering,
+    log_axis,
+    new_figure,
+    percent_axis,
+    styled,
+)
 
 F64 = npt.NDArray[np.float64]
 Curve = tuple[F64, F64]
-DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))
-"""Line styles once the colours are used up, so that no two of 40 curves look alike."""
+Dash = tuple[float, tuple[float, ...] | None]
+DASHES: tuple[Dash, ...] = ((0, None), (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))
+TWIN_DASHES: tuple[Dash, ...] = ((0, (4, 3)), (0, (1, 2)), (0, (6, 2, 1, 2)))
 
 
-def line_look(names: Sequence[str], digital: Sequence[str] = ()) -> dict[str, tuple[str, object]]:
-    """Colour and line style of every arm, the same in all figures; digital twins are foreground, dashed."""
-    looks: dict[str, tuple[str, object]] = {}
+def line_look(names: Sequence[str], digital: Sequence[str] = ()) -> dict[str, tuple[str, Dash]]:
+    """Colour and line style of every arm, the same in all figures.
+
+    Arms that share what stands before the first ` + ` or `, ` (the rule) share a colour and differ in their dashes, so that
+    the eye pairs a rule with and without decorrelation. Digital twins have the colour of the text and dashes.
+    """
+    looks: dict[str, tuple[str, Dash]] = {}
     analogue = [name for name in names if name not in digital]
+    split = {name: [*re.split(r" \+ |, ", name, maxsplit=1), ""][:2] for name in analogue}
+    bases = list(dict.fromkeys(base for base, _ in split.values()))
+    variants = list(dict.fromkeys(variant for _, variant in split.values()))
+    paired = 1 < len(bases) <= len(COLOURS) and len(variants) <= len(DASHES)
     for k, name in enumerate(analogue):
-        looks[name] = (COLOURS[k % len(COLOURS)], DASHES[(k // len(COLOURS)) % len(DASHES)])
+        if paired:
+            base, variant = split[name]
+            looks[name] = (COLOURS[bases.index(base)], DASHES[variants.index(variant)])
+        else:
+            looks[name] = (COLOURS[k % len(COLOURS)], DASHES[(k // len(COLOURS)) % len(DASHES)])
     for k, name in enumerate(n for n in names if n in digital):
-        looks[name] = (FOREGROUND, ((0, (4, 3)), (0, (1, 2)), (0, (6, 2, 1, 2)))[k % 3])
+        looks[name] = (FOREGROUND, TWIN_DASHES[k % len(TWIN_DASHES)])
     return looks
 
 
-def _draw(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, tuple[str, object]]) -> None:
+def _draw(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, tuple[str, Dash]]) -> None:
     for name, (x, y) in curves.items():
         colour, dash = looks[name]
         if y.shape[0] > 1:
@@ -58,23 +80,23 @@ def learning_curves(
     *,
     digital: Sequence[str] = (),
     log_x: bool = False,
-    y_label: str = "test accuracy (%)",
+    unit: str = "",
 ) -> Figure:
     """Accuracy against samples, pulses or chip time: mean over seeds, range as a band.
 
     Args:
         curves: arm -> (x, accuracy in [0, 1]). x_label: of the x axis. digital: arms that are ideal digital twins.
-        log_x: logarithmic x. y_label: of the y axis.
+        log_x: logarithmic x, labelled with SI prefixes and `unit`.
     """
     figure, [axes] = new_figure(6.4, 3.5 + 0.11 * max(0, len(curves) - 5))
     _draw(axes, curves, line_look(list(curves), digital))
     if log_x:
-        axes.set_xscale("log")
+        log_axis(axes, "x", np.concatenate([x for x, _ in curves.values()]), lambda x: engineering(x, unit))
     else:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: engineering(x, "").strip().replace(" ", "")))
+        count_axis(axes)
     percent_axis(axes)
     axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_ylabel("test accuracy (%)")
     _legend(figure, axes, len(curves))
     return figure
 
@@ -86,8 +108,8 @@ def loss_curves(curves: Mapping[str, Curve], *, digital: Sequence[str] = ()) -> 
     _draw(axes, curves, line_look(list(curves), digital))
     values = np.concatenate([y[np.isfinite(y)] for _, y in curves.values()])
     if values.size and values.min() > 0 and values.max() > 10 * values.min():
-        axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: engineering(x, "").strip().replace(" ", "")))
+        log_axis(axes, "y", values)
+    count_axis(axes)
     axes.set_xlabel("training samples")
     axes.set_ylabel("training loss")
     _legend(figure, axes, len(curves))
@@ -110,8 +132,11 @@ def layer_curves(
     cols = min(3, len(curves))
     rows = -(-len(curves) // cols)
     layers = list(dict.fromkeys(layer for per_arm in curves.values() for layer in per_arm))
-    looks = line_look(layers)
-    figure, axs = new_figure(max(4.0, 2.4 * cols), 2.1 * rows + 0.6, rows, cols, share_x=True, share_y=True)
+    looks = {
+        layer: (COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]) for k, layer in enumerate(layers)
+    }
+    everything = np.concatenate([y.ravel() for per_layer in curves.values() for _, y in per_layer.values()])
+    figure, axs = new_figure(max(4.0, 2.3 * cols + 0.9), 2.1 * rows + 0.4, rows, cols, share_x=True, share_y=True)
     for k, axes in enumerate(axs):
         if k >= len(curves):
             axes.set_visible(False)
@@ -120,15 +145,14 @@ def layer_curves(
         _draw(axes, per_layer, looks)
         axes.set_title(arm, fontsize=8.5, wrap=True)
         if log_y:
-            axes.set_yscale("log")
+            log_axis(axes, "y", everything)
         if limits is not None:
             axes.set_ylim(*limits)
             if limits[0] < 0 < limits[1]:
                 axes.axhline(0, color=FOREGROUND, linewidth=0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: engineering(x, "").strip().replace(" ", "")))
+        count_axis(axes)
     handles = {label: handle for axes in axs for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)))
+    figure.legend(list(handles.values()), list(handles), loc="outside right upper")
     figure.supxlabel("training samples", fontsize=9)
     figure.supylabel(y_label, fontsize=9)
     return figure
@@ -144,20 +168,23 @@ def pulses_per_cell(pulses: Mapping[str, Mapping[str, tuple[float, float]]]) -> 
     names = [(arm, layer) for arm, per_layer in pulses.items() for layer in per_layer]
     figure, [axes] = new_figure(6.2, 0.9 + 0.26 * len(names) + 0.1 * len(pulses))
     colours = line_look(list(pulses))
-    y, place, ticks = 0.0, [], []
+    y, place, ticks = 0.0, list[float](), list[str]()
     for arm, layer in reversed(names):
         place.append(y)
         ticks.append(f"{arm}: {layer}" if len(pulses) > 1 else layer)
         mean, largest = pulses[arm][layer]
         axes.barh(y, mean, 0.72, color=colours[arm][0], alpha=0.85, linewidth=0)
+        axes.plot([mean, largest], [y, y], color=FOREGROUND, linewidth=0.7, alpha=0.6)
         axes.plot([largest], [y], "|", color=FOREGROUND, markersize=9, markeredgewidth=1.4)
         y += 1.0
     axes.set_yticks(place, ticks)
     axes.tick_params(axis="y", length=0)
     positive = [v for per_layer in pulses.values() for pair in per_layer.values() for v in pair if v > 0]
     if positive and max(positive) > 50 * min(positive):
-        axes.set_xscale("log")
+        log_axis(axes, "x", positive, lambda x: engineering(x, "").replace(" ", ""))
         axes.set_xlim(min(positive) / 2, max(positive) * 2)
+    else:
+        count_axis(axes)
     axes.grid(axis="x")
     axes.grid(False, axis="y")
     axes.set_xlabel("pulses per cell (bar: mean, tick: most pulsed cell)")
