@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,27 +65,42 @@ class Block:
         self, x: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
         """Read the arrays for inputs x (B, rows) of full scales (B,); put ``row_gain_b * current`` into out (B, cols)."""
-        for volts, weight in self._drive(self.dac, x, scale):
-            for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
-                current = array.mvm(volts)
-                if self.reference:
-                    current = np.ascontiguousarray(current[:, :-1] - current[:, -1:])
-                self.adc.convert(current, row_gain * np.float32(coefficient * weight), out, accumulate=accumulate)
-                accumulate = True
-                counter.dac += volts.size
-                counter.adc += current.size
+        self._read(self.dac, self.adc, self._read_forward, x, scale, row_gain, out, counter, accumulate)
 
     def backward(
         self, d: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
         """Transposed read for inputs d (B, cols); put ``row_gain_b * current`` into out (B, rows)."""
-        for volts, weight in self._drive(self.dac_back, d, scale):
-            for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
-                current = self._read_back(array, volts)
-                self.adc_back.convert(current, row_gain * np.float32(coefficient * weight), out, accumulate=accumulate)
-                accumulate = True
-                counter.dac += volts.size
-                counter.adc += current.size
+        self._read(self.dac_back, self.adc_back, self._read_back, d, scale, row_gain, out, counter, accumulate)
+
+    def _read(
+        self,
+        dac: Dac,
+        adc: Adc,
+        read: Callable[[EmulatedCrossbar, F32], F32],
+        x: F32,
+        scale: F32,
+        row_gain: F32,
+        out: F32,
+        counter: ConversionCounter,
+        accumulate: bool,
+    ) -> None:
+        """Bit planes one after the other, bit slices at the same time."""
+        clock = self.arrays[0].clock
+        for volts, weight in self._drive(dac, x, scale):
+            with clock.parallel():
+                for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
+                    current = read(array, volts)
+                    share = coefficient * weight
+                    gain = row_gain if share == 1.0 else row_gain * np.float32(share)
+                    adc.convert(current, gain, out, accumulate=accumulate)
+                    accumulate = True
+                    counter.dac += volts.size
+                    counter.adc += current.size
+
+    def _read_forward(self, array: EmulatedCrossbar, volts: F32) -> F32:
+        current = array.mvm(volts)
+        return np.ascontiguousarray(current[:, :-1] - current[:, -1:]) if self.reference else current
 
     def _read_back(self, array: EmulatedCrossbar, volts: F32) -> F32:
         if not self.reference:

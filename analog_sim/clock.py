@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -11,21 +11,23 @@ class Clock:
 
     def __init__(self, now: float = 0.0) -> None:
         self._now = now
-        self._parallel: list[float] | None = None
+        # Open frames, innermost last: how a frame joins the durations of its operations, and the joint duration so far.
+        self._frames: list[tuple[Callable[[float, float], float], float]] = []
 
     @property
     def now(self) -> float:
-        """Chip time in seconds."""
+        """Chip time in seconds; inside a frame, the time at which the outermost one was opened."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass; inside `parallel()` only the longest of the operations counts."""
-        if seconds < 0.0:
+        """Let `seconds` pass; inside a frame they count as the frame says."""
+        if not seconds >= 0.0:
             raise ValueError(f"chip time cannot run backwards (got {seconds} s)")
-        if self._parallel is None:
-            self._now += seconds
+        if self._frames:
+            join, sofar = self._frames[-1]
+            self._frames[-1] = join, join(sofar, seconds)
         else:
-            self._parallel.append(seconds)
+            self._now += seconds
 
     def restore(self, now: float) -> None:
         """Set the time of a checkpoint."""
@@ -33,13 +35,20 @@ class Clock:
 
     @contextmanager
     def parallel(self) -> Iterator[None]:
-        """Operations inside run at the same time on different arrays. Nests: the outer block wins."""
-        if self._parallel is not None:
+        """Operations (or `sequence` frames) inside run at the same time: the longest counts."""
+        with self._frame(max):
             yield
-            return
-        self._parallel = []
+
+    @contextmanager
+    def sequence(self) -> Iterator[None]:
+        """Operations inside run one after the other, as one operation of the frame around."""
+        with self._frame(lambda sofar, seconds: sofar + seconds):
+            yield
+
+    @contextmanager
+    def _frame(self, join: Callable[[float, float], float]) -> Iterator[None]:
+        self._frames.append((join, 0.0))
         try:
             yield
         finally:
-            durations, self._parallel = self._parallel, None
-            self._now += max(durations, default=0.0)
+            self.advance(self._frames.pop()[1])

@@ -129,7 +129,7 @@ class Dac:
         if isinstance(scaling, float):
             return np.full(len(x), scaling, np.float32)
         scale = np.empty(len(x), np.float32)
-        kernels.scale_rows(x, scale)
+        kernels.scale_rows(x.view(np.int32), scale.view(np.int32))
         return scale if scaling == "per_vector" else np.full(len(x), scale.max(), np.float32)
 
     def convert(self, x: F32, scale: F32) -> F32:
@@ -167,9 +167,19 @@ class Adc:
         self.spec = spec
         self._errors = LineErrors.draw(spec, lines, streams, name) if spec.errors else None
         self.noise: Stream = streams.stream(f"{name}.noise")
-        self._unit = np.ones(lines, np.float32)
-        self._zero = np.zeros(lines, np.float32)
-        self.full_range: F32 = np.full(lines, spec.range if isinstance(spec.range, float) else 1.0, np.float32)
+        self._steps = np.float32(steps(spec.bits))
+        self.full_range = np.full(lines, spec.range if isinstance(spec.range, float) else 1.0, np.float32)
+
+    @property
+    def full_range(self) -> F32:
+        """Full scale of every converter, (lines,) amperes."""
+        return self._full
+
+    @full_range.setter
+    def full_range(self, amperes: F32) -> None:
+        self._full = amperes
+        self._lsb = amperes / np.float32(max(float(self._steps), 1.0))
+        self._codes_per_ampere = np.float32(1.0) / self._lsb
 
     def set_range(self, currents: F32) -> None:
         """Set the range (lines,) amperes from expected abs-max currents (lines,); ignored when the range is a fixed current."""
@@ -186,9 +196,10 @@ class Adc:
             self.set_range(np.abs(current).max(axis=0))
         full = self.full_range
         if spec.noise:
-            current += full * np.float32(spec.noise) * self.noise.normals(current.shape)
+            if spec.per_column:
+                current += full * np.float32(spec.noise) * self.noise.normals(current.shape)
+            else:
+                self.noise.add_normals(current, std=spec.noise * float(full[0]))
         if self._errors is not None:
             current = self._errors.distort(current / full) * full
-        kernels.adc_rows(
-            current, self._unit, self._zero, full, np.float32(steps(spec.bits)), row_scale, out, accumulate
-        )
+        kernels.adc_rows(current, self._codes_per_ampere, self._lsb, self._steps, row_scale, out, accumulate)

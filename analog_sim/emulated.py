@@ -108,7 +108,7 @@ class EmulatedCrossbar:
         cost = self.cell.cost
         conductance = state.col_sum if transpose else state.row_sum
         seconds = cost.t_read * len(v)
-        joules = float(squared.sum(axis=0, dtype=np.float32) @ conductance) * cost.t_read
+        joules = float((squared @ conductance).sum(dtype=np.float64)) * cost.t_read
         kind = "mvm_transposed" if transpose else "mvm"
         self.log.add(kind, self.clock.now, units=len(v), seconds=seconds, joules=joules, v=v, i=current)
         self.clock.advance(seconds)

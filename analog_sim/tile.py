@@ -118,6 +118,11 @@ class Tile:
         )
 
     @property
+    def _reads_per_vector(self) -> int:
+        dac = self.spec.dac
+        return dac.bits - 1 if dac.bit_serial and dac.bits is not None else 1
+
+    @property
     def time(self) -> float:
         """Chip time in seconds."""
         return self.clock.now
@@ -199,9 +204,9 @@ class Tile:
                 strip = started.setdefault(target.start, _strip(out, target))
                 part = x if len(self.blocks) == 1 else np.ascontiguousarray(x[:, source])
                 read = block.forward if forward else block.backward
-                read(part, scale, row_gain, strip, self._counter, accumulate=accumulate)
-            if self.spec.cost.t_adc:
-                self.clock.advance(self.spec.cost.t_adc * len(x))
+                with self.clock.sequence():
+                    read(part, scale, row_gain, strip, self._counter, accumulate=accumulate)
+                    self.clock.advance(self.spec.cost.t_adc * len(x) * self._reads_per_vector)
         for block in self.blocks:
             target = block.cols if forward else block.rows
             strip = started[target.start]

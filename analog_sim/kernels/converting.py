@@ -1,12 +1,13 @@
 """Kernels of the converters: input scaling and DAC in one pass, ADC and accumulation in one pass. Flat float32 arrays.
 
+One thread: at the sizes of a batch the passes are short against the product between them, and starting threads costs as much.
 Rounding is to nearest even, in float32; fastmath is off so that every instruction set gives the same codes.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -15,21 +16,29 @@ _MAGIC = np.float32(
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 
 
-@njit(cache=True, parallel=True, fastmath=False)
-def scale_rows(x, out):
-    """Write the abs-max of every row of x (B, n) to out (B,); 1 for a row of zeros."""
-    for b in prange(x.shape[0]):
-        row = x[b]
-        m = _ZERO
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+_ONE_BITS = np.int32(0x3F800000)
+
+
+@njit(cache=True, fastmath=False)
+def scale_rows(bits, out_bits):
+    """Write the abs-max of every row of x (B, n) to out (B,); 1 for a row of zeros, inf or NaN where the row has one.
+
+    bits, out_bits: x and out seen as int32. Floats of one sign are ordered as their bits are, and an integer maximum vectorises
+    where a float one must not.
+    """
+    for b in range(bits.shape[0]):
+        row = bits[b]
+        m = np.int32(0)
         for i in range(row.shape[0]):
-            m = max(m, abs(row[i]))
-        out[b] = m if m > _ZERO else _ONE
+            m = np.int32(max(m, np.int32(row[i] & _MAGNITUDE)))
+        out_bits[b] = m if m > 0 else _ONE_BITS
 
 
-@njit(cache=True, parallel=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def dac_rows(x, scale, steps, volts, out):
     """Write volts * round(clip(x / scale_b, -1, 1) * steps) / steps to out (B, n); steps 0: no quantisation."""
-    for b in prange(x.shape[0]):
+    for b in range(x.shape[0]):
         row, target = x[b], out[b]
         gain = _ONE / scale[b]
         if steps > _ZERO:
@@ -43,23 +52,28 @@ def dac_rows(x, scale, steps, volts, out):
                 target[i] = min(max(row[i] * gain, -_ONE), _ONE) * volts
 
 
-@njit(cache=True, parallel=True, fastmath=False)
-def adc_rows(current, gain, offset, half_range, steps, row_scale, out, accumulate):
-    """Digitise currents (B, n) and write (or add) ``row_scale_b * code * lsb_j`` to out (B, n).
+@njit(cache=True, fastmath=False)
+def adc_rows(current, codes_per_ampere, lsb, steps, row_scale, out, accumulate):
+    """Digitise currents (B, n) and write (or add) ``row_scale_b * lsb_j * code`` to out (B, n).
 
-    code = round(clip(gain_j * current + offset_j, -half_range_j, half_range_j) / lsb_j), lsb_j = half_range_j / steps; steps 0: no
-    quantisation and no clipping. gain, offset, half_range: (n,); row_scale: (B,).
+    code = round(clip(current * codes_per_ampere_j, -steps, steps)); steps 0: ``row_scale_b * current``, neither rounded nor clipped.
+    codes_per_ampere, lsb: (n,); row_scale: (B,).
     """
     n = current.shape[1]
-    for b in prange(current.shape[0]):
+    for b in range(current.shape[0]):
         row, target, s = current[b], out[b], row_scale[b]
-        if steps > _ZERO:
+        if steps == _ZERO:
+            if accumulate:
+                for j in range(n):
+                    target[j] += row[j] * s
+            else:
+                for j in range(n):
+                    target[j] = row[j] * s
+        elif accumulate:
             for j in range(n):
-                lsb = half_range[j] / steps
-                code = min(max((row[j] * gain[j] + offset[j]) / lsb, -steps), steps)
-                y = ((code + _MAGIC) - _MAGIC) * lsb * s
-                target[j] = target[j] + y if accumulate else y
+                code = min(max(row[j] * codes_per_ampere[j], -steps), steps)
+                target[j] += ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)
         else:
             for j in range(n):
-                y = (row[j] * gain[j] + offset[j]) * s
-                target[j] = target[j] + y if accumulate else y
+                code = min(max(row[j] * codes_per_ampere[j], -steps), steps)
+                target[j] = ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)
