@@ -1,0 +1,132 @@
+"""One row per implementation: what a parametrised test needs to try it. `test_catalogue.py` fails when an implementation has no row.
+
+A registry is a package whose parts are found by `analog_sim.config.discover`; its rows map a kind to configurations worth testing
+(fields besides `kind`), at least one.
+"""
+
+from typing import Any
+
+Rows = dict[str, list[dict[str, Any]]]
+
+LAYERS: Rows = {
+    "avg_pool": [{"size": 2}, {"size": 3, "stride": 1}],
+    "conv2d": [{"channels": 3, "kernel": 3}, {"channels": 2, "kernel": 2, "stride": 2, "padding": 1}],
+    "flatten": [{}],
+    "identity": [{}],
+    "leaky_relu": [{}, {"leak": 0.2}],
+    "linear": [{"units": 4}],
+    "max_pool": [{"size": 2}, {"size": 3, "stride": 2}],
+    "relu": [{}],
+    "sigmoid": [{}],
+    "tanh": [{}],
+}
+
+RULES: Rows = {
+    "activity_node_perturbation": [{}, {"two_sided": True}, {"reread_first": True}],
+    "backprop": [{}],
+    "direct_feedback_alignment": [{}],
+    "feedback_alignment": [{}],
+    "iterative_node_perturbation": [{}, {"two_sided": True}],
+    "multiplexed": [
+        {"perturb": "overlay"},
+        {"perturb": "write", "tau_p": 2, "tau_theta": 4, "perturbations": 2},
+        {"code": "sequential", "perturb": "overlay", "perturbations": 4},
+    ],
+    "node_perturbation": [{}, {"two_sided": True}, {"reread_first": True}],
+    "weight_perturbation": [{"perturb": "overlay"}, {"perturb": "write"}, {"perturb": "overlay", "two_sided": False}],
+}
+
+DECORRELATION: Rows = {
+    "cholesky": [{"interval": 10}],
+    "kappa": [{}, {"kappa": 0.2}, {"diagonal": "probes"}],
+    "lateral": [{}],
+    "natural": [{}],
+    "off_diagonal": [{}, {"diagonal": "probes"}],
+    "pca": [{"interval": 10}],
+    "zca": [{"interval": 10}],
+}
+
+OPTIMIZERS: Rows = {
+    "adam": [{}, {"beta1": 0.5, "eps": 1e-4}],
+    "momentum": [{}, {"beta": 0.5}],
+    "sgd": [{}],
+}
+
+PULSE: Rows = {
+    "exp_step": [
+        {
+            "fraction": 0.02,
+            "A_up": 0.3,
+            "A_down": 0.2,
+            "gamma_up": 1.5,
+            "gamma_down": 2.0,
+            "slope": 0.9,
+            "offset": 0.1,
+            "noise": 0.5,
+        }
+    ],
+    "linear_step": [
+        {"states": 50, "asymmetry": 0.1, "gamma_up": 0.2, "gamma_down": 0.6, "noise": 0.3},
+        {"states": 50, "noise_additive": 0.3},
+    ],
+    "piecewise": [
+        {
+            "step": "0.5 uS",
+            "asymmetry": 0.1,
+            "up": [1.0, 0.8, 0.3],
+            "down": [0.2, 1.0],
+            "up_std": [0.5],
+            "down_std": [0.2, 0.6, 0.4, 0.1],
+        }
+    ],
+    "power_step": [{"states": 80, "gamma_up": 1.7, "gamma_down": 2.4, "noise": 0.4}],
+    "soft_bounds": [{"step": "0.6 uS", "asymmetry": -0.2, "noise": 0.2, "noise_additive": 0.4}],
+}
+
+PROGRAMMING: Rows = {
+    "gaussian": [{"std": "0.3 uS", "fraction": 0.01, "relative": 0.02}],
+    "none": [{}],
+    "polynomial": [{"coefficients": ["0.3 uS", "2 uS", "-1.2 uS"], "reference_g_max": "25 uS", "scale": 0.8}],
+    "write_verify": [{"shot_std": "1.5 uS", "shot_relative": 0.05, "tolerance": "0.8 uS", "max_iterations": 4}],
+}
+
+READ_NOISE: Rows = {
+    "constant": [{"std": "0.2 uS", "fraction": 0.005}],
+    "flicker": [{"coefficient": 0.01, "exponent": 0.5, "cap": 0.15, "t_read": "100 ns", "relative": 0.01}],
+    "none": [{}],
+    "polynomial": [{"coefficients": ["0.13 uS", "0.4 uS"], "reference_g_max": "20 uS"}],
+    "proportional": [{"relative": 0.03, "floor": "0.1 uS"}],
+}
+
+DRIFT: Rows = {
+    "none": [{}],
+    "power_law": [
+        {
+            "mean": {"level": 0.03, "slope": -0.02, "low": 0.02, "high": 0.12},
+            "std": {"level": 0.01, "slope": -0.01, "low": 0.008, "high": 0.04},
+            "low": 0.0,
+            "high": 0.15,
+            "t_ref": "20 s",
+        }
+    ],
+    "relaxation": [
+        {
+            "mean": ["0.05 uS", "-0.3 uS"],
+            "std": ["0.3 uS", "1 uS", "-0.8 uS"],
+            "initial": ["0.2 uS", "0.1 uS"],
+            "reference_g_max": "40 uS",
+            "t_0": "2 s",
+        }
+    ],
+}
+
+REGISTRIES: dict[str, tuple[str, Rows]] = {
+    "devices.drift": ("devices.drift.law:DriftLaw", DRIFT),
+    "devices.programming": ("devices.programming.law:ProgrammingLaw", PROGRAMMING),
+    "devices.pulse": ("devices.pulse.law:PulseLaw", PULSE),
+    "devices.read_noise": ("devices.read_noise.law:ReadNoiseLaw", READ_NOISE),
+    "learning.decorrelation": ("learning.decorrelation.base:Method", DECORRELATION),
+    "learning.layers": ("learning.layers.base:Layer", LAYERS),
+    "learning.optimizers": ("learning.optimizers.base:Optimizer", OPTIMIZERS),
+    "learning.rules": ("learning.rules.base:Rule", RULES),
+}
