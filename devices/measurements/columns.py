@@ -30,7 +30,8 @@ LABELS = ("cell", "sequence", "direction", "op", "status")
 class Column(StrictModel):
     """One column: its name in the header, or its number from 0; the unit of its numbers when the header does not say it.
 
-    value in SI = number * unit * factor + offset, offset in SI; a blank is `default` (SI), or missing. In YAML a bare text or number is the name or number.
+    value in SI = number * unit * factor + offset, offset in SI; a blank is `default` (SI), or missing.
+    In YAML a bare text or number is the name or number.
     """
 
     name: str | int
@@ -49,7 +50,8 @@ class ColumnMap(StrictModel):
     """Columns of a table: times, pulse, read and cell; `i`, `g` or `r` holds what was read.
 
     Attributes:
-        t: time. v, width, n_pulses: the programming pulse(s) before the read. v_read: read voltage. i, g, r: current, conductance, resistance.
+        t: time. v, width, n_pulses: the programming pulse(s) before the read.
+        v_read: read voltage. i, g, r: current, conductance, resistance.
         target: conductance programmed to. cell_row, cell_col: 0-based numbers; cell: any label instead. sequence: label of a ramp or run.
         direction: up/down, potentiation/depression, set/reset or +1/-1. op: read, pulse or pulse_read. status: compliance column.
     """

@@ -1,4 +1,7 @@
-"""What can be wrong with a measurement file: an error that ends the work, or a count that the report states. Never drops a value in silence."""
+"""What can be wrong with a measurement file: an error that ends the work, or a count in the report.
+
+Never drops a value in silence.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -6,6 +6,7 @@ It never knows a file format, and never drops a row: what should not be fitted i
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -179,5 +180,5 @@ def runs(*keys: Array) -> Iterator[slice]:
     for key in keys:
         change |= key[1:] != key[:-1]
     edges = np.concatenate(([0], np.flatnonzero(change) + 1, [len(keys[0])]))
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         yield slice(int(start), int(stop))

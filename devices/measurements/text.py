@@ -113,7 +113,7 @@ def open_text(path: Path, log: ReadLog) -> IO[str]:
     head = raw.read(8)
     raw.seek(0)
     if head[:2] == b"\x1f\x8b":
-        raw = gzip.open(raw)  # type: ignore[assignment]
+        raw = gzip.open(raw)  # type: ignore[assignment]  # noqa: SIM115
         try:
             head = raw.read(4096)
             raw.seek(0)

@@ -1,4 +1,7 @@
-"""Reader of Keysight (Agilent) B1500 EasyEXPERT CSV: blocks of `DataName, ...` and `DataValue, ...` lines. Never a block joined to another."""
+"""Reader of Keysight (Agilent) B1500 EasyEXPERT CSV: blocks of `DataName, ...` and `DataValue, ...` lines.
+
+Never a block joined to another.
+"""
 
 from typing import Literal
 

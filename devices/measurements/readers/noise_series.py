@@ -32,7 +32,7 @@ class NoiseSeries(Reader):
 
     Attributes:
         sample_rate: reads per second.
-        series_are: lines (after `leading` fields that are no reads, the first of which names the cell) or columns (with or without a header).
+        series_are: lines (after `leading` fields that are no reads) or columns (with or without a header).
         leading: fields or columns to skip. value, unit: what the numbers are.
     """
 

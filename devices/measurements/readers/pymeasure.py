@@ -1,4 +1,7 @@
-"""Reader of PyMeasure results (CSV): `#` preamble with the parameters, `Name (unit)` headers. Never a parameter without its unit checked."""
+"""Reader of PyMeasure results (CSV): `#` preamble with the parameters, `Name (unit)` headers.
+
+Never a parameter without its unit checked.
+"""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -37,7 +40,7 @@ class PyMeasure(ColumnReader):
                 found[name.strip()] = (value.strip(), line.number)
         if line is None or line.number == 1:
             raise failure(lines.path, "not a PyMeasure results file: no '#' preamble before a header", line=1)
-        constants = {}
+        constants: dict[str, float] = {}
         for quantity, name in self.parameters.items():
             if name not in found:
                 raise failure(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+
 from analog_sim.config import Q, StrictModel
 from devices.measurements.column_reader import ColumnReader, Layout
 from devices.measurements.columns import Column, ColumnMap, position

@@ -1,0 +1,124 @@
+"""Ageing law: measured tables of either law of the emulator, power-law drift or relaxation in log time. Never both."""
+
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+from scipy.stats import norm
+
+from analog_sim.cell import DriftModel, RelaxationModel
+from analog_sim.config import DataFile, at_key
+from devices.drift.law import AgeingTables, DriftLaw
+from devices.measurements.tables_file import check, interpolate, load_tables, scale
+from devices.window import F64, Values, Window
+
+RELAXATION = {"drift.mean": "K", "drift.std": "K", "drift.initial_std": "K", "drift.t_0": ""}
+POWER_LAW = {"drift.nu_mean": "K", "drift.nu_std": "K", "drift.t_ref": "", "drift.nu_low": "", "drift.nu_high": ""}
+
+
+class MeasuredDrift(DriftLaw):
+    """The law whose tables the file holds.
+
+    Relaxation: ``g(t) = max(0, g_prog + mean(u) s + std(u) W(s))``, ``s = log10(1 + t / t_0)``: siemens, scaled with a card of
+    another window. Power law: ``g(t) = g_prog (max(t, t_ref) / t_ref)**-nu``, nu a clipped normal per cell: no unit, not scaled.
+
+    Attributes:
+        file: tables file with `drift.mean`, `drift.std`, `drift.initial_std` (K,) siemens and `drift.t_0` seconds, or with
+            `drift.nu_mean`, `drift.nu_std` (K,) and `drift.t_ref` seconds, `drift.nu_low`, `drift.nu_high`.
+    """
+
+    kind: Literal["measured"] = "measured"
+    file: DataFile
+
+    @model_validator(mode="after")
+    def _tables(self) -> Self:
+        try:
+            arrays = load_tables(self.file)
+        except ValueError as error:
+            raise at_key("file", str(error)) from error
+        check(self.file, POWER_LAW if "drift.nu_mean" in arrays else RELAXATION)
+        return self
+
+    @property
+    def _power_law(self) -> bool:
+        return "drift.nu_mean" in load_tables(self.file)
+
+    def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
+        """Of the median cell."""
+        if self._power_law:
+            nu = np.clip(self._table("nu_mean", u), self._number("nu_low"), self._number("nu_high"))
+            return np.exp(-nu * self._log_age(t))
+        g = window.conductance(u)
+        change = self._siemens("mean", u, window) * self._decades(t)
+        return np.maximum(0.0, 1.0 + np.divide(change, g, out=np.zeros(np.shape(change)), where=g > 0.0))
+
+    def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
+        """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of a normal cut at 0."""
+        if self._power_law:
+            return window.conductance(u) * self._moment(u, self._log_age(t))
+        m, s = self._normal(u, t, window)
+        return m * norm.cdf(m / s) + s * norm.pdf(m / s)
+
+    def aged_std(self, u: Values, t: Values, window: Window) -> F64:
+        """Standard deviation over cells in siemens, in closed form."""
+        if self._power_law:
+            age = self._log_age(t)
+            variance = self._moment(u, 2.0 * age) - self._moment(u, age) ** 2
+            return window.conductance(u) * np.sqrt(np.maximum(variance, 0.0))
+        m, s = self._normal(u, t, window)
+        square = (m**2 + s**2) * norm.cdf(m / s) + m * s * norm.pdf(m / s)
+        return np.sqrt(np.maximum(square - self.aged_mean(u, t, window) ** 2, 0.0))
+
+    def initial_std(self, u: Values, window: Window) -> F64:
+        """Of relaxation that is over before t_0; 0 S for a power law."""
+        return np.zeros(np.shape(u)) if self._power_law else self._siemens("initial_std", u, window)
+
+    def compile(self, window: Window) -> AgeingTables:
+        """The tables as they are."""
+        arrays = load_tables(self.file)
+        if self._power_law:
+            drift = DriftModel(
+                nu_mean=arrays["drift.nu_mean"][None, :].astype(np.float32),
+                nu_std=arrays["drift.nu_std"][None, :].astype(np.float32),
+                t_ref=self._number("t_ref"),
+                nu_low=self._number("nu_low"),
+                nu_high=self._number("nu_high"),
+            )
+            return AgeingTables(drift, None)
+        ratio = scale(self.file, window)
+        mean, std, initial = (
+            (ratio * arrays[f"drift.{name}"][None, :]).astype(np.float32) for name in ("mean", "std", "initial_std")
+        )
+        return AgeingTables(None, RelaxationModel(mean=mean, std=std, t_0=self._number("t_0"), initial_std=initial))
+
+    def _number(self, name: str) -> float:
+        return float(load_tables(self.file)[f"drift.{name}"])
+
+    def _table(self, name: str, u: Values) -> F64:
+        return interpolate(load_tables(self.file)[f"drift.{name}"], u)
+
+    def _siemens(self, name: str, u: Values, window: Window) -> F64:
+        return self._table(name, u) * scale(self.file, window)
+
+    def _decades(self, t: Values) -> F64:
+        return np.log10(1.0 + np.asarray(t, float) / self._number("t_0"))
+
+    def _log_age(self, t: Values) -> F64:
+        t_ref = self._number("t_ref")
+        return np.log(np.maximum(np.asarray(t, float), t_ref) / t_ref)
+
+    def _normal(self, u: Values, t: Values, window: Window) -> tuple[F64, F64]:
+        g, s = window.conductance(u), self._decades(t)
+        std = self._siemens("std", u, window) * np.sqrt(s)
+        return g + self._siemens("mean", u, window) * s, np.maximum(std, 1e-30)
+
+    def _moment(self, u: Values, age: F64) -> F64:
+        """E[exp(-nu age)] of a normal nu clipped to [low, high]: two atoms and the part between them."""
+        low, high = self._number("nu_low"), self._number("nu_high")
+        mean, std = self._table("nu_mean", u), np.maximum(self._table("nu_std", u), 1e-12)
+        below, above = (low - mean) / std, (high - mean) / std
+        atoms = norm.cdf(below) * np.exp(-low * age) + norm.sf(above) * np.exp(-high * age)
+        shift = std * age
+        return np.asarray(
+            atoms + np.exp(-mean * age + 0.5 * shift**2) * (norm.cdf(above + shift) - norm.cdf(below + shift))
+        )

@@ -1,0 +1,99 @@
+"""The .npz beside a measured card: tables over the state of the cell, in siemens. Never pickled objects, never a formula.
+
+Arrays are named `part.quantity`; `window` is (2,) siemens, the conductances of u = 0 and u = 1. Every table is on a uniform grid of u.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import at_key
+from devices.window import F64, Values, Window
+
+FORMAT = "analog-hil tables/1"
+
+
+def save_tables(path: Path, window: Window, arrays: Mapping[str, npt.ArrayLike]) -> None:
+    """Write tables as float32 (scalars as float64)."""
+    data: dict[str, Any] = {"format": np.array(FORMAT), "window": np.array([window.g_min, window.g_max])}
+    for name, values in arrays.items():
+        array = np.asarray(values)
+        data[name] = array.astype(np.float64) if array.ndim == 0 else array.astype(np.float32)
+    np.savez_compressed(path, **data)
+
+
+def load_tables(path: Path) -> Mapping[str, npt.NDArray[Any]]:
+    """Return the arrays of a tables file, read once for each version of the file.
+
+    Raises ValueError when it is not one.
+    """
+    stat = path.stat()
+    return _load(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, _modified: int, _size: int) -> Mapping[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a NumPy archive of plain arrays ({error})") from error
+    found = str(arrays.get("format", ""))
+    if found != FORMAT:
+        raise ValueError(f"{path}: not a tables file (format {found!r}, expected {FORMAT!r})")
+    window = arrays.get("window")
+    if window is None or window.shape != (2,) or not 0 <= window[0] < window[1] < np.inf:
+        raise ValueError(f"{path}: needs window = (g_min, g_max) with 0 <= g_min < g_max (got {window})")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{path}: array {name!r} is not finite")
+        array.flags.writeable = False
+    return MappingProxyType(arrays)
+
+
+def check(path: Path, shapes: Mapping[str, str], *, optional: frozenset[str] = frozenset()) -> None:
+    """Check that a tables file has the arrays a part needs; a shape is letters such as 'KZ' (same letter, same length >= 2; T >= 1).
+
+    Raises the error of a configuration key `file`.
+    """
+    try:
+        arrays = load_tables(path)
+    except ValueError as error:
+        raise at_key("file", str(error)) from error
+    lengths: dict[str, int] = {}
+    for name, shape in shapes.items():
+        if name not in arrays:
+            if name in optional:
+                continue
+            has = ", ".join(sorted(n for n in arrays if "." in n)) or "no tables"
+            raise at_key("file", f"{path}: no array {name!r}; it has {has}")
+        array = arrays[name]
+        if array.ndim != len(shape):
+            raise at_key(
+                "file", f"{path}: array {name!r} must have {len(shape)} axes ({shape}), got shape {array.shape}"
+            )
+        for letter, length in zip(shape, array.shape, strict=True):
+            least = 1 if letter == "T" else 2
+            if length < least or lengths.setdefault(letter, length) != length:
+                raise at_key(
+                    "file",
+                    f"{path}: array {name!r} has shape {array.shape}: axis {letter} must be {lengths.get(letter, least)}",
+                )
+
+
+def scale(path: Path, window: Window) -> float:
+    """Siemens of the card per siemens of the tables: the ratio of the widths of the windows, so that a scaled card is the same device."""
+    low, high = load_tables(path)["window"]
+    ratio = window.width / float(high - low)
+    return 1.0 if abs(ratio - 1.0) < 1e-6 else ratio
+
+
+def interpolate(table: npt.NDArray[Any], u: Values) -> F64:
+    """Linear interpolation of a (K,) table at states u, constant outside [0, 1]."""
+    return np.interp(np.asarray(u, float), np.linspace(0.0, 1.0, len(table)), table)
