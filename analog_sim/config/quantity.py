@@ -15,7 +15,19 @@ from pydantic_core import CoreSchema, core_schema
 
 from analog_sim.config.errors import shown
 from analog_sim.config.refusal import refuse
-from analog_sim.config.units import SI_UNITS, UNITS, allowed_units, explain_unit, from_si, split, to_si, unit_name
+from analog_sim.config.units import (
+    SI_UNITS,
+    UNITS,
+    allowed_units,
+    decimal_units,
+    explain_unit,
+    from_si,
+    split,
+    to_si,
+    unit_name,
+)
+
+_LONG = 16  # characters; a longer text in the declared unit gives way to a shorter one in another
 
 
 class SI(float):
@@ -94,18 +106,23 @@ class Q:
     def text(self, value: float) -> float | str:
         """Return a short text with a unit that `convert` turns into exactly this SI value (fractions: a float)."""
         number = float(value)
-        exact = from_si(Decimal(repr(number)), self.unit, self.dimension)
-        si_text = self._shown(number, SI_UNITS[self.dimension])
+        if not self.unit:
+            return number
+        declared = self._in_unit(number, self.unit)
+        if declared is not None and "e" not in declared.split()[0] and len(declared) <= _LONG:
+            return declared
+        # Many digits or an exponent: 1 s in hours, 100 ns in seconds. Another prefix may say it better.
+        texts = [self._in_unit(number, name) for name in decimal_units(self.dimension)]
+        return min((text for text in (declared, *texts) if text is not None), key=len)
+
+    def _in_unit(self, si: float, unit: str) -> str | None:
+        """Return `si` written in a unit, or None when no short decimal converts back exactly."""
+        exact = from_si(Decimal(repr(si)), unit, self.dimension)
         for candidate in (repr(float(exact)), format(exact, "g")):
             parsed = split(candidate)
-            if parsed is None or float(to_si(parsed[0], self.unit, self.dimension)) != number:
-                continue
-            if not self.unit:
-                return float(candidate)
-            # An SI value with few digits may have many in the declared unit: 1 s in hours.
-            text = f"{candidate.removesuffix('.0')} {self.unit}"
-            return text if len(text) <= len(si_text) + 3 or not SI_UNITS[self.dimension] else si_text
-        return si_text if self.unit else number
+            if parsed is not None and float(to_si(parsed[0], unit, self.dimension)) == si:
+                return f"{candidate.removesuffix('.0')} {unit}"
+        return None
 
     def _from_text(self, text: str) -> Decimal:
         parsed = split(text)

@@ -58,6 +58,8 @@ class Assembler:
         parents: tuple[Path, ...] = (),
     ) -> Node:
         """Return the tree of a file with its bases and references put in. `asked` is where the file was named."""
+        if "\0" in str(path):
+            raise ConfigError([Problem(asked or Location(repr(str(path))), "", "is not the path of a file")])
         path = path.absolute()
         where = asked or Location.of_file(path)
         if path.resolve() in parents:

@@ -116,6 +116,16 @@ def allowed_units(dimension: str) -> str:
     return ", ".join(name for name in UNITS[dimension] if name)
 
 
+def decimal_units(dimension: str) -> list[str]:
+    """Return the units that are a power of ten times the SI unit, so that every float has a finite decimal in them."""
+    table = UNITS[dimension]
+    return [
+        name
+        for name, unit in table.items()
+        if name and unit.factor.normalize().as_tuple().digits == (1,) and not unit.offset
+    ]
+
+
 def split(text: str) -> tuple[Decimal, str] | None:
     """Return the number and the unit text of `25 uS`, or None when the text does not begin with a number."""
     match = _NUMBER.fullmatch(unicodedata.normalize("NFKC", text).replace("−", "-"))

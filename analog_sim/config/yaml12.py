@@ -107,8 +107,12 @@ def parse(text: str, locate: Callable[[int | None], Location]) -> tuple[Node | N
 
     `locate` makes the location of a line (from 1). Raises ConfigError when the text is not YAML.
     """
+    builder = _Builder(locate)
     try:
         root = yaml.compose(text, Loader=Loader)
+        tree = None if root is None else builder.build(root, None, (), ())
+    except RecursionError as error:
+        raise ConfigError([Problem(locate(None), "", "nested too deeply")]) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         detail = " ".join(part for part in (error.context, error.problem) if part) or "cannot be read"
@@ -117,10 +121,7 @@ def parse(text: str, locate: Callable[[int | None], Location]) -> tuple[Node | N
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(locate(None), "", f"not valid YAML: {' '.join(str(error).split())}")]) from error
-    if root is None:
-        return None, []
-    builder = _Builder(locate)
-    return builder.build(root, None, (), ()), builder.problems
+    return tree, builder.problems
 
 
 class _Builder:

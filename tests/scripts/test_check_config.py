@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,11 @@ from types import ModuleType
 
 import jsonschema
 import pytest
+import yaml
+
+from analog_sim.config import json_schema, load_config, validate
+from analog_sim.config.yaml12 import Loader
+from devices.card import CARDS, DeviceCard
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 MODEL = """
@@ -127,3 +133,24 @@ def test_as_a_program(tmp_path: Path) -> None:
         "a.yaml:1: schema: missing required key, which says what the file is: estimate/1, train/1, card/1, measurements/1\n"
     )
     assert "Traceback" not in result.stderr
+
+
+TABLE = dict(re.findall(r'"([a-z]+/1)": "([\w.:]+)"', (SCRIPTS / "check_config.py").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(("name", "target"), TABLE.items())
+def test_the_table_names_models_of_that_schema(name: str, target: str) -> None:
+    module, _, attribute = target.partition(":")
+    model = getattr(importlib.import_module(module), attribute)
+    assert name in str(model.model_fields["schema_"].annotation)
+    jsonschema.Draft202012Validator.check_schema(json_schema(model))
+
+
+@pytest.mark.parametrize("card", sorted(CARDS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_packaged_cards_fit_the_model_and_the_schema(card: Path) -> None:
+    model = load_config(card, DeviceCard)
+    assert validate(model.model_dump(), DeviceCard) == model
+    editor = jsonschema.Draft202012Validator(json_schema(DeviceCard))
+    assert [
+        error.message for error in editor.iter_errors(yaml.load(card.read_text(encoding="utf-8"), Loader=Loader))
+    ] == []

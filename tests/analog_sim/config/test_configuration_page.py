@@ -25,6 +25,8 @@ def test_page_names_every_public_name() -> None:
 
 
 def test_import_needs_neither_arrays_nor_kernels() -> None:
-    program = "import sys, analog_sim.config; print([m for m in ('numpy', 'numba', 'scipy', 'torch') if m in sys.modules])"
+    program = (
+        "import sys, analog_sim.config; print([m for m in ('numpy', 'numba', 'scipy', 'torch') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from analog_sim.config import SI, ConfigError, Q, StrictModel, validate
-from analog_sim.config.units import SI_UNITS, UNITS
+from analog_sim.config.units import UNITS
 
 FIELDS = [Q(dimension, unit) for dimension, units in UNITS.items() for unit in units]
 
@@ -133,4 +133,9 @@ def test_dumped_text_is_short_where_it_can_be() -> None:
     assert Q("conductance", "uS").text(2.5e-5) == "25 uS"
     assert Q("time", "h").text(1.0) == "1 s"  # 1/3600 h has no finite decimal form
     assert Q("time", "year").text(31557600.0) == "1 year"
-    assert SI_UNITS["time"] == "s"
+    assert Q("time", "s").text(1e-7) == "100 ns"
+    assert Q("energy", "J").text(2e-15) == "2 fJ"
+    assert Q("time", "s").text(3600.0) == "3600 s"
+    assert Q("temperature", "C").text(298.15) == "25 C"
+    assert Q("fraction", "%").text(0.05) == "5 %"
+    assert Q("fraction", "").text(0.05) == 0.05
