@@ -16,7 +16,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from analog_sim.writing.proposal import Dense, Proposal
+from analog_sim.writing.proposal import Dense
+from learning.tiles import WeightTile
 from learning.torch_bridge.arrays import to_numpy, to_torch
 
 F32 = npt.NDArray[np.float32]
@@ -34,44 +35,11 @@ PATCH_BYTES = 4 << 20
 """Patches of a convolution are made for as many images at a time as fit into this many bytes (one image at least)."""
 
 
-class TileLike(Protocol):
-    """What the bridge asks of a tile; `analog_sim.tile.Tile` and `analog_sim.digital.DigitalTile` have it."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_out, n_in)."""
-        ...
-
-    def program(self, w: F32) -> None:
-        """Write weights (n_out, n_in)."""
-        ...
-
-    def calibrate(self, x: F32) -> None:
-        """Fix converter ranges on sample inputs (B, n_in)."""
-        ...
-
-    def forward(self, x: F32) -> F32:
-        """``W x``: (B, n_in) -> (B, n_out)."""
-        ...
-
-    def backward(self, d: F32) -> F32:
-        """``W^T d``: (B, n_out) -> (B, n_in)."""
-        ...
-
-    def update(self, proposal: Proposal, rate: float) -> None:
-        """``W <- W - rate * gradient``."""
-        ...
-
-    def read_weights(self) -> F32:
-        """Weights (n_out, n_in) as read back."""
-        ...
-
-
 class _TileProduct(torch.autograd.Function):
     """``y = W x`` on a tile: (B, n_in) -> (B, n_out)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, tile: TileLike, backward: Backward) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, tile: WeightTile, backward: Backward) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.tile, ctx.mode = tile, backward
         return _product(x, tile)
@@ -93,7 +61,7 @@ class _TileProduct(torch.autograd.Function):
         return dx, dw, None, None
 
 
-def _product(x: Tensor, tile: TileLike) -> Tensor:
+def _product(x: Tensor, tile: WeightTile) -> Tensor:
     if x.shape[0] == 0:
         return x.new_zeros((0, tile.shape[0]))
     return to_torch(tile.forward(to_numpy(x)), x)
@@ -119,7 +87,7 @@ class AnalogLayer(nn.Module, abc.ABC):
         self,
         weight: Tensor,
         bias: Tensor | None,
-        tiles: tuple[TileLike, ...],
+        tiles: tuple[WeightTile, ...],
         *,
         bias_input: float | None,
         backward: Backward,
@@ -146,7 +114,7 @@ class AnalogLayer(nn.Module, abc.ABC):
 
     def write(self) -> None:
         """Program the tiles to the digital weights, and remember these as written."""
-        self._written = [to_numpy(matrix).copy() for matrix in self._matrices()]
+        self._written = [matrix.copy() for matrix in self.matrices()]
         for tile, w in zip(self.tiles, self._written, strict=True):
             tile.program(w)
 
@@ -158,7 +126,7 @@ class AnalogLayer(nn.Module, abc.ABC):
         """
         if self._written is None:
             raise ValueError("push: the tiles hold no weights yet; call write() first")
-        new = [to_numpy(matrix).copy() for matrix in self._matrices()]
+        new = [matrix.copy() for matrix in self.matrices()]
         for tile, before, after in zip(self.tiles, self._written, new, strict=True):
             tile.update(Dense(before - after), 1.0)
         self._written = new
@@ -172,7 +140,7 @@ class AnalogLayer(nn.Module, abc.ABC):
                 self.bias.copy_(stacked[:, -1] * self.bias_input)
                 stacked = stacked[:, :-1]
             self.weight.copy_(stacked.reshape(self.weight.shape))
-        self._written = [to_numpy(matrix).copy() for matrix in self._matrices()]
+        self._written = [matrix.copy() for matrix in self.matrices()]
 
     def calibrate(self, rows: list[F32]) -> None:
         """Fix the tiles' converter ranges on their inputs (B, n_in without bias), one array per tile."""
@@ -185,6 +153,10 @@ class AnalogLayer(nn.Module, abc.ABC):
             return x
         return np.concatenate([x, np.full((len(x), 1), self.bias_input, np.float32)], axis=1)
 
+    def matrices(self) -> list[F32]:
+        """Digital weights of every tile (n_out, n_in), with the column of a bias line if there is one."""
+        return [to_numpy(matrix) for matrix in self._matrices()]
+
     def _groups(self) -> int:
         return len(self.tiles)
 
@@ -195,7 +167,7 @@ class AnalogLayer(nn.Module, abc.ABC):
             flat = torch.cat([flat, self.bias[:, None] / self.bias_input], dim=1)
         return list(flat.chunk(self._groups()))
 
-    def _run(self, x: Tensor, tile: TileLike, matrix: Tensor | None) -> Tensor:
+    def _run(self, x: Tensor, tile: WeightTile, matrix: Tensor | None) -> Tensor:
         if self.bias_input is not None:
             x = torch.cat([x, x.new_full((x.shape[0], 1), self.bias_input)], dim=1)
         if matrix is None:
@@ -224,7 +196,7 @@ class AnalogLinear(AnalogLayer):
     """A linear layer whose product runs on one tile."""
 
     def __init__(
-        self, layer: nn.Linear, tile: TileLike, *, bias_input: float | None = None, backward: Backward = "ideal"
+        self, layer: nn.Linear, tile: WeightTile, *, bias_input: float | None = None, backward: Backward = "ideal"
     ) -> None:
         super().__init__(layer.weight, layer.bias, (tile,), bias_input=bias_input, backward=backward)
         self.in_features = layer.in_features
@@ -254,7 +226,7 @@ class AnalogConv2d(AnalogLayer):
     def __init__(
         self,
         layer: nn.Conv2d,
-        tiles: tuple[TileLike, ...],
+        tiles: tuple[WeightTile, ...],
         *,
         bias_input: float | None = None,
         backward: Backward = "ideal",

@@ -24,7 +24,7 @@ def test_defaults(cli: ModuleType) -> None:
     assert options == {
         "config": Path("a.yaml"),
         "overrides": [],
-        "jobs": 1,
+        "jobs": None,
         "out": None,
         "resume": False,
         "seed": None,

@@ -1,0 +1,244 @@
+"""The ideal digital twin: a plain torch network built from configuration, trained once and kept in the user's cache.
+
+It never sees a chip. The same configuration on the same data gives the same bits; torch's global generator is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from analog_sim._cache import user_cache_folder
+from analog_sim.config import UserError
+from learning.datasets import Dataset
+from learning.download import write_atomically
+from learning.torch_bridge.arrays import to_numpy
+from learning.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
+
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+
+VERSION = 1
+"""Raise it when the training loop or a network changes: it is a part of the cache's key."""
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+}
+Progress = Callable[[int, int, float], None]
+"""Called after every epoch with (epoch, epochs, mean training loss)."""
+
+
+def build_network(
+    spec: MlpNetwork | LenetNetwork | ConvNetwork, image: tuple[int, int, int], classes: int
+) -> nn.Sequential:
+    """Return an untrained network for images (C, H, W), initialised from torch's global generator.
+
+    Raises:
+        UserError: the images are too small for the network.
+    """
+    if isinstance(spec, MlpNetwork):
+        sizes = (image[0] * image[1] * image[2], *spec.hidden)
+        return nn.Sequential(nn.Flatten(), *_dense(sizes, classes, _ACTIVATIONS[spec.activation]))
+    if isinstance(spec, LenetNetwork):
+        return _lenet(spec, image, classes)
+    return _conv(spec, image, classes)
+
+
+def _dense(
+    sizes: tuple[int, ...], classes: int, activation: Callable[[], nn.Module], dropout: float = 0.0
+) -> Iterator[nn.Module]:
+    for n_in, n_out in pairwise(sizes):
+        yield nn.Linear(n_in, n_out)
+        yield activation()
+        if dropout:
+            yield nn.Dropout(dropout)
+    yield nn.Linear(sizes[-1], classes)
+
+
+def _lenet(spec: LenetNetwork, image: tuple[int, int, int], classes: int) -> nn.Sequential:
+    channels, height, width = image
+    padding = 2 if min(height, width) < 32 else 0
+    out = [((n + 2 * padding - 4) // 2 - 4) // 2 for n in (height, width)]
+    if min(out) < 1:
+        raise UserError(f"network: lenet needs images of at least 12 x 12 (got {height} x {width})")
+    first, second = spec.channels
+    return nn.Sequential(
+        nn.Conv2d(channels, first, 5, padding=padding),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        *_dense((second * out[0] * out[1], *spec.hidden), classes, nn.ReLU),
+    )
+
+
+def _conv(spec: ConvNetwork, image: tuple[int, int, int], classes: int) -> nn.Sequential:
+    channels, height, width = image
+    stages: list[nn.Module] = []
+    for n_out in spec.channels:
+        if min(height, width) < 2:
+            raise UserError(f"network: {len(spec.channels)} stages of pooling are too many for {image[1]} x {image[2]}")
+        stages.append(nn.Conv2d(channels, n_out, 3, padding=1, bias=not spec.batch_norm))
+        if spec.batch_norm:
+            stages.append(nn.BatchNorm2d(n_out))
+        stages += [nn.ReLU(), nn.MaxPool2d(2)]
+        channels, height, width = n_out, height // 2, width // 2
+    dense = _dense((channels * height * width, *spec.hidden), classes, nn.ReLU, spec.dropout)
+    return nn.Sequential(*stages, nn.Flatten(), *dense)
+
+
+def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Progress | None = None) -> float:
+    """Train a module in place on `data`; return the mean loss of the last epoch (nan without epochs).
+
+    Raises:
+        UserError: the loss stopped being finite.
+    """
+    x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
+    optimizer = _optimizer(module, training)
+    steps = max(1, training.epochs * -(-len(x) // training.batch))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    loss_of_epoch = float("nan")
+    with _seeded(training.seed, training.threads):
+        module.train()
+        for epoch in range(training.epochs):
+            total = 0.0
+            for chosen in torch.randperm(len(x)).split(training.batch):
+                if len(chosen) < 2 <= len(x):
+                    continue  # batch normalisation has no statistics of one sample
+                with _noisy_weights(module, training.weight_noise):
+                    loss = F.cross_entropy(module(x[chosen]), y[chosen])
+                    optimizer.zero_grad()
+                    loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += loss.item() * len(chosen)
+            loss_of_epoch = total / len(x)
+            if not np.isfinite(loss_of_epoch):
+                raise UserError(
+                    f"training: the loss is {loss_of_epoch} after epoch {epoch + 1}; try a smaller training.rate "
+                    f"(got {training.rate})"
+                )
+            if progress is not None:
+                progress(epoch + 1, training.epochs, loss_of_epoch)
+        module.eval()
+    return loss_of_epoch
+
+
+def trained_twin(
+    module: Callable[[], nn.Module],
+    identity: object,
+    data: Dataset,
+    training: TwinTraining,
+    progress: Progress | None = None,
+) -> tuple[nn.Module, bool]:
+    """Return a trained module in evaluation mode, and whether its weights came from the cache.
+
+    Args:
+        module: makes the untrained module; called with torch's generator seeded by `training.seed`.
+        identity: what tells this module from others, JSON-able: its configuration, or the digest of the user's file.
+        data, training, progress: as in `train`.
+
+    Two runs that train the same twin at once both write the same file, whole. A file that cannot be read is trained anew.
+    """
+    with _seeded(training.seed, training.threads):
+        made = module()
+    key = _key(identity, data, training)
+    path = user_cache_folder() / "twins" / f"{key}.npz"
+    if _restore(made, path):
+        return made.eval(), True
+    train(made, data, training, progress)
+    buffer = io.BytesIO()
+    arrays = {name: value.numpy() for name, value in made.state_dict().items()}
+    np.savez(buffer, **arrays)
+    with suppress(OSError):  # a cache that cannot be written only costs the next run its time
+        write_atomically(path, buffer.getvalue())
+    return made.eval(), False
+
+
+def predict(module: nn.Module, x: F32, batch: int = 256) -> F32:
+    """Scores (N, classes) of a module for images (N, C, H, W), `batch` at a time, without gradients."""
+    with torch.no_grad():
+        # A copy, because x may be memory that is shared between processes, read only.
+        parts = [module(torch.tensor(x[start : start + batch])) for start in range(0, len(x), batch)]
+    return to_numpy(torch.cat(parts))
+
+
+def _optimizer(module: nn.Module, training: TwinTraining) -> torch.optim.Optimizer:
+    parameters: Iterable[Tensor] = module.parameters()
+    if training.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=training.rate, weight_decay=training.weight_decay)
+    return torch.optim.SGD(parameters, lr=training.rate, momentum=0.9, weight_decay=training.weight_decay)
+
+
+@contextmanager
+def _noisy_weights(module: nn.Module, noise: float) -> Iterator[None]:
+    """Within the block, matrices and kernels carry Gaussian noise of `noise` times their largest weight."""
+    if not noise:
+        yield
+        return
+    weights = [p for p in module.parameters() if p.dim() > 1]
+    clean = [p.detach().clone() for p in weights]
+    try:
+        with torch.no_grad():
+            for p in weights:
+                p.add_(torch.randn_like(p), alpha=noise * float(p.abs().max()))
+        yield
+    finally:
+        with torch.no_grad():
+            for p, before in zip(weights, clean, strict=True):
+                p.copy_(before)
+
+
+@contextmanager
+def _seeded(seed: int, threads: int) -> Iterator[None]:
+    """Seed torch's generator and set its threads within the block; afterwards both are as before."""
+    before = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
+    parts = {
+        "version": VERSION,
+        "torch": torch.__version__,
+        "identity": identity,
+        "data": [data.name, data.sha256, len(data.x_train)],
+        "training": training.model_dump(mode="json"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _restore(module: nn.Module, path: Path) -> bool:
+    """Load cached weights; False when there are none that fit."""
+    if not path.is_file():
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state = {name: torch.from_numpy(file[name]) for name in file.files}
+        module.load_state_dict(state)
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile):
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""Estimate how accurate a trained network is on emulated chips over time; print a table and write a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from _cli import main_guard, parser
+
+if TYPE_CHECKING:
+    from learning.experiment import Experiment
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the estimate that the command line asks for."""
+    options = _parser().parse_args(arguments)
+    if options.backend != "emulated":
+        from analog_sim.config import UserError
+
+        raise UserError(f"--backend: an estimate runs on emulated chips (got '{options.backend}'; allowed: emulated)")
+    experiment = load(options)
+    from learning.estimation.run import describe, estimate
+
+    if options.dry_run:
+        print(describe(experiment))
+        return 0
+    outcome = estimate(experiment, out=options.out, resume=options.resume, chip=options.chip, say=_say)
+    print(f"\n{outcome.table}\n\nreport: {outcome.report}")
+    return 0
+
+
+def load(options: argparse.Namespace) -> Experiment:
+    """The configuration with the options put on top. Raises ConfigError."""
+    from analog_sim.config import load_config
+    from learning.experiment import Experiment
+
+    overrides = list(options.overrides)
+    if options.jobs is not None:
+        overrides.append(f"parallel.jobs={options.jobs}")
+    if options.seed is not None:
+        overrides.append(f"seed={options.seed}")
+    overrides += model_overrides(options.model, options.checkpoint)
+    return load_config(options.config, Experiment, overrides=overrides)
+
+
+def model_overrides(model: str | None, checkpoint: Path | None) -> list[str]:
+    """What --model FILE.py:NAME and --checkpoint FILE change in the configuration. Raises UserError."""
+    import json
+
+    from analog_sim.config import UserError
+
+    found = []
+    if model is not None:
+        file, colon, factory = model.rpartition(":")
+        if not colon:
+            raise UserError(f"--model: must be FILE.py:NAME, for example my_model.py:build (got '{model}')")
+        found += ["network=null", f"model.file={json.dumps(file)}", f"model.factory={json.dumps(factory)}"]
+    if checkpoint is not None:
+        found.append(f"model.checkpoint={json.dumps(str(checkpoint))}")
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser(
+        "Estimate how accurate a trained network is on emulated chips, over time after programming.",
+        "python scripts/estimate_accuracy.py configs/digits_pcm.yaml --set chips=10 --jobs 2\n"
+        "  python scripts/estimate_accuracy.py configs/mnist.yaml --set device=pcm --model my_model.py:build"
+        " --checkpoint w.pt",
+    )
+    made.add_argument("--model", metavar="FILE.py:NAME", help="your own torch module; the file is executed")
+    made.add_argument("--checkpoint", metavar="FILE", type=Path, help="its weights; without them it is trained here")
+    made.add_argument("--chip", metavar="N", type=int, default=None, help="run only chip N, as it is among all others")
+    return made
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main_guard(main))
