@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.linalg.blas import sgemm
 
 from analog_sim.chip import ChipInfo
+from analog_sim.cost import Costs
 from analog_sim.writing.proposal import OuterProduct, Proposal
 
 F32 = npt.NDArray[np.float32]
@@ -89,6 +90,10 @@ class DigitalTile:
         if seconds < 0.0:
             raise ValueError(f"DigitalTile.wait: seconds must be >= 0 (got {seconds})")
         self._time += seconds
+
+    def costs(self) -> Costs:
+        """Nothing: no cell, no converter."""
+        return Costs()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip import ChipInfo
+from analog_sim.cost import Costs
 from analog_sim.writing.proposal import Proposal
 
 F32 = npt.NDArray[np.float32]
@@ -67,6 +68,10 @@ class WeightTile(Protocol):
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
+        ...
+
+    def costs(self) -> Costs:
+        """Energy, reads and pulses so far."""
         ...
 
     def state(self) -> dict[str, Any]:

@@ -84,6 +84,8 @@ class Matrix:
         """Write the gains into R when one of them has left [1/refold, refold]."""
         if self.refold is None or (self.gain.max() <= self.refold and self.gain.min() >= 1.0 / self.refold):
             return
+        if not np.isfinite(self.gain).all():
+            return  # a run that has diverged is stopped by its loss, which says where
         self.program(self.gain[:, None] * self.tile.read_weights())
 
     def effective(self, *, exact: bool = True) -> F32:
@@ -105,12 +107,11 @@ class Method(Part):
     """How R learns.
 
     Attributes:
-        needs: of the tile of R. diagonal: where it converges, C = <y y^T> is diagonal. white: C is a multiple of the identity.
+        needs: of the tile of R. whitens: it converges where C = <y y^T> is a multiple of the identity; otherwise where C is diagonal.
     """
 
     needs: ClassVar[Needs]
-    diagonal: ClassVar[bool] = True
-    white: ClassVar[bool] = False
+    whitens: ClassVar[bool] = False
 
     @abstractmethod
     def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:

@@ -26,7 +26,7 @@ class Natural(Method):
 
     kind: Literal["natural"] = "natural"
     needs: ClassVar[Needs] = Needs(transposed_read=True, writable=True)
-    white: ClassVar[bool] = True
+    whitens: ClassVar[bool] = True
     rate: Annotated[float, Field(gt=0.0)] = 1e-4
 
     def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:

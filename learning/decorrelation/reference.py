@@ -25,7 +25,7 @@ class Reference(Method):
     """
 
     needs: ClassVar[Needs] = Needs(writable=True)
-    white: ClassVar[bool] = True
+    whitens: ClassVar[bool] = True
     interval: Annotated[int, Field(ge=1)] = 100
     keep: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     ridge: Annotated[float, Field(gt=0.0)] = 1e-3
