@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from learning.report.style import COLOURS, FOREGROUND, count_axis, new_figure, styled, time_label
+from learning.report.style import COLOURS, FOREGROUND, count_axis, hide_rest, new_figure, panel_grid, styled, time_label
 
 F32 = npt.NDArray[np.float32]
 SCATTER_UP_TO = 3000
@@ -27,15 +27,12 @@ def weight_transfer(target: F32, read_back: F32, times: Sequence[float], layer: 
     Args:
         target: (n,) weights. read_back: (T, n) weights. times: (T,) seconds after programming. layer: name.
     """
-    cols = min(len(times), 5)
-    rows = -(-len(times) // cols)
+    rows, cols = panel_grid(len(times))
     figure, axs = new_figure(1.75 * cols + 0.5, 1.9 * rows + 0.4, rows, cols, share_x=True, share_y=True)
     largest = float(np.abs(target).max()) or 1.0
     reach = 1.05 * max(largest, float(np.quantile(np.abs(read_back), 0.999)))
-    for k, axes in enumerate(axs):
-        if k >= len(times):
-            axes.set_visible(False)
-            continue
+    hide_rest(axs, len(times), cols)
+    for k, axes in enumerate(axs[: len(times)]):
         if target.size > SCATTER_UP_TO:
             bins = np.linspace(-reach, reach, 81)
             axes.hist2d(target, read_back[k], bins=[bins, bins], norm=LogNorm(), cmap="viridis", rasterized=True)

@@ -14,6 +14,7 @@ from learning.report.estimate_figures import (
     accuracy_over_setting,
     accuracy_over_time,
     chip_histograms,
+    is_number,
     layer_error_over_time,
     sensitivity_bars,
 )
@@ -149,8 +150,8 @@ def _study_sections(results: EstimateResults) -> list[Section]:
         study, value = str(row["study"]), str(row["value"])
         if study != "nominal" and value not in studies.setdefault(study, []):
             studies[study].append(value)
-    curves = [_setting_plot(results, s, values) for s, values in studies.items() if all(map(_is_number, values))]
-    bars = [_bars_plot(results, s, values) for s, values in studies.items() if not all(map(_is_number, values))]
+    curves = [_setting_plot(results, s, values) for s, values in studies.items() if any(map(is_number, values))]
+    bars = [_bars_plot(results, s, values) for s, values in studies.items() if not any(map(is_number, values))]
     sections = []
     if bars:
         sections.append(
@@ -167,20 +168,11 @@ def _study_sections(results: EstimateResults) -> list[Section]:
     return sections
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _first_and_last(times: F64) -> list[int]:
     return [0] if times.size == 1 else [0, times.size - 1]
 
 
 def _setting_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
-    values = sorted(values, key=float)
     points = [by_chip_and_time(_point(results, study, value)) for value in values]
     times = points[0][0]
     chips = min(accuracy.shape[0] for _, accuracy in points)
@@ -189,8 +181,7 @@ def _setting_plot(results: EstimateResults, study: str, values: list[str]) -> Pl
         for k in _first_and_last(times)
     }
     label = SETTING_LABELS.get(study, study.replace("_", " "))
-    x = np.array([float(value) for value in values])
-    figure = accuracy_over_setting(x, curves, results.digital_accuracy, label)
+    figure = accuracy_over_setting(values, curves, results.digital_accuracy, label)
     return Plot(
         f"accuracy_over_{_file_name(study)}", figure, f"Accuracy against {label}, {chips} chips, 95 % interval."
     )
@@ -218,9 +209,12 @@ def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
             "accuracy lost by it alone (points)",
             "Accuracy lost against digital with one non-ideality alone",
         )
-    else:
+    elif study == "without":
         label = "accuracy regained without it (points)"
-        caption = f"Accuracy regained when one non-ideality is switched off ({study})"
+        caption = "Accuracy regained when one non-ideality is switched off"
+    else:
+        label = f"accuracy against the configured {study.replace('_', ' ')} (points)"
+        caption = f"Change of accuracy with {study.replace('_', ' ')}, against the configured one"
     return Plot(
         f"sensitivity_{_file_name(study)}",
         sensitivity_bars(effects, shown, label),

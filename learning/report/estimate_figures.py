@@ -8,17 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from learning.metrics import Interval, mean_interval
 from learning.report.style import (
     COLOURS,
     FOREGROUND,
-    log_time_axis,
+    hide_rest,
     new_figure,
+    panel_grid,
     percent_axis,
     styled,
     time_label,
+    time_positions,
+    times_axis,
 )
 
 F64 = npt.NDArray[np.float64]
@@ -57,14 +60,14 @@ def accuracy_over_time(
     _digital_line(axes, digital)
     chips = accuracy.shape[0]
     name = "one chip" if chips == 1 else f"mean of {chips} chips, 95 % interval, range"
-    chip_band(axes, times, accuracy, colour=COLOURS[0], label=name)
+    chip_band(axes, time_positions(times), accuracy, colour=COLOURS[0], label=name)
     for colour, (label, values) in zip(COLOURS[1:], (others or {}).items(), strict=False):
-        chip_band(axes, times, values, colour=colour, label=label, spread=False)
+        chip_band(axes, time_positions(times), values, colour=colour, label=label, spread=False)
     if threshold is not None and axes.get_ylim()[0] < threshold:
         axes.axhline(
             threshold, color=COLOURS[2], linewidth=1.2, linestyle=":", label=f"threshold {100 * threshold:g} %"
         )
-    log_time_axis(axes, float(times[times > 0].min()), float(times.max()))
+    times_axis(axes, times)
     percent_axis(axes)
     axes.set_xlabel("time after programming")
     axes.set_ylabel("accuracy (%)")
@@ -80,16 +83,13 @@ def chip_histograms(times: F64, accuracy: F64, digital: float, threshold: float 
         times: (T,) seconds. accuracy: (chips, T) in [0, 1]. digital: of the ideal network. threshold: yield limit or None.
     """
     count = times.size
-    cols = min(count, 5)
-    rows = -(-count // cols)
+    rows, cols = panel_grid(count)
     figure, axs = new_figure(max(3.2, 1.55 * cols), 1.9 * rows + 0.3, rows, cols, share_x=True, share_y=True)
     low, high = float(accuracy.min()), float(max(accuracy.max(), digital))
     margin = max(0.05 * (high - low), 1e-3)
     edges = np.linspace(low - margin, high + margin, 19)
-    for k, axes in enumerate(axs):
-        if k >= count:
-            axes.set_visible(False)
-            continue
+    hide_rest(axs, count, cols)
+    for k, axes in enumerate(axs[:count]):
         axes.hist(accuracy[:, k], list(edges), color=COLOURS[0], alpha=0.85)
         axes.axvline(float(accuracy[:, k].mean()), color=COLOURS[0], linewidth=1.4)
         axes.axvline(digital, color=FOREGROUND, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -114,9 +114,9 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
     """
     figure, [axes] = new_figure(6.4, 3.3)
     for k, (layer, values) in enumerate(errors.items()):
-        chip_band(axes, times, values, colour=COLOURS[k % len(COLOURS)], label=layer, spread=False)
+        chip_band(axes, time_positions(times), values, colour=COLOURS[k % len(COLOURS)], label=layer, spread=False)
     axes.set_ylim(bottom=0)
-    log_time_axis(axes, float(times[times > 0].min()), float(times.max()))
+    times_axis(axes, times)
     percent_axis(axes)
     axes.set_xlabel("time after programming")
     axes.set_ylabel("error of the layer's output (%)")
@@ -125,39 +125,57 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
 
 
 @styled
-def accuracy_over_setting(
-    values: F64, accuracy: Mapping[str, F64], digital: float, label: str, nominal: float | None = None
-) -> Figure:
-    """Accuracy against one numeric setting (converter bits, noise scale): mean, interval and range over chips.
+def accuracy_over_setting(values: Sequence[str], accuracy: Mapping[str, F64], digital: float, label: str) -> Figure:
+    """Accuracy against one setting (converter bits, noise scale): mean, interval and range over chips.
 
     Args:
-        values: (V,) of the setting. accuracy: what differs (a time) -> (chips, V) in [0, 1]. digital: of the ideal network.
-        label: of the x axis. nominal: value that the configuration has, marked when given.
+        values: (V,) of the setting; those that are no numbers (`none`) stand apart on the right.
+        accuracy: what differs (a time) -> (chips, V) in [0, 1]. digital: of the ideal network. label: of the x axis.
     """
     figure, [axes] = new_figure(4.6, 3.2)
     _digital_line(axes, digital)
+    numeric = [k for k, value in enumerate(values) if is_number(value)]
+    others = [k for k in range(len(values)) if k not in numeric]
+    x = np.array([float(values[k]) for k in numeric])
+    order = np.argsort(x)
+    step = 1.3 * float(np.diff(x[order]).min()) if x.size > 1 else 1.0
+    apart = (x.max() if x.size else 0.0) + step * (1 + np.arange(len(others)))
     for k, (name, chips) in enumerate(accuracy.items()):
-        chip_band(axes, values, chips, colour=COLOURS[k % len(COLOURS)], label=name, spread=len(accuracy) == 1)
-    positive = values[values > 0]
-    if positive.size > 2 and positive.max() > 30 * positive.min():
-        axes.set_xscale(
-            "symlog" if (values == 0).any() else "log", **({"linthresh": positive.min()} if (values == 0).any() else {})
-        )
-    else:
-        axes.xaxis.set_major_locator(FixedLocator(list(values)) if values.size <= 12 else MaxNLocator(8))
-        axes.xaxis.set_minor_locator(NullLocator())
+        colour, spread = COLOURS[k % len(COLOURS)], len(accuracy) == 1
+        chip_band(axes, x[order], chips[:, numeric][:, order], colour=colour, label=name, spread=spread)
+        for place, column in zip(apart, others, strict=True):
+            _chip_point(axes, float(place), chips[:, column], colour)
+    positive = x[x > 0]
+    if not others and positive.size > 2 and positive.max() > 30 * positive.min():
+        if (x == 0).any():
+            axes.set_xscale("symlog", linthresh=float(positive.min()))
+        else:
+            axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    if nominal is not None:
-        axes.axvline(nominal, color=FOREGROUND, alpha=0.35, linewidth=0.9, linestyle=":", zorder=1)
-        axes.annotate(
-            "as configured", (nominal, 0.02), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points",
-            fontsize=7.5, alpha=0.8,
-        )  # fmt: skip
+    elif x.size + len(others) <= 12:
+        axes.set_xticks([*x, *apart], [f"{value:g}" for value in x] + [values[k] for k in others])
     percent_axis(axes)
     axes.set_xlabel(label)
     axes.set_ylabel("accuracy (%)")
     axes.legend(loc="best")
     return figure
+
+
+def is_number(text: str) -> bool:
+    """Whether a study's value is a number, and so has a place on an axis."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _chip_point(axes: Axes, x: float, values: F64, colour: str) -> None:
+    """Draw the mean over chips with its interval at one place."""
+    mean = mean_interval(values)
+    axes.plot([x], [mean.value], "D", color=colour, markersize=4, zorder=3)
+    if values.size > 1:
+        axes.plot([x, x], [mean.low, mean.high], color=colour, linewidth=1.2)
 
 
 @styled

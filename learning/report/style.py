@@ -83,6 +83,20 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+def panel_grid(count: int, most: int = 5) -> tuple[int, int]:
+    """Rows and columns for `count` panels, at most `most` in a row, rows as full as can be."""
+    rows = -(-count // most)
+    return rows, -(-count // rows)
+
+
+def hide_rest(axes: list[Axes], count: int, cols: int) -> None:
+    """Hide the panels after the first `count` and label x at the lowest panel of every column."""
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    for k in range(max(0, count - cols), count):
+        axes[k].tick_params(axis="x", labelbottom=True)
+
+
 @styled
 def save_png(figure: Figure, path: Path) -> None:
     """Draw the figure as pixels."""
@@ -129,6 +143,23 @@ def time_label(seconds: float) -> str:
     number = f"{seconds / factor:.3g}"
     plural = "s" if unit in ("day", "month", "year") and number != "1" else ""
     return f"{number} {unit}{plural}"
+
+
+def time_positions(times: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Where times (T,) stand on a logarithmic axis: 0 s a decade before the first other time."""
+    x = np.array(times, np.float64)
+    x[x <= 0] = x[x > 0].min() / 10 if (x > 0).any() else 1.0
+    return x
+
+
+def times_axis(axes: Axes, times: npt.ArrayLike) -> None:
+    """Make x the logarithmic time axis of `time_positions(times)`, with a tick at 0 s when it is among them."""
+    x = time_positions(times)
+    log_time_axis(axes, float(x.min()), float(x.max()))
+    if (np.asarray(times) <= 0).any():
+        ticks = {float(x.min()): "0 s"} | {t: label for t, label in TIME_TICKS if x.min() < t <= x.max() * 1.4}
+        axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: ticks.get(t, "")))
 
 
 def log_time_axis(axes: Axes, low: float, high: float) -> None:

@@ -101,7 +101,7 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
         if any(y.shape[0] > 1 for _, y in by_samples.values())
         else ""
     )
-    ideal = "grey dashes: the ideal digital twin" if digital else "all arms are on the chip"
+    ideal = "dashed, in the colour of the text: the ideal digital twin" if digital else "all arms are on the chip"
     plots = [
         Plot(
             "accuracy_over_samples",

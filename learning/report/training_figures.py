@@ -18,8 +18,10 @@ from learning.report.style import (
     FOREGROUND,
     count_axis,
     engineering,
+    hide_rest,
     log_axis,
     new_figure,
+    panel_grid,
     percent_axis,
     styled,
 )
@@ -129,18 +131,15 @@ def layer_curves(
     Args:
         curves: arm -> layer -> (samples, value (seeds, S)). y_label: quantity. limits: of y. log_y: logarithmic y.
     """
-    cols = min(3, len(curves))
-    rows = -(-len(curves) // cols)
+    rows, cols = panel_grid(len(curves), 3)
     layers = list(dict.fromkeys(layer for per_arm in curves.values() for layer in per_arm))
     looks = {
         layer: (COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]) for k, layer in enumerate(layers)
     }
     everything = np.concatenate([y.ravel() for per_layer in curves.values() for _, y in per_layer.values()])
     figure, axs = new_figure(max(4.0, 2.3 * cols + 0.9), 2.1 * rows + 0.4, rows, cols, share_x=True, share_y=True)
-    for k, axes in enumerate(axs):
-        if k >= len(curves):
-            axes.set_visible(False)
-            continue
+    hide_rest(axs, len(curves), cols)
+    for k, axes in enumerate(axs[: len(curves)]):
         arm, per_layer = list(curves.items())[k]
         _draw(axes, per_layer, looks)
         axes.set_title(arm, fontsize=8.5, wrap=True)
