@@ -51,11 +51,10 @@ class Ageing:
         if _uniform(noise) and state.fault is None:
             return float(noise.white[0, 0]) ** 2
         out = np.empty_like(g)
-        dead = _NO_FAULTS if state.fault is None else state.fault.ravel()
+        fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
         factor = self._flicker_factor(state, now)
-        kernels.read_variance(
-            g.ravel(), factor, _row(noise.white), _row(noise.flicker), *self._state_scale(), dead, out.ravel()
-        )
+        tables = interleave(noise.white, noise.flicker)
+        kernels.read_variance(g.ravel(), factor, tables, *self._state_scale(), fault, out.ravel())
         return out
 
     def _flicker_factor(self, state: CellState, now: float) -> F32:
@@ -76,8 +75,8 @@ class Ageing:
         z = self.streams.stream("fabrication.drift").normals(g.size)
         out = np.empty_like(g)
         limits = np.float32(law.nu_low), np.float32(law.nu_high)
-        tables = _row(law.nu_mean), _row(law.nu_std)
-        kernels.drift_cells(g.ravel(), age, z, *tables, *limits, *self._state_scale(), law.t_ref, out.ravel())
+        tables = interleave(law.nu_mean, law.nu_std)
+        kernels.drift_cells(g.ravel(), age, z, tables, *limits, *self._state_scale(), law.t_ref, out.ravel())
         return out
 
     def _relax(self, g: F32, state: CellState, now: float) -> F32:
@@ -87,16 +86,20 @@ class Ageing:
         path, decades, out = np.empty(g.size, np.float32), np.empty(g.size, np.float32), np.empty_like(g)
         key0, key1, _ = self.streams.stream("relaxation").reserve(0)
         kernels.brownian_paths(state.t_written.ravel(), now, law.t_0, key0, key1, path, decades)
-        tables = _row(law.mean), _row(law.std)
-        kernels.relax_cells(g.ravel(), path, decades, *tables, *self._state_scale(), out.ravel())
+        tables = interleave(law.mean, law.std)
+        kernels.relax_cells(g.ravel(), path, decades, tables, *self._state_scale(), out.ravel())
         return out
 
     def _state_scale(self) -> tuple[np.float32, np.float32]:
         return np.float32(self.cell.g_min), np.float32(1.0 / self.cell.window)
 
 
-def _row(table: F32) -> F32:
-    return np.ascontiguousarray(table[0])
+def interleave(a: F32, b: F32) -> F32:
+    """Two tables (1, K) as (K, 2), the shorter one resampled to the nodes of the longer, which is exact when one grid refines the other."""
+    nodes = max(a.shape[1], b.shape[1])
+    u = np.linspace(0.0, 1.0, nodes)
+    columns = [t[0] if t.shape[1] == nodes else np.interp(u, np.linspace(0.0, 1.0, t.shape[1]), t[0]) for t in (a, b)]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _uniform(noise: ReadNoiseModel) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,41 @@ FLICKER_TOLERANCE = 0.05
 """The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
 
 
-@dataclass(frozen=True)
-class _Effective:
-    """What a read sees, until the cells change or age: net conductance (rows, cols), noise variance and row sums."""
+class _Present:
+    """What a read sees, until the cells change or age; each part is made when it is first asked for.
 
-    net: F32
-    variance: F32 | float
-    row_sum: F32
-    col_sum: F32
-    valid_until: float
+    Attributes:
+        valid_until: chip time.
+        g: conductances, siemens (planes, rows, cols).
+    """
+
+    def __init__(self, ageing: Ageing, cells: CellState, now: float, valid_until: float) -> None:
+        self.valid_until = valid_until
+        self.g = ageing.conductance(cells, now)
+        self._ageing, self._cells, self._now = ageing, cells, now
+
+    @cached_property
+    def net(self) -> F32:
+        """Net conductance, siemens (rows, cols)."""
+        return self.g[0] - self.g[1] if len(self.g) == 2 else self.g[0]
+
+    @cached_property
+    def variance(self) -> F32 | float:
+        """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
+        v = self._ageing.read_variance(self.g, self._cells, self._now)
+        if isinstance(v, float):
+            return len(self.g) * v
+        return v[0] + v[1] if len(v) == 2 else v[0]
+
+    @cached_property
+    def row_sum(self) -> F32:
+        """Conductance that loads every row, siemens (rows,)."""
+        return self.g.sum(axis=2).sum(axis=0)
+
+    @cached_property
+    def col_sum(self) -> F32:
+        """Conductance that loads every column, siemens (cols,)."""
+        return self.g.sum(axis=1).sum(axis=0)
 
 
 class EmulatedCrossbar:
@@ -77,7 +103,7 @@ class EmulatedCrossbar:
         )
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
-        self._effective: _Effective | None = None
+        self._seen: _Present | None = None
 
     @property
     def time(self) -> float:
@@ -140,7 +166,7 @@ class EmulatedCrossbar:
 
     def conductance_now(self) -> F32:
         """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
-        return self._ageing.conductance(self.cells, self.clock.now)
+        return self._present().g
 
     def net_now(self) -> F32:
         """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
@@ -159,7 +185,7 @@ class EmulatedCrossbar:
         state = self.cells
         if target.shape != state.g.shape:
             raise ValueError(f"program: target has shape {target.shape}, this crossbar is {state.g.shape}")
-        if not np.isfinite(target).all():
+        if not np.isfinite(target.sum(dtype=np.float64)):
             raise ValueError("program: target conductances must be finite")
         lo, hi = state.bounds(self.cell)
         aim = np.clip(target, lo, hi).astype(np.float32, copy=False)
@@ -186,7 +212,7 @@ class EmulatedCrossbar:
         seconds = cost.t_pulse * slots
         self.log.add("pulse", self.clock.now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
-        self._effective = None
+        self._seen = None
 
     def add_ideal(self, dg: F32, *, two_sided: bool = False) -> None:
         """Change the net conductance exactly: no error, no pulse, no time. What an ideal write does; only an emulator can.
@@ -231,7 +257,7 @@ class EmulatedCrossbar:
         for name, stream in self._noise.items():
             stream.restore(state["streams"][name])
         self.log.restore(state["log"])
-        self._effective = None
+        self._seen = None
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:
         state = self.cells
@@ -241,23 +267,14 @@ class EmulatedCrossbar:
             np.copyto(state.g, g, where=where)
         if state.t_written is not None:
             np.copyto(state.t_written, self.clock.now, where=True if where is None else where)
-        self._effective = None
+        self._seen = None
 
-    def _present(self) -> _Effective:
-        """Net conductance and noise variance at chip time, cached until the cells are written or age visibly."""
+    def _present(self) -> _Present:
+        """The cells at chip time, kept until they are written or age visibly."""
         now = self.clock.now
-        if self._effective is None or now > self._effective.valid_until:
-            g = self.conductance_now()
-            variance = self._ageing.read_variance(g, self.cells, now)
-            if self.info.pair:
-                net = g[0] - g[1]
-                total = g[0] + g[1]
-                spread = 2.0 * variance if isinstance(variance, float) else variance[0] + variance[1]
-            else:
-                net = total = g[0]
-                spread = variance if isinstance(variance, float) else variance[0]
-            self._effective = _Effective(net, spread, total.sum(axis=1), total.sum(axis=0), self._valid_until(now))
-        return self._effective
+        if self._seen is None or now > self._seen.valid_until:
+            self._seen = _Present(self._ageing, self.cells, now, self._valid_until(now))
+        return self._seen
 
     def _valid_until(self, now: float) -> float:
         """Chip time until which no conductance drifts visibly and no noise grows visibly."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from analog_sim.cell import CellModel
 from analog_sim.config import StrictModel
+from analog_sim.kernels import mapping as kernels
 
 F32 = npt.NDArray[np.float32]
 
@@ -75,13 +76,13 @@ def full_weight(w: F32, spec: MappingSpec) -> float:
 
 def targets(fraction: F32, spec: MappingSpec, cell: CellModel) -> F32:
     """Target conductances, siemens (planes, rows, cols), of weights in fractions of the full weight (rows, cols) in [-1, 1]."""
-    x = np.clip(fraction, -1, 1)
     low, window = np.float32(cell.g_min), np.float32(cell.window)
     if spec.kind == "reference":
-        return (low + window * (1 + x[None]) / 2).astype(np.float32)
-    if spec.sides == "one":
-        return np.stack([low + window * np.maximum(x, 0), low + window * np.maximum(-x, 0)]).astype(np.float32)
-    return np.stack([low + window * (1 + x) / 2, low + window * (1 - x) / 2]).astype(np.float32)
+        return (low + window * (1 + np.clip(fraction[None], -1, 1)) / 2).astype(np.float32)
+    pair = np.empty((2, *fraction.shape), np.float32)
+    share = kernels.one_sided_pair if spec.sides == "one" else kernels.two_sided_pair
+    share(np.ascontiguousarray(fraction, np.float32).ravel(), low, window, pair[0].ravel(), pair[1].ravel())
+    return pair
 
 
 def net_window(spec: MappingSpec, cell: CellModel) -> float:

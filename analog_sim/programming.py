@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.ageing import interleave
 from analog_sim.cell import CellModel
 from analog_sim.kernels.ageing import program_cells, read_variance
 from analog_sim.rng import Stream
@@ -54,10 +55,8 @@ def _final_std(cell: CellModel) -> F32:
     """Error table of a one-step write; fast relaxation that the first read already sees is part of it."""
     if cell.relaxation is None or not cell.relaxation.initial_std.any():
         return cell.program_std[0]
-    own, fast = cell.program_std[0], cell.relaxation.initial_std[0]
-    u = np.linspace(0.0, 1.0, max(own.size, fast.size))
-    resampled = [np.interp(u, np.linspace(0.0, 1.0, table.size), table) for table in (own, fast)]
-    return np.hypot(*resampled).astype(np.float32)
+    both = interleave(cell.program_std, cell.relaxation.initial_std)
+    return np.hypot(both[:, 0], both[:, 1])
 
 
 def _shoot(cell: CellModel, aim: F32, std: F32, stream: Stream) -> F32:
@@ -78,7 +77,7 @@ def _write_verify(cell: CellModel, aim: F32, stream: Stream) -> Written:
     attempts = rounds = 0
     variance = np.empty_like(aim)
     scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
-    tables = np.ascontiguousarray(cell.read.white[0]), np.ascontiguousarray(cell.read.flicker[0])
+    tables = interleave(cell.read.white, cell.read.flicker)
     for _ in range(loop.max_iterations):
         # Every round draws for the whole array, so that the numbers do not depend on which cells are still open.
         shot = _shoot(cell, aim, loop.shot_std[0], stream)
@@ -86,7 +85,7 @@ def _write_verify(cell: CellModel, aim: F32, stream: Stream) -> Written:
         attempts += int(open_cells.sum())
         rounds += 1
         no_flicker, no_faults = np.zeros(1, np.float32), np.empty(0, np.uint8)
-        read_variance(g.ravel(), no_flicker, *tables, *scale, no_faults, variance.ravel())
+        read_variance(g.ravel(), no_flicker, tables, *scale, no_faults, variance.ravel())
         reading = g + np.sqrt(variance) * stream.normals(aim.shape)
         open_cells &= np.abs(reading - aim) > loop.tolerance
         if not open_cells.any():

@@ -161,7 +161,7 @@ class Tile:
             self._probe_reference = self.forward(self._probe_inputs)
 
     def _program_block(self, block: Block, w: F32) -> None:
-        fraction = np.ascontiguousarray(w[block.cols, block.rows].T) / np.float32(self.full_weight)
+        fraction = np.multiply(w[block.cols, block.rows].T, np.float32(1.0 / self.full_weight), order="C")
         for array, (part, _) in zip(block.arrays, digits(fraction, self.spec.mapping), strict=True):
             if block.reference:
                 part = np.pad(part, ((0, 0), (0, 1)))  # the reference cells hold the weight zero

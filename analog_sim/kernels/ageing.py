@@ -9,92 +9,85 @@ from numba import njit, prange
 
 from analog_sim.kernels import math as fm
 from analog_sim.kernels.rng import normal_pair, philox, signed
-from analog_sim.kernels.tables import lookup
+from analog_sim.kernels.tables import lookup, lookup_pair
 
+CHUNK = 1024  # cells that one task looks up into a scratch that stays in L1, and then computes
+_DEAD = np.uint8(4)
 _LOW = np.uint64(0xFFFFFFFF)
 _ZERO = np.float32(0.0)
-_ONE = np.float32(1.0)
 
 
 @njit(cache=True, parallel=True, fastmath=False)
-def drift_cells(g, age, z, nu_mean, nu_std, nu_low, nu_high, g_min, per_window, t_ref, out):
-    """Write ``g * (max(age, t_ref) / t_ref)**-nu`` to out; all (N,) but the tables (K,) and the scalars.
+def drift_cells(g, age, z, nu_tables, nu_low, nu_high, g_min, per_window, t_ref, out):
+    """Write ``g * (max(age, t_ref) / t_ref)**-nu`` to out, (N,).
 
     age: seconds since the cell was written, (N,) float64 or (1,) when all cells are of one age. z: (N,) normals of the chip.
+    nu_tables: (K, 2) mean and standard deviation of nu over the state.
     """
-    chunk = 4096
-    chunks = (g.shape[0] + chunk - 1) // chunk
     one_age = age.shape[0] == 1
-    for c in prange(chunks):
-        o = c * chunk
-        q = min(chunk, g.shape[0] - o)
+    common = fm.log2(np.float32(max(age[0] / t_ref, 1.0)))
+    for c in prange((g.shape[0] + CHUNK - 1) // CHUNK):
+        o = c * CHUNK
+        q = min(CHUNK, g.shape[0] - o)
         gg, zz, oo = g[o : o + q], z[o : o + q], out[o : o + q]
+        nu = np.empty(q, np.float32)
+        for i in range(q):
+            mean, std = lookup_pair(nu_tables, (gg[i] - g_min) * per_window)
+            nu[i] = mean + std * zz[i]
         if one_age:
-            ratio = np.float32(max(age[0] / t_ref, 1.0))
-            log_ratio = fm.log2(ratio)
             for i in range(q):
-                u = (gg[i] - g_min) * per_window
-                nu = min(max(lookup(nu_mean, u) + lookup(nu_std, u) * zz[i], nu_low), nu_high)
-                oo[i] = gg[i] * fm.exp2(-nu * log_ratio)
+                oo[i] = gg[i] * fm.exp2(-min(max(nu[i], nu_low), nu_high) * common)
         else:
             aa = age[o : o + q]
             for i in range(q):
-                u = (gg[i] - g_min) * per_window
-                nu = min(max(lookup(nu_mean, u) + lookup(nu_std, u) * zz[i], nu_low), nu_high)
-                ratio = max(np.float32(aa[i] / t_ref), _ONE)
-                oo[i] = gg[i] * fm.exp2(-nu * fm.log2(ratio))
+                ratio = np.float32(max(aa[i] / t_ref, 1.0))
+                oo[i] = gg[i] * fm.exp2(-min(max(nu[i], nu_low), nu_high) * fm.log2(ratio))
 
 
 @njit(cache=True, parallel=True, fastmath=False)
-def relax_cells(g, path, decades, mean, std, g_min, per_window, out):
-    """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out; path: (N,) values of the Brownian path W at s = decades (N,)."""
-    chunk = 4096
-    chunks = (g.shape[0] + chunk - 1) // chunk
-    for c in prange(chunks):
-        o = c * chunk
-        q = min(chunk, g.shape[0] - o)
+def relax_cells(g, path, decades, tables, g_min, per_window, out):
+    """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,).
+
+    path: (N,) values of the Brownian path W at s = decades (N,). tables: (K, 2) mean and standard deviation per decade.
+    """
+    for c in prange((g.shape[0] + CHUNK - 1) // CHUNK):
+        o = c * CHUNK
+        q = min(CHUNK, g.shape[0] - o)
         gg, pp, ss, oo = g[o : o + q], path[o : o + q], decades[o : o + q], out[o : o + q]
         for i in range(q):
-            u = (gg[i] - g_min) * per_window
-            oo[i] = max(gg[i] + lookup(mean, u) * ss[i] + lookup(std, u) * pp[i], _ZERO)
+            mean, std = lookup_pair(tables, (gg[i] - g_min) * per_window)
+            oo[i] = max(gg[i] + mean * ss[i] + std * pp[i], _ZERO)
 
 
 @njit(cache=True, parallel=True, fastmath=False)
-def read_variance(g, flicker_factor, white, flicker, g_min, per_window, dead, out):
-    """Write the variance of one read to out: ``white(u)**2 + flicker(u)**2 * f**2``; 0 where dead.
+def read_variance(g, flicker_factor, tables, g_min, per_window, fault, out):
+    """Write the variance of one read to out: ``white(u)**2 + flicker(u)**2 * f**2``; 0 where the cell is dead.
 
-    g: (N,) siemens now; flicker_factor: (N,) or (1,) float32 values of f**2; dead: (N,) uint8 or (0,).
+    g: (N,) siemens now; flicker_factor: (N,) or (1,) float32 values of f**2; tables: (K, 2) white and flicker; fault: (N,) uint8 or (0,).
     """
-    chunk = 4096
-    chunks = (g.shape[0] + chunk - 1) // chunk
     one = flicker_factor.shape[0] == 1
-    for c in prange(chunks):
-        o = c * chunk
-        q = min(chunk, g.shape[0] - o)
+    for c in prange((g.shape[0] + CHUNK - 1) // CHUNK):
+        o = c * CHUNK
+        q = min(CHUNK, g.shape[0] - o)
         gg, oo = g[o : o + q], out[o : o + q]
         for i in range(q):
-            u = (gg[i] - g_min) * per_window
-            w = lookup(white, u)
-            f = lookup(flicker, u)
-            oo[i] = w * w + f * f * (flicker_factor[0] if one else flicker_factor[o + i])
-        if dead.shape[0] > 0:
+            white, flicker = lookup_pair(tables, (gg[i] - g_min) * per_window)
+            oo[i] = white * white + flicker * flicker * (flicker_factor[0] if one else flicker_factor[o + i])
+        if fault.shape[0] > 0:
             for i in range(q):
-                if dead[o + i] == 4:
+                if fault[o + i] == _DEAD:
                     oo[i] = _ZERO
 
 
 @njit(cache=True, parallel=True, fastmath=False)
 def program_cells(target, noise, std, g_min, per_window, out):
     """Write ``max(0, target + std(u) * noise)`` to out, all (N,); std: (K,) table over the state of the target."""
-    chunk = 4096
-    chunks = (target.shape[0] + chunk - 1) // chunk
-    for c in prange(chunks):
-        o = c * chunk
-        q = min(chunk, target.shape[0] - o)
+    for c in prange((target.shape[0] + CHUNK - 1) // CHUNK):
+        o = c * CHUNK
+        q = min(CHUNK, target.shape[0] - o)
         tt, nn, oo = target[o : o + q], noise[o : o + q], out[o : o + q]
         for i in range(q):
-            u = (tt[i] - g_min) * per_window
-            oo[i] = max(tt[i] + lookup(std, u) * nn[i], _ZERO)
+            oo[i] = max(tt[i] + lookup(std, (tt[i] - g_min) * per_window) * nn[i], _ZERO)
 
 
 @njit(cache=True, parallel=True, fastmath=False)
