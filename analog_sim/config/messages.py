@@ -117,4 +117,5 @@ def _message(kind: str, message: str, context: Mapping[str, Any], value: object)
             got = f" (got {shown(value)}{hint})"
     if kind in _EXPECTED:
         return _EXPECTED[kind](context), got
-    return message[:1].lower() + message[1:].replace("Input should be", "must be"), got
+    text = message.replace("Input should", "must")
+    return text[:1].lower() + text[1:], got

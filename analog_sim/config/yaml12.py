@@ -18,7 +18,7 @@ from analog_sim.config.errors import ConfigError, Location, Problem
 
 Scalar = str | int | float | bool | None
 _TAG = "tag:yaml.org,2002:"
-_MAX_NODES = 1_000_000  # aliases can make a small file expand without end
+_MAX_NODES = 200_000  # aliases can make a small file expand without end
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
     ("null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),

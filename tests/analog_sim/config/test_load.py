@@ -1,4 +1,5 @@
 import os
+import pickle
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
@@ -452,3 +453,32 @@ def test_load_does_not_change_the_process(write: Any) -> None:
     before = (Path.cwd(), dict(os.environ))
     load_config("run.yaml", Run)
     assert (Path.cwd(), dict(os.environ)) == before
+
+
+def test_data_file_must_be_a_text(write: Any) -> None:
+    write("a.yaml", "device:\n  g_max: 1\n  table: 3\n")
+    assert failure("a.yaml", Run) == ["a.yaml:3: device.table: must be the path of a file"]
+
+
+def test_sweep_points_go_to_other_processes(write: Any) -> None:
+    write("s.yaml", "sweep:\n  name:\n    - '[not yaml'\n    - 3\n")
+    write("t.yaml", "device: cards/pcm.yaml\n")
+    points = pickle.loads(pickle.dumps(expand_sweep("s.yaml")))
+    assert load_config("t.yaml", Run, overrides=points[0].overrides).name == "[not yaml"
+    assert failure("t.yaml", Run, overrides=points[1].overrides) == ["s.yaml:4: name: must be a text (got 3)"]
+
+
+def test_unknown_base_name_of_a_card(write: Any, tmp_path: Path) -> None:
+    write("mine.yaml", "base: pmc\n")
+    expected = "mine.yaml:1: base: unknown name 'pmc', did you mean 'pcm'? allowed: pcm, or the path of a .yaml file"
+    assert failure("mine.yaml", Card, references={"base": named_file(tmp_path / "cards")}) == [expected]
+
+
+def test_references_look_only_where_they_are_told(write: Any) -> None:
+    write("a.yaml", "device: cards/pcm.yaml\nname: cards/pcm.yaml\nlayers: 3\n")
+    assert failure("a.yaml", Run) == ["a.yaml:3: layers: must be a list (got 3)"]
+    first_only = {"device": relative_file, "layers.0.card": relative_file}
+    write("a.yaml", "base: run.yaml\nlayers: [{size: 1, card: cards/pcm.yaml}, {size: 1, card: cards/pcm.yaml}]\n")
+    assert failure("a.yaml", Run, references=first_only) == [
+        "a.yaml:2: layers.1.card: must be a mapping of keys to values (got text 'cards/pcm.yaml')"
+    ]

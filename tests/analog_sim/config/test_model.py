@@ -1,4 +1,5 @@
 import pickle
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -150,3 +151,57 @@ def test_config_error_survives_a_process_boundary() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
     assert again.problems == caught.value.problems
+
+
+def test_an_unknown_key_hides_no_mistake_in_another_key() -> None:
+    assert len(lines({"mode": "x", "inner": {"bits": 99, "extra": 2}, "extra": 1})) == 4
+
+
+def test_checks_across_keys_wait_until_every_key_is_right() -> None:
+    # A misspelt `high` would make the check speak of the default instead of what the user meant.
+    assert [line.split(":")[1].strip() for line in lines({"low": 3, "hihg": 5})] == ["hihg"]
+
+
+class Band(StrictModel):
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise at_key("low", f"must be < high = {self.high} (got {self.low})")
+        if self.low < 0:
+            raise ValueError("bands below zero are not possible")
+        return self
+
+
+class Bands(StrictModel):
+    first: Band
+    second: Band
+    third: Band
+
+
+def test_checks_across_keys_of_parts_appear_beside_other_mistakes() -> None:
+    data = {
+        "first": {"low": 2, "high": 1},
+        "second": {"low": -1, "high": 0},
+        "third": {"low": "x", "high": 1},
+        "frist": 1,
+    }
+    with pytest.raises(ConfigError) as caught:
+        validate(data, Bands, source="src")
+    assert str(caught.value).splitlines() == [
+        "src: first.low: must be < high = 1.0 (got 2.0)",
+        "src: second: bands below zero are not possible",
+        "src: third.low: must be a number (got text 'x')",
+        "src: frist: unknown key 'frist', did you mean 'first'? allowed: first, second, third",
+    ]
+
+
+def test_types_without_words_of_their_own_still_read_plainly() -> None:
+    class Dated(StrictModel):
+        day: date
+
+    with pytest.raises(ConfigError) as caught:
+        validate({"day": 3}, Dated)
+    assert str(caught.value) == "<python>: day: must be a valid date (got 3)"
