@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import norm
 
 from analog_sim.cell import RelaxationModel
 from analog_sim.config import Q
 from devices.drift.law import AgeingTables, DriftLaw
+from devices.normal import below, density
 from devices.polynomial import evaluate
 from devices.window import F32, F64, FINE_NODES, Values, Window, tabulate
 
@@ -46,12 +46,12 @@ class Relaxation(DriftLaw):
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
         """Mean of a normal cut at 0: ``m Phi(m / s) + s phi(m / s)`` in siemens."""
         m, s = self._normal(u, t, window)
-        return m * norm.cdf(m / s) + s * norm.pdf(m / s)
+        return m * below(m / s) + s * density(m / s)
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation of a normal cut at 0, in siemens."""
         m, s = self._normal(u, t, window)
-        square = (m**2 + s**2) * norm.cdf(m / s) + m * s * norm.pdf(m / s)
+        square = (m**2 + s**2) * below(m / s) + m * s * density(m / s)
         return np.sqrt(np.maximum(square - self.aged_mean(u, t, window) ** 2, 0.0))
 
     def initial_std(self, u: Values, window: Window) -> F64:

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import norm
 
 from analog_sim.cell import VerifyModel
 from analog_sim.config import Q
+from devices.normal import below, density
 from devices.programming.law import ProgrammingLaw
 from devices.window import F64, FINE_NODES, Values, Window, tabulate
 
@@ -44,9 +44,9 @@ class WriteVerify(ProgrammingLaw):
         total = np.hypot(shot, read_std)
         rho = (shot / total) ** 2
         a = self.tolerance / total
-        refused = 2.0 * norm.sf(a)
-        accepted = np.maximum(-np.expm1(norm.logsf(a) + np.log(2.0)), 1e-300)
-        inside = rho**2 * total**2 * (1.0 - 2.0 * a * norm.pdf(a) / accepted) + shot**2 * (1.0 - rho)
+        refused = 2.0 * below(-a)
+        accepted = np.maximum(1.0 - refused, 1e-300)
+        inside = rho**2 * total**2 * (1.0 - 2.0 * a * density(a) / accepted) + shot**2 * (1.0 - rho)
         last = refused ** (self.max_iterations - 1)
         return np.sqrt((1.0 - last) * inside + last * shot**2)
 

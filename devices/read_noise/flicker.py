@@ -14,7 +14,7 @@ class FlickerReadNoise(ReadNoiseLaw):
     """``read_std(g, t) = g Q sqrt(log((t + t_read) / (2 t_read)))``, ``Q = min(coefficient / (g / g_max)**exponent, cap)``.
 
     Plus a white part `relative` * g in quadrature. Q depends on g / g_max only, so the law scales with the card's g_max.
-    The table follows g Q to 1 % where the cap ends (u of a few thousandths), to 1e-4 above u = 0.05.
+    The table is off by up to 1 % of the largest g Q where the cap ends (u of a few thousandths), by 2e-4 of g Q above u = 0.05.
 
     Attributes:
         coefficient: Q at g = g_max. exponent: its fall with the state, in [0, 1). cap: largest Q, reached near g = 0.

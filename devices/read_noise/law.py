@@ -40,7 +40,11 @@ class ReadNoiseLaw(Part):
 
     @final
     def read_std(self, g: Values, t: Values, window: Window) -> F64:
-        """Standard deviation in siemens of a read of a cell at g siemens, t seconds after it was written."""
+        """Standard deviation in siemens of a read of a cell at g siemens, t seconds after it was written.
+
+        A cell that has left the window has the noise of its end.
+        """
+        g = np.clip(np.asarray(g, float), window.g_min, window.g_max)
         age = np.maximum(np.asarray(t, float), self.read_time)
         growth = np.sqrt(np.log((age + self.read_time) / (2.0 * self.read_time)))
         return np.hypot(self.white(g, window), self.flicker(g, window) * growth)
