@@ -21,7 +21,13 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
     )
     shared.add_argument("config", metavar="CONFIG", type=Path, help="YAML file of the experiment")
     add_set(shared)
-    shared.add_argument("--jobs", metavar="N", type=_positive, default=None, help="worker processes (default: as configured, else one per core)")
+    shared.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_positive,
+        default=None,
+        help="worker processes (default: as configured, else one per core)",
+    )
     shared.add_argument("--out", metavar="DIR", type=Path, default=None, help="run directory (default: under runs/)")
     shared.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
     shared.add_argument("--seed", metavar="N", type=_not_negative, default=None, help="seed, instead of the file's")
