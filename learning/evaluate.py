@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -57,7 +59,9 @@ class TaskFailed(RuntimeError):
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         self.failures = tuple(failures)
-        lines = [f"task ({failure.task}) failed: {failure.message}" for failure in self.failures]
+        shown, more = self.failures[:MAX_FAILURES], len(self.failures) - MAX_FAILURES
+        lines = [f"task ({failure.task}) failed: {failure.message}" for failure in shown]
+        lines += [f"... and {more} more"] if more > 0 else []
         super().__init__("\n".join(lines) + "\n\nThe first one's traceback:\n" + self.failures[0].traceback)
 
     def __reduce__(self) -> tuple[type[TaskFailed], tuple[tuple[Failure, ...]]]:
@@ -100,12 +104,11 @@ def run_tasks(
             total=len(tasks), initial=len(tasks) - len(waiting), unit=unit, disable=not progress, dynamic_ncols=True,
             mininterval=0.2 if sys.stderr.isatty() else 30.0,
         )  # fmt: skip
-        with bar:
-            for number, outcome in _outcomes(function, waiting, parallel, warm):
+        fed = (pair for pair in enumerate(waiting) if len(failures) < MAX_FAILURES)
+        with bar, closing(_outcomes(function, fed, parallel, warm)) as outcomes:
+            for number, outcome in outcomes:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
-                    if len(failures) >= MAX_FAILURES:
-                        break
                 else:
                     results.append({**waiting[number].key, **row} for row in outcome)
                 bar.update()
@@ -117,23 +120,26 @@ def run_tasks(
 
 
 def _outcomes(
-    function: Function, tasks: Sequence[Task], parallel: Parallel, warm: Callable[[], object] | None
-) -> Iterator[Outcome]:
-    """Yield (index of the task, its rows or Failure) as tasks end."""
-    if parallel.in_process or len(tasks) == 1:
-        for number, task in enumerate(tasks):
+    function: Function, tasks: Iterable[tuple[int, Task]], parallel: Parallel, warm: Callable[[], object] | None
+) -> Generator[Outcome, None, None]:
+    """Yield (number of the task, its rows or Failure) as tasks end; `tasks` is read a few ahead of the workers."""
+    if parallel.in_process:
+        for number, task in tasks:
             yield _attempt(function, number, task)
         return
     if warm is not None:
         warm()
     with parallel.session():
         pool = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-        calls = (joblib.delayed(_attempt_alone)(function, number, task) for number, task in enumerate(tasks))
+        calls = (joblib.delayed(_attempt_alone)(function, number, task) for number, task in tasks)
         outcomes = cast("Generator[Outcome, None, None]", pool(calls))
         try:
-            yield from outcomes
+            for outcome in outcomes:  # noqa: UP028  `yield from` would close the generator before we can
+                yield outcome
         finally:
-            outcomes.close()  # on Ctrl-C, or after too many failures: stops the workers
+            with warnings.catch_warnings():  # on Ctrl-C joblib tells that it cancels tasks: that is what was asked
+                warnings.simplefilter("ignore", UserWarning)
+                outcomes.close()
 
 
 def _attempt_alone(function: Function, number: int, task: Task) -> Outcome:

@@ -25,7 +25,7 @@ TASK_ROWS = "task_rows"
 
 
 def write_value(value: Value, kind: type) -> str:
-    """Text of one value; None is empty. Raises TypeError when the value is not of its column's type."""
+    """Text of one value; None is empty. Raises TypeError or ValueError when the column cannot hold the value."""
     if value is None:
         return ""
     if kind is bool:
@@ -40,6 +40,8 @@ def write_value(value: Value, kind: type) -> str:
         return str(int(value))
     if not isinstance(value, str):
         raise TypeError(f"expected {type_names[kind]}, got {value!r}")
+    if "\n" in value or "\r" in value:  # a line of the file is a row: that is how a torn end is seen
+        raise ValueError(f"expected text on one line, got {value!r}")
     return value
 
 
