@@ -8,13 +8,17 @@ from pydantic import Field
 
 from analog_sim.block import Block
 from analog_sim.cell import CellModel
+from analog_sim.chip import ChipInfo
 from analog_sim.clock import Clock
-from analog_sim.config import DataFile, StrictModel, UserError
+from analog_sim.config import DataFile, StrictModel, UserError, one_of
 from analog_sim.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.cost import ConversionCounter, ConverterCost, Costs
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.mapping import Cut, MappingSpec, cut, digits, full_weight, net_window, slice_coefficients, targets
 from analog_sim.rng import Streams
+from analog_sim.writing.ideal import Ideal
+from analog_sim.writing.proposal import Proposal
+from analog_sim.writing.scheme import Writer, WriteScheme
 
 F32 = npt.NDArray[np.float32]
 
@@ -29,6 +33,7 @@ class TileSpec(StrictModel):
         compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global") or one
             for every column.
         probes: known inputs of one compensation measurement.
+        writing: how a weight change reaches the cells.
         cost: price of the conversions.
         fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
         count_pulses: keep a pulse counter for every cell.
@@ -39,6 +44,7 @@ class TileSpec(StrictModel):
     adc: AdcSpec = AdcSpec()
     compensation: Literal["none", "global", "per_column"] = "none"
     probes: Annotated[int, Field(ge=1)] = 32
+    writing: Annotated[WriteScheme, one_of("analog_sim.writing", WriteScheme)] = Ideal()
     cost: ConverterCost = ConverterCost()
     fault_map: DataFile | None = None
     count_pulses: bool = False
@@ -86,6 +92,8 @@ class Tile:
         self._compensated = False
         self._calibrated = False
         self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
+        self._streams = streams
+        self._writer: Writer | None = None
 
     def _make_block(self, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None) -> Block:
         spec, cell = self.spec, self.cell
@@ -137,6 +145,16 @@ class Tile:
         """Digital output gain of the drift compensation, (n_out,)."""
         return self._gain
 
+    @property
+    def mapping(self) -> MappingSpec:
+        """How weights are held."""
+        return self.spec.mapping
+
+    @property
+    def capabilities(self) -> ChipInfo:
+        """What the arrays can do."""
+        return self.blocks[0].arrays[0].info
+
     def program(self, w: F32) -> None:
         """Write the weights (n_out, n_in) into the cells; chooses the scale, restarts the cells' clocks, resets the compensation.
 
@@ -149,9 +167,7 @@ class Tile:
         if not np.isfinite(w).all():
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
-        with self.clock.parallel():
-            for block in self.blocks:
-                self._program_block(block, w)
+        self.write_weights(w)
         for block in self.blocks:
             block.auto_range()
         self._calibrated = False
@@ -159,6 +175,45 @@ class Tile:
         self._probe_reference = None
         if self.spec.compensation != "none":
             self._probe_reference = self.forward(self._probe_inputs)
+
+    def write_weights(self, w: F32) -> None:
+        """Write the weights (n_out, n_in) at the present scale, with programming error; converters and compensation stay as they are."""
+        with self.clock.parallel():
+            for block in self.blocks:
+                self._program_block(block, w)
+
+    def new_arrays(self, name: str) -> "Tile":
+        """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock."""
+        other = Tile(self.spec, self.cell, self.shape, self._streams.child("arrays", name), self.clock)
+        other.full_weight = self.full_weight
+        return other
+
+    def update(self, proposal: Proposal, rate: float) -> None:
+        """``W <- W - rate * gradient`` as well as the write scheme and the cells can.
+
+        Raises:
+            UserError: the cells or the mapping cannot do what the scheme needs.
+        """
+        if self._writer is None:
+            self._writer = self._make_writer()
+        self._writer.update(proposal, rate)
+
+    def _make_writer(self) -> Writer:
+        scheme, can = self.spec.writing, self.capabilities
+        if self.spec.mapping.slices > 1:
+            raise UserError(
+                "tile.mapping.slices: a weight in bit slices can be programmed, not updated in place (use slices: 1)"
+            )
+        missing = [need for need in sorted(scheme.needs) if not getattr(can, need)]
+        if missing:
+            raise UserError(
+                f"tile.writing: '{scheme.kind}' needs a chip with {', '.join(missing)}; {self.cell.name} is not"
+            )
+        return scheme.writer(self, self._streams.child("writing"))
+
+    def writing_statistics(self) -> dict[str, float]:
+        """What the write scheme has to report; empty before the first update."""
+        return {} if self._writer is None else self._writer.statistics()
 
     def _program_block(self, block: Block, w: F32) -> None:
         fraction = np.multiply(w[block.cols, block.rows].T, np.float32(1.0 / self.full_weight), order="C")
@@ -263,6 +318,7 @@ class Tile:
             "full_weight": self.full_weight,
             "calibrated": self._calibrated,
             "conversions": [self._counter.dac, self._counter.adc],
+            "writer": None if self._writer is None else self._writer.state(),
             "time": self.clock.now,
         }
 
@@ -276,6 +332,9 @@ class Tile:
         self.full_weight = float(state["full_weight"])
         self._calibrated = bool(state["calibrated"])
         self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
+        if state["writer"] is not None:
+            self._writer = self._make_writer()
+            self._writer.restore(state["writer"])
         self.clock.restore(float(state["time"]))
 
 

@@ -14,6 +14,7 @@ from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
 from analog_sim.threads import thread_policy
 from analog_sim.tile import Tile, TileSpec
+from analog_sim.writing.proposal import Dense, OuterProduct
 
 G_MAX = 25e-6
 IDEAL = CellModel("ideal", 0.0, G_MAX)
@@ -206,3 +207,21 @@ def test_fault_map_from_a_file(tmp_path):
     np.savez(tmp_path / "other.npz", faults=fault)
     with pytest.raises(UserError, match="'fault'"):
         Tile(TileSpec(fault_map=tmp_path / "other.npz"), IDEAL, w.shape, Streams(0))
+
+
+@pytest.mark.parametrize(
+    "mapping", [{}, {"sides": "two"}, {"kind": "reference"}, {"max_rows": 7, "max_cols": 9}], ids=str
+)
+def test_ideal_update_is_the_gradient_step(mapping):
+    w, x, d = data(20, 30)
+    tile = tile_of(w, mapping=MappingSpec(weight_max=20.0, **mapping))
+    tile.update(OuterProduct(x, d), 0.1)
+    np.testing.assert_allclose(tile.read_weights(exact=True), w - 0.1 * d.T @ x, atol=2e-5)
+    tile.update(Dense(w), 0.5)
+    np.testing.assert_allclose(tile.read_weights(exact=True), 0.5 * w - 0.1 * d.T @ x, atol=4e-5)
+
+
+def test_weights_in_slices_cannot_be_updated_in_place():
+    w, x, d = data(4, 3)
+    with pytest.raises(UserError, match="slices"):
+        tile_of(w, mapping=MappingSpec(slices=2)).update(OuterProduct(x, d), 0.1)

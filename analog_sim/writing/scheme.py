@@ -1,0 +1,105 @@
+"""What every write scheme is: a frozen configuration that makes a writer, and the little of a tile that a writer may touch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cell import CellModel
+from analog_sim.config import Part
+from analog_sim.emulated import EmulatedCrossbar
+from analog_sim.mapping import MappingSpec
+from analog_sim.rng import Streams
+from analog_sim.writing.proposal import Proposal
+
+F32 = npt.NDArray[np.float32]
+
+
+class WritableBlock(Protocol):
+    """An array that holds a part of the weights: which inputs drive its rows, which outputs its columns make."""
+
+    rows: slice
+    cols: slice
+
+    @property
+    def crossbar(self) -> EmulatedCrossbar:
+        """The array; a ValueError when the weights are in bit slices."""
+        ...
+
+    @property
+    def reference(self) -> bool:
+        """Whether the array has a last column of reference cells, which a writer leaves alone."""
+        ...
+
+
+class WriteTarget(Protocol):
+    """What a writer sees of a tile."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_out, n_in)."""
+        ...
+
+    @property
+    def cell(self) -> CellModel:
+        """The compiled card."""
+        ...
+
+    @property
+    def mapping(self) -> MappingSpec:
+        """How weights are held."""
+        ...
+
+    @property
+    def blocks(self) -> Sequence[WritableBlock]:
+        """The arrays."""
+        ...
+
+    @property
+    def scale(self) -> float:
+        """Siemens of net conductance per unit of weight."""
+        ...
+
+    def read_weights(self, *, exact: bool = False) -> F32:
+        """Weights (n_out, n_in) as read back."""
+        ...
+
+    def write_weights(self, w: F32) -> None:
+        """Program weights (n_out, n_in) at the present scale, with programming error."""
+        ...
+
+    def new_arrays(self, name: str) -> "WriteTarget":
+        """Further arrays of the same cells and cut, named, for schemes that need a second matrix."""
+        ...
+
+
+class Writer(ABC):
+    """A write scheme at work on one tile."""
+
+    @abstractmethod
+    def update(self, proposal: Proposal, rate: float) -> None:
+        """Bring about ``W <- W - rate * gradient`` as well as the scheme and the cells can."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep beside the cells."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most schemes keep nothing
+        """Put back what `state` returned."""
+
+    def statistics(self) -> dict[str, float]:
+        """Facts for the log: share of clipped updates, refreshes, ..."""
+        return {}
+
+
+class WriteScheme(Part, ABC):
+    """Configuration of a write scheme."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Fields of `ChipInfo` that must be true: parallel_pulse, programmable, pulsed."""
+
+    @abstractmethod
+    def writer(self, target: WriteTarget, streams: Streams) -> Writer:
+        """Make a writer for one tile; its random numbers come from `streams` alone."""
