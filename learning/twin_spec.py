@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from analog_sim.config import StrictModel
+from analog_sim.config import Q, StrictModel
 
 Size = Annotated[int, Field(ge=1)]
 Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "gelu"]
@@ -48,7 +48,7 @@ class ConvNetwork(StrictModel):
     channels: Annotated[tuple[Size, ...], Field(min_length=1)] = (32, 64)
     hidden: tuple[Size, ...] = (128,)
     batch_norm: bool = True
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    dropout: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
 
 
 Network = Annotated[MlpNetwork | LenetNetwork | ConvNetwork, Field(discriminator="kind")]
@@ -70,6 +70,6 @@ class TwinTraining(StrictModel):
     optimizer: Literal["adam", "sgd"] = "adam"
     rate: Annotated[float, Field(gt=0.0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    weight_noise: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    weight_noise: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Size = 1

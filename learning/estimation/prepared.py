@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +111,12 @@ def check(experiment: Experiment, data: Dataset) -> tuple[Source, Plan]:
     return source, plan
 
 
+def _report(say: Callable[[str], None], epoch: int, epochs: int, loss: float) -> None:
+    """Say a tenth of the epochs, and the last."""
+    if epoch % max(1, epochs // 10) == 0 or epoch == epochs:
+        say(f"training the digital network: epoch {epoch} of {epochs}, loss {loss:.4f}")
+
+
 def prepare_estimate(experiment: Experiment, say: Callable[[str], None]) -> Prepared:
     """Load the data, get or train the network, and measure its digital accuracy.
 
@@ -132,9 +139,7 @@ def prepare_estimate(experiment: Experiment, say: Callable[[str], None]) -> Prep
             source.identity(),
             data,
             experiment.training,
-            lambda epoch, epochs, loss: say(
-                f"training the digital network: epoch {epoch} of {epochs}, loss {loss:.4f}"
-            ),
+            partial(_report, say),
         )
         if cached:
             say("digital network: trained before, from the cache")

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -42,6 +43,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 Progress = Callable[[int, int, float], None]
 """Called after every epoch with (epoch, epochs, mean training loss)."""
+Named = tuple[str, nn.Module]
 
 
 def build_network(
@@ -54,21 +56,25 @@ def build_network(
     """
     if isinstance(spec, MlpNetwork):
         sizes = (image[0] * image[1] * image[2], *spec.hidden)
-        return nn.Sequential(nn.Flatten(), *_dense(sizes, classes, _ACTIVATIONS[spec.activation]))
+        return _named([("flatten", nn.Flatten()), *_dense(sizes, classes, _ACTIVATIONS[spec.activation])])
     if isinstance(spec, LenetNetwork):
         return _lenet(spec, image, classes)
     return _conv(spec, image, classes)
 
 
+def _named(layers: Iterable[Named]) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(layers))
+
+
 def _dense(
     sizes: tuple[int, ...], classes: int, activation: Callable[[], nn.Module], dropout: float = 0.0
-) -> Iterator[nn.Module]:
-    for n_in, n_out in pairwise(sizes):
-        yield nn.Linear(n_in, n_out)
-        yield activation()
+) -> Iterator[Named]:
+    for k, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+        yield f"fc{k}", nn.Linear(n_in, n_out)
+        yield f"act_fc{k}", activation()
         if dropout:
-            yield nn.Dropout(dropout)
-    yield nn.Linear(sizes[-1], classes)
+            yield f"dropout{k}", nn.Dropout(dropout)
+    yield f"fc{len(sizes)}", nn.Linear(sizes[-1], classes)
 
 
 def _lenet(spec: LenetNetwork, image: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -78,31 +84,33 @@ def _lenet(spec: LenetNetwork, image: tuple[int, int, int], classes: int) -> nn.
     if min(out) < 1:
         raise UserError(f"network: lenet needs images of at least 12 x 12 (got {height} x {width})")
     first, second = spec.channels
-    return nn.Sequential(
-        nn.Conv2d(channels, first, 5, padding=padding),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(first, second, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        *_dense((second * out[0] * out[1], *spec.hidden), classes, nn.ReLU),
+    return _named(
+        [
+            ("conv1", nn.Conv2d(channels, first, 5, padding=padding)),
+            ("act_conv1", nn.ReLU()),
+            ("pool1", nn.MaxPool2d(2)),
+            ("conv2", nn.Conv2d(first, second, 5)),
+            ("act_conv2", nn.ReLU()),
+            ("pool2", nn.MaxPool2d(2)),
+            ("flatten", nn.Flatten()),
+            *_dense((second * out[0] * out[1], *spec.hidden), classes, nn.ReLU),
+        ]
     )
 
 
 def _conv(spec: ConvNetwork, image: tuple[int, int, int], classes: int) -> nn.Sequential:
     channels, height, width = image
-    stages: list[nn.Module] = []
-    for n_out in spec.channels:
+    stages: list[Named] = []
+    for k, n_out in enumerate(spec.channels, start=1):
         if min(height, width) < 2:
             raise UserError(f"network: {len(spec.channels)} stages of pooling are too many for {image[1]} x {image[2]}")
-        stages.append(nn.Conv2d(channels, n_out, 3, padding=1, bias=not spec.batch_norm))
+        stages.append((f"conv{k}", nn.Conv2d(channels, n_out, 3, padding=1, bias=not spec.batch_norm)))
         if spec.batch_norm:
-            stages.append(nn.BatchNorm2d(n_out))
-        stages += [nn.ReLU(), nn.MaxPool2d(2)]
+            stages.append((f"norm{k}", nn.BatchNorm2d(n_out)))
+        stages += [(f"act_conv{k}", nn.ReLU()), (f"pool{k}", nn.MaxPool2d(2))]
         channels, height, width = n_out, height // 2, width // 2
     dense = _dense((channels * height * width, *spec.hidden), classes, nn.ReLU, spec.dropout)
-    return nn.Sequential(*stages, nn.Flatten(), *dense)
+    return _named([*stages, ("flatten", nn.Flatten()), *dense])
 
 
 def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Progress | None = None) -> float:
