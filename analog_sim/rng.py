@@ -50,7 +50,7 @@ def _size(shape: Shape) -> tuple[tuple[int, ...], int]:
 
 def _threads(size: int) -> bool:
     """Whether a fill of `size` elements is worth Numba's threads."""
-    return size > kernels.TASK and numba.get_num_threads() > 1
+    return size >= 2 * kernels.TASK and numba.get_num_threads() > 1
 
 
 class Stream:

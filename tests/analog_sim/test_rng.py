@@ -2,10 +2,13 @@
 
 import json
 import math
+import os
 import pickle
+import platform
 import subprocess
 import sys
 
+import llvmlite.binding
 import naive
 import numba
 import numpy as np
@@ -360,3 +363,29 @@ class TestDistributions:
         tiny = np.zeros(self.N // 4, np.float32)
         stream().add_normals(tiny, variance=np.full(y.shape, 1e-18, np.float32))  # currents of nanoamperes
         assert_distribution(tiny * np.float32(1e9), stats.norm.cdf, bonferroni(TEST_ALPHA, 2))
+
+
+BITS = """
+import hashlib, numpy as np
+from analog_sim.rng import Streams
+s = Streams(1).stream("read")
+x = s.normals(5000)
+y = np.ones(5000, np.float32)
+s.add_normals(y, variance=np.abs(x))
+print(hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.jit
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
+def test_same_bits_on_every_vector_unit():
+    # As compiled for a processor without fused multiply-add (SSE2), for 256-bit vectors, and for this machine.
+    names = ["x86-64"]
+    features = str(llvmlite.binding.get_host_cpu_features().flatten())
+    names += ["haswell"] if "+avx2" in features and "+fma" in features else []
+    digests = {}
+    for name in ("", *names):
+        env = os.environ | ({"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""} if name else {})
+        result = subprocess.run([sys.executable, "-c", BITS], capture_output=True, text=True, check=True, env=env)
+        digests[name or "this machine"] = result.stdout.strip()
+    assert len(set(digests.values())) == 1, digests

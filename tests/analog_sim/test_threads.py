@@ -1,6 +1,8 @@
 """The thread policy governs every pool and leaves the process as it found it."""
 
 import os
+import subprocess
+import sys
 
 import numba
 import numpy as np
@@ -65,6 +67,18 @@ def test_a_joblib_worker_is_limited():
         assert executor.submit(worker).result() == (1, [1])
     finally:
         executor.shutdown(wait=True)
+
+
+def spin_count(**environment):
+    env = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | environment
+    code = "import os, analog_sim; print(os.environ.get('GOMP_SPINCOUNT'))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout.strip()
+
+
+def test_idle_threads_sleep_soon_unless_the_user_says_otherwise():
+    assert spin_count() == str(threads.SPIN_COUNT)
+    assert spin_count(GOMP_SPINCOUNT="7") == "7"
+    assert spin_count(OMP_WAIT_POLICY="active") == "None"
 
 
 def test_available_cores_is_at_least_one():
