@@ -1,5 +1,6 @@
 """Device-to-device spread: how much cells of one chip differ. The differences are drawn when a chip is fabricated."""
 
+import math
 from typing import Annotated
 
 from analog_sim.cell import VariationModel
@@ -25,6 +26,10 @@ class Variation(StrictModel):
     step_down: Spread = 0.0
     g_min: Spread = 0.0
     g_max: Spread = 0.0
+
+    def gain_std(self, up: bool) -> float:
+        """Standard deviation of a cell's gain in one direction, before gains below 0 are cut: ``sqrt(step**2 + step_dir**2)``."""
+        return math.hypot(self.step, self.step_up if up else self.step_down)
 
     def compile(self) -> VariationModel:
         """Return the spreads as the emulator wants them."""

@@ -14,10 +14,10 @@ Values = float | F64
 """What every claim accepts: one number or an array of any shape; it returns an array of that shape."""
 
 FINE_NODES = 257
-"""Nodes of the table of a curved law (a linear one needs only 2).
+"""Nodes of the table of a curved law; a law f with bounded curvature is off by at most max|f''| / (8 * 256**2) between them."""
 
-A law f with bounded curvature is off by at most max|f''| / (8 * 256**2) between nodes.
-"""
+STRAIGHT = 1e-6
+"""A table this close to a straight line, relative to its largest value, is kept as its two ends: a linear law is exact."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,32 @@ class Window:
         """Conductance in siemens of a state u."""
         return self.g_min + np.asarray(u, float) * self.width
 
-    def grid(self, nodes: int) -> F64:
+    def grid(self, nodes: int = FINE_NODES) -> F64:
         """Conductances in siemens of the uniform grid of `nodes` states, ends included."""
         return self.conductance(np.linspace(0.0, 1.0, nodes))
 
 
-def tabulate(law: Callable[[F64], F64], points: F64) -> F32:
-    """Sample a law at the nodes: (1, K) float32, as `CellModel` wants it.
+def tabulate(points: F64, *laws: Callable[[F64], F64]) -> list[F32]:
+    """Sample laws at the nodes of one grid: a (1, K) float32 table for each, as `CellModel` wants them.
 
-    Raises ValueError when the law is not finite somewhere, with the first such point.
+    K is the number of points, or 2 when every law is a straight line.
+
+    Args:
+        points: (n,) at equal distances, what the laws are functions of.
+        laws: functions of an array of points.
+
+    Raises ValueError when a law is not finite somewhere, with the first such point.
     """
-    values = np.broadcast_to(np.asarray(law(points), float), points.shape)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise ValueError(f"a table is not finite at {points[bad][0]!r} (got {values[bad][0]!r})")
-    return values[None, :].astype(np.float32)
+    sampled = [np.broadcast_to(np.asarray(law(points), float), points.shape) for law in laws]
+    for values in sampled:
+        bad = ~np.isfinite(values)
+        if bad.any():
+            raise ValueError(f"a table is not finite at {points[bad][0]!r} (got {values[bad][0]!r})")
+    if all(_straight(values) for values in sampled):
+        sampled = [values[[0, -1]] for values in sampled]
+    return [values[None, :].astype(np.float32) for values in sampled]
+
+
+def _straight(values: F64) -> bool:
+    line = np.linspace(values[0], values[-1], values.size)
+    return bool(np.abs(values - line).max() <= STRAIGHT * np.abs(values).max())

@@ -96,15 +96,12 @@ class PowerLawDrift(DriftLaw):
 
     def compile(self, window: Window) -> AgeingTables:
         """Sample mean and spread of nu over the window."""
-        fine = self.mean.slope != 0.0 or self.std.slope != 0.0
-        u = np.linspace(0.0, 1.0, FINE_NODES if fine else 2)
-        drift = DriftModel(
-            nu_mean=tabulate(lambda u: self.exponent(u, window)[0], u),
-            nu_std=tabulate(lambda u: self.exponent(u, window)[1], u),
-            t_ref=self.t_ref,
-            nu_low=self.low,
-            nu_high=self.high,
+        nu_mean, nu_std = tabulate(
+            np.linspace(0.0, 1.0, FINE_NODES),
+            lambda u: self.exponent(u, window)[0],
+            lambda u: self.exponent(u, window)[1],
         )
+        drift = DriftModel(nu_mean=nu_mean, nu_std=nu_std, t_ref=self.t_ref, nu_low=self.low, nu_high=self.high)
         return AgeingTables(drift, None)
 
     def _log_age(self, t: Values) -> F64:

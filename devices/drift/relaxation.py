@@ -10,7 +10,7 @@ from analog_sim.config import Q
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.normal import below, density
 from devices.polynomial import evaluate
-from devices.window import F32, F64, FINE_NODES, Values, Window, tabulate
+from devices.window import F64, Values, Window, tabulate
 
 Coefficients = Annotated[tuple[Annotated[float, Q("conductance", "uS")], ...], Field(min_length=1)]
 
@@ -60,17 +60,13 @@ class Relaxation(DriftLaw):
 
     def compile(self, window: Window) -> AgeingTables:
         """Sample the three polynomials over the window."""
-        model = RelaxationModel(
-            mean=self._table(self.mean, window, signed=True),
-            std=self._table(self.std, window, signed=False),
-            t_0=self.t_0,
-            initial_std=self._table(self.initial, window, signed=False),
+        mean, std, initial = tabulate(
+            window.grid(),
+            lambda g: self._mean(g, window),
+            lambda g: evaluate(self.std, self.reference_g_max, g, window),
+            lambda g: evaluate(self.initial, self.reference_g_max, g, window),
         )
-        return AgeingTables(None, model)
-
-    def _table(self, coefficients: tuple[float, ...], window: Window, *, signed: bool) -> F32:
-        grid = window.grid(2 if len(coefficients) == 1 else FINE_NODES)
-        return tabulate(lambda g: evaluate(coefficients, self.reference_g_max, g, window, signed=signed), grid)
+        return AgeingTables(None, RelaxationModel(mean=mean, std=std, t_0=self.t_0, initial_std=initial))
 
     def _mean(self, g: F64, window: Window) -> F64:
         return evaluate(self.mean, self.reference_g_max, g, window, signed=True)

@@ -35,5 +35,5 @@ class GaussianProgramming(ProgrammingLaw):
 
     @property
     def nodes(self) -> int:
-        """2 when only one part is there; the quadrature of two is curved."""
-        return 2 if self.relative == 0.0 or (self.std == 0.0 and self.fraction == 0.0) else FINE_NODES
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

@@ -23,9 +23,10 @@ class ProgrammingLaw(Part):
     @property
     @abstractmethod
     def nodes(self) -> int:
-        """Nodes of the table over the window: 2 when linear in g, else `FINE_NODES`."""
+        """Nodes of the uniform grid over the window on which the law is sampled; two are kept when all is linear."""
 
     @final
     def compile(self, window: Window) -> F32:
-        """Sample the standard deviation: (1, nodes) siemens."""
-        return tabulate(lambda g: self.program_std(g, window), window.grid(self.nodes))
+        """Sample the standard deviation over the window: (1, K) siemens."""
+        (std,) = tabulate(window.grid(self.nodes), lambda g: self.program_std(g, window))
+        return std

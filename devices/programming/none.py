@@ -6,7 +6,7 @@ import numpy as np
 
 from analog_sim.cell import VerifyModel
 from devices.programming.law import ProgrammingLaw
-from devices.window import F64, Values, Window
+from devices.window import F64, FINE_NODES, Values, Window
 
 
 class NoProgrammingError(ProgrammingLaw):
@@ -24,5 +24,5 @@ class NoProgrammingError(ProgrammingLaw):
 
     @property
     def nodes(self) -> int:
-        """Two."""
-        return 2
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

@@ -52,11 +52,10 @@ class WriteVerify(ProgrammingLaw):
 
     def verify(self, window: Window) -> VerifyModel | None:
         """The loop."""
-        linear = self.shot_std == 0.0 or self.shot_relative == 0.0
-        grid = window.grid(2 if linear else FINE_NODES)
-        return VerifyModel(tabulate(self.attempt_std, grid), self.tolerance, self.max_iterations)
+        (shot_std,) = tabulate(window.grid(), self.attempt_std)
+        return VerifyModel(shot_std, self.tolerance, self.max_iterations)
 
     @property
     def nodes(self) -> int:
-        """2 when every state has the same error."""
-        return 2 if self.shot_relative == 0.0 else FINE_NODES
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

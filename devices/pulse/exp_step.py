@@ -12,7 +12,8 @@ from devices.window import F64
 class ExpStep(ParametricPulse):
     """Exponential step: ``dg = +-s_dir max(0, 1 - A_dir exp(+-gamma_dir z))``, ``z = slope (2 u - 1) + offset``, + up, - down.
 
-    s is the step far from the bound, where the exponential has vanished. A < 0 gives a step that grows instead.
+    s is the step far from the bound, where the exponential has vanished. A < 0 gives a step that grows instead. The table is off by
+    ``max|f''| / (8 * 256**2)``, in the one cell where the step reaches 0 by up to a quarter of a step of the table.
 
     Attributes:
         A_up, A_down: weight of the exponential. gamma_up, gamma_down: its rate, > 0.
@@ -36,8 +37,3 @@ class ExpStep(ParametricPulse):
         if up:
             return np.maximum(0.0, 1.0 - self.A_up * np.exp(self.gamma_up * z))
         return np.maximum(0.0, 1.0 - self.A_down * np.exp(-self.gamma_down * z))
-
-    @property
-    def linear(self) -> bool:
-        """No; the table is off by ``max|f''| / (8 * 256**2)``, more only in the cell where the step reaches 0."""
-        return False

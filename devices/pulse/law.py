@@ -72,7 +72,7 @@ class SizedPulse(PulseLaw):
     @property
     @abstractmethod
     def nodes(self) -> int:
-        """Nodes of the uniform grid of the tables: as few as are exact, else `FINE_NODES` or more."""
+        """Nodes of the uniform grid on which both are sampled; only two are kept when all is linear."""
 
     @final
     def size(self, window: Window) -> float:
@@ -102,14 +102,15 @@ class SizedPulse(PulseLaw):
 
     @final
     def compile(self, window: Window) -> PulseModel:
-        """Sample mean and standard deviation on `nodes` states, both directions on the same grid."""
-        u = np.linspace(0.0, 1.0, self.nodes)
-        return PulseModel(
-            up_mean=tabulate(lambda u: self.step_mean(u, True, window), u),
-            up_std=tabulate(lambda u: self.step_std(u, True, window), u),
-            down_mean=tabulate(lambda u: self.step_mean(u, False, window), u),
-            down_std=tabulate(lambda u: self.step_std(u, False, window), u),
+        """Sample mean and standard deviation of both directions on one grid."""
+        up_mean, up_std, down_mean, down_std = tabulate(
+            np.linspace(0.0, 1.0, self.nodes),
+            lambda u: self.step_mean(u, True, window),
+            lambda u: self.step_std(u, True, window),
+            lambda u: self.step_mean(u, False, window),
+            lambda u: self.step_std(u, False, window),
         )
+        return PulseModel(up_mean=up_mean, up_std=up_std, down_mean=down_mean, down_std=down_std)
 
     @final
     def windows(self, window: Window) -> F32 | None:
@@ -128,11 +129,6 @@ class ParametricPulse(SizedPulse):
     noise: Annotated[float, Field(ge=0)] = 0.0
     noise_additive: Annotated[float, Field(ge=0)] = 0.0
 
-    @property
-    @abstractmethod
-    def linear(self) -> bool:
-        """Whether `shape` is linear in u in both directions."""
-
     @final
     def spread(self, u: F64, up: bool) -> F64:
         """``sqrt((noise s_dir / s shape)**2 + noise_additive**2)``."""
@@ -141,5 +137,5 @@ class ParametricPulse(SizedPulse):
     @final
     @property
     def nodes(self) -> int:
-        """2 when mean and standard deviation are linear: two noises add in quadrature, which is curved."""
-        return 2 if self.linear and (self.noise == 0.0 or self.noise_additive == 0.0) else FINE_NODES
+        """`FINE_NODES`."""
+        return FINE_NODES

@@ -28,8 +28,3 @@ class LinearStep(ParametricPulse):
     def shape(self, u: F64, up: bool) -> F64:
         """``1 - gamma x``, x the way already gone in that direction."""
         return 1.0 - self.gamma_up * u if up else 1.0 - self.gamma_down * (np.ones_like(u) - u)
-
-    @property
-    def linear(self) -> bool:
-        """Yes."""
-        return True

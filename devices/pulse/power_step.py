@@ -28,8 +28,3 @@ class PowerStep(ParametricPulse):
         """Distance to the bound ahead, in windows, to the power gamma."""
         result: F64 = (1.0 - u) ** self.gamma_up if up else u**self.gamma_down
         return result
-
-    @property
-    def linear(self) -> bool:
-        """Only when both exponents are 1."""
-        return self.gamma_up == self.gamma_down == 1.0

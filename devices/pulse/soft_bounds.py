@@ -20,8 +20,3 @@ class SoftBounds(ParametricPulse):
     def shape(self, u: F64, up: bool) -> F64:
         """Distance to the bound ahead, in windows."""
         return 1.0 - u if up else u.copy()
-
-    @property
-    def linear(self) -> bool:
-        """Yes."""
-        return True

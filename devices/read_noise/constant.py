@@ -6,7 +6,7 @@ import numpy as np
 
 from analog_sim.config import Q
 from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
-from devices.window import F64, Values, Window
+from devices.window import F64, FINE_NODES, Values, Window
 
 
 class ConstantReadNoise(ReadNoiseLaw):
@@ -35,5 +35,5 @@ class ConstantReadNoise(ReadNoiseLaw):
 
     @property
     def nodes(self) -> int:
-        """Two."""
-        return 2
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

@@ -49,5 +49,5 @@ class FlickerReadNoise(ReadNoiseLaw):
 
     @property
     def nodes(self) -> int:
-        """2 when Q is the same at every state."""
-        return 2 if self.exponent == 0.0 else FINE_NODES
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

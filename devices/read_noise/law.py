@@ -36,7 +36,7 @@ class ReadNoiseLaw(Part):
     @property
     @abstractmethod
     def nodes(self) -> int:
-        """Nodes of the tables over the window: 2 when both are linear in g, else `FINE_NODES`."""
+        """Nodes of the uniform grid over the window on which the law is sampled; two are kept when all is linear."""
 
     @final
     def read_std(self, g: Values, t: Values, window: Window) -> F64:
@@ -52,9 +52,7 @@ class ReadNoiseLaw(Part):
     @final
     def compile(self, window: Window) -> ReadNoiseModel:
         """Sample both parts over the window."""
-        grid = window.grid(self.nodes)
-        return ReadNoiseModel(
-            white=tabulate(lambda g: self.white(g, window), grid),
-            flicker=tabulate(lambda g: self.flicker(g, window), grid),
-            t_read=self.read_time,
+        white, flicker = tabulate(
+            window.grid(self.nodes), lambda g: self.white(g, window), lambda g: self.flicker(g, window)
         )
+        return ReadNoiseModel(white=white, flicker=flicker, t_read=self.read_time)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
-from devices.window import F64, Values, Window
+from devices.window import F64, FINE_NODES, Values, Window
 
 
 class NoReadNoise(ReadNoiseLaw):
@@ -28,5 +28,5 @@ class NoReadNoise(ReadNoiseLaw):
 
     @property
     def nodes(self) -> int:
-        """Two."""
-        return 2
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

@@ -39,5 +39,5 @@ class PolynomialReadNoise(ReadNoiseLaw):
 
     @property
     def nodes(self) -> int:
-        """2 for a constant; any other polynomial may be curved or cut at 0."""
-        return 2 if len(self.coefficients) == 1 else FINE_NODES
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES

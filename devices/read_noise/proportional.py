@@ -36,5 +36,5 @@ class ProportionalReadNoise(ReadNoiseLaw):
 
     @property
     def nodes(self) -> int:
-        """2 without a floor; the quadrature is curved."""
-        return 2 if self.floor == 0.0 else FINE_NODES
+        """`FINE_NODES`; two are kept when all is linear."""
+        return FINE_NODES
