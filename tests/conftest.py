@@ -1,8 +1,12 @@
-"""Settings of every test run: a small thread pool, and the markers `jit` and `data`. It defines no fixtures of its own."""
+"""Settings of every test run: the markers `jit` and `data`. It defines no fixtures of its own."""
 
 import os
 
 import pytest
+
+import analog_sim  # before any test imports torch: see docs/decisions/random_numbers.md, Threads
+
+assert analog_sim.__analog_hil__
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
