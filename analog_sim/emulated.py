@@ -127,10 +127,13 @@ class EmulatedCrossbar:
         alpha = self.cell.iv_alpha
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
-        net = state.net.T if transpose else state.net
-        current: F32 = v @ net
         squared = np.square(v)
-        self._add_read_noise(current, squared, state.variance, transpose)
+        if transpose:
+            # BLAS multiplies A v^T faster than v A^T at the sizes of a batch, even with the copy that restores the layout.
+            noisy = self._add_read_noise(state.net @ v.T, squared, state.variance, transpose)
+            current: F32 = np.ascontiguousarray(noisy.T)
+        else:
+            current = self._add_read_noise(v @ state.net, squared, state.variance, transpose)
         cost = self.cell.cost
         conductance = state.col_sum if transpose else state.row_sum
         seconds = cost.t_read * len(v)
@@ -140,14 +143,15 @@ class EmulatedCrossbar:
         self.clock.advance(seconds)
         return current
 
-    def _add_read_noise(self, current: F32, squared: F32, variance: F32 | float, transpose: bool) -> None:
-        if isinstance(variance, float):
-            if variance > 0.0:
-                spread = np.sqrt(np.float32(variance) * squared.sum(axis=1, keepdims=True))
-                current += spread * self._noise["read"].normals(current.shape)
-            return
-        power = squared @ (variance.T if transpose else variance)
-        self._noise["read"].add_normals(current, variance=power)
+    def _add_read_noise(self, current: F32, squared: F32, variance: F32 | float, transpose: bool) -> F32:
+        """Add the noise in place and return it; current: (batch, cols), or (rows, batch) when transposed."""
+        if not isinstance(variance, float):
+            power = variance @ squared.T if transpose else squared @ variance
+            self._noise["read"].add_normals(current, variance=power)
+        elif variance > 0.0:
+            spread = np.sqrt(np.float32(variance) * squared.sum(axis=1))
+            current += (spread if transpose else spread[:, None]) * self._noise["read"].normals(current.shape)
+        return current
 
     def read_conductance(self) -> F32:
         """Read every cell once, cell by cell: siemens (planes, rows, cols), read noise included."""
