@@ -21,7 +21,7 @@ ENVIRONMENT = (
 
 
 SPIN_COUNT = 1000
-"""Turns of GNU OpenMP's waiting loop, some microseconds, before a thread sleeps. Its default is 300,000 or more."""
+"""Turns of GNU OpenMP's waiting loop, a few microseconds, before a thread sleeps. Its default is 300,000 or more."""
 
 
 def limit_spinning() -> None:
