@@ -261,6 +261,8 @@ def _plain_copy(module: nn.Module) -> nn.Module:
     """A float32 copy on the CPU, in evaluation mode, without parametrisations."""
     if analog_layers(module):
         raise UserError("model: has analogue layers already")
+    if any(isinstance(child, torch.jit.ScriptModule) for child in module.modules()):
+        raise UserError("model: is compiled by TorchScript, whose layers cannot be replaced; give the Python module")
     lazy = [name for name, parameter in module.named_parameters() if is_lazy(parameter)]
     if lazy:
         raise UserError(f"model: layer '{lazy[0].rpartition('.')[0]}' has no weights yet (a lazy layer never called)")
@@ -333,8 +335,6 @@ def _problems(module: nn.Module, kept: set[str]) -> list[str]:
                 found.append(f"{where} has a forward of its own, which a tile cannot follow")
             elif child._forward_pre_hooks or child._forward_hooks:
                 found.append(f"{where} has forward hooks (weight_norm?); remove them first")
-        elif isinstance(child, torch.jit.ScriptModule):
-            found.append(f"{where} is compiled by TorchScript; give the Python module")
         elif own and type(child).__module__.startswith("torch.") and not isinstance(child, _PERIPHERY):
             found.append(f"{where} is not supported; supported: {_SUPPORTED}")
         elif own and not isinstance(child, _PERIPHERY):
