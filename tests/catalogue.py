@@ -92,7 +92,7 @@ PROGRAMMING: Rows = {
 
 READ_NOISE: Rows = {
     "constant": [{"std": "0.2 uS", "fraction": 0.005}],
-    "flicker": [{"coefficient": 0.01, "exponent": 0.5, "cap": 0.15, "t_read": "100 ns", "relative": 0.01}],
+    "flicker": [{"coefficient": 0.01, "exponent": 0.5, "cap": 0.03, "t_read": "100 ns", "relative": 0.01}],
     "none": [{}],
     "polynomial": [{"coefficients": ["0.13 uS", "0.4 uS"], "reference_g_max": "20 uS"}],
     "proportional": [{"relative": 0.03, "floor": "0.1 uS"}],
