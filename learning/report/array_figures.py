@@ -60,9 +60,9 @@ def conductance_map(conductance: F32, label: str) -> Figure:
         conductance: (planes, rows, cols) siemens. label: title.
     """
     planes, rows, cols = conductance.shape
-    panel = 2.7
-    height = min(5.0, max(1.2, panel * rows / cols)) if rows > cols else panel * rows / cols
-    width = panel if rows <= cols else min(panel, max(0.9, height * cols / rows))
+    longest, shortest = 2.7, 0.9  # inches of a panel, as near to the array's own shape as they allow
+    scale = max(longest / max(rows, cols), shortest / min(rows, cols))
+    width, height = min(longest, scale * cols), min(2 * longest, scale * rows)
     figure, axs = new_figure(planes * (width + 0.45) + 0.9, height + 0.9, 1, planes, share_y=True)
     top = float(conductance.max()) or 1e-6
     factor, unit = next(

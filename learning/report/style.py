@@ -140,7 +140,10 @@ def time_label(seconds: float) -> str:
     if seconds == 0:
         return "0 s"
     factor, unit = next((f, u) for f, u in reversed(_TIME_UNITS) if seconds >= f * 0.98 or f == _TIME_UNITS[0][0])
-    number = f"{seconds / factor:.3g}"
+    count = seconds / factor
+    if unit in ("month", "year") and abs(count - round(count)) <= 0.02 * count:
+        count = round(count)  # 30 days are a month, 365 days a year
+    number = f"{count:.3g}"
     plural = "s" if unit in ("day", "month", "year") and number != "1" else ""
     return f"{number} {unit}{plural}"
 
