@@ -12,6 +12,7 @@ import io
 import os
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,9 +251,10 @@ def _keep(path: Path, raw: _Raw) -> None:
 def _open(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read every array of an .npz without unpickling. Raises UserError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not a readable .npz file of plain arrays ({error})") from error
 
 

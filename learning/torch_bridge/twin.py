@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -244,9 +245,10 @@ def _restore(module: nn.Module, path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
             state = {name: torch.from_numpy(file[name]) for name in file.files}
         module.load_state_dict(state)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
     return True

@@ -1,0 +1,166 @@
+"""The digital twin: the networks, deterministic training, and a cache that is keyed, whole and optional."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from analog_sim.config import UserError, validate
+from learning.datasets import Dataset, load
+from learning.metrics import accuracy
+from learning.torch_bridge.arrays import set_torch_threads, to_numpy, to_torch
+from learning.torch_bridge.source import TwinSource
+from learning.torch_bridge.twin import build_network, predict, train, trained_twin
+from learning.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "analog-hil" / "twins"
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits", limit=400)
+
+
+@pytest.mark.parametrize(
+    ("spec", "image", "names"),
+    [
+        (MlpNetwork(hidden=(7, 5)), (1, 8, 8), ["fc1", "fc2", "fc3"]),
+        (MlpNetwork(hidden=(), activation="tanh"), (3, 4, 4), ["fc1"]),
+        (LenetNetwork(), (1, 28, 28), ["conv1", "conv2", "fc1", "fc2", "fc3"]),
+        (LenetNetwork(channels=(3, 4), hidden=()), (3, 32, 32), ["conv1", "conv2", "fc1"]),
+        (ConvNetwork(channels=(4, 6), hidden=(9,), dropout=0.5), (1, 9, 10), ["conv1", "conv2", "fc1", "fc2"]),
+    ],
+)
+def test_networks(spec, image: tuple[int, int, int], names: list[str]) -> None:
+    module = build_network(spec, image, 10)
+    assert module.eval()(torch.zeros(2, *image)).shape == (2, 10)
+    found = [name for name, child in module.named_modules() if isinstance(child, nn.Linear | nn.Conv2d)]
+    assert found == names
+
+
+def test_lenet_is_lecuns() -> None:
+    module = build_network(LenetNetwork(), (1, 28, 28), 10)
+    shapes = [tuple(p.shape) for name, p in module.named_parameters() if "weight" in name]
+    assert shapes == [(6, 1, 5, 5), (16, 6, 5, 5), (120, 400), (84, 120), (10, 84)]
+
+
+def test_images_too_small() -> None:
+    with pytest.raises(UserError, match="at least 12 x 12"):
+        build_network(LenetNetwork(), (1, 8, 8), 10)
+    with pytest.raises(UserError, match="too many for 8 x 8"):
+        build_network(ConvNetwork(channels=(2, 2, 2, 2)), (1, 8, 8), 10)
+
+
+def test_training_learns_and_repeats_to_the_bit(digits: Dataset) -> None:
+    training = TwinTraining(epochs=12, batch=32, rate=5e-3, seed=3)
+    spec = MlpNetwork(hidden=(32,))
+    made = []
+    state = torch.random.get_rng_state()
+    for threads in (1, 2):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        module, _ = trained_twin(lambda: build_network(spec, digits.shape, 10), threads, digits, training)
+        torch.set_num_threads(before)
+        made.append(module)
+    assert torch.equal(state, torch.random.get_rng_state())
+    for a, b in zip(made[0].state_dict().values(), made[1].state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert accuracy(predict(made[0], digits.x_test), digits.y_test) > 0.85
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"optimizer": "sgd"}, {"rate": 0.1}, {"weight_decay": 0.1}, {"weight_noise": 0.1}, {"batch": 50}],
+)
+def test_every_option_of_training_changes_the_twin(digits: Dataset, change) -> None:
+    plain, changed = TwinTraining(epochs=1), TwinTraining(epochs=1, **change)
+    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    first, _ = trained_twin(source.make, source.identity(), digits, plain)
+    second, cached = trained_twin(source.make, source.identity(), digits, changed)
+    assert not cached
+    assert not torch.equal(first.state_dict()["fc1.weight"], second.state_dict()["fc1.weight"])
+
+
+def test_the_cache_is_used_keyed_and_mended(digits: Dataset, cache: Path) -> None:
+    training = TwinTraining(epochs=1)
+    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+
+    def twin(source: TwinSource = source, data: Dataset = digits) -> tuple[nn.Module, bool]:
+        return trained_twin(source.make, source.identity(), data, training)
+
+    first, cached = twin()
+    assert not cached
+    again, cached = twin()
+    assert cached
+    assert torch.equal(first.state_dict()["fc1.weight"], again.state_dict()["fc1.weight"])
+    assert not again.training
+    assert not twin(TwinSource(MlpNetwork(hidden=(4,), activation="tanh"), digits.shape, 10))[1]
+    assert not twin(data=load("digits", limit=300))[1]
+    assert twin()[1]
+    for content in (b"", b"garbage"):
+        for path in cache.glob("*.npz"):
+            path.write_bytes(content)
+        mended, cached = twin()
+        assert not cached
+        assert torch.equal(first.state_dict()["fc1.weight"], mended.state_dict()["fc1.weight"])
+    assert not [path for path in cache.iterdir() if path.suffix != ".npz"]
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(digits: Dataset, cache: Path) -> None:
+    cache.parent.parent.write_text("a file where the folder should be")
+    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    module, cached = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=1))
+    assert not cached
+    assert np.isfinite(predict(module, digits.x_test[:3])).all()
+
+
+def test_weight_noise_leaves_the_weights_clean(digits: Dataset) -> None:
+    """With a rate of next to nothing the noisy weights must come back as they were."""
+    module = build_network(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    before = module.state_dict()["fc1.weight"].clone()
+    train(module, digits, TwinTraining(epochs=1, rate=1e-12, weight_noise=0.5, optimizer="sgd"))
+    torch.testing.assert_close(module.state_dict()["fc1.weight"], before, rtol=1e-6, atol=1e-9)
+
+
+def test_progress_and_divergence(digits: Dataset) -> None:
+    seen: list[tuple[int, int]] = []
+    module = build_network(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    train(module, digits, TwinTraining(epochs=3), lambda epoch, epochs, loss: seen.append((epoch, epochs)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(UserError, match=r"try a smaller training\.rate"):
+        train(module, digits, TwinTraining(epochs=3, optimizer="sgd", rate=1e30))
+
+
+def test_a_last_batch_of_one_image_does_not_stop_batch_normalisation(digits: Dataset) -> None:
+    module = build_network(ConvNetwork(channels=(2,), hidden=()), digits.shape, 10)
+    assert np.isfinite(train(module, digits, TwinTraining(epochs=1, batch=399)))
+
+
+def test_predictions_do_not_depend_on_the_batch_nor_write_to_shared_memory(digits: Dataset) -> None:
+    module = build_network(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    x = digits.x_test[:50].copy()
+    x.flags.writeable = False
+    np.testing.assert_allclose(predict(module, x, 7), predict(module, x, 50), rtol=1e-5, atol=1e-6)
+
+
+def test_arrays_share_memory_where_they_can() -> None:
+    x = torch.ones(3, 4)
+    assert np.shares_memory(to_numpy(x), x.numpy())
+    assert to_numpy(x.double().T).flags.c_contiguous
+    y = np.ones((2, 2), np.float32)
+    assert np.shares_memory(to_torch(y, x).numpy(), y)
+    assert to_torch(y, x.double()).dtype == torch.float64
+    with pytest.raises(ValueError, match="integer >= 1"):
+        set_torch_threads(0)
+
+
+def test_specs_are_strict() -> None:
+    assert validate({"weight_noise": "5 %"}, TwinTraining).weight_noise == 0.05
+    with pytest.raises(UserError, match="did you mean 'epochs'"):
+        validate({"epoch": 3}, TwinTraining)
