@@ -72,7 +72,9 @@ def test_a_joblib_worker_is_limited():
 def spin_count(**environment):
     env = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | environment
     code = "import os, analog_sim; print(os.environ.get('GOMP_SPINCOUNT'))"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    ).stdout.strip()
 
 
 def test_idle_threads_sleep_soon_unless_the_user_says_otherwise():
