@@ -62,7 +62,7 @@ def estimate_table(results: EstimateResults) -> Table:
             "accuracy % [95 %]",
             "sd",
             "worst chip",
-            f"yield >= {100 * results.threshold:g} % [95 %]",
+            f"yield >= {100 * results.threshold:.4g} % [95 %]",
             "vs digital",
         ),
         tuple(rows),
@@ -85,7 +85,7 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         Fact(f"{100 * first.value:.2f} %", f"mean accuracy at {first_time}{_span(first)}"),
         *([Fact(f"{100 * last.value:.2f} %", f"mean accuracy at {last_time}{_span(last)}")] if times.size > 1 else []),
         Fact(f"{100 * float(accuracy[:, -1].min()):.2f} %", f"worst chip at {last_time}"),
-        Fact(f"{100 * good.value:.0f} %", f"yield at {last_time}: chips with at least {100 * results.threshold:g} %"),
+        Fact(f"{100 * good.value:.0f} %", f"yield at {last_time}: chips with at least {100 * results.threshold:.4g} %"),
     ]
     sections = [_accuracy_section(results, times, accuracy)]
     sections += _study_sections(results)
@@ -203,7 +203,8 @@ def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
             if len(at) != times.size or accuracy.shape[0] > nominal.shape[0]:
                 raise UserError(f"results: study {study!r}, {value!r} has times or chips that the nominal study lacks")
             lost = accuracy - nominal[: accuracy.shape[0]][:, at]
-        effects[value.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
+        name = value if study in ("without", "only") else f"{study} = {value}"
+        effects[name.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
     if study == "only":
         label, caption = (
             "accuracy lost by it alone (points)",

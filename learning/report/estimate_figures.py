@@ -65,7 +65,7 @@ def accuracy_over_time(
         chip_band(axes, time_positions(times), values, colour=colour, label=label, spread=False)
     if threshold is not None and axes.get_ylim()[0] < threshold:
         axes.axhline(
-            threshold, color=COLOURS[2], linewidth=1.2, linestyle=":", label=f"threshold {100 * threshold:g} %"
+            threshold, color=COLOURS[2], linewidth=1.2, linestyle=":", label=f"threshold {100 * threshold:.4g} %"
         )
     times_axis(axes, times)
     percent_axis(axes)
@@ -205,5 +205,5 @@ def sensitivity_bars(effects: Mapping[str, Sequence[Interval]], times: Sequence[
     axes.grid(False, axis="y")
     axes.set_xlabel(label)
     if len(times) > 1:
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper right", ncols=len(times))
     return figure
