@@ -81,14 +81,16 @@ def cosine(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 
 def rings(n: int = 600, seed: int = 3) -> tuple[F32, I64]:
-    """Three classes, not linearly separable, with strongly correlated inputs (n, 8)."""
+    """Three concentric rings and two nuisance inputs, seen through a mixture (n, 4), off centre."""
     rng = np.random.default_rng(seed)
     target = rng.integers(0, 3, n)
     angle = rng.uniform(0, 2 * np.pi, n)
     radius = 0.5 + target + 0.1 * rng.standard_normal(n)
-    plane = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    mixing = rng.standard_normal((2, 8))
-    x = plane @ mixing + 0.05 * rng.standard_normal((n, 8)) + 0.5
+    latent = np.concatenate(
+        [np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), rng.standard_normal((n, 2))], axis=1
+    )
+    left, right = (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in range(2))
+    x = latent @ (left * [1.0, 0.8, 0.7, 0.6]) @ right + 0.5
     return x.astype(np.float32), target
 
 

@@ -18,8 +18,9 @@ class ActivityNodePerturbation(NoiseRule):
     """``dW_l = N <dl da_l y_l^T / |da|**2>``, da_l = a~_l - a_l measured in every layer, N and |da| over all layers.
 
     A directional derivative along what the activities truly did, noise of the hardware included. In deeper layers da_l also holds what
-    the perturbation of earlier layers did there, so the mean proposal is the gradient times a positive, nearly isotropic matrix, not
-    the gradient itself.
+    the perturbation of earlier layers did there, so the mean proposal of a sample is its gradient times a positive matrix that grows
+    with the weights and with the slopes of the layers before. It is nearly isotropic, and nearly the same for every sample, in wide ReLU
+    networks; where units saturate it is not, and the rule may settle far from a minimum of the loss.
 
     Attributes:
         sigma: standard deviation of the injected noise; 0 leaves the exploration to the noise of the chip (then with
