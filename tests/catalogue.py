@@ -120,7 +120,15 @@ DRIFT: Rows = {
     ],
 }
 
+WRITING: Rows = {
+    "ideal": [{}],
+    "mixed_precision": [{}, {"pair": "one_sided", "refresh": {"every": 50}}, {"every": 4, "threshold": 2.0}],
+    "sign": [{}, {"threshold": 0.1, "every": 4}],
+    "write_verify": [{}, {"tolerance": 0.05, "every": 2, "rounds": 3}],
+}
+
 REGISTRIES: dict[str, tuple[str, Rows]] = {
+    "analog_sim.writing": ("analog_sim.writing.scheme:WriteScheme", WRITING),
     "devices.drift": ("devices.drift.law:DriftLaw", DRIFT),
     "devices.programming": ("devices.programming.law:ProgrammingLaw", PROGRAMMING),
     "devices.pulse": ("devices.pulse.law:PulseLaw", PULSE),

@@ -20,8 +20,15 @@ F32 = npt.NDArray[np.float32]
 class WritableBlock(Protocol):
     """An array that holds a part of the weights: which inputs drive its rows, which outputs its columns make."""
 
-    rows: slice
-    cols: slice
+    @property
+    def rows(self) -> slice:
+        """Inputs."""
+        ...
+
+    @property
+    def cols(self) -> slice:
+        """Outputs."""
+        ...
 
     @property
     def crossbar(self) -> EmulatedCrossbar:
@@ -60,6 +67,11 @@ class WriteTarget(Protocol):
     @property
     def scale(self) -> float:
         """Siemens of net conductance per unit of weight."""
+        ...
+
+    @property
+    def full_weight(self) -> float:
+        """Weight at the edge of the window."""
         ...
 
     def read_weights(self, *, exact: bool = False) -> F32:

@@ -1,0 +1,86 @@
+"""Mixed precision: a digital accumulator gathers the gradient, and a cell is pulsed only when a whole step is due.
+
+Nandakumar et al., Front. Neurosci. 14, 406 (2020), doi:10.3389/fnins.2020.00406, Fig. 1: chi <- chi + dW, n = trunc(chi / epsilon) pulses,
+chi <- chi - n epsilon. Noisy gradients average out before they cost a pulse.
+"""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from analog_sim.rng import Streams
+from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
+from analog_sim.writing.scheme import Writer, WriteTarget
+
+
+class MixedPrecision(PulsedScheme):
+    """Digital accumulation, pulses above a threshold.
+
+    Attributes:
+        threshold: steps that must have gathered before a pulse is sent (epsilon of the paper in units of the mean step).
+        every: updates between two looks at the accumulator; the gradient is added at each.
+        max_pulses: largest number of pulses that one cell gets at once; the rest stays in the accumulator.
+    """
+
+    kind: Literal["mixed_precision"] = "mixed_precision"
+    threshold: Annotated[float, Field(ge=0.5)] = 1.0
+    every: Annotated[int, Field(ge=1)] = 1
+    max_pulses: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    def writer(self, target: WriteTarget, streams: Streams) -> Writer:
+        """Make the writer."""
+        return MixedPrecisionWriter(self, target)
+
+
+class MixedPrecisionWriter(Writer):
+    """Holds the accumulator, (n_in, n_out) float32 in mean steps."""
+
+    def __init__(self, scheme: MixedPrecision, target: WriteTarget) -> None:
+        self._scheme = scheme
+        self._target = target
+        self._refresher = Refresher(scheme.refresh, target)
+        self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
+        self._chi: npt.NDArray[np.float32] = np.zeros(target.shape[::-1], np.float32)
+        self._pulses = 0
+
+    def update(self, proposal: Proposal, rate: float) -> None:
+        """Gather the change; send whole steps."""
+        per_gradient = np.float32(-rate * self._steps_per_weight)
+        if isinstance(proposal, OuterProduct):
+            self._chi += proposal.x.T @ (per_gradient * proposal.d)
+        else:
+            self._chi += per_gradient * proposal.dw.T
+        if (self._refresher.updates + 1) % self._scheme.every == 0:
+            self._send()
+        self._refresher.count()
+
+    def _send(self) -> None:
+        scheme = self._scheme
+        for block in self._target.blocks:
+            part = self._chi[block.rows, block.cols]
+            due = np.trunc(part / np.float32(scheme.threshold)) * np.float32(scheme.threshold)
+            whole = np.clip(np.rint(due), -scheme.max_pulses, scheme.max_pulses)
+            if whole.any():
+                part -= whole
+                self._pulses += send_counts(block, whole.astype(np.int16), scheme.pair)
+
+    def state(self) -> dict[str, Any]:
+        """Accumulator and counters."""
+        return {"chi": self._chi.copy(), "refresher": self._refresher.state(), "pulses": self._pulses}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned."""
+        self._chi[...] = state["chi"]
+        self._refresher.restore(state["refresher"])
+        self._pulses = int(state["pulses"])
+
+    def statistics(self) -> dict[str, float]:
+        """Pulses sent, refreshes done, and what still waits in the accumulator (mean steps)."""
+        return {
+            "pulses": float(self._pulses),
+            "refreshes": float(self._refresher.refreshes),
+            "accumulator_steps": float(np.abs(self._chi).mean()),
+        }
