@@ -164,7 +164,7 @@ class Experiment(StrictModel):
     yield_threshold: Threshold = Threshold(below_digital=0.01)
     sensitivity: Sensitivity | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    parallel: Annotated[Parallel, one_of("learning.parallel", Parallel)] = Loky()
+    parallel: Annotated[Parallel, one_of("learning.parallel", Parallel, default="loky")] = Loky()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -80,6 +80,7 @@ class _OneOf:
 
     package: str
     base: type[Part]
+    default: str | None = None
 
     def validate(self, value: object, info: core_schema.ValidationInfo) -> Part:
         """Return the part of a mapping with `kind`, of a bare kind, or an instance as it is.
@@ -95,6 +96,8 @@ class _OneOf:
             raise refuse(
                 f"must be a kind or a mapping with a key 'kind'; kinds: {', '.join(parts)} (got {shown(value)})"
             )
+        if "kind" not in value and self.default is not None:
+            value = {**value, "kind": self.default}
         if "kind" not in value:
             raise refuse(f"missing key 'kind'; allowed: {', '.join(parts)}")
         kind = value["kind"]
@@ -119,9 +122,9 @@ class _OneOf:
         return {"x-one-of": [self.package, f"{self.base.__module__}:{self.base.__qualname__}"]}
 
 
-def one_of(package: str, base: type[Part]) -> Any:
+def one_of(package: str, base: type[Part], *, default: str | None = None) -> Any:
     """Metadata for a field that holds one part of a package.
 
-    `pulse: Annotated[PulseLaw, one_of("devices.pulse", PulseLaw)]`.
+    `pulse: Annotated[PulseLaw, one_of("devices.pulse", PulseLaw)]`; `default` is the kind of a mapping that names none.
     """
-    return _OneOf(package, base)
+    return _OneOf(package, base, default)

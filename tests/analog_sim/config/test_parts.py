@@ -182,3 +182,12 @@ def test_schema_has_every_part_and_ends_on_parts_in_parts(holder: type[StrictMod
     ]
     assert [data for data in good if not check.is_valid(data)] == []
     assert [data for data in bad if check.is_valid(data)] == []
+
+
+def test_a_mapping_without_a_kind_is_of_the_default_kind():
+    from learning.parallel.base import Parallel
+
+    class Run(StrictModel):
+        parallel: Annotated[Parallel, one_of("learning.parallel", Parallel, default="loky")] = "loky"  # type: ignore[assignment]
+
+    assert validate({"parallel": {"jobs": 2}}, Run).parallel == validate({"parallel": {"kind": "loky", "jobs": 2}}, Run).parallel
