@@ -95,6 +95,10 @@ class DigitalTile:
         """Nothing: no cell, no converter."""
         return Costs()
 
+    def writing_statistics(self) -> dict[str, float]:
+        """Nothing: every write is exact."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         return {"w": self._w.copy(), "time": self._time}

@@ -1,4 +1,4 @@
-"""A feed-forward network whose every weight matrix lives on a tile. It knows neither a loss nor a learning rule, nor what a tile is made of.
+"""A feed-forward network whose every weight matrix lives on a tile. It knows no loss, no learning rule, nor what a tile is made of.
 
     h_0 = x;  z_l = h_(l-1) - mean;  y_l = gamma R_l z_l;  a_l = W_l y_l + b_l (+ injected noise);  h_l = f_l(a_l)
 
@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from analog_sim.digital import DigitalTile
 from analog_sim.rng import Stream, Streams
 from analog_sim.writing.proposal import Dense
 from learning.decorrelation.base import Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.layers.base import DigitalLayer, Layer, Shape, WeightedLayer
 from learning.network_spec import NetworkSpec
-from learning.tiles import TileFactory, WeightTile
+from learning.tiles import TileFactory, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 Transport = Callable[[int, F32], F32]
@@ -189,9 +188,7 @@ class Network:
         """Pre-activations per sample over all layers."""
         return sum(layer.units for layer in self.layers)
 
-    def forward(
-        self, x: F32, *, noise: Sequence[F32] | None = None, shifts: Sequence[Shift] | None = None
-    ) -> Trace:
+    def forward(self, x: F32, *, noise: Sequence[F32] | None = None, shifts: Sequence[Shift] | None = None) -> Trace:
         """Pass x (B, ...) through.
 
         noise: (rows, n_out) per layer, added to the pre-activations. shifts: momentary parameter changes per layer.
@@ -209,9 +206,7 @@ class Network:
         here = self.layers[layer].finish(before.x, a, before.passed)
         return Trace((*trace.layers[:layer], here, *self._run(layer + 1, here.values[-1], noise, None)))
 
-    def _run(
-        self, first: int, h: F32, noise: Sequence[F32] | None, shifts: Sequence[Shift] | None
-    ) -> list[LayerTrace]:
+    def _run(self, first: int, h: F32, noise: Sequence[F32] | None, shifts: Sequence[Shift] | None) -> list[LayerTrace]:
         done = []
         for number in range(first, len(self.layers)):
             layer = self.layers[number]
@@ -308,14 +303,14 @@ def build_network(
         at = _fits(kind, at, number)
         n_out, n_in = kind.matrix(before)
         on_line = spec.bias == "chip"
-        tile = make_tile(name, (n_out, n_in + on_line))
         weights = spec.draw(n_out, n_in, streams.stream("init", name))
         if on_line:
             weights = np.concatenate([weights, np.zeros((n_out, 1), np.float32)], axis=1)
-        tile.program(weights)
+        tile = make_tile(name, weights)
         decorrelator = None
         if decorrelation is not None and decorrelation.covers(index):
-            holder = make_tile(matrix_name(name), (n_in, n_in)) if decorrelation.where == "chip" else DigitalTile((n_in, n_in))
+            make_matrix = make_tile if decorrelation.where == "chip" else digital_tile
+            holder = make_matrix(matrix_name(name), np.eye(n_in, dtype=np.float32))
             decorrelator = Decorrelator(decorrelation, holder, streams.stream("decorrelation", name), matrix_name(name))
         bias = np.zeros(n_out, np.float32) if spec.bias == "digital" else None
         line = spec.bias_line if on_line else None
@@ -334,7 +329,9 @@ def build_network(
     return Network(head, tuple(built))
 
 
-def _group(layers: Sequence[Layer]) -> tuple[tuple[DigitalLayer, ...], list[tuple[WeightedLayer, tuple[DigitalLayer, ...]]]]:
+def _group(
+    layers: Sequence[Layer],
+) -> tuple[tuple[DigitalLayer, ...], list[tuple[WeightedLayer, tuple[DigitalLayer, ...]]]]:
     """Digital layers before the first weights, then every weighted layer with the digital layers after it."""
     head: list[DigitalLayer] = []
     groups: list[tuple[WeightedLayer, list[DigitalLayer]]] = []
@@ -358,11 +355,11 @@ def _digital(layer: WeightLayer) -> WeightLayer:
     copied = None
     if decorrelator is not None:
         place = Stream(0, 0)  # never drawn from: a copy does not learn
-        copied = Decorrelator(decorrelator.spec, DigitalTile(decorrelator.tile.shape), place, matrix_name(layer.name))
-        copied.matrix.tile.program(decorrelator.tile.read_weights(exact=True))
+        name = matrix_name(layer.name)
+        holder = digital_tile(name, decorrelator.tile.read_weights(exact=True))
+        copied = Decorrelator(decorrelator.spec, holder, place, name)
         copied.matrix.gain[:] = decorrelator.matrix.gain
         copied.mean[:] = decorrelator.mean
-    tile = DigitalTile(layer.tile.shape)
-    tile.program(layer.tile.read_weights(exact=True))
+    tile = digital_tile(layer.name, layer.tile.read_weights(exact=True))
     bias = None if layer.bias is None else layer.bias.copy()
     return WeightLayer(layer.name, layer.kind, layer.shape, tile, bias, layer.bias_line, copied, layer.tail)

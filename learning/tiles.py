@@ -1,4 +1,4 @@
-"""What learning asks of a weight matrix, on a chip or digital: the methods that `Tile` and `DigitalTile` share. No code."""
+"""What learning asks of a weight matrix, on a chip or digital: the methods that `Tile` and `DigitalTile` share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
+from analog_sim.digital import DigitalTile
 from analog_sim.writing.proposal import Proposal
 
 F32 = npt.NDArray[np.float32]
@@ -74,6 +75,10 @@ class WeightTile(Protocol):
         """Energy, reads and pulses so far."""
         ...
 
+    def writing_statistics(self) -> dict[str, float]:
+        """What the write scheme has to report."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         ...
@@ -83,5 +88,12 @@ class WeightTile(Protocol):
         ...
 
 
-TileFactory = Callable[[str, tuple[int, int]], WeightTile]
-"""(name, (n_out, n_in)) -> a tile; the name is the tile's place on the chip and its identity."""
+TileFactory = Callable[[str, F32], WeightTile]
+"""(name, first weights (n_out, n_in)) -> a tile programmed with them; the name is the tile's place on the chip and its identity."""
+
+
+def digital_tile(name: str, weights: F32) -> WeightTile:
+    """A `TileFactory` of exact tiles without a chip."""
+    tile = DigitalTile((weights.shape[0], weights.shape[1]))
+    tile.program(weights)
+    return tile

@@ -7,14 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import discover, validate
-from analog_sim.digital import DigitalTile
 from analog_sim.rng import Streams
 from learning.decorrelation.decorrelator import DecorrelationSpec
 from learning.losses import CrossEntropy, Loss
 from learning.network import Network, build_network
 from learning.network_spec import NetworkSpec
 from learning.rules.base import Gradient, Rule
-from learning.tiles import TileFactory
+from learning.tiles import TileFactory, digital_tile
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -31,10 +30,6 @@ CONV = (
 )
 
 
-def digital(name: str, shape: tuple[int, int]) -> DigitalTile:
-    return DigitalTile(shape)
-
-
 def make_network(
     layers: Sequence[Any] = DENSE,
     shape: tuple[int, ...] = (5,),
@@ -42,7 +37,7 @@ def make_network(
     *,
     seed: int = 0,
     decorrelation: dict[str, Any] | None = None,
-    make_tile: TileFactory = digital,
+    make_tile: TileFactory = digital_tile,
     **spec: Any,
 ) -> Network:
     return build_network(

@@ -4,6 +4,7 @@
 scalar gain gamma). The matrix that counts is ``diag(g) R``.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from learning.tiles import WeightTile
 
 F32 = npt.NDArray[np.float32]
 
-RUNNING = 0.9
-"""Memory of the running norms behind the scalar gain, per batch."""
+NORM_ROWS = 256
+"""Memory, in rows, of the running norms behind the scalar gain: long enough for single samples, short enough to follow R."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Matrix:
     """R on its tile with the digital gains g.
 
     Attributes:
-        tile: (n, n). gain: (n,). refold: a gain that leaves [1/refold, refold] is written into R (one programming); None: never.
+        tile: (n, n), programmed with the identity at the start. gain: (n,).
+        refold: a gain that leaves [1/refold, refold] is written into R (one programming); None: never.
     """
 
     def __init__(self, tile: WeightTile, refold: float | None) -> None:
@@ -49,7 +51,6 @@ class Matrix:
         self.refold = refold
         self._norm_z = 0.0
         self._norm_r = 0.0
-        tile.program(np.eye(tile.shape[0], dtype=np.float32))
 
     @property
     def size(self) -> int:
@@ -66,9 +67,9 @@ class Matrix:
         return self.tile.backward(d * self.gain)
 
     def restore_norm(self, passed: Passed) -> None:
-        """``g <- <|z|> / <|R z|>`` for every output, both means running over the batches."""
+        """``g <- <|z|> / <|R z|>`` for every output, both means running over the last `NORM_ROWS` rows or so."""
         norm_z, norm_r = (float(np.sqrt(np.einsum("bi,bi->b", v, v)).mean()) for v in (passed.z, passed.r))
-        keep = RUNNING if self._norm_r > 0.0 else 0.0
+        keep = math.exp(-len(passed.z) / NORM_ROWS) if self._norm_r > 0.0 else 0.0
         self._norm_z = keep * self._norm_z + (1.0 - keep) * norm_z
         self._norm_r = keep * self._norm_r + (1.0 - keep) * norm_r
         if self._norm_r > 0.0:

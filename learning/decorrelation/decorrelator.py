@@ -50,7 +50,7 @@ class Decorrelator:
     """``y = g R (z - mean z)`` in front of one weighted layer.
 
     Args:
-        spec: the configuration. tile: holds R (n, n); starts at the identity, with whatever error programming it has.
+        spec: the configuration. tile: holds R (n, n), programmed with the identity, with whatever error that has.
         stream: draws the rows to learn from and the method's probes. where: the tile's name, for messages.
 
     Raises:

@@ -21,7 +21,8 @@ class Linear(WeightedLayer):
 
     def matrix(self, shape: Shape) -> tuple[int, int]:
         """(units, n_in)."""
-        return self.units, self.output_shape(shape) and shape[0]
+        self.output_shape(shape)
+        return self.units, shape[0]
 
     def patches(self, shape: Shape) -> int:
         """One row per sample."""

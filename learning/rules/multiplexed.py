@@ -1,4 +1,4 @@
-"""Multiplexed gradient descent: perturbations, samples and updates each with their own time constant. It never needs a model of the hardware.
+"""Multiplexed gradient descent: perturbations, samples and updates each with a time constant. It needs no model of the hardware.
 
 McCaughan et al., APL Mach. Learn. 1, 026118 (2023), doi:10.1063/5.0157645.
 """
@@ -93,7 +93,9 @@ class Multiplexed(PerturbationRule):
         memory.numbers["next"] = (index + 1) % count
         return single_shift(network, index, self.sigma), float(count)
 
-    def _mean_change(self, network: Network, loss: Loss, x: F32, target: I64, base: float, shifts: tuple[Shift, ...]) -> float:
+    def _mean_change(
+        self, network: Network, loss: Loss, x: F32, target: I64, base: float, shifts: tuple[Shift, ...]
+    ) -> float:
         """Mean over tau_p steps of the change of the loss under one perturbation."""
         if self.perturb == "overlay":
             return float(np.mean([mean_loss(network, loss, x, target, shifts) - base for _ in range(self.tau_p)]))

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning_helpers import CONV, DENSE, F32, batch, digital, make_network, make_rule, train
+from learning_helpers import CONV, DENSE, F32, batch, make_network, make_rule, train
 
 from analog_sim.config import ConfigError, UserError, validate
 from analog_sim.rng import Streams
 from learning.losses import make_loss
 from learning.network import Network, Shift
 from learning.network_spec import NetworkSpec
+from learning.tiles import digital_tile
 
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital"}
 
@@ -297,9 +298,9 @@ def test_decorrelation_of_a_layer_that_is_not_there_is_refused() -> None:
 def test_decorrelation_on_the_chip_takes_its_tiles_from_the_factory() -> None:
     made: list[tuple[str, tuple[int, int]]] = []
 
-    def make_tile(name: str, shape: tuple[int, int]) -> Any:
-        made.append((name, shape))
-        return digital(name, shape)
+    def make_tile(name: str, weights: F32) -> Any:
+        made.append((name, weights.shape))
+        return digital_tile(name, weights)
 
     make_network(DENSE, decorrelation={**NATURAL, "where": "chip", "layers": [1]}, make_tile=make_tile, bias="chip")
     assert made == [("linear1", (6, 6)), ("linear2", (3, 7)), ("linear2_R", (6, 6))]
