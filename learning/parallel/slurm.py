@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from analog_sim.threads import worker_environment
 from learning.parallel.base import Parallel
@@ -19,7 +21,7 @@ class Slurm(Parallel):
     """
 
     kind: Literal["slurm"] = "slurm"
-    cores: int = 1
+    cores: Annotated[int, Field(ge=1)] = 1
     memory: str = "4GB"
     walltime: str = "01:00:00"
     queue: str | None = None
@@ -34,23 +36,25 @@ class Slurm(Parallel):
     @contextmanager
     def session(self) -> Iterator[None]:
         """Submit the jobs and run joblib's calls on them. Raises UserError when dask-jobqueue is missing."""
-        require("dask_jobqueue", "slurm")
-        from dask_jobqueue import SLURMCluster
-        from distributed import Client
-
-        threads = [f"export {name}={value}" for name, value in worker_environment(1).items()]
-        with (
-            one_thread_per_worker(),
-            SLURMCluster(
-                cores=self.cores,
-                processes=self.cores,
-                memory=self.memory,
-                walltime=self.walltime,
-                queue=self.queue,
-                account=self.account,
-                job_script_prologue=[*threads, *self.prologue],
-            ) as cluster,
-        ):
+        with one_thread_per_worker(), self.cluster() as cluster:
             cluster.scale(jobs=self.jobs or 1)
+            from distributed import Client
+
             with Client(cluster) as client, use(client):
                 yield
+
+    def cluster(self) -> Any:
+        """Dask's cluster, nothing submitted yet; its `job_script()` is what Slurm will get. Raises UserError as above."""
+        require("dask_jobqueue", "slurm")
+        from dask_jobqueue import SLURMCluster
+
+        threads = [f"export {name}={value}" for name, value in worker_environment(1).items()]
+        return SLURMCluster(
+            cores=self.cores,
+            processes=self.cores,
+            memory=self.memory,
+            walltime=self.walltime,
+            queue=self.queue,
+            account=self.account,
+            job_script_prologue=[*threads, *self.prologue],
+        )
