@@ -22,7 +22,7 @@ from learning.decorrelation.base import Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.layers.base import DigitalLayer, Layer, Shape, WeightedLayer
 from learning.network_spec import NetworkSpec
-from learning.tiles import TileFactory, WeightTile, digital_tile
+from learning.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 Transport = Callable[[int, F32], F32]
@@ -277,7 +277,7 @@ def build_network(
     shape: Shape,
     classes: int,
     *,
-    make_tile: TileFactory,
+    make_tile: TileMaker,
     streams: Streams,
     decorrelation: DecorrelationSpec | None = None,
 ) -> Network:

@@ -88,12 +88,15 @@ class WeightTile(Protocol):
         ...
 
 
-TileFactory = Callable[[str, F32], WeightTile]
-"""(name, first weights (n_out, n_in)) -> a tile programmed with them; the name is the tile's place on the chip and its identity."""
+TileFactory = Callable[[str, tuple[int, int]], WeightTile]
+"""(name, (n_out, n_in)) -> a tile; the name is the tile's place on the chip and its identity."""
+
+TileMaker = Callable[[str, F32], WeightTile]
+"""(name, first weights (n_out, n_in)) -> a tile programmed with them, which may choose its range by them."""
 
 
 def digital_tile(name: str, weights: F32) -> WeightTile:
-    """A `TileFactory` of exact tiles without a chip."""
+    """A `TileMaker` of exact tiles without a chip."""
     tile = DigitalTile((weights.shape[0], weights.shape[1]))
     tile.program(weights)
     return tile

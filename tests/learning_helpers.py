@@ -13,7 +13,7 @@ from learning.losses import CrossEntropy, Loss
 from learning.network import Network, build_network
 from learning.network_spec import NetworkSpec
 from learning.rules.base import Gradient, Rule
-from learning.tiles import TileFactory, digital_tile
+from learning.tiles import TileMaker, digital_tile
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ def make_network(
     *,
     seed: int = 0,
     decorrelation: dict[str, Any] | None = None,
-    make_tile: TileFactory = digital_tile,
+    make_tile: TileMaker = digital_tile,
     **spec: Any,
 ) -> Network:
     return build_network(
