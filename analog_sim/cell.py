@@ -168,7 +168,7 @@ class CostModel:
         t_read: seconds of one array read (all rows and columns in parallel).
         t_pulse: seconds of one pulse slot.
         t_program: seconds to program one row of cells (all iterations).
-        e_read_per_siemens: joules per siemens of conductance per read = v_read**2 * t_read.
+        v_read: volts; a read takes ``v_read**2 * t_read`` joules per siemens of conductance.
         e_pulse: joules per pulse; e_program: joules per cell programmed.
     """
 
@@ -209,6 +209,7 @@ class CellModel:
         program_std: (1, K) siemens, error left after programming to a target (write-verify finished).
         verify: iterative write-verify instead of the one-step `program_std`.
         levels: (L,) siemens ascending, the conductances a program operation can aim at; None for continuous.
+        read, drift, relaxation, faults, variation, cost: the other parts; None for a cell without it.
         windows: (T, 2) siemens, own (g_min, g_max) of every pulse table; None when all share the nominal window.
         endurance: pulses after which the window of a cell has closed to half; inf for none.
         half_select: fraction of a step that a pulse on a selected line costs the unselected cells of that line.

@@ -29,7 +29,7 @@ def fetch(original: Original, what: str, otherwise: str) -> bytes:
     """Return the content of a published file, from the first of its addresses that serves the right bytes.
 
     Args:
-        what: name of the data for the message.
+        original: addresses, size and checksum. what: name of the data for the message.
         otherwise: what the user can do instead, for the message.
 
     Raises:

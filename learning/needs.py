@@ -26,11 +26,12 @@ class Periphery(StrictModel):
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be there. Attributes as in `Periphery`, and of every tile:
+    """What must be there: of every tile, and of the digital periphery.
 
     Attributes:
         transposed_read: rows can be read out while columns are driven.
         writable: cells answer to pulses or can be programmed.
+        derivative, noise_injection, second_pass, weight_modulation: as in `Periphery`.
     """
 
     transposed_read: bool = False

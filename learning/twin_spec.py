@@ -58,6 +58,7 @@ class TwinTraining(StrictModel):
     """How the ideal digital twin is trained: cross-entropy, rate falling to zero along half a cosine.
 
     Attributes:
+        epochs: passes over the training images. batch: images per step.
         optimizer: adam or sgd (momentum 0.9). rate: learning rate at the start. weight_decay: L2 penalty.
         weight_noise: standard deviation of Gaussian noise on every weight matrix during training, relative to its largest
             weight, drawn anew for each batch (Joshi et al. 2020, doi:10.1038/s41467-020-16108-9): makes the network

@@ -54,7 +54,6 @@ class Layout:
         header: names of the columns, None when the file has none; header_line: its line number.
         delimiter: between fields. comment: lines that start with it are not data.
         constants: SI values the preamble holds for quantities without a column.
-        names: keys of sequences and cells already numbered.
     """
 
     header: list[str] | None

@@ -1,0 +1,1 @@
+"""Decorrelation of layer inputs, one file per method, chosen by `kind`."""

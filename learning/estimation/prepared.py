@@ -121,7 +121,7 @@ def prepare_estimate(experiment: Experiment, say: Callable[[str], None]) -> Prep
     """Load the data, get or train the network, and measure its digital accuracy.
 
     Args:
-        say: gets a line of progress.
+        experiment: what to estimate. say: gets a line of progress.
 
     Raises:
         UserError: anything the user can mend, before any chip is made.

@@ -1,0 +1,1 @@
+"""Digital optimisers of the periphery, one file per kind."""

@@ -20,7 +20,7 @@ class CsvTable(ColumnReader):
     Attributes:
         role: what the rows are: pulses (with the read after them), retention, noise or programming (targets against results).
         columns: which column is which quantity. delimiter: auto takes the one that splits the first line most.
-        header: whether the first line names the columns. skip_lines: lines before it. comment: prefix of lines to ignore.
+        header_row: whether the first line names the columns. skip_lines: lines before it. comment: prefix of lines to ignore.
     """
 
     kind: Literal["csv"] = "csv"

@@ -47,7 +47,7 @@ class Retention(ColumnReader):
     Wide: the first column that is not a time names the cell; times come from `times` or from headers such as `t=10 s` or `G @ 1 h`.
 
     Attributes:
-        layout_is: long or wide. columns: of a long table. header_row: whether there is one.
+        layout_is: long or wide. columns: of a long table. header_row: whether there is one. delimiter: between fields.
         times: of the columns of a wide table, in order. value, unit: what a wide table holds.
         levels: targets from a column of level numbers.
     """
