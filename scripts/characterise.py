@@ -1,0 +1,53 @@
+"""Draw what a device physicist checks first of a device card: pulses, steps, programming error, drift, read noise. Never fits."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from _cli import add_set, main_guard
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description="Characterise emulated cells of a device card; figures (PNG, SVG) and one HTML page.",
+        epilog="example:\n  python scripts/characterise.py pcm --out runs/pcm --against generic_pcm",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("card", metavar="CARD", help="name of a packaged card, or a card's YAML file")
+    add_set(parser)
+    parser.add_argument("--out", metavar="DIR", type=Path, default=None, help="folder (default: under runs/)")
+    parser.add_argument("--against", metavar="FILE", default=None, help="card to draw beside it: a name or a file")
+    parser.add_argument("--cells", metavar="N", type=_cells, default=2000, help="cells per point (default: 2000)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the emulated cells (default: 0)")
+    options = parser.parse_args(arguments)
+
+    from devices.card import load_card
+
+    card = load_card(options.card, overrides=options.overrides)
+    against = None if options.against is None else load_card(options.against)
+
+    from learning.report.device import numbers_table, write_device_report
+    from learning.report.device_results import device_claims, measure
+    from learning.runs import RunDirectory
+
+    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed)
+    results = measure(card, cells=options.cells, seed=options.seed)
+    page = write_device_report(run, card, results, against)
+    shown = [card] if against is None else [card, against]
+    print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
+    print(f"\nfigures in {run.figures}\nreport: {page}")
+    return 0
+
+
+def _cells(text: str) -> int:
+    if not text.isdecimal() or not 10 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 10 to 100000 (got {text!r})")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main_guard(main))
