@@ -199,7 +199,8 @@ def ageing(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims | N
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(bottom=max(float(np.quantile(results.aged[0], 0.05, axis=1).min()), floor) * 0.85 * scale)
+    lowest = float(np.median(results.aged, axis=2).min()) / 3.0  # cells may reach 0 S, which has no place on this axis
+    axes.set_ylim(bottom=max(float(np.quantile(results.aged, 0.05, axis=2).min()), lowest, floor) * 0.85 * scale)
     axes.set(xlabel="time after writing", ylabel=f"conductance ({unit})")
     spread.set(xlabel="time after writing", ylabel=f"standard deviation ({spread_unit})")
     _from_zero(spread)
