@@ -27,42 +27,43 @@ from learning.report.style import (
 F64 = npt.NDArray[np.float64]
 
 
-def chip_band(axes: Axes, x: F64, values: F64, *, colour: str, label: str | None, spread: bool = True) -> None:
+def chip_band(
+    axes: Axes, x: F64, values: F64, *, colour: str, label: str | None, spread: bool = True, alpha: float = 0.35
+) -> None:
     """Draw the mean over chips with its 95 % interval, and lightly the range from the worst to the best chip.
 
     Args:
         axes: where. x: (T,). values: (chips, T). colour: of line and bands. label: for the legend. spread: draw the range.
+        alpha: of the interval's band.
     """
     intervals = [mean_interval(values[:, k]) for k in range(x.size)]
     if spread and values.shape[0] > 1:
         axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.14, linewidth=0)
     if values.shape[0] > 1:
         low, high = [i.low for i in intervals], [i.high for i in intervals]
-        axes.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
     axes.plot(x, [i.value for i in intervals], "o-", color=colour, label=label, zorder=3)
 
 
-def _digital_line(axes: Axes, accuracy: float) -> None:
+def _digital_line(axes: Axes, accuracy: float | None) -> None:
+    if accuracy is None:
+        return
     axes.axhline(accuracy, color=FOREGROUND, linewidth=1.0, linestyle=(0, (4, 3)), label="digital (ideal)", zorder=2)
 
 
 @styled
-def accuracy_over_time(
-    times: F64, accuracy: F64, digital: float, threshold: float | None = None, others: Mapping[str, F64] | None = None
-) -> Figure:
+def accuracy_over_time(times: F64, accuracy: F64, digital: float, threshold: float | None = None) -> Figure:
     """Accuracy against log time after programming: mean, interval and range over chips, and the digital network's line.
 
     Args:
         times: (T,) seconds. accuracy: (chips, T) in [0, 1]. digital: of the ideal network.
-        threshold: drawn as a dotted line when given. others: label -> (chips, T) at the same times, to compare with.
+        threshold: drawn as a dotted line when given.
     """
     figure, [axes] = new_figure(6.4, 3.5)
     _digital_line(axes, digital)
     chips = accuracy.shape[0]
     name = "one chip" if chips == 1 else f"mean of {chips} chips, 95 % interval, range"
     chip_band(axes, time_positions(times), accuracy, colour=COLOURS[0], label=name)
-    for colour, (label, values) in zip(COLOURS[1:], (others or {}).items(), strict=False):
-        chip_band(axes, time_positions(times), values, colour=colour, label=label, spread=False)
     if threshold is not None and axes.get_ylim()[0] < threshold:
         axes.axhline(
             threshold, color=COLOURS[2], linewidth=1.2, linestyle=":", label=f"threshold {100 * threshold:.4g} %"
@@ -72,6 +73,29 @@ def accuracy_over_time(
     axes.set_xlabel("time after programming")
     axes.set_ylabel("accuracy (%)")
     axes.legend(loc="best")
+    return figure
+
+
+@styled
+def accuracy_of_points(curves: Mapping[str, tuple[F64, F64]], digital: float | None) -> Figure:
+    """Accuracy against log time of several configurations: mean over chips and its interval.
+
+    Args:
+        curves: name -> (times (T,) in seconds, accuracy (chips, T) in [0, 1]). digital: of the ideal network, None for no line.
+    """
+    figure, [axes] = new_figure(6.4, 3.5 + 0.11 * max(0, len(curves) - 5))
+    _digital_line(axes, digital)
+    for k, (name, (times, accuracy)) in enumerate(curves.items()):
+        colour = COLOURS[k % len(COLOURS)]
+        chip_band(axes, time_positions(times), accuracy, colour=colour, label=name, spread=False, alpha=0.2)
+    times_axis(axes, np.unique(np.concatenate([times for times, _ in curves.values()])))
+    percent_axis(axes)
+    axes.set_xlabel("time after programming")
+    axes.set_ylabel("accuracy (%)")
+    if len(curves) <= 5:
+        axes.legend(loc="best")
+    else:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -125,12 +149,15 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
 
 
 @styled
-def accuracy_over_setting(values: Sequence[str], accuracy: Mapping[str, F64], digital: float, label: str) -> Figure:
+def accuracy_over_setting(
+    values: Sequence[str], accuracy: Mapping[str, F64], digital: float | None, label: str
+) -> Figure:
     """Accuracy against one setting (converter bits, noise scale): mean, interval and range over chips.
 
     Args:
         values: (V,) of the setting; those that are no numbers (`none`) stand apart on the right.
-        accuracy: what differs (a time) -> (chips, V) in [0, 1]. digital: of the ideal network. label: of the x axis.
+        accuracy: what differs (a time) -> (chips, V) in [0, 1]. digital: of the ideal network, None for no line.
+        label: of the x axis.
     """
     figure, [axes] = new_figure(4.6, 3.2)
     _digital_line(axes, digital)

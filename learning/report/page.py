@@ -39,12 +39,17 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """Part of a page: heading, paragraphs, tables, figures."""
+    """Part of a page.
+
+    Attributes:
+        title: heading. texts: paragraphs. tables: (name of its file, table). plots: figures. links: (text, relative address).
+    """
 
     title: str
     texts: tuple[str, ...] = ()
     tables: tuple[tuple[str, Table], ...] = ()
     plots: tuple[Plot, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -74,6 +79,7 @@ class _Shown:
     title: str
     anchor: str
     texts: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
     tables: list[Table] = field(default_factory=list)
     figures: list[_Embedded] = field(default_factory=list)
 
@@ -96,7 +102,7 @@ def write_page(
     tables.mkdir(exist_ok=True)
     shown = []
     for section in sections:
-        part = _Shown(section.title, section.anchor, section.texts)
+        part = _Shown(section.title, section.anchor, section.texts, section.links)
         for name, table in section.tables:
             table.write_csv(tables / f"{name}.csv")
             part.tables.append(table)

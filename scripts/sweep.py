@@ -1,0 +1,46 @@
+"""Run a configuration at every point of its `sweep:` and compare. Never runs a chip itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from _cli import main_guard, parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sweep that the command line asks for."""
+    options = parser(
+        "Run an estimate at every point of the file's `sweep` (dotted key -> list of values) and compare the points.",
+        "python scripts/sweep.py configs/sweep_cards.yaml --jobs 2 --out runs/cards",
+    ).parse_args(arguments)
+
+    from analog_sim.config import UserError
+
+    if options.backend != "emulated":
+        raise UserError(f"--backend: a sweep runs on emulated chips (got '{options.backend}'; allowed: emulated)")
+    overrides = list(options.overrides)
+    if options.jobs is not None:
+        overrides.append(f"parallel.jobs={options.jobs}")
+    if options.seed is not None:
+        overrides.append(f"seed={options.seed}")
+
+    from learning.sweep import load_points, sweep
+
+    if options.dry_run:
+        from learning.estimation.run import describe
+
+        for point in load_points(options.config, overrides):
+            print(f"{point.folder}: {point.name}\n{describe(point.experiment)}\n")
+        return 0
+    table, path = sweep(options.config, overrides=overrides, out=options.out, resume=options.resume, say=_say)
+    print(f"\n{table.text()}\n\nreport: {path}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main_guard(main))
