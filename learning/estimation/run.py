@@ -19,6 +19,7 @@ from learning.evaluate import Task, run_tasks
 from learning.experiment import Experiment
 from learning.report.estimate import estimate_table, write_estimate_report
 from learning.report.estimate_results import KEY, EstimateResults, estimate_columns
+from learning.report.style import time_label
 from learning.runs import RunDirectory
 from learning.torch_bridge.arrays import set_torch_threads
 
@@ -126,7 +127,7 @@ def describe(experiment: Experiment) -> str:
         ),
         *(f"note      {note}" for note in plan.notes),
         f"device    {experiment.device.name}",
-        f"times     {', '.join(f'{time:g} s' for time in experiment.times)}",
+        f"times     {', '.join(map(time_label, experiment.times))}",
         f"chips     {experiment.chips}",
         f"studies   {', '.join(studies) or 'none'}: {len(points) - 1} variants on {experiment.study_chips} chips",
         f"workers   {experiment.parallel.workers}",
