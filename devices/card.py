@@ -4,15 +4,16 @@
 `drift/`; see docs/add_a_device.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from analog_sim.cell import CellModel
-from analog_sim.config import Q, StrictModel, at_key, load_config, named_file, one_of
+from analog_sim.config import Q, Resolver, StrictModel, at_key, load_config, named_file, one_of
 from devices.costs import Costs
 from devices.drift.law import DriftLaw
 from devices.drift.none import NoDrift
@@ -49,6 +50,8 @@ class DeviceCard(StrictModel):
         read_disturb: relative conductance change towards g_max per read.
         iv_alpha: non-linearity of the I-V curve ``i = g sinh(alpha v) / alpha``, per volt; 0 is ohmic.
     """
+
+    config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"base": resolve_card})
 
     schema_: Annotated[Literal["card/1"], Field(alias="schema")] = "card/1"
     name: Annotated[str, Field(min_length=1)]

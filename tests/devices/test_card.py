@@ -76,7 +76,8 @@ class Experiment(StrictModel):
 
 def test_a_card_inside_another_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text("base: " + str(CARDS / "pcm.yaml") + "\nname: mine\ng_max: 40 uS\n", encoding="utf-8")
+    mine.write_text("base: pcm\nname: mine\ng_max: 40 uS\n", encoding="utf-8")
+    assert load_card(mine).drift == load_card("pcm").drift
     run = tmp_path / "run.yaml"
     for text, name, g_max in (("pcm", "pcm", 25e-6), ("mine.yaml", "mine", 40e-6)):
         run.write_text(f"device: {text}\n", encoding="utf-8")
@@ -277,3 +278,9 @@ def test_no_field_is_forgotten_by_compile() -> None:
         "g_max",
         "windows",
     }  # windows: measured pulses only
+
+
+def test_the_overview_lists_every_card() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/device_cards.md").read_text(encoding="utf-8")
+    listed = {name for row in re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert listed == set(NAMES)
