@@ -121,9 +121,12 @@ DRIFT: Rows = {
 }
 
 WRITING: Rows = {
+    "deterministic_pulse": [{}, {"length": 15}],
     "ideal": [{}],
     "mixed_precision": [{}, {"pair": "one_sided", "refresh": {"every": 50}}, {"every": 4, "threshold": 2.0}],
     "sign": [{}, {"threshold": 0.1, "every": 4}],
+    "stochastic_pulse": [{}, {"length": 7, "balance": False, "adapt_length": False}, {"pair": "one_sided"}],
+    "tiki_taka": [{}, {"chopper": 0.1, "reference": "dynamic"}],
     "write_verify": [{}, {"tolerance": 0.05, "every": 2, "rounds": 3}],
 }
 

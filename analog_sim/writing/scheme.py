@@ -82,6 +82,18 @@ class WriteTarget(Protocol):
         """Program weights (n_out, n_in) at the present scale, with programming error."""
         ...
 
+    def forward(self, x: F32) -> F32:
+        """Analogue read ``W x``: (B, n_in) -> (B, n_out)."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned."""
+        ...
+
     def new_arrays(self, name: str) -> "WriteTarget":
         """Further arrays of the same cells and cut, named, for schemes that need a second matrix."""
         ...

@@ -1,7 +1,7 @@
 """The Manhattan rule: one pulse with the sign of the change to every cell whose gradient is large enough.
 
-The simplest write a chip can do (Zamanidoost et al., WNYIPW 2015, doi:10.1109/WNYIPW.2015.7165172): only the sign of the gradient is used, not
-its size, so the learning rate has no effect beyond its own sign.
+The simplest write a chip can do (Zamanidoost et al., WNYIPW 2015, doi:10.1109/WNYIPW.2015.7165172): only the sign of the gradient is used,
+not its size, so the learning rate has no effect beyond its own sign.
 """
 
 from typing import Annotated, Any, Literal

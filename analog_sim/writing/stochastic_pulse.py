@@ -1,0 +1,126 @@
+"""Stochastic pulse update: all rows and columns fire random bit streams at once, and every coincidence is one pulse.
+
+Gokmen & Vlasov, Front. Neurosci. 10, 333 (2016), doi:10.3389/fnins.2016.00333. The outer product is made by the array itself, in a
+time that does not depend on its size; every sample of a batch acts on the state that the one before has left.
+"""
+
+import warnings
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from analog_sim.kernels.bits import draw_streams
+from analog_sim.rng import Stream, Streams
+from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
+from analog_sim.writing.scheme import Writer, WriteTarget
+from analog_sim.writing.trains import PulseClippingWarning, strengths, train_for
+
+_CERTAIN = float(2**32)
+
+
+class StochasticPulse(PulsedScheme):
+    """Coincidences of random bit streams.
+
+    Attributes:
+        length: slots of the longest train (BL), 1 to 63.
+        balance: share the strength between rows and columns so that both use their full range (update management).
+        adapt_length: make every train only as long as its largest product needs (update BL management).
+    """
+
+    kind: Literal["stochastic_pulse"] = "stochastic_pulse"
+    needs: ClassVar[frozenset[str]] = frozenset({"pulsed", "parallel_pulse"})
+
+    length: Annotated[int, Field(ge=1, le=63)] = 31
+    balance: bool = True
+    adapt_length: bool = True
+
+    def writer(self, target: WriteTarget, streams: Streams) -> Writer:
+        """Make the writer."""
+        return StochasticPulseWriter(self, target, streams)
+
+
+class StochasticPulseWriter(Writer):
+    """Draws the bits of every batch and sends the trains to all blocks."""
+
+    def __init__(self, scheme: StochasticPulse, target: WriteTarget, streams: Streams) -> None:
+        self._scheme = scheme
+        self._target = target
+        self._rows: Stream = streams.stream("row_bits")
+        self._cols: Stream = streams.stream("col_bits")
+        self._rounding: Stream = streams.stream("rounding")
+        self._refresher = Refresher(scheme.refresh, target)
+        self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
+        self._samples = 0
+        self._clipped = 0.0
+        self._warned = False
+
+    def update(self, proposal: Proposal, rate: float) -> None:
+        """Send the pulses of a batch: trains for outer products, stochastically rounded counts for a dense gradient."""
+        if isinstance(proposal, OuterProduct):
+            self._send_trains(proposal, rate)
+        else:
+            wanted = -rate * self._pulses_per_weight * proposal.dw
+            counts = np.floor(wanted + self._rounding.uniforms(wanted.shape)).astype(np.int16)
+            for block in self._target.blocks:
+                send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), self._scheme.pair)
+        self._refresher.count()
+
+    def _send_trains(self, gradient: OuterProduct, rate: float) -> None:
+        scheme = self._scheme
+        if rate < 0.0:
+            gradient, rate = OuterProduct(gradient.x, -gradient.d), -rate
+        chosen = strengths(
+            gradient,
+            rate * self._pulses_per_weight,
+            scheme.length,
+            balance=scheme.balance,
+            adapt=scheme.adapt_length,
+        )
+        self._note_clipping(chosen.clipped, len(chosen.length))
+        rows, cols = (_bits(p, chosen.length, s) for p, s in ((chosen.row, self._rows), (chosen.col, self._cols)))
+        longest = int(chosen.length.max())
+        for block in self._target.blocks:
+            block.crossbar.pulse(train_for(block, gradient, rows, cols, longest, scheme.pair))
+
+    def _note_clipping(self, share: float, samples: int) -> None:
+        self._samples += samples
+        self._clipped += share * samples
+        if share > 0.0 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"stochastic_pulse: {share:.0%} of the samples of this batch ask for more pulses than a train of "
+                f"{self._scheme.length} slots can carry; the rest is lost (lower the learning rate or raise `length`)",
+                PulseClippingWarning,
+                stacklevel=4,
+            )
+
+    def state(self) -> dict[str, Any]:
+        """Streams and counters."""
+        return {
+            "streams": [s.state() for s in (self._rows, self._cols, self._rounding)],
+            "refresher": self._refresher.state(),
+            "clipping": [self._samples, self._clipped],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned."""
+        for stream, saved in zip((self._rows, self._cols, self._rounding), state["streams"], strict=True):
+            stream.restore(saved)
+        self._refresher.restore(state["refresher"])
+        self._samples, self._clipped = int(state["clipping"][0]), float(state["clipping"][1])
+        self._warned = self._clipped > 0.0
+
+    def statistics(self) -> dict[str, float]:
+        """Share of samples that were clipped, refreshes done."""
+        return {"clipped": self._clipped / max(self._samples, 1), "refreshes": float(self._refresher.refreshes)}
+
+
+def _bits(probability: np.ndarray, length: np.ndarray, stream: Stream) -> np.ndarray:
+    """Bit streams (S, n) uint64; one word of the stream is set aside for each call."""
+    out = np.empty(probability.shape, np.uint64)
+    key0, key1, call = stream.reserve(1)
+    threshold = np.minimum(probability.astype(np.float64) * _CERTAIN, _CERTAIN).astype(np.uint64)
+    draw_streams(threshold, length, key0, key1, call, out)
+    return out

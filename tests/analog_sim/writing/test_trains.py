@@ -1,0 +1,155 @@
+"""Write schemes by pulse trains: the mean update is the gradient step, clipping is said once, and tiki-taka descends.
+
+False alarms: fixed seeds, alpha = 1e-5 for each of six assertions over means.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+import statistics_helpers as stats
+
+from analog_sim.cell import CellModel, PulseModel, VariationModel, constant_table
+from analog_sim.mapping import MappingSpec
+from analog_sim.rng import Streams
+from analog_sim.tile import Tile, TileSpec
+from analog_sim.writing.deterministic_pulse import DeterministicPulse
+from analog_sim.writing.proposal import Dense, OuterProduct
+from analog_sim.writing.stochastic_pulse import StochasticPulse
+from analog_sim.writing.tiki_taka import TikiTaka, symmetric_conductance
+from analog_sim.writing.trains import PulseClippingWarning, strengths
+
+G_MAX, STEP = 20e-6, 1e-9
+STEADY = CellModel(
+    "steady",
+    0.0,
+    G_MAX,
+    pulse=PulseModel(constant_table(STEP), constant_table(0.3 * STEP), constant_table(-STEP), constant_table(0.0)),
+)
+S = Streams(1)
+X, D = S.stream("x").normals((6, 8)), 0.3 * S.stream("d").normals((6, 5))
+MAPPING = MappingSpec(weight_max=2.0, sides="two")
+
+
+def tile_of(writing, cell=STEADY, shape=(5, 8), mapping=MAPPING, w=None):
+    tile = Tile(TileSpec(mapping=mapping, writing=writing), cell, shape, Streams(3))
+    tile.program(np.zeros(shape, np.float32) if w is None else w)
+    return tile
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [MAPPING, MappingSpec(weight_max=2.0, kind="reference"), MappingSpec(weight_max=2.0, sides="two", max_rows=3)],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "writing", [StochasticPulse(), StochasticPulse(adapt_length=False, length=63), DeterministicPulse()], ids=str
+)
+def test_mean_update_is_the_gradient_step(writing, mapping):
+    tile = tile_of(writing, mapping=mapping)
+    rate, repeats = 2e-4, 300
+    before, errors = tile.read_weights(), []
+    wanted = -rate * D.T @ X
+    for _ in range(repeats):
+        tile.update(OuterProduct(X, D), rate)
+        after = tile.read_weights()
+        errors.append((after - before - wanted) / np.abs(wanted).mean())
+        before = after
+    stats.assert_mean(np.mean(errors, axis=(1, 2)), 0.0, 1e-5, slack=2e-3)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.35
+
+
+def test_a_negative_rate_goes_up_the_gradient():
+    for writing in (StochasticPulse(), DeterministicPulse()):
+        tile = tile_of(writing)
+        for _ in range(20):
+            tile.update(OuterProduct(X, D), -2e-4)
+        moved = tile.read_weights().ravel()
+        assert np.corrcoef(moved, (D.T @ X).ravel())[0, 1] > 0.95
+
+
+def test_a_dense_gradient_is_rounded_without_bias():
+    for writing in (StochasticPulse(), DeterministicPulse()):
+        tile = tile_of(writing)
+        for _ in range(200):
+            tile.update(Dense(D.T @ X), 2e-4)
+        np.testing.assert_allclose(tile.read_weights(), -200 * 2e-4 * D.T @ X, atol=0.01)
+
+
+def test_strengths_ask_for_the_product_and_use_short_trains():
+    chosen = strengths(OuterProduct(X, D), 3.0, 31, balance=True, adapt=True)
+    expected = chosen.length[:, None, None] * chosen.row[:, :, None] * chosen.col[:, None, :]
+    np.testing.assert_allclose(expected, 3.0 * np.abs(X[:, :, None] * D[:, None, :]), rtol=1e-4)
+    assert chosen.clipped == 0.0
+    assert chosen.length.max() <= np.ceil(3.0 * np.abs(X).max() * np.abs(D).max())
+    np.testing.assert_allclose(chosen.row.max(axis=1), chosen.col.max(axis=1), rtol=1e-4)
+    silent = strengths(OuterProduct(np.zeros_like(X), D), 3.0, 31, balance=True, adapt=True)
+    assert not silent.row.any()
+
+
+def test_clipping_is_said_once_with_its_share():
+    tile = tile_of(StochasticPulse(length=3))
+    with pytest.warns(PulseClippingWarning, match=r"100% of the samples.*3 slots"):
+        tile.update(OuterProduct(X, D), 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tile.update(OuterProduct(X, D), 1.0)
+    assert tile.writing_statistics()["clipped"] == 1.0
+
+
+def soft_bounds(step, spread=0.0):
+    up, down = np.array([[step, 0.0]], np.float32), np.array([[0.0, -step]], np.float32)
+    pulse = PulseModel(up, 0.3 * up, down, -0.3 * down)
+    return CellModel("soft bounds", 0.0, G_MAX, pulse=pulse, variation=VariationModel(gain_up=spread, gain_down=spread))
+
+
+def test_symmetric_conductance():
+    assert symmetric_conductance(soft_bounds(1e-8)) == pytest.approx(G_MAX / 2)
+    lopsided = PulseModel(
+        np.array([[3e-8, 0]], np.float32), constant_table(0), np.array([[0, -1e-8]], np.float32), constant_table(0)
+    )
+    assert symmetric_conductance(CellModel("lopsided", 0.0, G_MAX, pulse=lopsided)) == pytest.approx(
+        0.75 * G_MAX, rel=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    "writing",
+    [
+        TikiTaka(transfer=0.1),
+        TikiTaka(transfer=0.2, chopper=0.1, reference="dynamic"),
+    ],
+    ids=["TTv2", "AGAD"],
+)
+def test_tiki_taka_finds_the_least_squares_solution_on_soft_bounds(writing):
+    """Noisy gradients of a linear regression; the plain stochastic update is pulled to the symmetric point of the cells."""
+    goal = 0.5 * S.stream("goal").normals((3, 4))
+    tile = tile_of(writing, soft_bounds(0.02e-6, spread=0.2), (3, 4))
+    inputs, noise = S.stream("inputs"), S.stream("noise")
+    for _ in range(1500):
+        x = inputs.normals((4, 4))
+        error = tile.forward(x) - x @ goal.T + 0.5 * noise.normals((4, 3))
+        tile.update(OuterProduct(x, error / 4), 0.02)
+    error = np.abs(tile.read_weights() - goal).mean() / np.abs(goal).mean()
+    assert error < 0.3
+    assert tile.writing_statistics()["transfers"] == 1500
+
+
+@pytest.mark.parametrize(
+    "writing",
+    [StochasticPulse(), DeterministicPulse(), TikiTaka(chopper=0.2, reference="dynamic")],
+    ids=lambda s: s.kind,
+)
+def test_a_restored_writer_goes_on_with_the_same_bits(writing):
+    cell = soft_bounds(0.02e-6, spread=0.2)
+    tile = tile_of(writing, cell)
+    for _ in range(5):
+        tile.update(OuterProduct(X, D), 1e-2)
+    saved = tile.state()
+    other = Tile(TileSpec(mapping=MAPPING, writing=writing), cell, (5, 8), Streams(3))
+    other.restore(saved)
+    for t in (tile, other):
+        for _ in range(5):
+            t.update(OuterProduct(X, D), 1e-2)
+    np.testing.assert_array_equal(tile.read_weights(), other.read_weights())
+    assert tile.time == other.time
