@@ -27,6 +27,10 @@ FLICKER_TOLERANCE = 0.05
 """The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
 
 
+DISTURB_TOLERANCE = 1e-3
+"""Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
+
+
 class _Present:
     """What a read sees, until the cells change or age; each part is made when it is first asked for.
 
@@ -104,6 +108,7 @@ class EmulatedCrossbar:
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._seen: _Present | None = None
+        self._undisturbed_reads = 0
 
     @property
     def time(self) -> float:
@@ -141,6 +146,7 @@ class EmulatedCrossbar:
         kind = "mvm_transposed" if transpose else "mvm"
         self.log.add(kind, self.clock.now, units=len(v), seconds=seconds, joules=joules, v=v, i=current)
         self.clock.advance(seconds)
+        self._disturb(len(v))
         return current
 
     def _add_read_noise(self, current: F32, squared: F32, variance: F32 | float, transpose: bool) -> F32:
@@ -166,7 +172,22 @@ class EmulatedCrossbar:
         joules = float(g.sum()) * cost.v_read**2 * cost.t_read
         self.log.add("read_conductance", self.clock.now, units=g.size, seconds=seconds, joules=joules, g=g)
         self.clock.advance(seconds)
+        self._disturb(1)
         return g
+
+    def _disturb(self, reads: int) -> None:
+        """Move every cell towards its upper bound, ``g_hi - g <- (g_hi - g) (1 - disturb)**reads``, once it is worth a pass over the cells."""
+        rate = self.cell.read_disturb
+        self._undisturbed_reads += reads
+        if self._undisturbed_reads * rate < DISTURB_TOLERANCE:
+            return
+        state = self.cells
+        gap = np.float32((1.0 - rate) ** self._undisturbed_reads)
+        self._undisturbed_reads = 0
+        hi = state.bounds(self.cell)[1]
+        healthy = state.healthy()
+        np.copyto(state.g, np.maximum(hi - (hi - state.g) * gap, state.g), where=True if healthy is None else healthy)
+        self._seen = None
 
     def conductance_now(self) -> F32:
         """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
@@ -253,6 +274,7 @@ class EmulatedCrossbar:
             "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
             "streams": {name: stream.state() for name, stream in self._noise.items()},
             "log": self.log.state(),
+            "undisturbed_reads": self._undisturbed_reads,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -261,6 +283,7 @@ class EmulatedCrossbar:
         for name, stream in self._noise.items():
             stream.restore(state["streams"][name])
         self.log.restore(state["log"])
+        self._undisturbed_reads = int(state["undisturbed_reads"])
         self._seen = None
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:

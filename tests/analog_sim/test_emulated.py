@@ -338,3 +338,13 @@ def test_ideal_writes_are_exact():
         dg = 1e-6 * Streams(3).stream("dg").normals((6, 5))
         array.add_ideal(dg, two_sided=two_sided)
         np.testing.assert_allclose(array.net_now(), dg, atol=1e-11)
+
+
+def test_reads_disturb_towards_the_upper_bound():
+    array = crossbar(read_disturb=1e-4)
+    target = uniform_target(array)
+    array.program(target)
+    for _ in range(100):
+        array.mvm(volts(100, 6))
+    expected = G_MAX - (G_MAX - target) * (1 - 1e-4) ** 10000
+    np.testing.assert_allclose(array.conductance_now(), expected, rtol=1e-4)
