@@ -176,7 +176,7 @@ class EmulatedCrossbar:
         return g
 
     def _disturb(self, reads: int) -> None:
-        """Move every cell towards its upper bound, ``g_hi - g <- (g_hi - g) (1 - disturb)**reads``, once it is worth a pass over the cells."""
+        """Move every cell towards its upper bound, ``g_hi - g <- (g_hi - g) (1 - disturb)**reads``, once it is worth a pass."""
         rate = self.cell.read_disturb
         self._undisturbed_reads += reads
         if self._undisturbed_reads * rate < DISTURB_TOLERANCE:
