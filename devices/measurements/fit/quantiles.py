@@ -1,0 +1,178 @@
+"""Distribution of the step at every state as quantile tables: mean, skew, tails and wrong-sign steps as measured. Never a formula.
+
+The mean comes from a fitted law plus what the data say beyond it (a smoothing spline over the state); the shape from the
+innovations of the Kalman filter, freed of the read noise that is in them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import interpolate, stats
+
+from analog_sim.cell import QUANTILE_Z_MAX
+from devices.measurements.distribution import StepDistribution
+from devices.measurements.fit.statespace import StepTables, run_filter
+from devices.measurements.traces import Traces
+from devices.window import Window
+
+F64 = npt.NDArray[np.float64]
+
+STATES = 33
+"""Nodes over the state of a fitted table."""
+SCORES = 33
+"""Nodes over the normal score: a quarter of a standard deviation apart."""
+PER_SHAPE = 300
+"""Steps that a shape is taken from at least, where there are as many."""
+NOISE_LIMIT = 0.7
+"""Share of read noise in the variance beyond which a shape cannot be recovered and is taken as normal."""
+
+
+@dataclass(frozen=True)
+class QuantileTable:
+    """Quantiles of the step of one device in one direction.
+
+    Attributes:
+        q: (K, Z) siemens on uniform states of `window` and uniform normal scores over [-QUANTILE_Z_MAX, QUANTILE_Z_MAX].
+        window: of the states. low, high: states between which there were data; outside, the nearest node is repeated.
+        steps: how many steps it rests on. normal_shape: whether read noise hid the shape, which is then normal.
+    """
+
+    q: F64
+    window: Window
+    low: float
+    high: float
+    steps: int
+    normal_shape: bool
+
+
+def scores(count: int = SCORES) -> F64:
+    """Uniform normal scores of a table, (count,)."""
+    return np.linspace(-QUANTILE_Z_MAX, QUANTILE_Z_MAX, count)
+
+
+def fitted_table(
+    traces: Traces, law: StepTables, read_std: float, up: bool, *, states: int = STATES
+) -> QuantileTable | None:
+    """Quantile table of one direction of some traces; None without steps in that direction.
+
+    Args:
+        traces: of one device, or of all.
+        law: the law that the filter follows; its window is the table's.
+        read_std: siemens.
+        up: direction.
+        states: nodes.
+    """
+    window = Window(law.g_min, law.g_max)
+    grid = np.linspace(0.0, 1.0, states)
+    nodes = np.linspace(0.0, 1.0, law.mean.shape[1])
+    mean, std = np.interp(grid, nodes, law.mean[int(up)]), np.interp(grid, nodes, law.std[int(up)])
+    at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
+    if len(at) == 0:
+        return None
+    current = law
+    for _ in range(2):  # the spline's correction changes what the filter follows
+        filtered = run_filter(traces, current, read_std)
+        pulses = traces.pulses[at]
+        state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
+        innovation = traces.g[at] - filtered.predicted[at]
+        weight = (
+            1.0 - read_std**2 / filtered.variance[at]
+        )  # Kalman gain: the share of an innovation that is the state's
+        mean = mean + _smooth(state, weight * innovation / pulses, grid)
+        both = np.stack([np.interp(nodes, grid, mean) if side == int(up) else law.mean[side] for side in (0, 1)])
+        current = StepTables(both, law.std, law.g_min, law.g_max)
+    filtered = run_filter(traces, current, read_std)
+    pulses, state = traces.pulses[at], np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
+    innovation = traces.g[at] - filtered.predicted[at]
+    innovation = innovation - _smooth(state, innovation, state)
+    # What surrounds the step itself: the read, and not knowing the state before.
+    own = np.interp(state, grid, std) ** 2 * pulses
+    noise = np.maximum(filtered.variance[at] - own, 0.0) / pulses
+    low, high = float(state.min()), float(state.max())
+    shapes, centres, normal = _shapes(state, innovation / np.sqrt(pulses), noise, std, grid)
+    q = mean[:, None] + _between(grid, centres, shapes)
+    inside = np.clip(grid, low, high)
+    q = np.stack([np.interp(inside, grid, column) for column in q.T], axis=1)
+    return QuantileTable(np.maximum.accumulate(q, axis=1), window, low, high, len(at), normal)
+
+
+def distribution_table(
+    distribution: StepDistribution, window: Window, *, states: int | None = None, count: int = 65
+) -> QuantileTable:
+    """Quantile table of a measured distribution: interpolated at uniform states of its window, and at normal scores.
+
+    A cumulative probability between two given ones is interpolated linearly, as between the points of any such table; the
+    first and last change are the extremes.
+    """
+    g = distribution.g
+    grid = np.linspace(0.0, 1.0, states or len(g))
+    at_state = np.stack([np.interp(window.conductance(grid), g, row) for row in distribution.dg], axis=0)  # (P, K)
+    z = stats.norm.cdf(scores(count))
+    q = np.stack([np.interp(z, distribution.p, column) for column in at_state.T])
+    low, high = window.state(g[0]), window.state(g[-1])
+    return QuantileTable(q, window, float(low), float(high), 0, False)
+
+
+def _smooth(x: F64, y: F64, at: F64) -> F64:
+    """Smoothing spline of y over x (generalised cross-validation) at `at`, on means of up to 60 groups of equal size."""
+    order = np.argsort(x, kind="stable")
+    groups = [part for part in np.array_split(order, min(60, max(1, len(x) // 10))) if len(part)]
+    centre = np.array([x[part].mean() for part in groups])
+    value = np.array([y[part].mean() for part in groups])
+    keep = np.concatenate(([True], np.diff(centre) > 1e-9))
+    centre, value = centre[keep], value[keep]
+    if len(centre) < 8:
+        return np.full(at.shape, float(y.mean()))
+    spline = interpolate.make_smoothing_spline(centre, value)
+    return np.asarray(spline(np.clip(at, centre[0], centre[-1])), np.float64)
+
+
+def _shapes(state: F64, residual: F64, noise: F64, law_std: F64, grid: F64) -> tuple[F64, F64, bool]:
+    """Quantiles of the step about its mean in groups of the state, freed of noise: (B, Z), centres (B,), whether any is normal."""
+    z = scores()
+    order = np.argsort(state, kind="stable")
+    groups = np.array_split(order, int(np.clip(len(order) // PER_SHAPE, 1, 16)))
+    found, centres, normal = [], [], False
+    for part in groups:
+        r = residual[part]
+        sigma2 = float(noise[part].mean())
+        centre = float(state[part].mean())
+        total = float(np.mean(r**2)) if len(r) > 1 else 0.0
+        if len(r) < 20 or sigma2 > NOISE_LIMIT * total:
+            spread = float(np.interp(centre, grid, law_std)) if len(r) >= 2 else 0.0
+            found.append(spread * z)
+            normal = True
+        else:
+            found.append(_deconvolved(r, sigma2, total - sigma2, z))
+        centres.append(centre)
+    return np.stack(found), np.array(centres), normal
+
+
+def _deconvolved(r: F64, sigma2: float, target: float, z: F64) -> F64:
+    """Quantiles at normal scores z of the variable that, with normal noise of variance sigma2 added, is distributed as r.
+
+    Fixed-point iteration on the quantile function, q <- q + (quantiles of r - quantiles of q with noise), stopped after five
+    rounds (more would follow the sample's own noise), then brought to mean 0 and variance `target`.
+    """
+    # Plotting positions: the extremes of a sample of n stand for half an n-th.
+    n = len(r)
+    levels = (np.arange(n) + 0.5) / n
+    wanted = np.interp(stats.norm.cdf(z), levels, np.sort(r))
+    mass = np.diff(stats.norm.cdf(np.concatenate(([-np.inf], 0.5 * (z[1:] + z[:-1]), [np.inf]))))
+    q = wanted * np.sqrt(target / (target + sigma2))
+    if sigma2 > 1e-4 * target:
+        sigma = np.sqrt(sigma2)
+        for _ in range(5):
+            x = np.linspace(q[0] - 5.0 * sigma, q[-1] + 5.0 * sigma, 801)
+            cumulative = mass @ stats.norm.cdf((x[None, :] - q[:, None]) / sigma)
+            noisy = np.interp(stats.norm.cdf(z), np.maximum.accumulate(cumulative), x)
+            q = np.maximum.accumulate(q + (wanted - noisy))
+    q = q - mass @ q
+    spread = float(mass @ q**2)
+    return np.asarray(q * np.sqrt(target / spread) if spread > 0 else q, np.float64)
+
+
+def _between(grid: F64, centres: F64, shapes: F64) -> F64:
+    """Shapes (B, Z) at centres (B,), interpolated linearly at every node (K, Z)."""
+    return np.stack([np.interp(grid, centres, column) for column in shapes.T], axis=1)

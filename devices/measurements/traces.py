@@ -1,0 +1,201 @@
+"""Pulse measurements as traces: what one cell read after each pulse, without gaps. It never fits anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from devices.measurements.problems import MeasurementError, ReadLog
+from devices.measurements.sink import UNFIT
+from devices.measurements.table import Op, Table, runs
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Reads of R traces one after another, N in all; a trace is a gapless history of one cell under one kind of pulse.
+
+    Attributes:
+        g: (N,) siemens as read. pulses: (N,) pulses between the read before and this one; direction: (N,) their sign, +1, -1 or 0.
+        start: (R + 1,) trace r is reads start[r] to start[r + 1]. cell: (R,) number of the cell. sequence: (R,) of the file.
+        amplitude: (R,) volts; width: (R,) seconds: of the pulses, NaN when unknown.
+    """
+
+    g: F64
+    pulses: I64
+    direction: npt.NDArray[np.int8]
+    start: I64
+    cell: I64
+    sequence: I64
+    amplitude: F64
+    width: F64
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def steps(self) -> int:
+        """Number of pairs of reads with a pulse between them."""
+        return int((self.pulses[self.inside()] > 0).sum())
+
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether a read has a read before it in its trace."""
+        mask = np.ones(len(self.g), bool)
+        mask[self.start[:-1]] = False
+        return mask
+
+    def trace_of(self) -> I64:
+        """(N,) index of the trace of every read."""
+        return np.repeat(np.arange(len(self)), np.diff(self.start))
+
+    def take(self, chosen: Sequence[int] | I64) -> "Traces":
+        """Return some traces, in the given order."""
+        chosen = np.asarray(chosen, np.int64)
+        parts = [np.arange(self.start[r], self.start[r + 1]) for r in chosen]
+        reads = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return Traces(
+            self.g[reads],
+            self.pulses[reads],
+            self.direction[reads],
+            np.concatenate(([0], np.cumsum([len(part) for part in parts]))).astype(np.int64),
+            self.cell[chosen],
+            self.sequence[chosen],
+            self.amplitude[chosen],
+            self.width[chosen],
+        )
+
+    def changes(self) -> tuple[F64, I64, npt.NDArray[np.int8]]:
+        """Return change (S,) siemens between successive reads with pulses between them, index of the later read, direction."""
+        at = np.flatnonzero(self.inside() & (self.pulses > 0))
+        return self.g[at] - self.g[at - 1], at, self.direction[at]
+
+    def scaled(self, factor: float, offset: float = 0.0) -> "Traces":
+        """Return the traces with conductances factor * g + offset."""
+        return replace(self, g=factor * self.g + offset)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One kind of pulse: amplitude magnitude in volts and width in seconds to four digits, None when unknown."""
+
+    amplitude: float | None
+    width: float | None
+
+    def __str__(self) -> str:
+        volts = "unknown amplitude" if self.amplitude is None else f"{self.amplitude:.4g} V"
+        seconds = "unknown width" if self.width is None else f"{self.width:.4g} s"
+        return f"{volts}, {seconds}"
+
+
+def conditions(table: Table) -> dict[tuple[int, Condition], int]:
+    """Count pulses by direction and condition, most first; a direction of 0 is one that only the data can tell."""
+    rows, counts = np.unique(_condition_rows(table)[_pulsed(table)], axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {
+        (int(rows[k, 0]), Condition(*(None if value < 0 else float(value) for value in rows[k, 1:]))): int(counts[k])
+        for k in order
+    }
+
+
+def has_condition(table: Table, direction: int, condition: Condition) -> npt.NDArray[np.bool_]:
+    """Mask of the rows that hold pulses of a direction and condition."""
+    wanted = [direction, *(-1.0 if value is None else value for value in (condition.amplitude, condition.width))]
+    return _pulsed(table) & np.isclose(_condition_rows(table), wanted, rtol=1e-6, atol=0.0).all(axis=1)
+
+
+def _pulsed(table: Table) -> npt.NDArray[np.bool_]:
+    return np.asarray((table.op != Op.READ) & (table.n_pulses > 0))
+
+
+def _condition_rows(table: Table) -> F64:
+    """(N, 3) direction, magnitude of the amplitude, width; -1 for unknown."""
+    parts = [table.direction.astype(np.float64), _rounded(np.abs(table.v_V)), _rounded(table.width_s)]
+    return np.nan_to_num(np.stack(parts, axis=1), nan=-1.0)
+
+
+def _rounded(values: npt.NDArray[np.floating]) -> F64:
+    """Four significant digits, so that float32 noise does not make new conditions."""
+    values = np.asarray(values, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude = 10.0 ** np.floor(np.log10(np.abs(values)))
+    scale = np.where(np.isfinite(magnitude) & (magnitude > 0), magnitude / 1000.0, 1.0)
+    return np.asarray(np.rint(values / scale) * scale)
+
+
+def traces_of(table: Table, log: ReadLog, keep: npt.NDArray[np.bool_] | None = None) -> Traces:
+    """Cut the rows of a table into traces at flagged rows, at rows that `keep` leaves out, and where the kind of pulse is unknown.
+
+    A PULSE row adds its pulses to the next read. A direction that the file does not say is that of the sequence's net change.
+    Raises MeasurementError when no trace has two reads.
+    """
+    g, direction = table.conductance(), table.direction.astype(np.int8).copy()
+    good = (table.flag & UNFIT) == 0
+    guessed = 0
+    for part in runs(table.sequence):
+        unknown = (direction[part] == 0) & (table.n_pulses[part] > 0) & (table.op[part] != Op.READ)
+        if unknown.any():
+            known = g[part][good[part] & np.isfinite(g[part])]
+            guessed += 1
+            direction[part][unknown] = 1 if len(known) < 2 or known[-1] >= known[0] else -1
+    if guessed:
+        log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall")
+    reads: list[int] = []
+    pulses: list[int] = []
+    edges = [0]
+    owners: list[int] = []
+    cut = 0
+    lost_pulses = 0
+    for part in runs(table.sequence, table.cell_row, table.cell_col):
+        pending = 0
+        for k in range(part.start, part.stop):
+            usable = good[k] and (keep is None or keep[k])
+            if table.op[k] == Op.PULSE and usable:
+                pending += int(table.n_pulses[k])
+                direction[k + 1 : k + 2][table.direction[k + 1 : k + 2] == 0] = direction[k]
+                continue
+            if not usable:
+                if len(reads) > edges[-1]:
+                    cut += 1
+                    edges.append(len(reads))
+                    owners.append(k - 1)
+                pending = 0
+                continue
+            reads.append(k)
+            pulses.append(pending + int(table.n_pulses[k]))
+            pending = 0
+        if len(reads) > edges[-1]:
+            edges.append(len(reads))
+            owners.append(part.stop - 1)
+        lost_pulses += pending
+    if cut:
+        log.note(f"{cut} trace(s) cut at flagged or left-out rows; the pulse across the cut is not fitted")
+    if lost_pulses:
+        log.note(f"{lost_pulses} pulse(s) at the end of a trace have no read after them and are not fitted")
+    index = np.array(reads, np.int64)
+    single = [r for r, (a, b) in enumerate(pairwise(edges)) if b - a < 2]
+    if single:
+        log.note(f"{len(single)} trace(s) of a single read hold no step and are not fitted")
+    cells, cell = np.unique(table.cell()[index] if len(index) else np.empty(0, np.int64), return_inverse=True)
+    del cells
+    first = np.array(edges[:-1], np.int64)
+    last = np.array(owners, np.int64)
+    whole = Traces(
+        g[index],
+        np.array(pulses, np.int64),
+        direction[index],
+        np.array(edges, np.int64),
+        cell[first] if len(first) else first,
+        table.sequence[index[first]] if len(first) else first,
+        np.abs(table.v_V[last].astype(np.float64)),
+        table.width_s[last].astype(np.float64),
+    )
+    kept = [r for r in range(len(whole)) if r not in set(single)]
+    if not kept:
+        raise MeasurementError(
+            "the pulse measurement has no two successive reads to make a step of: check flags and columns"
+        )
+    return whole.take(kept)
