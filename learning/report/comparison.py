@@ -90,23 +90,24 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
     """
     times, first = points[0].nominal
     keys = list(points[0].label)
+    columns = [0, -1] if any(point.nominal[0].size > 1 for point in points) else [-1]
     rows = []
     for point in points:
-        at, accuracy = point.nominal
+        _, accuracy = point.nominal
         last = accuracy[:, -1]
         rows.append(
             (
                 *(point.label[key] for key in keys),
                 f"{100 * point.results.digital_accuracy:.2f}",
-                *(mean_interval(accuracy[:, k]).text(percent=True) for k in ([0, -1] if at.size > 1 else [-1])),
+                *(mean_interval(accuracy[:, k]).text(percent=True) for k in columns),
                 f"{100 * float(last.min()):.2f}",
                 yield_interval(last, point.results.threshold).text(percent=True, digits=0),
                 "" if point is points[0] else _paired(first[:, -1], last),
             )
         )
-    shown = [time_label(float(time)) for time in (times[[0, -1]] if times.size > 1 else times)]
-    if len({tuple(point.nominal[0][[0, -1]]) for point in points}) > 1:
-        shown = ["first time", "last time"]
+    shown = [time_label(float(times[k])) for k in columns]
+    if len({tuple(point.nominal[0][columns]) for point in points}) > 1:
+        shown = ["first time", "last time"][-len(columns) :]
     header = (*map(short, keys), "digital", *shown, "worst chip", "yield", "vs first point")
     chips = sorted({point.nominal[1].shape[0] for point in points})
     count = f"{chips[0]}" if len(chips) == 1 else f"{chips[0]} to {chips[-1]}"
