@@ -264,7 +264,7 @@ class AnalogConv2d(AnalogLayer):
         step = x.shape[0] if torch.is_grad_enabled() else max(1, PATCH_BYTES // per_image)
         for start in range(0, max(1, x.shape[0]), max(1, step)):
             images = self._padded(x[start : start + step])
-            patches = self._unfold(images) if torch.is_grad_enabled() else self._strided(images, height, width)
+            patches = self._unfold(images) if torch.is_grad_enabled() else self._gather(images)
             yield list(patches.chunk(self.groups, dim=1)) if self.groups > 1 else [patches]
 
     def extra_repr(self) -> str:
@@ -292,14 +292,13 @@ class AnalogConv2d(AnalogLayer):
         columns = F.unfold(images, self.kernel_size, dilation=self.dilation, stride=self.stride)
         return columns.transpose(1, 2).reshape(-1, columns.shape[1])
 
-    def _strided(self, images: Tensor, height: int, width: int) -> Tensor:
+    def _gather(self, images: Tensor) -> Tensor:
         """The same patches by one strided copy, without gradients."""
-        n, c, down, right = images.stride()
-        view = images.as_strided(
-            (images.shape[0], height, width, self.in_channels, *self.kernel_size),
-            (n, down * self.stride[0], right * self.stride[1], c, down * self.dilation[0], right * self.dilation[1]),
-        )
-        return view.reshape(images.shape[0] * height * width, -1)
+        spans = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        windows = np.lib.stride_tricks.sliding_window_view(to_numpy(images), spans, axis=(2, 3), writeable=True)
+        windows = windows[:, :, :: self.stride[0], :: self.stride[1], :: self.dilation[0], :: self.dilation[1]]
+        patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, self.in_channels * math.prod(self.kernel_size))
+        return to_torch(patches, images)
 
 
 def _pair(value: tuple[int, ...]) -> tuple[int, int]:

@@ -196,3 +196,10 @@ def test_training_through_tiles_learns() -> None:
 def test_misuse_is_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_one_by_one_kernels_of_one_channel() -> None:
+    """The patches are the image itself, which torch must not warn about."""
+    layer, x = nn.Conv2d(1, 3, 1), torch.randn(2, 1, 4, 4)
+    with torch.no_grad():
+        close(conv(layer)(x), layer(x))
