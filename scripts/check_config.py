@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MODELS: Mapping[str, str] = MappingProxyType(
     {
         "estimate/1": "learning.experiment:Experiment",
+        "train/1": "learning.train_experiment:TrainExperiment",
         "card/1": "devices.card:DeviceCard",
     }
 )

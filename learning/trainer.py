@@ -1,0 +1,258 @@
+"""The training loop of one arm on one seed: batches, evaluations, checkpoints. It never compares arms and never draws a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from analog_sim.config import UserError
+from analog_sim.rng import Streams
+from learning.losses import make_loss
+from learning.memory import Memory
+from learning.metrics import accuracy
+from learning.report.training_results import CURVE_COLUMNS, LAYER_COLUMNS
+from learning.result_log import ResultLog, Row
+from learning.rules.base import Proposed
+from learning.train_experiment import TrainExperiment
+from learning.training import checkpoint, probe
+from learning.training.chip import build
+from learning.training.data import Order, TrainData
+from learning.training.schedule import rate_factor
+
+F32 = npt.NDArray[np.float32]
+CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
+LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
+CLIPPED_SHARE = 0.01
+"""Share of updates that asked for more than the write scheme could send, above which the user is told once."""
+
+
+class Trainer:
+    """One arm on one seed.
+
+    Args:
+        experiment: the arm. data: images. seed: chip, first weights, order of the data.
+        folder: of this arm and seed: metrics.csv, layers.csv, checkpoint.npz; goes on from the checkpoint when there is one.
+
+    Raises:
+        UserError: the chip cannot serve the rule, or the folder holds something else.
+    """
+
+    def __init__(self, experiment: TrainExperiment, data: TrainData, seed: int, folder: Path) -> None:
+        self.experiment, self.data, self.seed, self.folder = experiment, data, seed, folder
+        streams = Streams(seed)
+        self.loss = make_loss(experiment.loss)
+        self.network, self.clock = build(experiment, data, seed)
+        self.network.calibrate(data.x[: experiment.calibration])
+        self.memory = experiment.rule.init(self.network, streams)
+        self.optimizer = Memory(streams.stream("optimizer"))
+        self.order = Order(streams, len(data.x), experiment.batch)
+        self.total = max(1, round(experiment.epochs * self.order.per_epoch))
+        self.done = 0
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
+        self._warned = False
+        self.curve = ResultLog(folder / "metrics.csv", CURVE)
+        self.layers = ResultLog(folder / "layers.csv", LAYER)
+        self._resume()
+
+    @property
+    def samples(self) -> int:
+        """Training samples seen so far."""
+        return self.done * self.experiment.batch
+
+    def run(
+        self,
+        *,
+        twin: Mapping[int, float] | None = None,
+        progress: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> list[Row]:
+        """Train to the end; return the rows of metrics.csv.
+
+        Args:
+            twin: samples -> accuracy of the digital twin, shown beside this arm's. progress: show a bar.
+            say: gets every evaluation as a line.
+
+        Raises:
+            UserError: the loss is no longer finite; the last checkpoint is kept.
+        """
+        bar = tqdm(
+            total=self.total, initial=self.done, unit="batch", disable=not progress, leave=False, dynamic_ncols=True
+        )
+        with bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            while True:
+                if self._due() and not self._evaluated():
+                    row = self._evaluate()
+                    shown = self._line(row, twin)
+                    bar.set_postfix_str(shown)
+                    if say is not None:
+                        with tqdm.external_write_mode():
+                            say(f"{self.samples} samples: {shown}")
+                if self.done >= self.total:
+                    return self.curve.rows
+                self._step()
+                bar.update()
+
+    def _step(self) -> None:
+        """One batch: propose, write, decorrelate, let time pass."""
+        experiment = self.experiment
+        index = self.order[self.done]
+        x, target = self.data.x[index], self.data.y[index]
+        factor = rate_factor(experiment.schedule, experiment.final_rate, self.done / self.total)
+        proposed: Proposed | None = None
+        for _ in range(experiment.rule.rounds):
+            proposed = experiment.rule.propose(self.network, self.loss, x, target, self.memory)
+            self._stop_unless_finite(proposed)
+            self._write(proposed, factor * experiment.learning_rate)
+            self._loss_sum += proposed.loss
+            self._loss_count += 1
+        assert proposed is not None
+        for layer, passed in zip(self.network.layers, proposed.trace.layers, strict=True):
+            if layer.decorrelator is not None and passed.passed is not None:
+                layer.decorrelator.learn(passed.passed)
+        self.done += 1
+        if experiment.idle_per_batch:
+            self.network.layers[0].tile.wait(experiment.idle_per_batch)
+        if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:
+            for _, tile in self.network.tiles():
+                tile.compensate()
+        if experiment.calibrate_every is not None and self.done % experiment.calibrate_every == 0:
+            self.network.calibrate(self.data.x[: experiment.calibration])
+
+    def _write(self, proposed: Proposed, rate: float) -> None:
+        """Hand the steps to the tiles, which are on different arrays and written at the same time; biases are digital."""
+        if proposed.layers is None:
+            return
+        optimizer = self.experiment.optimizer
+        with self.clock.parallel():
+            for layer, gradient in zip(self.network.layers, proposed.layers, strict=True):
+                layer.tile.update(optimizer.step(layer.name, gradient.weights, self.optimizer), rate)
+                if layer.bias is not None and gradient.bias is not None:
+                    layer.bias -= np.float32(rate) * optimizer.bias_step(
+                        f"{layer.name}.bias", gradient.bias, self.optimizer
+                    )
+
+    def _stop_unless_finite(self, proposed: Proposed) -> None:
+        if math.isfinite(proposed.loss):
+            return
+        broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
+        kept = checkpoint.load(self._checkpoint)
+        last = 0 if kept is None else int(kept["done"]) * self.experiment.batch
+        raise UserError(
+            f"training diverged at sample {self.samples} (batch {self.done} of {self.total}, seed {self.seed}): the loss is "
+            f"{proposed.loss}, first broken: {broken}; the checkpoint of sample {last} is kept in {self._checkpoint}. "
+            f"Try a smaller learning_rate (now {self.experiment.learning_rate:g})"
+        )
+
+    def _due(self) -> bool:
+        """At the start, at the end, and whenever another `evaluate_every` samples (or an epoch) are through."""
+        every = self.experiment.evaluate_every
+        if self.done in (0, self.total):
+            return True
+        if every is None:
+            return self.done % self.order.per_epoch == 0
+        return self.samples // every > (self.samples - self.experiment.batch) // every
+
+    def _evaluated(self) -> bool:
+        return bool(self.curve.rows) and self.curve.rows[-1]["samples"] == self.samples
+
+    def _evaluate(self) -> Row:
+        """Measure, log and checkpoint. The chip is put back as it was: an evaluation costs it neither time nor noise."""
+        before = self._state()
+        costs = probe.costs(self.network)
+        chip_time = None if costs is None else self.clock.now
+        index = self.order[self.done]
+        x, target = self.data.x[index], self.data.y[index]
+        proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
+        self._stop_unless_finite(proposed)
+        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        copy = self.network.digital_copy()
+        cosines = probe.cosines(copy, self.loss, x, target, proposed.layers)
+        row: Row = {
+            "samples": self.samples,
+            "epoch": self.done / self.order.per_epoch,
+            "loss": self._loss_sum / self._loss_count if self._loss_count else proposed.loss,
+            "accuracy": right,
+            "pulses": None if costs is None else float(costs.pulses),
+            "chip_time_s": chip_time,
+            "energy_J": None if costs is None else costs.joules,
+        }
+        rows = probe.layer_rows(self.network, cosines, probe.correlations(copy, self.data.x[: self.experiment.probe]))
+        for name, tile in self.network.tiles():
+            counted = probe.histogram(tile)
+            if counted is not None:
+                self._histograms.setdefault(name, []).append(counted)
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._restore({**before, "loss": [0.0, 0], "histograms": self._histogram_state()})
+        self.curve.append(row)
+        for each in rows:
+            self.layers.append({"samples": self.samples, **each})
+        checkpoint.save(self._checkpoint, self._state())
+        return row
+
+    def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
+        text = f"loss {row['loss']:.4g}, accuracy {100 * float(row['accuracy'] or 0):.2f} %"
+        ideal = (twin or {}).get(self.samples)
+        if ideal is not None:
+            text += f" (ideal twin {100 * ideal:.2f} %)"
+        clipped = max(
+            (tile.writing_statistics().get("clipped_share", 0.0) for _, tile in self.network.tiles()), default=0.0
+        )
+        if clipped > CLIPPED_SHARE and not self._warned:
+            self._warned = True
+            text += f"; note: {100 * clipped:.1f} % of the updates asked for more pulses than the write scheme can send"
+        return text
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    def histograms(self) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]:
+        """Tile -> edges (BINS + 1,) in siemens and counts (evaluations, BINS)."""
+        tiles = dict(self.network.tiles())
+        found = {}
+        for name, counts in self._histograms.items():
+            edges = probe.histogram_edges(tiles[name])
+            assert edges is not None
+            found[name] = (edges, np.stack(counts))
+        return found
+
+    def _histogram_state(self) -> dict[str, npt.NDArray[np.int64]]:
+        return {name: np.stack(counts) for name, counts in self._histograms.items()}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "network": self.network.state(),
+            "rule": self.memory.state(),
+            "optimizer": self.optimizer.state(),
+            "clock": self.clock.now,
+            "loss": [self._loss_sum, self._loss_count],
+            "histograms": self._histogram_state(),
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.done = int(state["done"])
+        self.network.restore(state["network"])
+        self.memory.restore(state["rule"])
+        self.optimizer.restore(state["optimizer"])
+        self.clock.restore(float(state["clock"]))
+        self._loss_sum, self._loss_count = float(state["loss"][0]), int(state["loss"][1])
+        self._histograms = {name: list(counts) for name, counts in state["histograms"].items()}
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
+        state = checkpoint.load(self._checkpoint)
+        if state is None:
+            self.curve.keep(lambda row: False)
+            self.layers.keep(lambda row: False)
+            return
+        self._restore(state)
+        for log in (self.curve, self.layers):
+            log.keep(lambda row: float(row["samples"] or 0) <= self.samples)

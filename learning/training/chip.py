@@ -1,0 +1,95 @@
+"""The network of a training run on its chip: tiles of one card that share a clock, or digital tiles. It never trains."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cell import CellModel
+from analog_sim.clock import Clock
+from analog_sim.rng import Streams
+from analog_sim.tile import Tile, TileSpec
+from analog_sim.writing.proposal import OuterProduct
+from learning.needs import check_periphery, check_tile
+from learning.network import Network, build_network
+from learning.tiles import WeightTile, digital_tile
+from learning.train_experiment import TrainExperiment
+from learning.training.data import Order, TrainData
+
+F32 = npt.NDArray[np.float32]
+
+
+def build(experiment: TrainExperiment, data: TrainData, seed: int) -> tuple[Network, Clock]:
+    """Fabricate the chip of a seed and program the first weights; the clock is shared by all its tiles.
+
+    Raises:
+        UserError: the network does not fit the data, or the chip cannot serve the rule or the decorrelation.
+    """
+    streams, clock = Streams(seed), Clock()
+    maker = digital_tile
+    if experiment.device is not None:
+        maker = _Maker(experiment, experiment.device.compile(), streams.child("chip"), clock)
+    network = build_network(
+        experiment.network,
+        data.shape,
+        len(data.classes),
+        make_tile=maker,
+        streams=streams,
+        decorrelation=experiment.decorrelation,
+    )
+    who = f"rule {experiment.rule.kind}"
+    check_periphery(who, experiment.rule.needs, experiment.periphery)
+    for layer in network.layers:
+        check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
+    return network, clock
+
+
+class _Maker:
+    """Makes the tiles of one chip; which weights they must hold decides their range."""
+
+    def __init__(self, experiment: TrainExperiment, cell: CellModel, streams: Streams, clock: Clock) -> None:
+        self._experiment, self._cell, self._streams, self._clock = experiment, cell, streams, clock
+
+    def __call__(self, name: str, weights: F32) -> WeightTile:
+        experiment = self._experiment
+        matrix = name.endswith("_R")
+        spec = experiment.matrix_tile if matrix and experiment.matrix_tile is not None else experiment.tile
+        spec = with_headroom(spec, weights, experiment.matrix_headroom if matrix else experiment.headroom)
+        shape = (weights.shape[0], weights.shape[1])
+        tile = Tile(spec, self._cell, shape, self._streams.child(name), self._clock)
+        tile.program(weights)
+        return tile
+
+
+def with_headroom(spec: TileSpec, weights: F32, headroom: float) -> TileSpec:
+    """`spec` with the edge of the window at headroom times the largest weight; a given number stays as it is."""
+    if spec.mapping.weight_max != "absmax":
+        return spec
+    largest = float(np.abs(weights).max()) or 1.0
+    mapping = spec.mapping.model_copy(update={"weight_max": headroom * largest})
+    return spec.model_copy(update={"mapping": mapping})
+
+
+def check(experiment: TrainExperiment, data: TrainData) -> None:
+    """Try everything that can be refused before a chip is fabricated, on digital tiles and on tiles of one cell.
+
+    Raises:
+        UserError: as `build`; a batch is larger than the data; the write scheme asks for what the cells cannot do.
+    """
+    Order(Streams(0), len(data.x), experiment.batch)
+    build(experiment.model_copy(update={"device": None}), data, 0)
+    if experiment.device is None:
+        return
+    tiles = [("the weights", experiment.rule.needs, experiment.tile, f"rule {experiment.rule.kind}")]
+    decorrelation = experiment.decorrelation
+    if decorrelation is not None and decorrelation.where == "chip":
+        spec = experiment.matrix_tile if experiment.matrix_tile is not None else experiment.tile
+        who = f"decorrelation {decorrelation.method.kind}"
+        tiles.append(("the decorrelating matrices", decorrelation.method.needs, spec, who))
+    for where, needs, spec, who in tiles:
+        one: F32 = np.ones((1, 1), np.float32)
+        spec = with_headroom(spec, one, 2.0).model_copy(update={"fault_map": None})
+        tile = Tile(spec, experiment.device.compile(), (1, 1), Streams(0))
+        check_tile(who, needs, where, tile.capabilities)
+        tile.program(one)
+        tile.update(OuterProduct(one, np.float32(0.01) * one), 1.0)

@@ -1,0 +1,57 @@
+"""Train a network in place, on emulated chips or ideal digital tiles; print the comparison and write a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from _cli import main_guard, parser
+
+if TYPE_CHECKING:
+    from learning.train_experiment import TrainExperiment
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the training that the command line asks for."""
+    made = parser(
+        "Train a network in place: every arm of the file on every seed, beside its ideal digital twin.",
+        "python scripts/train.py configs/mnist_node_perturbation.yaml --set epochs=1 --seed 3",
+    )
+    options = made.parse_args(arguments)
+    if options.backend != "emulated":
+        from analog_sim.config import UserError
+
+        raise UserError(f"--backend: training runs on emulated chips (got '{options.backend}'; allowed: emulated)")
+    experiment = load(options)
+    from learning.training.run import describe, train
+
+    if options.dry_run:
+        print(describe(experiment))
+        return 0
+    outcome = train(experiment, out=options.out, resume=options.resume, say=_say)
+    print(f"\n{outcome.table.text()}\n\nreport: {outcome.report}")
+    return 0
+
+
+def load(options: argparse.Namespace) -> TrainExperiment:
+    """The configuration with the options put on top; a `sweep` multiplies the arms. Raises ConfigError."""
+    from analog_sim.config import expand_sweep, load_config
+    from learning.train_experiment import TrainExperiment, with_sweep
+
+    overrides = list(options.overrides)
+    if options.jobs is not None:
+        overrides.append(f"parallel.jobs={options.jobs}")
+    if options.seed is not None:
+        overrides.append(f"seeds=[{options.seed}]")
+    experiment = load_config(options.config, TrainExperiment, overrides=overrides)
+    return with_sweep(experiment, [point.label for point in expand_sweep(options.config, overrides=overrides)])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main_guard(main))
