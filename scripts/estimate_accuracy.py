@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the estimate that the command line asks for."""
     options = _parser().parse_args(arguments)
-    if options.backend != "emulated":
-        from analog_sim.config import UserError
+    from analog_sim.config import UserError, find_key
 
+    if options.backend != "emulated":
         raise UserError(f"--backend: an estimate runs on emulated chips (got '{options.backend}'; allowed: emulated)")
+    if options.chip is not None and options.chip < 0:
+        raise UserError(f"--chip: chips are counted from 0 (got {options.chip})")
     experiment = load(options)
+    if find_key(options.config, "sweep", overrides=options.overrides)[0] is not None:
+        print("note: the file's `sweep` is left out; scripts/sweep.py runs it", file=sys.stderr)
     from learning.estimation.run import describe, estimate
 
     if options.dry_run:

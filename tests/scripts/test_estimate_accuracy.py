@@ -60,7 +60,10 @@ def test_a_dry_run_makes_nothing(script, tmp_path: Path) -> None:
     done = script(str(CONFIG), *SMALL, "--dry-run", "--out", "run")
     assert done.returncode == 0, done.stderr
     assert "fc1: linear, 1 x 8 x 64 weights" in done.stdout
+    assert done.stderr == ""
     assert not (tmp_path / "run").exists()
+    done = script(str(CONFIG), *SMALL, "--dry-run", "--set", "sweep.seed=[1, 2]")
+    assert (done.returncode, done.stderr) == (0, "note: the file's `sweep` is left out; scripts/sweep.py runs it\n")
 
 
 def test_a_users_model_and_checkpoint(script, tmp_path: Path) -> None:
@@ -103,6 +106,7 @@ def test_a_users_model_and_checkpoint(script, tmp_path: Path) -> None:
         ([str(CONFIG), "--model", "net.py:build"], "model.file: no such file"),
         ([str(CONFIG), "--checkpoint", "w.pt"], "model.checkpoint: no such file"),
         ([str(CONFIG), "--backend", "scpi"], "--backend: an estimate runs on emulated chips"),
+        ([str(CONFIG), "--chip", "-1"], "--chip: chips are counted from 0"),
         ([str(CONFIG), "--resume"], "--resume: needs the folder"),
     ],
 )
