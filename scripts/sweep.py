@@ -1,4 +1,4 @@
-"""Run a configuration at every point of its `sweep:` and compare. Never runs a chip itself."""
+"""Run a configuration at every point of its `sweep:` and compare: estimates here, training as the arms of `train.py`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from _cli import main_guard, parser
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sweep that the command line asks for."""
     options = parser(
-        "Run an estimate at every point of the file's `sweep` (dotted key -> list of values) and compare the points.",
+        "Run an estimate or a training at every point of the file's `sweep` (dotted key -> list of values) and compare.",
         "python scripts/sweep.py configs/sweep_cards.yaml --jobs 2 --out runs/cards",
     ).parse_args(arguments)
 
-    from analog_sim.config import UserError
+    from analog_sim.config import UserError, find_key
 
+    schema, _ = find_key(options.config, "schema", overrides=options.overrides)
+    if isinstance(schema, str) and schema.startswith("train/"):
+        import train
+
+        return train.main(arguments)
     if options.backend != "emulated":
         raise UserError(f"--backend: a sweep runs on emulated chips (got '{options.backend}'; allowed: emulated)")
     overrides = list(options.overrides)
