@@ -84,6 +84,7 @@ def ageing_proof(cell: CellModel, fitted: Histories, held_out: Histories, *, how
             counts.append(len(measured))
         curves.append(
             Curve(
+                "seconds",
                 f"{1e6 * low:.3g} to {1e6 * high:.3g} uS",
                 np.array(x),
                 np.array(mean).T,

@@ -511,3 +511,23 @@ def _law_card(
 
 
 __all__ = ["ConditionRow", "FitResult", "fit_measurements", "nominal_window", "read_measurements"]
+
+
+def describe(config: MeasurementConfig) -> str:
+    """Read the files and say what they hold, without fitting. Raises MeasurementError."""
+    measured = read_measurements(config, lambda text: None)
+    lines = []
+    for role, table in measured.tables.items():
+        cells = len(np.unique(table.cell()))
+        lines.append(f"{role}: {len(table)} rows of {cells} cell(s) in {len(np.unique(table.sequence))} sequence(s)")
+        if role == "pulses":
+            for (direction, condition), count in conditions(table).items():
+                word = {1: "up", -1: "down"}.get(direction, "direction not stated")
+                lines.append(f"  {word}, {condition}: {count} pulses")
+    for distribution in measured.distributions:
+        word = "up" if distribution.direction > 0 else "down"
+        states, points = len(distribution.g), len(distribution.p)
+        lines.append(
+            f"step distribution, device {distribution.device}, {word}: {states} states, {points} probabilities"
+        )
+    return "\n".join([*lines, *(f"- {line}" for line in measured.log.lines())])

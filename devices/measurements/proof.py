@@ -18,6 +18,8 @@ F64 = npt.NDArray[np.float64]
 BINS = 8
 SMALL, TOLERABLE = 0.15, 0.35
 """Wasserstein distances, in standard deviations of the measured steps, up to which a fit is called good and fair."""
+WIDE, TOO_WIDE = 1.5, 5.0
+"""Factors by which the spread over ramps may be off for a fit to be called good and fair."""
 RESAMPLES = 200
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
@@ -71,10 +73,11 @@ class Curve:
     """Mean and spread over pulses (or times): measured and emulated, for one direction.
 
     Attributes:
-        label: in words. x: pulse numbers or seconds. mean, std: (2, n) siemens, measured and emulated.
+        kind: what x is. label: in words. x: pulse numbers or seconds. mean, std: (2, n) siemens, measured and emulated.
         count: (n,) measured traces at each x.
     """
 
+    kind: Literal["pulses", "seconds"]
     label: str
     x: F64
     mean: F64
@@ -99,6 +102,25 @@ class Proof:
     yardstick: str = "the data against themselves"
 
     @property
+    def spread_off(self) -> tuple[float, Curve | None]:
+        """Factor by which the spread over ramps is too large (or, inverted, too small) in the later half of the worst curve.
+
+        1 without curves of at least five ramps. Chance is allowed for: a factor within the 99 % range of an F ratio counts as 1.
+        """
+        worst, which = 1.0, None
+        for curve in self.curves:
+            later = curve.count >= 5
+            later[: len(later) // 2] = False
+            if curve.kind != "pulses" or not later.any():
+                continue
+            count = int(np.median(curve.count[later]))
+            ratio = float(np.median(curve.std[1, later] / np.maximum(curve.std[0, later], 1e-30)))
+            chance = float(np.sqrt(stats.f.ppf(0.995, 10 * count, count - 1)))
+            if max(ratio, 1.0 / max(ratio, 1e-30)) > max(chance, max(worst, 1.0 / worst)):
+                worst, which = ratio, curve
+        return worst, which
+
+    @property
     def worst(self) -> Bin | None:
         """The bin whose distance stands out most: the largest relative distance among those outside their band, else of all."""
         if not self.bins:
@@ -112,7 +134,11 @@ class Proof:
         if not self.bins:
             return "unproven"
         worst = max(b.excess for b in self.bins)
-        return "good" if worst <= SMALL else "fair" if worst <= TOLERABLE else "bad"
+        ratio, _ = self.spread_off
+        factor = max(ratio, 1.0 / ratio)
+        if worst <= SMALL and factor <= WIDE:
+            return "good"
+        return "fair" if worst <= TOLERABLE and factor <= TOO_WIDE else "bad"
 
     def sentence(self) -> str:
         """The first line of a report."""
@@ -133,8 +159,24 @@ class Proof:
         )
         return (
             f"{name} of {self.what}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}; "
-            f"{place} (band {band:.2f}){doubt}"
+            f"{place} (band {band:.2f}){doubt}{self._shape(worst)}{self._spread()}"
         )
+
+    @staticmethod
+    def _shape(worst: Bin) -> str:
+        """What is wrong in the worst bin, when it is only the shape."""
+        if worst.inside or not worst.emulated or worst.scale <= 0 or worst.std[0] <= 0:
+            return ""
+        shift = abs(worst.mean[1] - worst.mean[0]) / worst.scale
+        if shift < 0.1 and 0.9 < worst.std[1] / worst.std[0] < 1.1:
+            return "; its mean and spread agree, the shape of its distribution does not"
+        return ""
+
+    def _spread(self) -> str:
+        ratio, curve = self.spread_off
+        if curve is None or max(ratio, 1.0 / ratio) <= WIDE:
+            return ""
+        return f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one, though the single steps are not: history counts"
 
 
 def two_sample(a: F64, b: F64) -> tuple[float, float]:
@@ -323,7 +365,7 @@ def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], 
             std[k, some] = np.nanstd(values[:, some], axis=0)
             if k == 0:
                 counts = np.isfinite(values).sum(axis=0)
-        curves.append(Curve(word, pulse.astype(np.float64), mean, std, counts))
+        curves.append(Curve("pulses", word, pulse.astype(np.float64), mean, std, counts))
         ends = [np.array([g[-1] for _, g in rows]) for rows in grids]
         lengths = [np.array([x[-1] for x, _ in rows], np.float64) for rows in grids]
         facts |= {

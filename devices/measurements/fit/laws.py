@@ -426,7 +426,7 @@ def fit_law(
         total = float(objective(x, traces=traces).loglik.sum())
         return -total if np.isfinite(total) else 1e300
 
-    options = {"maxiter": max_iterations, "maxfun": 100_000, "ftol": 1e-11}
+    options: Any = {"maxiter": max_iterations, "maxfun": 100_000, "ftol": 1e-11}
     result = optimize.minimize(cost, x0, method="L-BFGS-B", bounds=limits, options=options)
     for _ in range(3):  # a fresh start shakes off a poor approximation of the curvature
         again = optimize.minimize(cost, result.x, method="L-BFGS-B", bounds=limits, options=options)
