@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"python scripts/\w+\.py[^`"\n#|]*")
+COMMAND = re.compile(r'python scripts/\w+\.py[^`"\n#|]*')
 DRY = {"estimate_accuracy.py", "train.py", "sweep.py"}
 """Scripts that can check everything without running it."""
 
