@@ -33,10 +33,11 @@ def examples(language: str) -> list[tuple[str, str]]:
 
 
 def commands() -> list[tuple[str, str]]:
-    """(where, command line) of every call of one of our scripts, in blocks and in running text."""
+    """(where, command line) of every call of one of our scripts, in blocks and in running text but not in Python code."""
     found: dict[str, str] = {}
     for page in PAGES:
-        for match in COMMAND.finditer(page.read_text(encoding="utf-8")):
+        text = FENCE.sub(lambda block: "" if block[1] == "python" else block[0], page.read_text(encoding="utf-8"))
+        for match in COMMAND.finditer(text):
             found.setdefault(match[0].strip(), relative(page))
     return [(page, command) for command, page in found.items()]
 
