@@ -93,11 +93,15 @@ class MeasurementConfig(StrictModel):
     schema_: Annotated[Literal["measurements/1"], Field(alias="schema")] = "measurements/1"
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     reference: str = ""
-    measurements: Annotated[
-        tuple[Annotated[Reader, one_of("devices.measurements.readers", Reader)], ...], Field(min_length=1)
-    ]
+    measurements: tuple[Annotated[Reader, one_of("devices.measurements.readers", Reader)], ...]
     window: WindowSpec | None = None
     pulse: PulseSettings = PulseSettings()
     ageing: Literal["auto", "relaxation", "power_law"] = "auto"
     held_out: HeldOut = HeldOut()
     card: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _some_files(self) -> Self:
+        if not self.measurements:
+            raise at_key("measurements", "must name at least one reader")
+        return self

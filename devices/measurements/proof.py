@@ -176,7 +176,7 @@ class Proof:
         ratio, curve = self.spread_off
         if curve is None or max(ratio, 1.0 / ratio) <= WIDE:
             return ""
-        return f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one, though the single steps are not: history counts"
+        return f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one: there the cell's history counts"
 
 
 def two_sample(a: F64, b: F64) -> tuple[float, float]:
