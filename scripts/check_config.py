@@ -22,6 +22,7 @@ MODELS: Mapping[str, str] = MappingProxyType(
         "estimate/1": "learning.experiment:Experiment",
         "train/1": "learning.train_experiment:TrainExperiment",
         "card/1": "devices.card:DeviceCard",
+        "measurements/1": "devices.measurements.config:MeasurementConfig",
     }
 )
 
