@@ -36,9 +36,7 @@ def commands() -> list[tuple[str, str]]:
     """(where, command line) of every call of one of our scripts, in blocks and in running text but not in Python code."""
     found: dict[str, str] = {}
     for page in PAGES:
-        text = FENCE.sub(
-            lambda block: "" if block[1] in ("python", "text") else block[0], page.read_text(encoding="utf-8")
-        )
+        text = FENCE.sub(lambda block: "" if "import " in block[2] else block[0], page.read_text(encoding="utf-8"))
         for match in COMMAND.finditer(text):
             found.setdefault(match[0].strip(), relative(page))
     return [(page, command) for command, page in found.items()]
