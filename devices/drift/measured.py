@@ -4,11 +4,11 @@ from typing import Literal, Self
 
 import numpy as np
 from pydantic import model_validator
-from scipy.stats import norm
 
 from analog_sim.cell import DriftModel, RelaxationModel
 from analog_sim.config import DataFile, at_key
 from devices.drift.law import AgeingTables, DriftLaw
+from devices.drift.moments import cut_normal, power_moment
 from devices.measurements.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
@@ -56,8 +56,7 @@ class MeasuredDrift(DriftLaw):
         """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of a normal cut at 0."""
         if self._power_law:
             return window.conductance(u) * self._moment(u, self._log_age(t))
-        m, s = self._normal(u, t, window)
-        return m * norm.cdf(m / s) + s * norm.pdf(m / s)
+        return cut_normal(*self._normal(u, t, window))[0]
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation over cells in siemens, in closed form."""
@@ -65,9 +64,7 @@ class MeasuredDrift(DriftLaw):
             age = self._log_age(t)
             variance = self._moment(u, 2.0 * age) - self._moment(u, age) ** 2
             return window.conductance(u) * np.sqrt(np.maximum(variance, 0.0))
-        m, s = self._normal(u, t, window)
-        square = (m**2 + s**2) * norm.cdf(m / s) + m * s * norm.pdf(m / s)
-        return np.sqrt(np.maximum(square - self.aged_mean(u, t, window) ** 2, 0.0))
+        return cut_normal(*self._normal(u, t, window))[1]
 
     def initial_std(self, u: Values, window: Window) -> F64:
         """Of relaxation that is over before t_0; 0 S for a power law."""
@@ -113,12 +110,7 @@ class MeasuredDrift(DriftLaw):
         return g + self._siemens("mean", u, window) * s, np.maximum(std, 1e-30)
 
     def _moment(self, u: Values, age: F64) -> F64:
-        """E[exp(-nu age)] of a normal nu clipped to [low, high]: two atoms and the part between them."""
-        low, high = self._number("nu_low"), self._number("nu_high")
-        mean, std = self._table("nu_mean", u), np.maximum(self._table("nu_std", u), 1e-12)
-        below, above = (low - mean) / std, (high - mean) / std
-        atoms = norm.cdf(below) * np.exp(-low * age) + norm.sf(above) * np.exp(-high * age)
-        shift = std * age
-        return np.asarray(
-            atoms + np.exp(-mean * age + 0.5 * shift**2) * (norm.cdf(above + shift) - norm.cdf(below + shift))
+        """E[exp(-nu age)]."""
+        return power_moment(
+            self._table("nu_mean", u), self._table("nu_std", u), self._number("nu_low"), self._number("nu_high"), age
         )

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from analog_sim.cell import DriftModel
 from analog_sim.config import Q, StrictModel, at_key
 from devices.drift.law import AgeingTables, DriftLaw
-from devices.normal import below
+from devices.drift.moments import power_moment
 from devices.window import F64, FINE_NODES, Values, Window, tabulate
 
 SMALLEST_STATE = 1e-12
@@ -108,12 +108,6 @@ class PowerLawDrift(DriftLaw):
         return np.log(np.maximum(np.asarray(t, float), self.t_ref) / self.t_ref)
 
     def _moment(self, u: Values, age: F64, window: Window) -> F64:
-        """E[exp(-nu age)] for nu a normal clipped to [low, high]: the two atoms and the part between them."""
+        """E[exp(-nu age)]."""
         mean, std = self.exponent(u, window)
-        std = np.maximum(std, 1e-12)
-        left, right = (self.low - mean) / std, (self.high - mean) / std
-        atoms = below(left) * np.exp(-self.low * age) + below(-right) * np.exp(-self.high * age)
-        shift = std * age
-        between = np.exp(-mean * age + 0.5 * shift**2) * (below(right + shift) - below(left + shift))
-        result: F64 = atoms + between
-        return result
+        return power_moment(mean, std, self.low, self.high, age)

@@ -8,7 +8,7 @@ from pydantic import Field
 from analog_sim.cell import RelaxationModel
 from analog_sim.config import Q
 from devices.drift.law import AgeingTables, DriftLaw
-from devices.normal import below, density
+from devices.drift.moments import cut_normal
 from devices.polynomial import evaluate
 from devices.window import F64, Values, Window, tabulate
 
@@ -44,15 +44,12 @@ class Relaxation(DriftLaw):
         return np.maximum(0.0, 1.0 + np.divide(change, g, out=np.zeros(np.shape(change)), where=g > 0.0))
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
-        """Mean of a normal cut at 0: ``m Phi(m / s) + s phi(m / s)`` in siemens."""
-        m, s = self._normal(u, t, window)
-        return m * below(m / s) + s * density(m / s)
+        """Mean of a normal cut at 0 S."""
+        return cut_normal(*self._normal(u, t, window))[0]
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation of a normal cut at 0, in siemens."""
-        m, s = self._normal(u, t, window)
-        square = (m**2 + s**2) * below(m / s) + m * s * density(m / s)
-        return np.sqrt(np.maximum(square - self.aged_mean(u, t, window) ** 2, 0.0))
+        return cut_normal(*self._normal(u, t, window))[1]
 
     def initial_std(self, u: Values, window: Window) -> F64:
         """`initial` at this card's g_max, in siemens."""

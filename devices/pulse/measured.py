@@ -5,11 +5,11 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
-from scipy.stats import norm
 
 from analog_sim.cell import QUANTILE_Z_MAX, PulseModel
 from analog_sim.config import DataFile
 from devices.measurements.tables_file import check, load_tables, scale
+from devices.normal import below, density
 from devices.pulse.law import PulseLaw
 from devices.window import F32, F64, Values, Window
 
@@ -98,12 +98,12 @@ def quantile_moments(q: npt.NDArray[np.floating]) -> tuple[F64, F64]:
     """
     q = np.asarray(q, float)
     z = np.linspace(-QUANTILE_Z_MAX, QUANTILE_Z_MAX, q.shape[-1])
-    mass = np.diff(norm.cdf(z))
-    one = -np.diff(norm.pdf(z))
-    two = mass - np.diff(z * norm.pdf(z))
+    mass = np.diff(below(z))
+    one = -np.diff(density(z))
+    two = mass - np.diff(z * density(z))
     b = np.diff(q, axis=-1) / (z[1] - z[0])
     a = q[..., :-1] - b * z[:-1]
-    tail = norm.sf(QUANTILE_Z_MAX)
+    tail = float(below(-QUANTILE_Z_MAX))
     ends = q[..., 0], q[..., -1]
     first = (a * mass + b * one).sum(axis=-1) + tail * (ends[0] + ends[1])
     second = (a * a * mass + 2.0 * a * b * one + b * b * two).sum(axis=-1) + tail * (ends[0] ** 2 + ends[1] ** 2)

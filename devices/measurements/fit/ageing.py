@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
+from devices.drift.moments import cut_normal
 from devices.measurements.histories import Histories
 from devices.window import Window
 
@@ -131,11 +132,8 @@ def _loglik(m: _Moments, b: int, mean: F64, var: F64) -> float:
 
 def _relaxed(g: float, mu: float, beta: float, initial: float, s: F64) -> tuple[F64, F64]:
     """Mean and variance of the change of a normal cut at 0 S."""
-    centre, spread = g + mu * s, np.sqrt(np.maximum(beta**2 * s + initial**2, 1e-30))
-    a = centre / spread
-    mean = centre * stats.norm.cdf(a) + spread * stats.norm.pdf(a)
-    square = (centre**2 + spread**2) * stats.norm.cdf(a) + centre * spread * stats.norm.pdf(a)
-    return mean - g, np.maximum(square - mean**2, 1e-30)
+    mean, std = cut_normal(g + mu * s, np.sqrt(np.maximum(beta**2 * s + initial**2, 1e-30)))
+    return mean - g, np.maximum(std**2, 1e-30)
 
 
 def _drifted(g: float, nu: float, spread: float, log_age: F64, offset: float) -> tuple[F64, F64]:
