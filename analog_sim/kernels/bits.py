@@ -130,7 +130,29 @@ def column_lists(col_bits, col_sign, length):
     return columns, start
 
 
-def split_words(bits: np.ndarray, length: int) -> np.ndarray:
+@njit(cache=True, nogil=True)
+def turn_rows(row_bits, row_sign):
+    """Streams and signs of the rows, (S, rows), as (rows, S): uint64, and uint8 0 for a positive row, 1 for a negative one."""
+    samples, rows = row_bits.shape
+    bits = np.empty((rows, samples), np.uint64)
+    turn = np.empty((rows, samples), np.uint8)
+    for first in range(0, rows, 8):
+        for s in range(samples):
+            for i in range(first, min(first + 8, rows)):
+                bits[i, s] = row_bits[s, i]
+                turn[i, s] = np.uint8(row_sign[s, i] < 0)
+    return bits, turn
+
+
+@njit(cache=True, nogil=True)
+def split_words(bits, length):
     """Streams (S, C) uint64 in pieces of 32 slots: (1 or 2, S, C) uint32. Half as wide lanes count twice as fast."""
-    pieces = [bits & _LOW] if length <= 32 else [bits & _LOW, bits >> _32]
-    return np.stack(pieces).astype(np.uint32)
+    samples, lines = bits.shape
+    pieces = 1 if length <= 32 else 2
+    words = np.empty((pieces, samples, lines), np.uint32)
+    for p in range(pieces):
+        shift = np.uint64(32 * p)
+        for s in range(samples):
+            for j in range(lines):
+                words[p, s, j] = np.uint32((bits[s, j] >> shift) & _LOW)
+    return words

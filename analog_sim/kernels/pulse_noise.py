@@ -1,0 +1,163 @@
+"""Cycle-to-cycle noise of pulses: cheap normal numbers, 16 random bits each, from one generator per row of cells. Never a state across calls.
+
+Pulses come by the million, so this noise is made faster, and less finely, than `rng.normal_pair`:
+
+    words     each row of cells, at each call, has 32 generators xorshift128 (G. Marsaglia, J. Stat. Softw. 8(14), 2003, doi:10.18637/jss.v008.i14;
+              period 2**128 - 1), whose 128-bit states are the Philox blocks with counter (lane, row, call, 0xA5): the noise is a function of
+              (key, call, row, position in the row's sequence) alone, whatever thread works on the row
+    bins      two for a word, one from each half: 512 bins of equal probability, the first and the last of them split into 128 each. A table turns a bin
+              into what the law needs of it: the mean over the bin of the normal score or of the measured step
+    normals   two for a word w: from the signed word, y = w 2**-31, and from its lower half, y = (int32(w << 16)) 2**-31 + 2**-17, by
+              z = y P(l), l ~ log2(1 - y**2), P of degree 5, an approximation of the normal quantile at (1 + y)/2
+
+Bins: mean 0, variance of the scores 0.99994 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.998, distribution within 1e-3, |z| <= 4.33.
+Normals: distribution within 1.1e-4, variance 1 +- 1e-6, kurtosis 2.9998; beyond 3 and 4 standard deviations 1.006 and 0.96 of the normal probability;
+|z| <= 4.33 for the lower halves, 4.9 for the full words. `tests/analog_sim/test_pulse_noise.py` measures these figures. No fastmath: the same bits everywhere.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from analog_sim.kernels.math import fma
+from analog_sim.kernels.rng import philox, signed
+
+LANES = 32
+"""Generators of one row."""
+
+STEPS = 16
+"""Steps of all generators that one refill makes at most."""
+
+WORDS = (4 + STEPS) * LANES
+"""State and words of a row."""
+
+BUFFER = 2 * LANES * STEPS
+"""Bins of a full refill; what a step yields is 2 LANES of bins, or of normals."""
+
+BINS = 768
+"""Bins of the normal score: 512 of equal probability, the first and the last of which are replaced by 128 each."""
+
+_MARK = np.uint64(0xA5)
+_LOW = np.uint64(0xFFFFFFFF)
+_LANE_BITS = np.uint64(5)
+_32 = np.uint64(32)
+_MANTISSA = np.int32(0x7FFFFF)
+_ONE_BITS = np.int32(0x3F800000)
+_16 = np.int32(16)
+_7 = np.int32(7)
+_LAST = np.int32(511)
+_IN_TAIL = np.int32(127)
+_LEFT_TAIL = np.int32(512)
+_RIGHT_TAIL = np.int32(640)
+_LOW_HALF = np.int32(0xFFFF)
+_TO_UNIT = np.float32(2.0**-31)
+_HALF_STEP = np.float32(2.0**-17)
+_ABOVE_ONE = np.float32(1.0 + 2.0**-23)
+_EXPONENT = np.float32(2.0**-23)
+
+# log2(t) ~ bits(t) 2**-23 + C0 + C1 m + C2 m**2 + C3 m**3, m the mantissa of t in [1, 2); absolute error 6.4e-4
+_C0 = np.float32(-1.1536308526992798 - 127.0)
+_C1 = np.float32(2.0479018688201904)
+_C2 = np.float32(-1.0518847703933716)
+_C3 = np.float32(0.1582503765821457)
+
+# normal quantile at (1 + y)/2, divided by y, as a polynomial in log2(1 - y**2); scaled to unit variance on the grid of 16 bits
+_P0 = np.float32(1.252461314201355)
+_P1 = np.float32(-0.22808660566806793)
+_P2 = np.float32(0.008395864628255367)
+_P3 = np.float32(0.0016002305783331394)
+_P4 = np.float32(8.987000182969496e-05)
+_P5 = np.float32(1.8262221601617057e-06)
+
+
+@njit(forceinline=True)
+def quantile(y):
+    """Normal quantile at probability (1 + y)/2, y float32 in [-1, 1]; see above for its error."""
+    t = fma(-y, y, _ABOVE_ONE)
+    bits = np.int32(np.float32(t).view(np.int32))
+    m = np.int32((bits & _MANTISSA) | _ONE_BITS).view(np.float32)
+    log2 = fma(np.float32(bits), _EXPONENT, fma(fma(fma(_C3, m, _C2), m, _C1), m, _C0))
+    return y * fma(fma(fma(fma(fma(_P5, log2, _P4), log2, _P3), log2, _P2), log2, _P1), log2, _P0)
+
+
+@njit(cache=True, nogil=True)
+def seed_row(words, key0, key1, row, call):
+    """Start the generators of a row at a call; words (WORDS,) int32, of which the first 4 LANES are the state, word by word."""
+    above = call >> _32 << _LANE_BITS  # calls beyond 2**32 count on in the first counter word
+    low = call & _LOW
+    for lane in range(LANES):
+        a, b, c, d = philox(np.uint64(lane) | above, row, low, _MARK, key0, key1)
+        words[lane] = signed(a)
+        words[lane + LANES] = signed(b)
+        words[lane + 2 * LANES] = signed(c)
+        words[lane + 3 * LANES] = signed(d)
+
+
+@njit(cache=True, nogil=True)
+def _advance(words, steps):
+    """Advance all generators; their words follow the state, LANES for each step."""
+    for k in range(steps):
+        # One slice for both ends: the compiler then sees that reads and writes do not overlap.
+        w = words[k * LANES : (k + 5) * LANES]
+        for lane in range(LANES):
+            t = np.uint32(w[lane])
+            t = np.uint32(t ^ np.uint32(t << np.uint32(11)))
+            last = np.uint32(w[lane + 3 * LANES])
+            mixed = np.uint32(np.uint32(last ^ np.uint32(last >> np.uint32(19))) ^ np.uint32(t ^ np.uint32(t >> np.uint32(8))))
+            w[lane + 4 * LANES] = mixed.view(np.int32)
+
+
+@njit(cache=True, nogil=True)
+def _keep(words, made):
+    """The last words of each generator become its state."""
+    for q in range(4 * LANES):
+        words[q] = words[q + made]
+
+
+@njit(cache=True, nogil=True)
+def next_normals(words, steps, z):
+    """The next 2 LANES steps normals of a row into z float32, in pieces of at most STEPS steps: first those of the full words, then of the lower halves."""
+    for done in range(0, steps, STEPS):
+        part = min(STEPS, steps - done)
+        _advance(words, part)
+        m = LANES * part
+        drawn = words[4 * LANES : 4 * LANES + m]
+        first = z[2 * LANES * done : 2 * LANES * done + m]
+        for q in range(m):
+            first[q] = quantile(np.float32(drawn[q]) * _TO_UNIT)
+        second = z[2 * LANES * done + m : 2 * LANES * done + 2 * m]
+        for q in range(m):
+            second[q] = quantile(fma(np.float32(np.int32(drawn[q] << _16)), _TO_UNIT, _HALF_STEP))
+        _keep(words, m)
+
+
+@njit(forceinline=True)
+def _bin(half):
+    """Bin of 16 random bits (np.int32): the upper 9, or, when they are all 0 or all 1, 512 or 640 plus the lower 7."""
+    upper = half >> _7
+    lower = half & _IN_TAIL
+    tail = np.int32(lower + _LEFT_TAIL) if upper == np.int32(0) else np.int32(lower + _RIGHT_TAIL)
+    return tail if (upper == np.int32(0)) | (upper == _LAST) else upper
+
+
+@njit(cache=True, nogil=True)
+def next_bins(words, steps, stride, offset):
+    """The next 2 LANES steps bins of a row, times `stride`, into offset uint32; steps <= STEPS; first those of the upper halves, then of the lower."""
+    _advance(words, steps)
+    size = np.int32(stride)
+    m = LANES * steps
+    drawn = words[4 * LANES : 4 * LANES + m]
+    first = offset[:m]
+    second = offset[m : 2 * m]
+    for q in range(m):
+        word = drawn[q]
+        first[q] = np.uint32(np.int32(_bin(np.int32((word >> _16) & _LOW_HALF)) * size))
+        second[q] = np.uint32(np.int32(_bin(np.int32(word & _LOW_HALF)) * size))
+    _keep(words, m)
+
+
+def bins_of_halves() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Bin and probability of every value of 16 random bits, each (65536,): what tables are averaged over."""
+    half = np.arange(2**16)
+    upper, lower = half >> 7, half & 127
+    return np.where(upper == 0, 512 + lower, np.where(upper == 511, 640 + lower, upper)), (half + 0.5) / 2**16
