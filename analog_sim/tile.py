@@ -174,7 +174,7 @@ class Tile:
         self._set_gain(np.ones(self.shape[0], np.float32))
         self._probe_reference = None
         if self.spec.compensation != "none":
-            self._probe_reference = self.forward(self._probe_inputs)
+            self._probe_reference = self._read_probes()
 
     def write_weights(self, w: F32) -> None:
         """Write the weights (n_out, n_in) at the present scale, with programming error; converters and compensation stay as they are."""
@@ -293,12 +293,23 @@ class Tile:
         if self._probe_reference is None:
             return
         self._set_gain(np.ones(self.shape[0], np.float32))
-        now, then = self.forward(self._probe_inputs), self._probe_reference
+        now, then = self._read_probes(), self._probe_reference
         axis = None if self.spec.compensation == "global" else 0
         power, overlap = np.square(then).sum(axis=axis), (now * then).sum(axis=axis)
         usable = overlap > 0.1 * power  # a column that has all but vanished is not worth amplifying its noise
         gain = np.where(usable, power / np.where(usable, overlap, 1.0), 1.0)
         self._set_gain(np.broadcast_to(gain, self.shape[0]).astype(np.float32))
+
+    def _read_probes(self) -> F32:
+        """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
+        kept = [block.adc.full_range for block in self.blocks]
+        for block in self.blocks:
+            part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
+            block.calibrate(part, block.dac.full_scale(self._probe_inputs))
+        out = self.forward(self._probe_inputs)
+        for block, full_range in zip(self.blocks, kept, strict=True):
+            block.adc.full_range = full_range
+        return out
 
     def _set_gain(self, gain: F32) -> None:
         self._gain = gain

@@ -137,6 +137,23 @@ def test_compensation_undoes_uniform_drift(compensation):
     np.testing.assert_allclose(tile.read_weights(exact=True), w, atol=1e-2)
 
 
+@pytest.mark.parametrize("compensation", ["global", "per_column"])
+def test_compensation_is_not_misled_by_ranges_for_small_inputs(compensation):
+    """Ranges calibrated on sparse inputs would clip the probes, and the gain would grow without any drift."""
+    cell = CellModel("drifts", 0.0, G_MAX, drift=DriftModel(constant_table(0.1), constant_table(0.0), 1.0))
+    w, _, _ = data(16, 40)
+    x = np.eye(40, dtype=np.float32)
+    tile = tile_of(w, cell, compensation=compensation, adc=AdcSpec(bits=12))
+    tile.calibrate(x)
+    ranges = [block.adc.full_range.copy() for block in tile.blocks]
+    for age, factor in ((1.0, 1.0), (1e3, 1e3**0.1)):
+        tile.wait(age - tile.time)
+        tile.compensate()
+        np.testing.assert_allclose(tile.gain, factor, rtol=3e-3)
+        np.testing.assert_allclose(tile.forward(x), w.T, atol=0.01)
+    assert all(np.array_equal(block.adc.full_range, kept) for block, kept in zip(tile.blocks, ranges, strict=True))
+
+
 def test_same_seed_same_bits_on_one_and_two_threads():
     w, x, d = data(150, 260, batch=40)
     outputs = []
