@@ -4,9 +4,14 @@ A registry is a package whose parts are found by `analog_sim.config.discover`; i
 (fields besides `kind`), at least one.
 """
 
+from pathlib import Path
 from typing import Any
 
 Rows = dict[str, list[dict[str, Any]]]
+
+MEASURED = Path(__file__).parent / "devices" / "measurements" / "files"
+"""Samples of the lab formats and of the tables file, written by make_files.py in the same folder."""
+TABLES = str(MEASURED / "tables.npz")
 
 LAYERS: Rows = {
     "avg_pool": [{"size": 2}, {"size": 3, "stride": 1}],
@@ -53,6 +58,7 @@ OPTIMIZERS: Rows = {
 }
 
 PULSE: Rows = {
+    "measured": [{"file": TABLES}],
     "exp_step": [
         {
             "fraction": 0.02,
@@ -84,6 +90,7 @@ PULSE: Rows = {
 }
 
 PROGRAMMING: Rows = {
+    "measured": [{"file": TABLES}],
     "gaussian": [{"std": "0.3 uS", "fraction": 0.01, "relative": 0.02}],
     "none": [{}],
     "polynomial": [{"coefficients": ["0.3 uS", "2 uS", "-1.2 uS"], "reference_g_max": "25 uS", "scale": 0.8}],
@@ -91,6 +98,7 @@ PROGRAMMING: Rows = {
 }
 
 READ_NOISE: Rows = {
+    "measured": [{"file": TABLES}],
     "constant": [{"std": "0.2 uS", "fraction": 0.005}],
     "flicker": [{"coefficient": 0.01, "exponent": 0.5, "cap": 0.03, "t_read": "100 ns", "relative": 0.01}],
     "none": [{}],
@@ -99,6 +107,7 @@ READ_NOISE: Rows = {
 }
 
 DRIFT: Rows = {
+    "measured": [{"file": TABLES}, {"file": str(MEASURED / "power_law_tables.npz")}],
     "none": [{}],
     "power_law": [
         {
@@ -130,9 +139,57 @@ WRITING: Rows = {
     "write_verify": [{}, {"tolerance": 0.05, "every": 2, "rounds": 3}],
 }
 
+READERS: Rows = {
+    "arc_one": [{"path": str(MEASURED / "arc_one.csv")}],
+    "arc_two": [{"path": str(MEASURED / "arc_two.h5")}],
+    "csv": [
+        {
+            "path": str(MEASURED / "csv.csv"),
+            "role": "pulses",
+            "columns": {"cell": "cell", "v": "V pulse", "width": "width", "i": "I read"},
+            "v_read": "0.2 V",
+        }
+    ],
+    "keithley": [
+        {
+            "path": str(MEASURED / "keithley.tsv"),
+            "columns": {"cell": "Run", "v": "PulseV", "i": "ReadI", "status": "Status"},
+            "v_read": "0.2 V",
+        }
+    ],
+    "keysight_b1500": [
+        {
+            "path": str(MEASURED / "keysight_b1500.csv"),
+            "columns": {"v": "Vpulse", "i": "Imeas"},
+            "v_read": "0.2 V",
+        }
+    ],
+    "neurosim": [{"path": str(MEASURED / "neurosim.txt"), "unit": "uS"}],
+    "noise_series": [{"path": str(MEASURED / "noise_series.tsv"), "sample_rate": "100 Hz", "leading": 2}],
+    "pulse_ramps": [
+        {
+            "path": str(MEASURED / "pulse_ramps.csv"),
+            "value": "resistance",
+            "direction": ["up", "down"],
+            "device": "one",
+        }
+    ],
+    "pymeasure": [
+        {
+            "path": str(MEASURED / "pymeasure.csv"),
+            "columns": {"cell": "Cell", "v": "Pulse", "i": "Current"},
+            "parameters": {"v_read": "Read voltage"},
+        }
+    ],
+    "retention": [{"path": str(MEASURED / "retention.csv"), "layout_is": "wide", "unit": "uS"}],
+    "step_distribution": [{"path": str(MEASURED / "step_distribution.txt"), "direction": "up"}],
+    "step_distribution_npz": [{"path": str(MEASURED / "step_distribution_npz.npz")}],
+}
+
 REGISTRIES: dict[str, tuple[str, Rows]] = {
     "analog_sim.writing": ("analog_sim.writing.scheme:WriteScheme", WRITING),
     "devices.drift": ("devices.drift.law:DriftLaw", DRIFT),
+    "devices.measurements.readers": ("devices.measurements.reader:Reader", READERS),
     "devices.programming": ("devices.programming.law:ProgrammingLaw", PROGRAMMING),
     "devices.pulse": ("devices.pulse.law:PulseLaw", PULSE),
     "devices.read_noise": ("devices.read_noise.law:ReadNoiseLaw", READ_NOISE),
