@@ -39,6 +39,9 @@ class Trainer:
         experiment: the arm. data: images. seed: chip, first weights, order of the data.
         folder: of this arm and seed: metrics.csv, layers.csv, checkpoint.npz; goes on from the checkpoint when there is one.
 
+    Attributes:
+        done: batches so far. diverged: whether the loss was no longer finite.
+
     Raises:
         UserError: the chip cannot serve the rule, or the folder holds something else.
     """
@@ -57,6 +60,7 @@ class Trainer:
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
         self._warned = False
+        self.diverged = False
         self.curve = ResultLog(folder / "metrics.csv", CURVE)
         self.layers = ResultLog(folder / "layers.csv", LAYER)
         self._resume()
@@ -141,6 +145,7 @@ class Trainer:
     def _stop_unless_finite(self, proposed: Proposed) -> None:
         if math.isfinite(proposed.loss):
             return
+        self.diverged = True
         broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
         kept = checkpoint.load(self._checkpoint)
         last = 0 if kept is None else int(kept["done"]) * self.experiment.batch

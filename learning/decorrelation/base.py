@@ -85,9 +85,9 @@ class Matrix:
         """Write the gains into R when one of them has left [1/refold, refold]."""
         if self.refold is None or (self.gain.max() <= self.refold and self.gain.min() >= 1.0 / self.refold):
             return
-        if not np.isfinite(self.gain).all():
-            return  # a run that has diverged is stopped by its loss, which says where
-        self.program(self.gain[:, None] * self.tile.read_weights())
+        folded = self.gain[:, None] * self.tile.read_weights()
+        if np.isfinite(folded).all():  # a run that has diverged is stopped by its loss, which says where
+            self.program(folded)
 
     def effective(self, *, exact: bool = True) -> F32:
         """``diag(g) R`` (n, n), for metrics."""
