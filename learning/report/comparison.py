@@ -111,7 +111,11 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
     header = (*map(short, keys), "digital", *shown, "worst chip", "yield", "vs first point")
     chips = sorted({point.nominal[1].shape[0] for point in points})
     count = f"{chips[0]}" if len(chips) == 1 else f"{chips[0]} to {chips[-1]}"
-    return Table(header, tuple(rows), f"Accuracy in % with 95 % intervals over {count} chips at each point")
+    return Table(
+        header,
+        tuple(rows),
+        f"Accuracy in % with 95 % intervals over {count} chips at each point; last column at the last time",
+    )
 
 
 def _paired(first: F64, other: F64) -> str:
