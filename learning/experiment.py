@@ -82,11 +82,11 @@ class Sweep(StrictModel):
     """Accuracy against one setting, all else as configured.
 
     Attributes:
-        set: dotted key of this file, below `tile`, `device` or `bias` (tile.adc.bits); or
+        set: dotted key of this file, below `tile` or `device` (tile.adc.bits), `bias` or `weight_scale`; or
         scale: what of the cell is scaled; "noise" is everything random. values: numbers for a scale, anything for a key.
     """
 
-    set: Annotated[str, Field(pattern=r"^(tile|device)(\.\w+)+$|^bias$")] | None = None
+    set: Annotated[str, Field(pattern=r"^(tile|device)(\.\w+)+$|^(bias|weight_scale)$")] | None = None
     scale: Scale | None = None
     values: Annotated[tuple[Setting, ...], Field(min_length=1)]
 
@@ -132,6 +132,8 @@ class Experiment(StrictModel):
         dataset: images. network, training: the digital twin and how it is trained; or
         model: the user's own module. digital: layers of it that stay digital.
         bias: added digitally, or one more line of every array.
+        weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
+            and a digital gain that undoes it: more accurate when columns differ, as after folded batch normalisation.
         device: a packaged card by name, a card's path, or the card itself. tile: mapping, converters, compensation.
         chips: how many. times: seconds after programming at which accuracy is measured.
         batch: test images at a time. calibration: training images that set the converters' ranges.
@@ -149,6 +151,7 @@ class Experiment(StrictModel):
     model: UserModel | None = None
     digital: tuple[str, ...] = ()
     bias: Literal["digital", "chip"] = "digital"
+    weight_scale: Literal["layer", "column"] = "layer"
     device: DeviceCard
     tile: TileSpec = TileSpec()
     chips: Annotated[int, Field(ge=1)] = 25
@@ -172,6 +175,8 @@ class Experiment(StrictModel):
             raise at_key("network", "is not used when a model is given; remove one of the two")
         if any(a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)):
             raise at_key("times", f"must increase (got {', '.join(f'{t:g} s' for t in self.times)})")
+        if self.weight_scale == "column" and not isinstance(self.tile.mapping.weight_max, str):
+            raise at_key("weight_scale", "column needs tile.mapping.weight_max: absmax")
         study = self.sensitivity
         if study is not None:
             if study.times is not None and not set(study.times) <= set(self.times):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.clock import Clock
+from analog_sim.column_scaled import ColumnScaledTile
 from analog_sim.cost import Costs
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile
@@ -17,6 +18,7 @@ from learning.evaluate import Task
 from learning.metrics import accuracy
 from learning.report.estimate_results import LAYER_ERROR
 from learning.result_log import Row
+from learning.tiles import WeightTile
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ChipNetwork, product_error
 
@@ -41,10 +43,10 @@ class Chip:
         self._made: list[Tile] = []
         self._prepared = prepared
 
-        def build(name: str, shape: tuple[int, int]) -> Tile:
+        def build(name: str, shape: tuple[int, int]) -> WeightTile:
             tile = Tile(variant.hardware.tile, variant.hardware.cell, shape, streams.child("tile", name), self.clock)
             self._made.append(tile)
-            return tile
+            return tile if variant.weight_scale == "layer" else ColumnScaledTile(tile)
 
         self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=prepared.bias_inputs)
         with self.clock.parallel():
@@ -60,7 +62,7 @@ class Chip:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """All tiles, in the order of the layers."""
+        """The emulated tiles, in the order of the layers; `network.tiles` are what the layers see of them."""
         return tuple(self._made)
 
     def wait_until(self, age: float) -> None:

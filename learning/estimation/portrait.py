@@ -45,7 +45,7 @@ def portrait(prepared: Prepared, variant: Variant, number: int) -> Portrait:
     maps: list[ConductanceMap] = []
     for age in variant.times:
         chip.wait_until(age)
-        for where, tile, seen in zip(chosen, chip.tiles, found, strict=True):
+        for where, tile, seen in zip(chosen, chip.network.tiles, found, strict=True):
             seen.append(tile.read_weights().reshape(-1)[where])
         if age == variant.times[0]:
             label = f"chip {number}, {time_label(age)} after programming"

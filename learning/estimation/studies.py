@@ -16,7 +16,8 @@ class Variant:
     """One point of one study.
 
     Attributes:
-        study, value: as in `learning.report.estimate_results`. hardware: cell and tile. bias: where it is added.
+        study, value: as in `learning.report.estimate_results`. hardware: cell and tile.
+        bias, weight_scale: as in `Experiment`.
         times: seconds after programming at which it is measured. chips: how many chips.
     """
 
@@ -24,6 +25,7 @@ class Variant:
     value: str
     hardware: Hardware
     bias: Literal["digital", "chip"]
+    weight_scale: Literal["layer", "column"]
     times: tuple[float, ...]
     chips: int
 
@@ -35,13 +37,13 @@ def variants(experiment: Experiment) -> list[Variant]:
         UserError: a card or a swept setting that makes no hardware.
     """
     nominal = hardware_of(experiment)
-    found = [Variant("nominal", "", nominal, experiment.bias, experiment.times, experiment.chips)]
+    found = [_variant("nominal", "", nominal, experiment, experiment.times, experiment.chips)]
     study = experiment.sensitivity
     if study is None:
         return found
 
-    def add(name: str, value: str, hardware: Hardware, bias: Literal["digital", "chip"] = experiment.bias) -> None:
-        found.append(Variant(name, value, hardware, bias, experiment.study_times, experiment.study_chips))
+    def add(name: str, value: str, hardware: Hardware, changed: Experiment = experiment) -> None:
+        found.append(_variant(name, value, hardware, changed, experiment.study_times, experiment.study_chips))
 
     there = present(nominal)
     for name in there if study.without == "all" else study.without:
@@ -49,9 +51,15 @@ def variants(experiment: Experiment) -> list[Variant]:
     for name in there if study.only == "all" else study.only:
         add("only", name, only(nominal, name))
     for sweep in study.sweeps:
-        for value, hardware, bias in _points(experiment, nominal, sweep):
-            add(sweep.study, value, hardware, bias)
+        for value, hardware, changed in _points(experiment, nominal, sweep):
+            add(sweep.study, value, hardware, changed)
     return found
+
+
+def _variant(
+    study: str, value: str, hardware: Hardware, experiment: Experiment, times: tuple[float, ...], chips: int
+) -> Variant:
+    return Variant(study, value, hardware, experiment.bias, experiment.weight_scale, times, chips)
 
 
 def hardware_of(experiment: Experiment) -> Hardware:
@@ -62,12 +70,10 @@ def hardware_of(experiment: Experiment) -> Hardware:
         raise UserError(f"device {experiment.device.name}: {error}") from error
 
 
-def _points(
-    experiment: Experiment, nominal: Hardware, sweep: Sweep
-) -> Iterator[tuple[str, Hardware, Literal["digital", "chip"]]]:
+def _points(experiment: Experiment, nominal: Hardware, sweep: Sweep) -> Iterator[tuple[str, Hardware, Experiment]]:
     for value in sweep.values:
         if sweep.scale is not None:
-            yield f"{value}", scaled(nominal, sweep.scale, float(value or 0.0)), experiment.bias
+            yield f"{value}", scaled(nominal, sweep.scale, float(value or 0.0)), experiment
             continue
         text = "null" if value is None else f"{value}".lower() if isinstance(value, bool) else f"{value}"
         try:
@@ -75,4 +81,4 @@ def _points(
         except ConfigError as error:
             reasons = "; ".join(problem.message for problem in error.problems)
             raise UserError(f"sensitivity.sweeps: {sweep.set}={text}: {reasons}") from error
-        yield "ideal" if value is None else text, hardware_of(changed), changed.bias
+        yield "ideal" if value is None else text, hardware_of(changed), changed

@@ -57,6 +57,7 @@ def test_device_by_name_path_and_change(tmp_path: Path) -> None:
         ({"yield_threshold": {}}, "give exactly one of below_digital and accuracy"),
         ({"yield_threshold": {"accuracy": 0.9, "below_digital": 0.1}}, "give exactly one"),
         ({"yield_threshold": {"accuracy": "90"}}, "accuracy: "),
+        ({"weight_scale": "column", "tile": {"mapping": {"weight_max": 1.0}}}, "weight_scale: column needs"),
         ({"sensitivity": {"times": ["1 h"]}}, "its times must be among"),
         ({"sensitivity": {"chips": 4}}, "its chips must be at most 3"),
         ({"sensitivity": {"without": ["noise"]}}, "without"),

@@ -92,6 +92,18 @@ def test_bias_on_the_chip_is_driven_by_the_largest_input() -> None:
     assert made.tiles[0].shape == (12, 65)
 
 
+def test_a_scale_for_each_column_helps_small_columns() -> None:
+    by_layer, by_column = (chip(weight_scale=scale, device="generic_pcm") for scale in ("layer", "column"))
+    for one, other in zip(by_layer.network.tiles, by_column.network.tiles, strict=True):
+        wanted = by_layer.network.layers["fc1"].matrices()[0] if one.shape == (12, 64) else None
+        if wanted is not None:
+            smallest = np.abs(wanted).max(axis=1).argmin()
+            errors = [np.abs(t.read_weights(exact=True) - wanted)[smallest].mean() for t in (one, other)]
+            assert errors[1] < 0.9 * errors[0]
+    inputs = by_column.layer_inputs()
+    assert by_column.layer_errors(inputs)["fc1"] < by_layer.layer_errors(inputs)["fc1"]
+
+
 def test_rows_of_a_task() -> None:
     nominal, without = variants(small(sensitivity={"without": ["drift"], "times": ["1 day"]}))
     rows = run_chip(prepared(), Task({"study": "nominal", "value": "", "chip": 1}, (nominal,)))

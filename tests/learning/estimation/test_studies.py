@@ -33,6 +33,7 @@ def test_sweeps_reach_the_hardware() -> None:
         {"set": "tile.compensation", "values": ["none"]},
         {"set": "device.g_max", "values": ["40 uS"]},
         {"set": "bias", "values": ["chip"]},
+        {"set": "weight_scale", "values": ["column"]},
         {"scale": "noise", "values": [0, 0.5]},
     ]
     found = {(v.study, v.value): v for v in variants(small(sensitivity={"sweeps": sweeps}))}
@@ -41,6 +42,7 @@ def test_sweeps_reach_the_hardware() -> None:
     assert found["tile_compensation", "none"].hardware.tile.compensation == "none"
     assert found["device_g_max", "40 uS"].hardware.cell.g_max == pytest.approx(40e-6)
     assert (found["bias", "chip"].bias, found["nominal", ""].bias) == ("chip", "digital")
+    assert found["weight_scale", "column"].weight_scale == "column"
     assert not found["noise_scale", "0"].hardware.cell.program_std.any()
     half, full = (found[key].hardware.cell.program_std.max() for key in (("noise_scale", "0.5"), ("nominal", "")))
     assert half == pytest.approx(full / 2)
