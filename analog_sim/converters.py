@@ -84,7 +84,7 @@ class LineErrors:
 
     Attributes:
         gain: 1 plus the gain error. offset: full scales.
-        bow: amplitude of a cubic bow, ``inl(x) = bow (x - x**3) 3 sqrt(3) / 2`` for x in [-1, 1]: peak |bow|, zero at 0 and at the ends.
+        bow: amplitude of a cubic bow, ``inl(x) = bow (x - x * x * x) 3 sqrt(3) / 2`` for x in [-1, 1]: peak |bow|, zero at 0 and at the ends.
     """
 
     gain: F32
@@ -102,9 +102,8 @@ class LineErrors:
 
     def distort(self, x: F32) -> F32:
         """Transfer of inputs in full scales, (B, n)."""
-        bowed = x + self.bow * (x - x**3) * np.float32(1.5 * 3**0.5)
-        out: F32 = bowed * self.gain + self.offset
-        return out
+        bowed = x + self.bow * (x - x * x * x) * np.float32(1.5 * 3**0.5)
+        return bowed * self.gain + self.offset
 
 
 class Dac:
