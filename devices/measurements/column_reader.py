@@ -121,7 +121,8 @@ class ColumnReader(Reader):
         line = next((line for line in lines if line.text.strip()), None)
         if line is None:
             raise failure(lines.path, "there is no header line: the file ends before it")
-        chosen = delimiter or sniff_delimiter(line.text)
+        following = lines.peek()
+        chosen = delimiter or sniff_delimiter(line.text, following.text if following else None)
         names = fields_of(line.text, chosen)
         better = max(DELIMITERS, key=lambda d: len(fields_of(line.text, d)))
         if len(names) == 1 and len(fields_of(line.text, better)) > 1:
@@ -203,9 +204,8 @@ class Rows:
         if self._device is not None:
             return np.full(n, self._device), np.zeros(n, np.int64)
         if "cell" in labels:
-            names, inverse = np.unique(np.array(labels["cell"]), return_inverse=True)
-            numbers_ = np.array([self._cell_number(str(name)) for name in names])
-            return numbers_[inverse], np.zeros(n, np.int64)
+            known = {name: self._cell_number(name) for name in dict.fromkeys(labels["cell"])}  # in order of appearance
+            return np.array([known[name] for name in labels["cell"]]), np.zeros(n, np.int64)
         coordinates = []
         for quantity in ("cell_row", "cell_col"):
             numbers_ = value.get(quantity, np.zeros(n))
@@ -229,10 +229,10 @@ class Rows:
     ) -> npt.NDArray[np.int64]:
         keys = np.empty(n, [("row", "i8"), ("col", "i8"), ("label", "U40")])
         keys["row"], keys["col"], keys["label"] = row, col, label if label is not None else self._run
-        unique, inverse = np.unique(keys, return_inverse=True)
+        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         ids = np.empty(len(unique), np.int64)
-        for k, key in enumerate(unique):
-            name = (int(key["row"]), int(key["col"]), str(key["label"]))
+        for k in np.argsort(first):  # in order of appearance
+            name = (int(unique[k]["row"]), int(unique[k]["col"]), str(unique[k]["label"]))
             if name not in self._sequences:
                 self._sequences[name] = self._sink.new_sequences()
             ids[k] = self._sequences[name]
@@ -261,7 +261,10 @@ class Rows:
         if "op" in labels:
             op = np.array([self._word(text, OPS, "op", int(at)) for text, at in zip(labels["op"], line, strict=True)])
         else:
-            silent = (pulses == 0) | ((np.nan_to_num(v) == 0) if "v" in value else False)
+            silent = pulses == 0
+            for quantity in ("v", "width"):
+                if quantity in value:
+                    silent = silent | (np.nan_to_num(value[quantity]) == 0)
             op = np.where(silent, Op.READ, Op.PULSE_READ)
         if "direction" in labels:
             words = {**dict.fromkeys(UP_WORDS, 1), **dict.fromkeys(DOWN_WORDS, -1), **dict.fromkeys(NO_WORDS, 0)}

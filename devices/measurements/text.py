@@ -5,8 +5,8 @@ A value that is no number ends the reading with file, line and column; an empty 
 
 import csv
 import gzip
-import io
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,7 +51,7 @@ class Lines:
         self._log = log
         self._stream = open_text(path, log)
         self._number = 0
-        self._held: Line | None = None
+        self._held: deque[Line] = deque()
 
     def __enter__(self) -> "Lines":
         return self
@@ -63,9 +63,9 @@ class Lines:
         return self
 
     def __next__(self) -> Line:
-        if self._held is not None:
-            line, self._held = self._held, None
-            return line
+        return self._held.popleft() if self._held else self._next()
+
+    def _next(self) -> Line:
         try:
             text = self._stream.readline()
         except (EOFError, OSError, UnicodeError) as error:
@@ -75,11 +75,14 @@ class Lines:
         self._number += 1
         return Line(self._number, self._mend(text.rstrip("\r\n")))
 
-    def peek(self) -> Line | None:
-        """Return the next line without taking it; None at the end."""
-        if self._held is None:
-            self._held = next(self, None)
-        return self._held
+    def peek(self, ahead: int = 0) -> Line | None:
+        """Return the next line, or one further ahead, without taking it; None at the end."""
+        while len(self._held) <= ahead:
+            try:
+                self._held.append(self._next())
+            except StopIteration:
+                return None
+        return self._held[ahead]
 
     def block(self, rows: int = BLOCK_ROWS) -> list[Line]:
         """Take up to `rows` lines."""
@@ -107,34 +110,32 @@ def open_text(path: Path, log: ReadLog) -> IO[str]:
     Raises MeasurementError when the file is missing, empty or not text.
     """
     try:
-        raw: IO[bytes] = path.open("rb")
+        with path.open("rb") as file:
+            head = file.read(4096)
     except OSError as error:
         raise failure(path, f"cannot be opened: {error.strerror}") from error
-    head = raw.read(8)
-    raw.seek(0)
-    if head[:2] == b"\x1f\x8b":
-        raw = gzip.open(raw)  # type: ignore[assignment]  # noqa: SIM115
+    packed = head[:2] == b"\x1f\x8b"
+    if packed:
         try:
-            head = raw.read(4096)
-            raw.seek(0)
+            with gzip.open(path) as file:
+                head = file.read(4096)
         except (OSError, EOFError) as error:
             raise failure(path, f"not a complete gzip file: {error}") from error
-    else:
-        head = raw.read(4096)
-        raw.seek(0)
     if not head:
         raise failure(path, "the file is empty")
     for magic, reason in _MAGIC.items():
         if head.startswith(magic):
             raise failure(path, reason)
+    encoding, errors = "utf-8-sig", "surrogateescape"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         log.count(path, "UTF-16 text with byte order mark", line=1)
-        return io.TextIOWrapper(raw, encoding="utf-16", newline=None)
-    if head[:3] == b"\xef\xbb\xbf":
+        encoding, errors = "utf-16", "strict"
+    elif head[:3] == b"\xef\xbb\xbf":
         log.count(path, "byte order mark (UTF-8) skipped", line=1)
     elif b"\0" in head:
         raise failure(path, "holds NUL bytes: not a text file")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline=None)
+    opener = gzip.open if packed else open
+    return opener(path, "rt", encoding=encoding, errors=errors, newline=None)
 
 
 def fields_of(text: str, delimiter: str) -> list[str]:
@@ -146,10 +147,16 @@ def fields_of(text: str, delimiter: str) -> list[str]:
     return [field.strip() for field in text.split(delimiter)]
 
 
-def sniff_delimiter(text: str) -> str:
-    """Return the delimiter of a line: the candidate that splits it most, white space when none does."""
+def sniff_delimiter(text: str, following: str | None = None) -> str:
+    """Return the delimiter of a line: the candidate that splits it most; white space when none does.
+
+    A header such as `G (uS)` holds white space of its own: with the line `following` it, white space is only taken when that line
+    is split by it into as many fields; otherwise there is a single column.
+    """
     best = max(DELIMITERS, key=lambda delimiter: len(fields_of(text, delimiter)))
-    return best if len(fields_of(text, best)) > 1 else " "
+    if len(fields_of(text, best)) > 1:
+        return best
+    return DELIMITERS[0] if following is not None and len(following.split()) != len(text.split()) else " "
 
 
 def delimiter_name(delimiter: str) -> str:

@@ -44,7 +44,8 @@ class NeuroSim(Reader):
         path, first = lines.path, lines.peek()
         if first is None:
             raise failure(path, "the file is empty")
-        delimiter = sniff_delimiter(first.text)
+        second = lines.peek(1)
+        delimiter = sniff_delimiter(first.text, second.text if second else None)
         names = fields_of(first.text, delimiter)
         if len(names) != 2:
             raise failure(path, f"has {len(names)} column(s), a NeuroSim file has 2", line=first.number)

@@ -87,7 +87,8 @@ class NoiseSeries(Reader):
         path, first = lines.path, lines.peek()
         if first is None:
             raise failure(path, "the file is empty")
-        delimiter = sniff_delimiter(first.text)
+        second = lines.peek(1)
+        delimiter = sniff_delimiter(first.text, second.text if second else None)
         names: Sequence[str] = fields_of(first.text, delimiter)
         if not any(is_number(name) for name in names):
             next(lines)
@@ -95,8 +96,8 @@ class NoiseSeries(Reader):
             names = [f"column {k + 1}" for k in range(len(names))]
         columns = [
             NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, first.number))
-            for k, name in enumerate(names)
-        ][self.leading :]
+            for k, name in list(enumerate(names))[self.leading :]
+        ]
         if not columns:
             raise failure(path, f"has no column after {self.leading} leading one(s)", line=first.number)
         device, start, done = self.device_of(path, sink), sink.new_sequences(len(columns)), 0

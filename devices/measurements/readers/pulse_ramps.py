@@ -63,7 +63,8 @@ class PulseRamps(Reader):
             next(lines)
         if first is None:
             raise failure(path, "the file holds only blank lines")
-        delimiter = sniff_delimiter(first.text)
+        second = lines.peek(1)
+        delimiter = sniff_delimiter(first.text, second.text if second else None)
         names = fields_of(first.text, delimiter)
         if self.header == "yes" or (self.header == "auto" and not any(is_number(name) for name in names)):
             next(lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parents[3])]
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[3])]
 
 from trace_writers import (  # noqa: E402
     PULSE_FORMATS,

@@ -47,7 +47,9 @@ def measure(cell: CellModel, *, cells: int, up: int, down: int, start: float, se
 
 def _rows(lab: Lab) -> list[tuple[int, int, float, int]]:
     """(cell, read number, conductance, direction), cell after cell."""
-    return [(c, k, lab.g[c, k], int(lab.direction[k])) for c in range(lab.g.shape[0]) for k in range(lab.g.shape[1])]
+    return [
+        (c, k, float(lab.g[c, k]), int(lab.direction[k])) for c in range(lab.g.shape[0]) for k in range(lab.g.shape[1])
+    ]
 
 
 def _write(path: Path, rows: list[list[object]], delimiter: str = ",") -> None:
@@ -68,7 +70,7 @@ def write_csv(path: Path, lab: Lab) -> dict[str, object]:
 def write_pulse_ramps(path: Path, lab: Lab) -> dict[str, object]:
     """One column per ramp: the up part and the down part of every cell, in ohms."""
     turn = int(np.argmax(lab.direction < 0))
-    ramps = [part for g in lab.g for part in (g[:turn], g[turn - 1 :])]
+    ramps = [part.tolist() for g in lab.g for part in (g[:turn], g[turn - 1 :])]
     longest = max(map(len, ramps))
     rows: list[list[object]] = [[f"rmp{k + 1} (kOhm)" for k in range(len(ramps))]]
     rows += [[repr(1e-3 / ramp[k]) if k < len(ramp) else "" for ramp in ramps] for k in range(longest)]
@@ -139,7 +141,7 @@ def write_keysight_b1500(path: Path, lab: Lab) -> dict[str, object]:
     for c in range(lab.g.shape[0]):
         lines += ["AnalysisSetup, Analysis.Setup.Title", "DataName, Index, Vpulse, Imeas"]
         for k, side in enumerate(lab.direction):
-            lines.append(f"DataValue, {k}, {V_PULSE * side}, {lab.g[c, k] * V_READ!r}")
+            lines.append(f"DataValue, {k}, {V_PULSE * side}, {float(lab.g[c, k]) * V_READ!r}")
         lines.append("")
     path.write_bytes(("\r\n".join(lines) + "\r\n").encode("cp1252"))
     return {
@@ -166,8 +168,8 @@ def write_neurosim(path: Path, lab: Lab) -> dict[str, object]:
     turn = int(np.argmax(lab.direction < 0))
     rows: list[list[object]] = []
     for g in lab.g:
-        rows += [[k, repr(value * 1e6)] for k, value in enumerate(g[:turn])]
-        rows += [[k, repr(value * 1e6)] for k, value in enumerate(g[turn - 1 :])]
+        rows += [[k, repr(value * 1e6)] for k, value in enumerate(g[:turn].tolist())]
+        rows += [[k, repr(value * 1e6)] for k, value in enumerate(g[turn - 1 :].tolist())]
     _write(path, rows, "\t")
     return {"kind": "neurosim", "path": str(path), "unit": "uS"}
 
@@ -205,9 +207,9 @@ def write_distribution(path: Path, g: F64, p: F64, dg: F64) -> None:
 def write_retention_long(path: Path, t: F64, g: F64, level: npt.NDArray[np.int64]) -> dict[str, object]:
     """Gzipped TSV without a header, time after time: address, seconds, siemens, level; g is (cells, times)."""
     with gzip.open(path, "wt", encoding="utf-8") as file:
-        for k, seconds in enumerate(t):
+        for k, seconds in enumerate(t.tolist()):
             for c in range(len(g)):
-                file.write(f"{7 * c}\t{seconds}\t{g[c, k]!r}\t{level[c]}\n")
+                file.write(f"{7 * c}\t{seconds}\t{float(g[c, k])!r}\t{level[c]}\n")
     return {
         "kind": "retention",
         "path": str(path),
@@ -220,7 +222,7 @@ def write_retention_long(path: Path, t: F64, g: F64, level: npt.NDArray[np.int64
 def write_retention_wide(path: Path, t: F64, g: F64) -> dict[str, object]:
     """CSV with one line per cell and one column per time, in microsiemens."""
     rows: list[list[object]] = [["addr", *(f"G (uS) t={seconds:g} s" for seconds in t)]]
-    rows += [[f"A{c}", *(repr(1e6 * value) for value in g[c])] for c in range(len(g))]
+    rows += [[f"A{c}", *(repr(1e6 * value) for value in g[c].tolist())] for c in range(len(g))]
     _write(path, rows)
     return {"kind": "retention", "path": str(path), "layout_is": "wide", "unit": "uS"}
 
@@ -235,7 +237,7 @@ def write_noise_lines(path: Path, g: F64, rate: float) -> dict[str, object]:
 def write_noise_columns(path: Path, g: F64, rate: float) -> dict[str, object]:
     """One series per column behind a time column."""
     rows: list[list[object]] = [["t (s)", *(f"cell {k} (uS)" for k in range(len(g)))]]
-    rows += [[k / rate, *(repr(1e6 * value) for value in g[:, k])] for k in range(g.shape[1])]
+    rows += [[k / rate, *(repr(1e6 * value) for value in g[:, k].tolist())] for k in range(g.shape[1])]
     _write(path, rows)
     return {
         "kind": "noise_series",
