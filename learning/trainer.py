@@ -28,8 +28,6 @@ from learning.training.schedule import rate_factor
 F32 = npt.NDArray[np.float32]
 CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
 LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
-CLIPPED_SHARE = 0.01
-"""Share of updates that asked for more than the write scheme could send, above which the user is told once."""
 
 
 class Trainer:
@@ -59,7 +57,6 @@ class Trainer:
         self.done = 0
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
-        self._warned = False
         self.diverged = False
         self.curve = ResultLog(folder / "metrics.csv", CURVE)
         self.layers = ResultLog(folder / "layers.csv", LAYER)
@@ -206,12 +203,6 @@ class Trainer:
         ideal = (twin or {}).get(self.samples)
         if ideal is not None:
             text += f" (ideal twin {100 * ideal:.2f} %)"
-        clipped = max(
-            (tile.writing_statistics().get("clipped_share", 0.0) for _, tile in self.network.tiles()), default=0.0
-        )
-        if clipped > CLIPPED_SHARE and not self._warned:
-            self._warned = True
-            text += f"; note: {100 * clipped:.1f} % of the updates asked for more pulses than the write scheme can send"
         return text
 
     @property

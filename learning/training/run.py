@@ -25,6 +25,8 @@ from learning.training.chip import check
 from learning.training.data import training_data
 
 TWIN = "ideal digital twin"
+CLIPPED_SHARE = 0.01
+"""Share of samples that asked for more pulses than could be sent, above which the report says so."""
 Say = Callable[[str], None]
 
 
@@ -135,13 +137,15 @@ def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
     trainer = Trainer(experiment, data, seed, place(root, arm, seed))
     show = say is not None and sys.stderr.isatty()
     rows = trainer.run(twin=ideal, progress=show, say=None if say is None else lambda line: say(prefix + line))
+    own = RunDirectory(place(root, arm, seed))
+    own.save_json("writing", {name: tile.writing_statistics() for name, tile in trainer.network.tiles()})
     histograms = {
         f"{part}.{name}": array
         for name, pair in trainer.histograms().items()
         for part, array in zip(("edges", "counts"), pair, strict=True)
     }
     if histograms:
-        RunDirectory(place(root, arm, seed)).save_arrays("conductances", histograms)
+        own.save_arrays("conductances", histograms)
     return rows
 
 
@@ -189,11 +193,27 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
                 "pulses": _mean(last, "pulses"),
             }
     notes = [data.note] if data.note else []
+    notes += _clipping(experiment, todo, run)
     if experiment.validation:
         notes.append(f"Accuracy is on {experiment.validation} held-out training images, not on the test images.")
     return TrainingResults(
         experiment.name, log.rows, layers.rows, len(data.y_eval), todo.twins, tuple(histories), costs, tuple(notes)
     )
+
+
+def _clipping(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> list[str]:
+    """A sentence for every arm whose learning rate asked for more pulses than its write scheme could send."""
+    notes = []
+    for arm in todo.arms:
+        found: dict[str, float] = {}
+        for seed in experiment.seeds:
+            for tile, statistics in (RunDirectory(place(run.path, arm, seed)).load_json("writing") or {}).items():
+                found[tile] = max(found.get(tile, 0.0), statistics.get("clipped", 0.0))
+        clipped = {tile: share for tile, share in found.items() if share > CLIPPED_SHARE}
+        if clipped:
+            shares = ", ".join(f"{100 * share:.1f} % at {tile}" for tile, share in clipped.items())
+            notes.append(f"{arm}: the learning rate asked for more pulses than a pulse train can carry ({shares}).")
+    return notes
 
 
 def _mean(rows: Sequence[Row], column: str) -> float:
