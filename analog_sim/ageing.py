@@ -72,11 +72,11 @@ class Ageing:
         age = _ages(state.t_written, now)
         if age.max() <= law.t_ref:
             return g
-        z = self.streams.stream("fabrication.drift").normals(g.size)
+        key0, key1, _ = self.streams.stream("fabrication.drift").reserve(0)
         out = np.empty_like(g)
         limits = np.float32(law.nu_low), np.float32(law.nu_high)
         tables = interleave(law.nu_mean, law.nu_std)
-        kernels.drift_cells(g.ravel(), age, z, tables, *limits, *self._state_scale(), law.t_ref, out.ravel())
+        kernels.drift_cells(g.ravel(), age, tables, *limits, *self._state_scale(), law.t_ref, key0, key1, out.ravel())
         return out
 
     def _relax(self, g: F32, state: CellState, now: float) -> F32:

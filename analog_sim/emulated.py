@@ -227,6 +227,8 @@ class EmulatedCrossbar:
             target=target,
         )
         self.clock.advance(seconds)
+        if where is None:
+            state.g = written.g  # freshly made: no copy
         self._write(written.g, where)
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
@@ -288,9 +290,9 @@ class EmulatedCrossbar:
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:
         state = self.cells
-        if where is None:
+        if where is None and g is not state.g:
             state.g[...] = g
-        else:
+        elif where is not None:
             np.copyto(state.g, g, where=where)
         if state.t_written is not None:
             np.copyto(state.t_written, self.clock.now, where=True if where is None else where)

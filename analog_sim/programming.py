@@ -64,7 +64,7 @@ def _shoot(cell: CellModel, aim: F32, std: F32, stream: Stream) -> F32:
         return aim.copy()
     out = np.empty_like(aim)
     scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
-    program_cells(aim.ravel(), stream.normals(aim.size), np.ascontiguousarray(std), *scale, out.ravel())
+    program_cells(aim.ravel(), np.ascontiguousarray(std), *scale, *stream.reserve(aim.size), out.ravel())
     return out
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit, prange
 
 from analog_sim.kernels import math as fm
-from analog_sim.kernels.rng import normal_pair, philox, signed
-from analog_sim.kernels.tables import lookup, lookup_pair
+from analog_sim.kernels.rng import fill_normals, normal_pair, philox, signed
+from analog_sim.kernels.tables import at, pair_at, places
 
 CHUNK = 1024  # cells that one task looks up into a scratch that stays in L1, and then computes
 _DEAD = np.uint8(4)
@@ -18,10 +18,10 @@ _ZERO = np.float32(0.0)
 
 
 @njit(cache=True, parallel=True, fastmath=False)
-def drift_cells(g, age, z, nu_tables, nu_low, nu_high, g_min, per_window, t_ref, out):
-    """Write ``g * (max(age, t_ref) / t_ref)**-nu`` to out, (N,).
+def drift_cells(g, age, nu_tables, nu_low, nu_high, g_min, per_window, t_ref, key0, key1, out):
+    """Write ``g * (max(age, t_ref) / t_ref)**-nu`` to out, (N,), ``nu = clip(mean(u) + std(u) z, nu_low, nu_high)``.
 
-    age: seconds since the cell was written, (N,) float64 or (1,) when all cells are of one age. z: (N,) normals of the chip.
+    age: seconds since the cell was written, (N,) float64 or (1,) when all cells are of one age. z of cell i: normal i of the stream.
     nu_tables: (K, 2) mean and standard deviation of nu over the state.
     """
     one_age = age.shape[0] == 1
@@ -29,11 +29,14 @@ def drift_cells(g, age, z, nu_tables, nu_low, nu_high, g_min, per_window, t_ref,
     for c in prange((g.shape[0] + CHUNK - 1) // CHUNK):
         o = c * CHUNK
         q = min(CHUNK, g.shape[0] - o)
-        gg, zz, oo = g[o : o + q], z[o : o + q], out[o : o + q]
-        nu = np.empty(q, np.float32)
+        gg, oo = g[o : o + q], out[o : o + q]
+        k, f, nu = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
+        z = np.empty(q, np.float32)
+        fill_normals(z, key0, key1, np.uint64(o))
+        places(gg, g_min, per_window, nu_tables.shape[0], k, f)
         for i in range(q):
-            mean, std = lookup_pair(nu_tables, (gg[i] - g_min) * per_window)
-            nu[i] = mean + std * zz[i]
+            mean, std = pair_at(nu_tables, k[i], f[i])
+            nu[i] = mean + std * z[i]
         if one_age:
             for i in range(q):
                 oo[i] = gg[i] * fm.exp2(-min(max(nu[i], nu_low), nu_high) * common)
@@ -54,9 +57,13 @@ def relax_cells(g, path, decades, tables, g_min, per_window, out):
         o = c * CHUNK
         q = min(CHUNK, g.shape[0] - o)
         gg, pp, ss, oo = g[o : o + q], path[o : o + q], decades[o : o + q], out[o : o + q]
+        k, f, moved = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
+        places(gg, g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
-            mean, std = lookup_pair(tables, (gg[i] - g_min) * per_window)
-            oo[i] = max(gg[i] + mean * ss[i] + std * pp[i], _ZERO)
+            mean, std = pair_at(tables, k[i], f[i])
+            moved[i] = mean * ss[i] + std * pp[i]
+        for i in range(q):
+            oo[i] = max(gg[i] + moved[i], _ZERO)
 
 
 @njit(cache=True, parallel=True, fastmath=False)
@@ -70,8 +77,10 @@ def read_variance(g, flicker_factor, tables, g_min, per_window, fault, out):
         o = c * CHUNK
         q = min(CHUNK, g.shape[0] - o)
         gg, oo = g[o : o + q], out[o : o + q]
+        k, f = np.empty(q, np.uint32), np.empty(q, np.float32)
+        places(gg, g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
-            white, flicker = lookup_pair(tables, (gg[i] - g_min) * per_window)
+            white, flicker = pair_at(tables, k[i], f[i])
             oo[i] = white * white + flicker * flicker * (flicker_factor[0] if one else flicker_factor[o + i])
         if fault.shape[0] > 0:
             for i in range(q):
@@ -80,14 +89,20 @@ def read_variance(g, flicker_factor, tables, g_min, per_window, fault, out):
 
 
 @njit(cache=True, parallel=True, fastmath=False)
-def program_cells(target, noise, std, g_min, per_window, out):
-    """Write ``max(0, target + std(u) * noise)`` to out, all (N,); std: (K,) table over the state of the target."""
+def program_cells(target, std, g_min, per_window, key0, key1, offset, out):
+    """Write ``max(0, target + std(u) z)`` to out, (N,); std: (K,) table over the state of the target; z of cell i: normal offset + i."""
     for c in prange((target.shape[0] + CHUNK - 1) // CHUNK):
         o = c * CHUNK
         q = min(CHUNK, target.shape[0] - o)
-        tt, nn, oo = target[o : o + q], noise[o : o + q], out[o : o + q]
+        tt, oo = target[o : o + q], out[o : o + q]
+        k, f, sigma = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
+        z = np.empty(q, np.float32)
+        fill_normals(z, key0, key1, offset + np.uint64(o))
+        places(tt, g_min, per_window, std.shape[0], k, f)
         for i in range(q):
-            oo[i] = max(tt[i] + lookup(std, (tt[i] - g_min) * per_window) * nn[i], _ZERO)
+            sigma[i] = at(std, k[i], f[i])
+        for i in range(q):
+            oo[i] = max(tt[i] + sigma[i] * z[i], _ZERO)
 
 
 @njit(cache=True, parallel=True, fastmath=False)
