@@ -22,7 +22,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def layer_gradients(
     module: nn.Module, x: npt.ArrayLike, y: npt.ArrayLike, loss: Loss = F.cross_entropy
 ) -> dict[str, F32]:
-    """Gradient of the loss with respect to the weights of every Linear and Conv2d layer, by autograd.
+    """Gradient of the loss with respect to the weights of every Linear and Conv2d layer that learns, by autograd.
 
     Args:
         module: the twin; evaluated as it is, in training or evaluation mode. x: (B, ...) inputs. y: (B,) labels, or
@@ -32,7 +32,11 @@ def layer_gradients(
         layer's name -> (n_out, n_in), for a convolution (n_out, channels * kernel rows * kernel columns): the shape of
         the layer's tile. Parameters' own `.grad` is left alone.
     """
-    layers = {name: child for name, child in module.named_modules() if isinstance(child, nn.Linear | nn.Conv2d)}
+    layers = {
+        name: child
+        for name, child in module.named_modules()
+        if isinstance(child, nn.Linear | nn.Conv2d) and child.weight.requires_grad
+    }
     weights = [layer.weight for layer in layers.values()]
     with torch.enable_grad():
         value = loss(module(torch.tensor(np.asarray(x))), torch.tensor(np.asarray(y)))
