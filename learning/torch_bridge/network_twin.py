@@ -72,8 +72,8 @@ def _weighted(layer: WeightLayer) -> list[tuple[str, nn.Module]]:
     if layer.decorrelator is None:
         return [(layer.name, _product(layer, w, bias))]
     matrix = layer.decorrelator.matrix
-    effective = matrix.gain[:, None] * matrix.tile.read_weights(exact=True)
-    shift: F32 = -(effective @ layer.decorrelator.mean)
+    effective = (matrix.gain[:, None] * matrix.tile.read_weights(exact=True)).astype(np.float32)
+    shift = (-effective @ layer.decorrelator.mean).astype(np.float32)
     before = _product(layer, effective, shift).requires_grad_(False)
     after = _linear(w, bias) if isinstance(layer.kind, Linear) else _convolution(w[:, :, None, None], bias, 1, 0)
     return [(matrix_name(layer.name), before), (layer.name, after)]
