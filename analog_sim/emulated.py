@@ -14,6 +14,7 @@ from analog_sim.chip import ChipInfo, PulseCounts, PulseTrain
 from analog_sim.clock import Clock
 from analog_sim.oplog import OperationLog
 from analog_sim.programming import program
+from analog_sim.pulse_tables import compile_pulses
 from analog_sim.pulsing import apply_pulses
 from analog_sim.rng import Streams
 from analog_sim.state import CellState, fabricate
@@ -107,6 +108,7 @@ class EmulatedCrossbar:
         )
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
+        self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
         self._seen: _Present | None = None
         self._undisturbed_reads = 0
 
@@ -233,9 +235,11 @@ class EmulatedCrossbar:
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip`."""
+        if self._law is None:
+            raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
         present = self.conductance_now() if self.cell.ages else None
-        cost = self.cell.cost
-        sent, slots = apply_pulses(self.cell, self.cells, plan, self._noise["pulse"], present, self.clock.now)
+        cost, now = self.cell.cost, self.clock.now
+        sent, slots = apply_pulses(self.cell, self._law, self.cells, plan, self._noise["pulse"], present, now)
         seconds = cost.t_pulse * slots
         self.log.add("pulse", self.clock.now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)

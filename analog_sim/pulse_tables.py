@@ -27,7 +27,9 @@ def compile_pulses(pulse: PulseModel) -> Law:
     if pulse.linear and pulse.tables == 1:
         line = np.stack([_line(pulse.up_mean, pulse.up_std), _line(pulse.down_mean, pulse.down_std)])
         z = _scores()[:, None]
-        steps = np.stack([m0_m1 + s0_s1 * z for m0_m1, s0_s1 in ((row[:2], row[2:]) for row in line.astype(np.float64))])
+        steps = np.stack(
+            [m0_m1 + s0_s1 * z for m0_m1, s0_s1 in ((row[:2], row[2:]) for row in line.astype(np.float64))]
+        )
         axis = Axis(LINEAR, noisy, np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 2, 2 * BINS_OF_SCORE)
         return Law(axis, steps.astype(np.float32).reshape(2, -1), line, line, scores)
     last = pulse.up_mean.shape[1] - 1

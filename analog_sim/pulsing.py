@@ -1,109 +1,165 @@
-"""Joins the pulse kernels to the cells of a crossbar: unpacks the plan, hands over the arrays the card needs, counts what was sent."""
+"""Joins the pulse kernels to the cells of a crossbar: checks the plan, hands over the arrays the card needs, counts what was sent."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cell import QUANTILE_Z_MAX, CellModel
+from analog_sim.cell import CellModel
 from analog_sim.chip import PulseCounts, PulseTrain
+from analog_sim.kernels import bits as bit_kernels
+from analog_sim.kernels import pulses as kernels
 from analog_sim.rng import Stream
-from analog_sim.state import GAIN_UNIT, CellState
+from analog_sim.state import CellState
 
 F32 = npt.NDArray[np.float32]
 
+THREADED = 2**15
+"""Cells from which on the rows of an array are shared between threads."""
+
+_ACTS = {
+    (1, "both"): [[1, -1]],
+    (1, "one_sided"): [[1, -1]],
+    (2, "both"): [[1, -1], [-1, 1]],
+    (2, "one_sided"): [[1, 0], [0, 1]],
+}
+"""What the cells of each plane do at a positive and at a negative product: 1 potentiate, -1 depress."""
+
 
 def apply_pulses(
-    cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain, stream: Stream, present: F32 | None, now: float
+    cell: CellModel,
+    law: kernels.Law,
+    state: CellState,
+    plan: PulseCounts | PulseTrain,
+    stream: Stream,
+    present: F32 | None,
+    now: float,
 ) -> tuple[int, int]:
-    """Pulse the cells of a crossbar in place.
+    """Pulse the cells of a crossbar in place; every pulse sees the state that the last one left.
 
     Args:
-        cell: the compiled card; needs a pulse model.
+        cell: the compiled card. law: its pulse response, from `compile_pulses`.
         state: changed in place.
         plan: signed counts or outer-product trains.
-        stream: cycle-to-cycle noise.
+        stream: cycle-to-cycle noise; one word of it is set aside, as the number of this operation.
         present: conductances at chip time when the card ages (a pulse acts on those and restarts the clock), else None.
         now: chip time in seconds.
 
     Returns:
-        Pulses sent to healthy cells, and pulse slots used (what the operation takes in time).
+        Pulses sent to cells, and pulse slots used (what the operation takes in time).
+
+    Raises:
+        ValueError: the plan does not fit the crossbar.
     """
-    if cell.pulse is None:
-        raise ValueError(f"{cell.name}: this card has no pulse response; write it by programming instead")
+    planes, rows, cols = state.g.shape
     if isinstance(plan, PulseCounts):
-        counts = np.asarray(plan.counts)
-        slots = int(np.abs(counts).max(initial=0))
-        return _apply_counts(cell, state, counts, stream, present, now), slots
-    sent = 0
-    for row_bits, col_bits, row_sign, col_sign in zip(
-        plan.row_bits, plan.col_bits, plan.row_sign, plan.col_sign, strict=True
-    ):
-        hits = np.bitwise_count(row_bits[:, None] & col_bits[None, :]).astype(np.int16)
-        signed = hits * (row_sign[:, None] * col_sign[None, :])
-        if state.g.shape[0] == 1:
-            counts = signed[None]
-        elif plan.mode == "both":
-            counts = np.stack([signed, -signed])
-        else:
-            counts = np.stack([np.maximum(signed, 0), np.maximum(-signed, 0)])
-        sent += _apply_counts(cell, state, counts, stream, present, now)
-        present = None if present is None else np.where(counts != 0, state.g, present)
-    return sent, plan.length * len(plan.row_bits)
-
-
-def _apply_counts(
-    cell: CellModel, state: CellState, counts: np.ndarray, stream: Stream, present: F32 | None, now: float
-) -> int:
-    healthy = state.healthy()
-    if healthy is not None:
-        counts = np.where(healthy, counts, 0)
-    touched = counts != 0
-    g = state.g if present is None else np.where(touched, present, state.g)
-    lo, hi = state.bounds(cell)
-    for k in range(int(np.abs(counts).max(initial=0))):
-        step = _step(cell, state, g, lo, hi, counts > 0, stream.normals(g.shape))
-        g = np.where(np.abs(counts) > k, np.clip(g + step, lo, hi), g)
-    state.g[...] = g
-    if state.t_written is not None:
-        state.t_written[touched] = now
-    sent = np.abs(counts)
-    if state.count is not None:
-        state.count += sent.astype(np.uint32)
-    return int(sent.sum())
-
-
-def _step(
-    cell: CellModel, state: CellState, g: F32, lo: np.ndarray, hi: np.ndarray, up: npt.NDArray[np.bool_], z: F32
-) -> F32:
-    assert cell.pulse is not None
-    law = cell.pulse
-    nodes = law.up_mean.shape[1] - 1
-    x = np.clip((g - lo) / (hi - lo), 0, 1) * nodes
-    k = np.minimum(x.astype(np.int64), nodes - 1)
-    f = (x - k).astype(np.float32)
-    table = np.zeros(g.shape, np.uint8) if state.table is None else state.table
-
-    def at(up_table: F32, down_table: F32) -> F32:
-        left = np.where(up, up_table[table, k], down_table[table, k])
-        return left + f * (np.where(up, up_table[table, k + 1], down_table[table, k + 1]) - left)
-
-    if law.up_quantiles is None or law.down_quantiles is None:
-        step = at(law.up_mean, law.down_mean) + at(law.up_std, law.down_std) * z
+        counts = _counts(plan, state.g.shape, cell.half_select)
+        train = _no_train(planes)
+        slots = int(np.abs(counts.pulses).max(initial=0))
     else:
-        last = law.up_quantiles.shape[2] - 1
-        y = np.clip((z + QUANTILE_Z_MAX) / (2 * QUANTILE_Z_MAX), 0, 1) * last
-        j = np.minimum(y.astype(np.int64), last - 1)
-        e = (y - j).astype(np.float32)
-        low = _quantile(law.up_quantiles, law.down_quantiles, table, k, f, j, up)
-        step = low + e * (_quantile(law.up_quantiles, law.down_quantiles, table, k, f, j + 1, up) - low)
-    gain_up = 1.0 if state.gain_up is None else state.gain_up / np.float32(GAIN_UNIT)
-    gain_down = 1.0 if state.gain_down is None else state.gain_down / np.float32(GAIN_UNIT)
-    return (np.where(up, gain_up, gain_down) * step).astype(np.float32)
+        _check(plan, planes, rows, cols)
+        counts = kernels.Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
+        train = _train(plan, planes, cell.half_select)
+        slots = plan.length * len(plan.row_bits)
+    cells = _cells(cell, state, present, now)
+    place = stream.reserve(1)
+    edges = _edges(planes * rows, cells.g.size)
+    run = partial(kernels.pulse_rows, cells=cells, law=law, train=train, counts=counts, place=place)
+    if len(edges) == 2:
+        return int(run(*edges)), slots
+    with ThreadPoolExecutor(len(edges) - 1) as pool:
+        return sum(map(int, pool.map(run, edges[:-1], edges[1:]))), slots
 
 
-def _quantile(
-    up_q: F32, down_q: F32, table: np.ndarray, k: np.ndarray, f: np.ndarray, j: np.ndarray, up: np.ndarray
-) -> np.ndarray:
-    left = np.where(up, up_q[table, k, j], down_q[table, k, j])
-    return left + f * (np.where(up, up_q[table, k + 1, j], down_q[table, k + 1, j]) - left)
+def _edges(rows: int, cells: int) -> list[int]:
+    """Where the rows are cut to be shared between Numba's number of threads; the kernels hold no lock, so that Python's threads do."""
+    parts = min(numba.get_num_threads(), rows) if cells >= THREADED else 1
+    return [rows * k // parts for k in range(parts + 1)]
+
+
+def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> kernels.Counts:
+    given = plan.counts
+    if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
+    signed = np.ascontiguousarray(given, np.int32)
+    times = np.empty((0, 0), np.float32)
+    if half_select and signed.any():
+        # Every pulse half-selects the other cells of its row and of its column.
+        along_row = signed.sum(axis=2, keepdims=True, dtype=np.int64)
+        along_col = signed.sum(axis=1, keepdims=True, dtype=np.int64)
+        times = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
+    return kernels.Counts(signed.reshape(-1, shape[2]), times)
+
+
+def _train(plan: PulseTrain, planes: int, half_select: float) -> kernels.Train:
+    col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
+    col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
+    row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
+    row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
+    return kernels.Train(
+        *bit_kernels.turn_rows(row_bits, row_sign),
+        bit_kernels.split_words(col_bits, plan.length),
+        col_sign,
+        *bit_kernels.column_lists(col_bits, col_sign, plan.length),
+        np.array(_ACTS[planes, plan.mode], np.int8),
+        np.float32(half_select),
+    )
+
+
+def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
+    """Refuse a train that the kernels could not index."""
+    samples = len(plan.row_bits)
+    if (planes, plan.mode) not in _ACTS:
+        raise ValueError(f"pulse train: mode {plan.mode!r}; allowed: both, one_sided")
+    if not 1 <= plan.length <= bit_kernels.MAX_LENGTH:
+        raise ValueError(f"pulse train: {plan.length} slots; allowed: 1 to {bit_kernels.MAX_LENGTH}")
+    for name, array, lines in (
+        ("row_bits", plan.row_bits, rows),
+        ("row_sign", plan.row_sign, rows),
+        ("col_bits", plan.col_bits, cols),
+        ("col_sign", plan.col_sign, cols),
+    ):
+        if array.shape != (samples, lines):
+            raise ValueError(f"pulse train: {name} has shape {array.shape}, this crossbar needs ({samples}, {lines})")
+    for name, bits in (("row_bits", plan.row_bits), ("col_bits", plan.col_bits)):
+        if int(np.bitwise_or.reduce(bits, axis=None)) >> plan.length:
+            raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
+
+
+def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> kernels.Cells:
+    """The arrays of a crossbar as the kernels take them: a row of cells in each row, empty where there is none."""
+    cols = state.g.shape[2]
+    state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
+    wear = 0.0 if state.count is None else 1.0 / cell.endurance
+
+    def flat(array: np.ndarray | None, dtype: Callable[..., object]) -> np.ndarray:
+        return np.empty((0, 0), dtype) if array is None else array.reshape(-1, cols)  # type: ignore[call-overload]
+
+    return kernels.Cells(
+        flat(state.g, np.float32),
+        flat(None if present is None else np.ascontiguousarray(present), np.float32),
+        flat(state.lo, np.uint16),
+        flat(state.hi, np.uint16),
+        flat(state.gain_up, np.uint16),
+        flat(state.gain_down, np.uint16),
+        flat(state.table, np.uint8),
+        flat(state.fault, np.uint8),
+        flat(state.count, np.uint32),
+        flat(state.t_written, np.float64),
+        np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
+    )
+
+
+def _no_train(planes: int) -> kernels.Train:
+    """A train without samples, for cells that are pulsed by counts."""
+    words = np.empty((1, 0, 0), np.uint32)
+    signs = np.empty((0, 0), np.int8)
+    rows = np.empty((0, 0), np.uint64), np.empty((0, 0), np.uint8)
+    start = np.empty((0, 1, 3), np.int64)
+    act = np.zeros((planes, 2), np.int8)
+    return kernels.Train(*rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))

@@ -84,7 +84,12 @@ def draw_streams(threshold, length, key0, key1, call, out):
             for i in range(lines):
                 a, b, c, d = philox(np.uint64(i), c1 & _LOW, call, _MARK, key0, key1)
                 t = bound[i]
-                four = np.uint64(a < t) | np.uint64(b < t) << _1 | np.uint64(c < t) << _2 | np.uint64(d < t) << np.uint64(3)
+                four = (
+                    np.uint64(a < t)
+                    | np.uint64(b < t) << _1
+                    | np.uint64(c < t) << _2
+                    | np.uint64(d < t) << np.uint64(3)
+                )
                 stream[i] |= (four & keep) << shift
 
 

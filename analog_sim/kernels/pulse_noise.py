@@ -28,8 +28,11 @@ LANES = 32
 STEPS = 16
 """Steps of all generators that one refill makes at most."""
 
-WORDS = (4 + STEPS) * LANES
-"""State and words of a row."""
+STATE = 4 * LANES
+"""Words of state of a row's generators: the last four of each."""
+
+WORDS = STATE + LANES * STEPS
+"""Room for the state and the words of a refill."""
 
 BUFFER = 2 * LANES * STEPS
 """Bins of a full refill; what a step yields is 2 LANES of bins, or of normals."""
@@ -81,21 +84,27 @@ def quantile(y):
 
 
 @njit(cache=True, nogil=True)
-def seed_row(words, key0, key1, row, call):
-    """Start the generators of a row at a call; words (WORDS,) int32, of which the first 4 LANES are the state, word by word."""
+def seed_row(state, key0, key1, row, call):
+    """Start the generators of a row at a call; state (STATE,) int32."""
     above = call >> _32 << _LANE_BITS  # calls beyond 2**32 count on in the first counter word
     low = call & _LOW
+    w0 = state[:LANES]
+    w1 = state[LANES : 2 * LANES]
+    w2 = state[2 * LANES : 3 * LANES]
+    w3 = state[3 * LANES :]
     for lane in range(LANES):
         a, b, c, d = philox(np.uint64(lane) | above, row, low, _MARK, key0, key1)
-        words[lane] = signed(a)
-        words[lane + LANES] = signed(b)
-        words[lane + 2 * LANES] = signed(c)
-        words[lane + 3 * LANES] = signed(d)
+        w0[lane] = signed(a)
+        w1[lane] = signed(b)
+        w2[lane] = signed(c)
+        w3[lane] = signed(d)
 
 
 @njit(cache=True, nogil=True)
-def _advance(words, steps):
-    """Advance all generators; their words follow the state, LANES for each step."""
+def _advance(state, words, steps):
+    """Advance all generators by 1 to STEPS steps; their words, LANES for each step, are in words[STATE :]. words (WORDS,) int32 is scratch."""
+    for q in range(STATE):
+        words[q] = state[q]
     for k in range(steps):
         # One slice for both ends: the compiler then sees that reads and writes do not overlap.
         w = words[k * LANES : (k + 5) * LANES]
@@ -103,32 +112,29 @@ def _advance(words, steps):
             t = np.uint32(w[lane])
             t = np.uint32(t ^ np.uint32(t << np.uint32(11)))
             last = np.uint32(w[lane + 3 * LANES])
-            mixed = np.uint32(np.uint32(last ^ np.uint32(last >> np.uint32(19))) ^ np.uint32(t ^ np.uint32(t >> np.uint32(8))))
+            mixed = np.uint32(
+                np.uint32(last ^ np.uint32(last >> np.uint32(19))) ^ np.uint32(t ^ np.uint32(t >> np.uint32(8)))
+            )
             w[lane + 4 * LANES] = mixed.view(np.int32)
+    final = words[steps * LANES : steps * LANES + STATE]
+    for q in range(STATE):
+        state[q] = final[q]
 
 
 @njit(cache=True, nogil=True)
-def _keep(words, made):
-    """The last words of each generator become its state."""
-    for q in range(4 * LANES):
-        words[q] = words[q + made]
-
-
-@njit(cache=True, nogil=True)
-def next_normals(words, steps, z):
+def next_normals(state, words, steps, z):
     """The next 2 LANES steps normals of a row into z float32, in pieces of at most STEPS steps: first those of the full words, then of the lower halves."""
     for done in range(0, steps, STEPS):
         part = min(STEPS, steps - done)
-        _advance(words, part)
+        _advance(state, words, part)
         m = LANES * part
-        drawn = words[4 * LANES : 4 * LANES + m]
+        drawn = words[STATE : STATE + m]
         first = z[2 * LANES * done : 2 * LANES * done + m]
         for q in range(m):
             first[q] = quantile(np.float32(drawn[q]) * _TO_UNIT)
         second = z[2 * LANES * done + m : 2 * LANES * done + 2 * m]
         for q in range(m):
             second[q] = quantile(fma(np.float32(np.int32(drawn[q] << _16)), _TO_UNIT, _HALF_STEP))
-        _keep(words, m)
 
 
 @njit(forceinline=True)
@@ -141,19 +147,18 @@ def _bin(half):
 
 
 @njit(cache=True, nogil=True)
-def next_bins(words, steps, stride, offset):
+def next_bins(state, words, steps, stride, offset):
     """The next 2 LANES steps bins of a row, times `stride`, into offset uint32; steps <= STEPS; first those of the upper halves, then of the lower."""
-    _advance(words, steps)
+    _advance(state, words, steps)
     size = np.int32(stride)
     m = LANES * steps
-    drawn = words[4 * LANES : 4 * LANES + m]
+    drawn = words[STATE : STATE + m]
     first = offset[:m]
+    for q in range(m):
+        first[q] = np.uint32(np.int32(_bin(np.int32((drawn[q] >> _16) & _LOW_HALF)) * size))
     second = offset[m : 2 * m]
     for q in range(m):
-        word = drawn[q]
-        first[q] = np.uint32(np.int32(_bin(np.int32((word >> _16) & _LOW_HALF)) * size))
-        second[q] = np.uint32(np.int32(_bin(np.int32(word & _LOW_HALF)) * size))
-    _keep(words, m)
+        second[q] = np.uint32(np.int32(_bin(np.int32(drawn[q] & _LOW_HALF)) * size))
 
 
 def bins_of_halves() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
 
 from analog_sim.kernels.bits import MAX_LENGTH, lowest_bit, popcount
 from analog_sim.kernels.math import fma
-from analog_sim.kernels.pulse_noise import BUFFER, LANES, STEPS, WORDS, next_bins, next_normals, seed_row
+from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, STEPS, WORDS, next_bins, next_normals, seed_row
 
 F32 = npt.NDArray[np.float32]
 U16 = npt.NDArray[np.uint16]
@@ -38,20 +38,15 @@ DENSE = np.float32(0.7)
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
-_2 = np.float32(2.0)
-_3 = np.float32(3.0)
 _HALF = np.float32(0.5)
 _THIRD = np.float32(1.0 / 3.0)
+_2_THIRDS = np.float32(2.0 / 3.0)
 _QUARTER = np.float32(0.25)
+_3_QUARTERS = np.float32(0.75)
 _GAIN = np.float32(1.0 / 8192.0)
 _MERGE_MOVE = np.float32(0.1)
 _MERGE_SPREAD = np.float32(1e-4)
-_MERGE_MARGIN = np.float32(25.0)
-PAD = 80
-"""Numbers between the rows of scratch arrays: without them, reads and writes 4096 bytes apart stall the processor."""
-
-# Rows of `cell`, the scratch array with the state of a row of cells; gains up and down follow each other
-_Y, _UP, _DOWN, _BEFORE, _LOW, _WIDTH = 0, 1, 2, 3, 4, 5
+_MERGE_MARGIN = np.float32(5.0)
 _1_PLACE = np.uint64(1)
 _NO_BITS = np.uint64(0)
 _ONE_BIT = np.uint64(1)
@@ -135,9 +130,8 @@ class Counts(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, cell):
+def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down):
     """Bring row r into grid coordinates; the gains of faulty cells are 0."""
-    y, up, down, before, low, width = cell[_Y], cell[_UP], cell[_DOWN], cell[_BEFORE], cell[_LOW], cell[_WIDTH]
     cols = g.shape[1]
     if lo.size > 0:
         lsb = np.float32(nominal[2])
@@ -174,9 +168,8 @@ def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, cell):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _store(r, now, g, present, count, t_written, axis, cell, n):
+def _store(r, now, g, present, count, t_written, axis, y, before, low, width, n):
     """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
-    y, before, low, width = cell[_Y], cell[_BEFORE], cell[_LOW], cell[_WIDTH]
     cols = g.shape[1]
     inverse = _1 / axis.scale
     if present.size > 0:
@@ -204,7 +197,7 @@ def _node(axis, y):
 
 
 @njit(cache=True, nogil=True)
-def _run(axis, tables, scores, cell, table, columns, parts, number, listed, words, bins):
+def _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins):
     """Listed pulses, one after the other: for each of the first `number` parts (first, count, side), one pulse up (side 0) or down (1) on each cell in
     columns[first : first + count], which are distinct.
 
@@ -213,19 +206,18 @@ def _run(axis, tables, scores, cell, table, columns, parts, number, listed, word
     """
     low = axis.base
     high = axis.base + axis.scale
-    y = cell[_Y]
     used = np.int64(bins[BUFFER])
     made = np.int64(bins[BUFFER + 1])
     for part in range(number):
         c = np.uint64(parts[part, 0])
         count = parts[part, 1]
         side = np.uint64(parts[part, 2])
-        gain = side + np.uint64(_UP)
+        gain = up if side == np.uint64(0) else down
         while count > 0:
             if used == made:
                 steps = min(STEPS, (listed + 2 * LANES - 1) // (2 * LANES))
                 if axis.noisy:
-                    next_bins(words, steps, axis.per_bin, bins)
+                    next_bins(state, words, steps, axis.per_bin, bins)
                 made = 2 * LANES * steps
                 used = 0
             now = min(count, made - used)
@@ -235,7 +227,7 @@ def _run(axis, tables, scores, cell, table, columns, parts, number, listed, word
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = np.uint64(bins[p + q])
-                    v = fma(cell[gain, j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                    v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
                     y[j] = min(max(v, low), high)
             elif axis.kind == NODES:
                 for q in range(np.uint64(now)):
@@ -244,13 +236,13 @@ def _run(axis, tables, scores, cell, table, columns, parts, number, listed, word
                     t = np.uint64(table[j]) + (_node(axis, v) << np.uint64(2))
                     std = fma(tables[side, t + np.uint64(3)], v, tables[side, t + np.uint64(2)])
                     step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[side, t + _1_PLACE], v, tables[side, t]))
-                    y[j] = min(max(fma(cell[gain, j], step, v), low), high)
+                    y[j] = min(max(fma(gain[j], step, v), low), high)
             else:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = np.uint64(table[j]) + np.uint64(bins[p + q]) + (_node(axis, v) << _1_PLACE)
-                    v = fma(cell[gain, j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                    v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
                     y[j] = min(max(v, low), high)
             c += np.uint64(now)
             used += now
@@ -261,85 +253,58 @@ def _run(axis, tables, scores, cell, table, columns, parts, number, listed, word
 
 
 @njit(cache=True, nogil=True)
-def _classify(line, cell, n, lane, left, pick):
-    """Take the cells that may not be merged out of n into the lists lane, left; return their number.
-
-    A cell with n >= 2 pulses is merged when n |b| <= 0.1 (b the slope of the mean in u), n s1**2 <= 1e-4 (s1 the slope of the std) and no bound of the window
-    is within 5 standard deviations of the n pulses' noise.
-    """
-    y, up, down = cell[_Y], cell[_UP], cell[_DOWN]
-    up1, up2, up3 = line[0, 1], line[0, 2], line[0, 3]
-    down1, down2, down3 = line[1, 1], line[1, 2], line[1, 3]
-    cols = n.shape[0]
-    found = np.int32(0)
-    for j in range(cols):
-        rising = n[j] > np.int32(0)
-        k = np.float32(abs(n[j]))
-        gain = up[j] if rising else down[j]
-        slope = gain * (up1 if rising else down1)
-        spread_slope = gain * (up3 if rising else down3)
-        spread = fma(spread_slope, y[j], gain * (up2 if rising else down2))
-        margin = min(y[j], _1 - y[j])
-        far = margin * margin >= _MERGE_MARGIN * k * spread * spread
-        small = (k * abs(slope) <= _MERGE_MOVE) & (k * spread_slope * spread_slope <= _MERGE_SPREAD)
-        alone = (k > _1) & ((not far) | (not small))
-        pick[j] = np.uint32(alone)
-        found = np.int32(found + np.int32(alone))
-    if found == np.int32(0):
-        return 0
-    q = 0
-    for j in range(cols):
-        lane[q] = np.uint32(j)
-        left[q] = n[j]
-        q += np.int64(pick[j])
-        n[j] = np.int32(0) if pick[j] != np.uint32(0) else n[j]
-    return np.int64(found)
-
-
-@njit(cache=True, nogil=True)
-def _merge(line, cell, n, z):
-    """The n pulses of every cell in one step (n < 0: down).
+def _merge(line, y, up, down, n, z, alone):
+    """The n pulses of every cell in one step (n < 0: down), unless it is set in `alone`, (C,) uint32; returns how many are.
 
     With ``u -> u + a + b u + (s0 + s1 u) z`` per pulse, n pulses have mean ``u + (a + b u) A``, ``A = ((1 + b)**n - 1)/b`` (series to (n b)**3), and standard
     deviation ``sqrt(n) (s0 + s1 u') (1 + b)**h``, ``h = (n - 1)/2``, u' the mean state after h pulses: relative error of the variance below
-    (n b)**2/3, of the mean below (n b)**4/120; the shape is Gaussian up to a skewness of 3 s1 sqrt(n).
+    (n b)**2/3, of the mean below (n b)**4/120; the shape is Gaussian up to a skewness of 3 s1 sqrt(n). A cell with n >= 2 is left alone, to be
+    pulsed one by one, when n |b| > 0.1, n s1**2 > 1e-4 or a bound of the window is within 5 of these standard deviations.
     """
-    y, up, down = cell[_Y], cell[_UP], cell[_DOWN]
     up0, up1, up2, up3 = line[0, 0], line[0, 1], line[0, 2], line[0, 3]
     down0, down1, down2, down3 = line[1, 0], line[1, 1], line[1, 2], line[1, 3]
+    found = np.int32(0)
     for j in range(n.shape[0]):
         rising = n[j] > np.int32(0)
         k = np.float32(abs(n[j]))
         gain = up[j] if rising else down[j]
         b = gain * (up1 if rising else down1)
-        s0 = up2 if rising else down2
-        s1 = up3 if rising else down3
+        s0 = gain * (up2 if rising else down2)
+        s1 = gain * (up3 if rising else down3)
         v = y[j]
         step = fma(b, v, gain * (up0 if rising else down0))
-        h = _HALF * (k - _1)
-        series = fma(h * b, fma((k - _2) * _THIRD * b, fma((k - _3) * _QUARTER, b, _1), _1), _1)
+        h = fma(_HALF, k, -_HALF)
+        hb = h * b
         damping = fma(_HALF * (h - _1), b, _1)
-        middle = fma(step * h, damping, v)
-        spread = np.sqrt(k) * gain * fma(s1, middle, s0) * fma(h * b, damping, _1)
-        moved = fma(spread, z[j], fma(step * k, series, v))
-        y[j] = min(max(moved, _0), _1) if n[j] != np.int32(0) else v
+        series = fma(hb, fma(fma(_THIRD, k, -_2_THIRDS) * b, fma(fma(_QUARTER, k, -_3_QUARTERS), b, _1), _1), _1)
+        spread = np.sqrt(k) * fma(s1, fma(step * h, damping, v), s0) * fma(hb, damping, _1)
+        moved = min(max(fma(spread, z[j], fma(step * k, series, v)), _0), _1)
+        near = abs(spread) * _MERGE_MARGIN > min(v, _1 - v)
+        large = (k * abs(b) > _MERGE_MOVE) | (k * s1 * s1 > _MERGE_SPREAD)
+        apart = (k > _1) & (near | large)
+        y[j] = v if apart | (n[j] == np.int32(0)) else moved
+        alone[j] = np.uint32(apart)
+        found = np.int32(found + np.int32(apart))
+    return found
 
 
 @njit(cache=True, nogil=True)
-def _apply(axis, tables, line, scores, cell, table, n, lane, left, pick, parts, words, bins, row_z):
-    """The signed numbers of pulses n on the cells of a row; overwrites n."""
+def _apply(axis, tables, line, scores, y, up, down, table, n, lane, left, pick, parts, state, words, bins, row_z):
+    """The signed numbers of pulses n (C,) int32 on the cells of a row: merged where they may be, the rest listed, each cell's first pulse first."""
     cols = n.shape[0]
-    listed = 0
     if axis.kind == LINEAR:
-        listed = _classify(line, cell, n, lane, left, pick)
         if axis.noisy:
-            next_normals(words, (cols + 2 * LANES - 1) // (2 * LANES), row_z)
-        _merge(line, cell, n, row_z)
+            next_normals(state, words, (cols + 2 * LANES - 1) // (2 * LANES), row_z)
+        if _merge(line, y, up, down, n, row_z, pick) == np.int32(0):
+            return
     else:
         for j in range(cols):
-            lane[listed] = np.uint32(j)
-            left[listed] = n[j]
-            listed += np.int64(n[j] != np.int32(0))
+            pick[j] = np.uint32(n[j] != np.int32(0))
+    listed = 0
+    for j in range(cols):
+        lane[listed] = np.uint32(j)
+        left[listed] = n[j]
+        listed += np.int64(pick[j])
     need = 0
     most = 0
     for q in range(listed):
@@ -355,14 +320,13 @@ def _apply(axis, tables, line, scores, cell, table, n, lane, left, pick, parts, 
                 pick[m] = lane[q]
                 m += np.int64(sign * left[q] > np.int32(k))
             parts[side, 1] = m - parts[side, 0]
-        _run(axis, tables, scores, cell, table, pick, parts, 2, need, words, bins)
+        _run(axis, tables, scores, y, up, down, table, pick, parts, 2, need, state, words, bins)
         need -= m
 
 
 @njit(cache=True, nogil=True)
-def _disturb(axis, means, cell, table, times):
+def _disturb(axis, means, y, up, down, table, times):
     """Move every cell by `times` mean steps (C,) float32, positive up; no noise. What half-selected cells suffer."""
-    y = cell[_Y]
     high = axis.base + axis.scale
     for j in range(table.shape[0]):
         v = y[j]
@@ -370,7 +334,7 @@ def _disturb(axis, means, cell, table, times):
         device = np.uint64(table[j]) // np.uint64(axis.stride)
         t = (device * np.uint64(axis.nodes) + _node(axis, v)) << np.uint64(1)
         step = fma(means[side, t + np.uint64(1)], v, means[side, t])
-        y[j] = min(max(fma(abs(times[j]) * cell[side + np.uint64(_UP), j], step, v), axis.base), high)
+        y[j] = min(max(fma(abs(times[j]) * (up[j] if times[j] > _0 else down[j]), step, v), axis.base), high)
 
 
 @njit(cache=True, nogil=True)
@@ -393,19 +357,26 @@ def _hits(bits, above, below, words, s, col_sign, both, n):
 
 
 @njit(cache=True, nogil=True)
-def pulse_rows(first_row, last_row, cells, law, train, counts, key0, key1, call):
+def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     """Pulse rows first_row ... last_row - 1 of a crossbar (row r is row r % rows of plane r // rows) by a train, or by counts.
 
     Args:
         first_row, last_row: int.
         cells, law, train, counts: see the classes.
-        key0, key1: np.uint64 holding 32-bit values; call: np.uint64, number of this operation.
+        place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
         Number of pulses sent.
     """
     g, present, count, t_written = cells.g, cells.present, cells.count, cells.t_written
-    lo, hi, gain_up, gain_down, devices, fault = cells.lo, cells.hi, cells.gain_up, cells.gain_down, cells.table, cells.fault
+    lo, hi, gain_up, gain_down, devices, fault = (
+        cells.lo,
+        cells.hi,
+        cells.gain_up,
+        cells.gain_down,
+        cells.table,
+        cells.fault,
+    )
     nominal = cells.nominal
     axis, tables, means, line, scores = law.axis, law.tables, law.means, law.line, law.scores
     row_bits, row_turn, col_words, col_sign = train.row_bits, train.row_turn, train.col_words, train.col_sign
@@ -416,7 +387,12 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, key0, key1, call)
     samples, length = start.shape[0], start.shape[1]
     counted = count.size > 0 or t_written.size > 0 or present.size > 0
     source = present if present.size > 0 else g
-    cell = np.empty((6, (cols + 15) // 16 * 16 + PAD), np.float32)
+    y = np.empty(cols, np.float32)
+    before = np.empty(cols, np.float32)
+    low = np.empty(cols, np.float32)
+    width = np.empty(cols, np.float32)
+    up = np.empty(cols, np.float32)
+    down = np.empty(cols, np.float32)
     table = np.zeros(cols, np.uint32)
     n = np.zeros(cols, np.int32)
     total = np.zeros(cols, np.int32)
@@ -424,94 +400,111 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, key0, key1, call)
     left = np.empty(cols + 1, np.int32)
     pick = np.empty(cols + 1, np.uint32)
     parts = np.empty((MOST_PARTS + 2 * MAX_LENGTH, 3), np.int64)
+    state = np.empty(STATE, np.int32)
     words = np.empty(WORDS, np.int32)
     bins = np.zeros(BUFFER + 2, np.uint32)
     row_z = np.zeros(cols + 2 * LANES, np.float32)
-    fired = np.empty(samples + 1, np.int64)
+    fired = np.empty(samples + 3, np.int64)
+    key0, key1, call = place
     sent = 0
+    above = np.int32(0)
+    below = np.int32(0)
     for r in range(first_row, last_row):
         plane = r // rows
         i = r % rows
+        # What happens to this row, one after the other: pulses by counts (-1) or the samples in which it fires, then disturbance (-2).
         events = 0
-        for s in range(samples):
-            fired[events] = s
-            events += np.int64((row_bits[i, s] != _NO_BITS) | (half > _0))
-        pulsed = False
         if pulses.size > 0:
+            any_pulse = np.int32(0)
             for j in range(cols):
                 n[j] = pulses[r, j]
                 total[j] = abs(n[j])
-                pulsed |= n[j] != np.int32(0)
+                any_pulse |= n[j]
                 sent += total[j]
+            fired[0] = -1
+            events = np.int64(any_pulse != np.int32(0))
         elif counted:
             for j in range(cols):
                 total[j] = np.int32(0)
-        if not (pulsed or events > 0 or times.size > 0):
+        for s in range(samples):
+            fired[events] = s
+            events += np.int64((row_bits[i, s] != _NO_BITS) | (half > _0))
+        if times.size > 0:
+            fired[events] = -2
+            events += 1
+        if events == 0:
             continue
-        _load(r, nominal, source, lo, hi, gain_up, gain_down, fault, count, axis, cell)
+        _load(r, nominal, source, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down)
         if devices.size > 0:
             for j in range(cols):
                 table[j] = np.uint32(np.int64(devices[r, j]) * axis.stride)
-        seed_row(words, key0, key1, np.uint64(r), call)
+        seed_row(state, key0, key1, np.uint64(r), call)
         bins[BUFFER] = np.uint32(0)
         bins[BUFFER + 1] = np.uint32(0)
-        if pulsed:
-            _apply(axis, tables, line, scores, cell, table, n, lane, left, pick, parts, words, bins, row_z)
         number = 0
         listed = 0
         for e in range(events):
             s = fired[e]
-            bits = row_bits[i, s]
-            turn = row_turn[i, s]
-            above = np.int32(act[plane, turn])
-            below = np.int32(act[plane, 1 - turn])
-            firing = start[s, length - 1, 2] - start[s, 0, 0]
-            merged = axis.kind == LINEAR and np.float32(np.int64(popcount(bits)) * firing) > DENSE * np.float32(cols * length)
-            if counted and not merged:
-                _hits(bits, abs(above), abs(below), col_words, s, col_sign, True, n)
-                for j in range(cols):
-                    total[j] += n[j]
-            while bits != _NO_BITS and not merged:
-                k = lowest_bit(bits)
-                bits &= bits - _ONE_BIT
-                for side in range(2):
-                    what = above if side == 0 else below
-                    m = start[s, k, side + 1] - start[s, k, side]
-                    if what != np.int32(0) and m > 0:
-                        parts[number, 0] = start[s, k, side]
-                        parts[number, 1] = m
-                        parts[number, 2] = 0 if what > np.int32(0) else 1
-                        number += 1
-                        listed += m
-            if number > 0 and (merged or half > _0 or number >= MOST_PARTS or e == events - 1):
-                _run(axis, tables, scores, cell, table, columns, parts, number, listed, words, bins)
+            merged = s == -1
+            disturbed = s == -2
+            if s >= 0:
+                bits = row_bits[i, s]
+                turn = row_turn[i, s]
+                above = np.int32(act[plane, turn])
+                below = np.int32(act[plane, 1 - turn])
+                firing = start[s, length - 1, 2] - start[s, 0, 0]
+                merged = axis.kind == LINEAR and np.float32(np.int64(popcount(bits)) * firing) > DENSE * np.float32(
+                    cols * length
+                )
+                disturbed = half > _0
+                if merged or counted:
+                    hits = _hits(bits, above, below, col_words, s, col_sign, True, n)
+                    sent += hits if merged else 0
+                    if counted:
+                        for j in range(cols):
+                            total[j] += abs(n[j])
+                while bits != _NO_BITS and not merged:
+                    k = lowest_bit(bits)
+                    bits &= bits - _ONE_BIT
+                    for side in range(2):
+                        what = above if side == 0 else below
+                        m = start[s, k, side + 1] - start[s, k, side]
+                        if what != np.int32(0) and m > 0:
+                            parts[number, 0] = start[s, k, side]
+                            parts[number, 1] = m
+                            parts[number, 2] = 0 if what > np.int32(0) else 1
+                            number += 1
+                            listed += m
+            if number > 0 and (merged or disturbed or number >= MOST_PARTS or e == events - 1):
+                _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins)
                 sent += listed
                 number = 0
                 listed = 0
             if merged:
-                sent += _hits(bits, above, below, col_words, s, col_sign, True, n)
-                if counted:
-                    for j in range(cols):
-                        total[j] += abs(n[j])
-                _apply(axis, tables, line, scores, cell, table, n, lane, left, pick, parts, words, bins, row_z)
-            if half > _0:
-                _hits(row_bits[i, s], above, below, col_words, s, col_sign, False, n)
+                _apply(
+                    axis,
+                    tables,
+                    line,
+                    scores,
+                    y,
+                    up,
+                    down,
+                    table,
+                    n,
+                    lane,
+                    left,
+                    pick,
+                    parts,
+                    state,
+                    words,
+                    bins,
+                    row_z,
+                )
+            if disturbed:
+                if s >= 0:
+                    _hits(row_bits[i, s], above, below, col_words, s, col_sign, False, n)
                 for j in range(cols):
-                    row_z[j] = half * np.float32(n[j])
-                _disturb(axis, means, cell, table, row_z)
-        if times.size > 0:
-            for j in range(cols):
-                row_z[j] = times[r, j]
-            _disturb(axis, means, cell, table, row_z)
-        _store(r, nominal[4], g, present, count, t_written, axis, cell, total)
-    return sent
-
-
-@njit(cache=True, parallel=True)
-def pulse_parallel(tasks, cells, law, train, counts, key0, key1, call):
-    """`pulse_rows` on all rows, over Numba's threads in `tasks` parts: the same bits."""
-    rows = cells.g.shape[0]
-    sent = 0
-    for t in prange(tasks):
-        sent += pulse_rows(rows * t // tasks, rows * (t + 1) // tasks, cells, law, train, counts, key0, key1, call)
+                    row_z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
+                _disturb(axis, means, y, up, down, table, row_z)
+        _store(r, nominal[4], g, present, count, t_written, axis, y, before, low, width, total)
     return sent
