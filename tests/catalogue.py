@@ -186,6 +186,22 @@ READERS: Rows = {
     "step_distribution_npz": [{"path": str(MEASURED / "step_distribution_npz.npz")}],
 }
 
+PARALLEL: Rows = {
+    "dask": [{"jobs": 2, "scheduler": "tcp://node01:8786"}],
+    "loky": [{"jobs": 2}],
+    "slurm": [
+        {
+            "jobs": 2,
+            "cores": 4,
+            "memory": "8GB",
+            "walltime": "02:00:00",
+            "queue": "short",
+            "account": "lab",
+            "prologue": ["source venv/bin/activate"],
+        }
+    ],
+}
+
 REGISTRIES: dict[str, tuple[str, Rows]] = {
     "analog_sim.writing": ("analog_sim.writing.scheme:WriteScheme", WRITING),
     "devices.drift": ("devices.drift.law:DriftLaw", DRIFT),
@@ -195,6 +211,7 @@ REGISTRIES: dict[str, tuple[str, Rows]] = {
     "devices.read_noise": ("devices.read_noise.law:ReadNoiseLaw", READ_NOISE),
     "learning.decorrelation": ("learning.decorrelation.base:Method", DECORRELATION),
     "learning.layers": ("learning.layers.base:Layer", LAYERS),
+    "learning.parallel": ("learning.parallel.base:Parallel", PARALLEL),
     "learning.optimizers": ("learning.optimizers.base:Optimizer", OPTIMIZERS),
     "learning.rules": ("learning.rules.base:Rule", RULES),
 }

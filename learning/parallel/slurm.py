@@ -36,6 +36,7 @@ class Slurm(Parallel):
     @contextmanager
     def session(self) -> Iterator[None]:
         """Submit the jobs and run joblib's calls on them. Raises UserError when dask-jobqueue is missing."""
+        require("dask_jobqueue", "slurm")
         with one_thread_per_worker(), self.cluster() as cluster:
             cluster.scale(jobs=self.jobs or 1)
             from distributed import Client

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.metrics import mean_interval, yield_interval
+from learning.metrics import SHARE, mean_interval, yield_interval
 from learning.report.estimate_figures import accuracy_of_points, accuracy_over_setting, is_number
 from learning.report.estimate_results import EstimateResults, by_chip_and_time
 from learning.report.page import Plot, Section, write_page
@@ -99,7 +99,7 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
             (
                 *(point.label[key] for key in keys),
                 f"{100 * point.results.digital_accuracy:.2f}",
-                *(mean_interval(accuracy[:, k]).text(percent=True) for k in columns),
+                *(mean_interval(accuracy[:, k], bounds=SHARE).text(percent=True) for k in columns),
                 f"{100 * float(last.min()):.2f}",
                 yield_interval(last, point.results.threshold).text(percent=True, digits=0),
                 "" if point is points[0] else _paired(first[:, -1], last),

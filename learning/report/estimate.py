@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.metrics import Interval, mean_interval, wilson_interval, yield_interval
+from learning.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
 from learning.report.array_figures import conductance_map, weight_transfer
 from learning.report.estimate_figures import (
     accuracy_over_setting,
@@ -43,7 +43,7 @@ def estimate_table(results: EstimateResults) -> Table:
     chips = accuracy.shape[0]
     rows = [("digital (ideal)", digital.text(percent=True), "", "", "", "")]
     for k, time in enumerate(times):
-        mean = mean_interval(accuracy[:, k])
+        mean = mean_interval(accuracy[:, k], bounds=SHARE)
         good = yield_interval(accuracy[:, k], results.threshold)
         rows.append(
             (
@@ -76,8 +76,8 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
     Raises UserError when rows are missing.
     """
     times, accuracy = _nominal(results)
-    last = mean_interval(accuracy[:, -1])
-    first = mean_interval(accuracy[:, 0])
+    last = mean_interval(accuracy[:, -1], bounds=SHARE)
+    first = mean_interval(accuracy[:, 0], bounds=SHARE)
     good = yield_interval(accuracy[:, -1], results.threshold)
     first_time, last_time = time_label(float(times[0])), time_label(float(times[-1]))
     headline = [

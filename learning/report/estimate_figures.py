@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from learning.metrics import Interval, mean_interval
+from learning.metrics import SHARE, Interval, mean_interval
 from learning.report.style import (
     COLOURS,
     FOREGROUND,
@@ -28,15 +28,23 @@ F64 = npt.NDArray[np.float64]
 
 
 def chip_band(
-    axes: Axes, x: F64, values: F64, *, colour: str, label: str | None, spread: bool = True, alpha: float = 0.35
+    axes: Axes,
+    x: F64,
+    values: F64,
+    *,
+    colour: str,
+    label: str | None,
+    spread: bool = True,
+    alpha: float = 0.35,
+    bounds: tuple[float, float] = SHARE,
 ) -> None:
     """Draw the mean over chips with its 95 % interval, and lightly the range from the worst to the best chip.
 
     Args:
         axes: where. x: (T,). values: (chips, T). colour: of line and bands. label: for the legend. spread: draw the range.
-        alpha: of the interval's band.
+        alpha: of the interval's band. bounds: what the mean can be.
     """
-    intervals = [mean_interval(values[:, k]) for k in range(x.size)]
+    intervals = [mean_interval(values[:, k], bounds=bounds) for k in range(x.size)]
     if spread and values.shape[0] > 1:
         axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.14, linewidth=0)
     if values.shape[0] > 1:
@@ -138,7 +146,15 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
     """
     figure, [axes] = new_figure(6.4, 3.3)
     for k, (layer, values) in enumerate(errors.items()):
-        chip_band(axes, time_positions(times), values, colour=COLOURS[k % len(COLOURS)], label=layer, spread=False)
+        chip_band(
+            axes,
+            time_positions(times),
+            values,
+            colour=COLOURS[k % len(COLOURS)],
+            label=layer,
+            spread=False,
+            bounds=(0.0, np.inf),
+        )
     axes.set_ylim(bottom=0)
     times_axis(axes, times)
     percent_axis(axes)
@@ -199,7 +215,7 @@ def is_number(text: str) -> bool:
 
 def _chip_point(axes: Axes, x: float, values: F64, colour: str) -> None:
     """Draw the mean over chips with its interval at one place."""
-    mean = mean_interval(values)
+    mean = mean_interval(values, bounds=SHARE)
     axes.plot([x], [mean.value], "D", color=colour, markersize=4, zorder=3)
     if values.size > 1:
         axes.plot([x, x], [mean.low, mean.high], color=colour, linewidth=1.2)

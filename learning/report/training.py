@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.metrics import mean_interval, wilson_interval
+from learning.metrics import SHARE, mean_interval, wilson_interval
 from learning.report.array_figures import conductance_history
 from learning.report.page import Fact, Plot, Section, write_page
 from learning.report.style import engineering, time_label
@@ -216,7 +216,7 @@ def _per_layer(results: TrainingResults, arms: list[str], column: str) -> dict[s
 
 def _accuracy_text(values: F64, n_test: int) -> str:
     if values.size > 1:
-        return mean_interval(values).text(percent=True)
+        return mean_interval(values, bounds=SHARE).text(percent=True)
     return wilson_interval(round(float(values[0]) * n_test), n_test).text(percent=True)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +143,7 @@ def layer_curves(
     for k, axes in enumerate(axs[: len(curves)]):
         arm, per_layer = list(curves.items())[k]
         _draw(axes, per_layer, looks)
-        axes.set_title(arm, fontsize=8.5, wrap=True)
+        axes.set_title(fill(arm, 28), fontsize=8.5)
         if log_y:
             log_axis(axes, "y", everything)
         if limits is not None:

@@ -89,6 +89,15 @@ def test_wilson_ends_are_shares() -> None:
     assert wilson_interval(25, 25).low == pytest.approx(0.8668, abs=1e-4)
 
 
+def test_a_share_has_no_interval_beyond_its_bounds() -> None:
+    wide = mean_interval([0.99, 0.7], bounds=(0.0, 1.0))
+    assert wide.high == 1.0
+    assert wide.low == 0.0
+    near_one = np.array([1.0] * 24 + [0.5])
+    assert mean_interval(near_one, bounds=(0.0, 1.0)).high <= 1.0
+    assert mean_interval([0.99, 0.98], bounds=(0.0, 1.0)).low == mean_interval([0.99, 0.98]).low, "cut only beyond"
+
+
 def test_yield_counts_chips_at_the_threshold_as_good() -> None:
     got = yield_interval([0.90, 0.95, 0.80, 0.949], 0.9)
     assert (got.value, got.n, got.method) == (0.75, 4, "Wilson")

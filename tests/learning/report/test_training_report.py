@@ -34,9 +34,10 @@ def test_one_seed_has_wilsons_interval(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arms", [("twin", "np", "np + natural"), ("np",), ("twin",), tuple(f"rule{k}" for k in range(12))]
+    ("arms", "seeds"),
+    [(("twin", "np", "np + natural"), 2), (("np",), 1), (("twin",), 1), (tuple(f"rule{k}" for k in range(12)), 2)],
+    ids=["compared", "alone", "digital", "many"],
 )
-@pytest.mark.parametrize("seeds", [1, 2])
 def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path, arms: tuple[str, ...], seeds: int) -> None:
     run = new_run(tmp_path / "run")
     path = write_training_report(run, training(run, arms=arms, seeds=seeds))
