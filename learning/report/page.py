@@ -137,6 +137,7 @@ def _embed(plot: Plot, folder: Path) -> _Embedded:
     """Write a figure's files and make the element that shows it."""
     png, svg = folder / f"{plot.name}.png", folder / f"{plot.name}.svg"
     save_png(plot.figure, png)
+    plot.figure.set_layout_engine("none")  # laid out once; what follows keeps the places
     if plot.raster:
         markup, file = inline_png(png, plot.caption), png
     else:
