@@ -310,7 +310,7 @@ def build_network(
         decorrelator = None
         if decorrelation is not None and decorrelation.covers(index):
             make_matrix = make_tile if decorrelation.where == "chip" else digital_tile
-            holder = make_matrix(matrix_name(name), np.eye(n_in, dtype=np.float32))
+            holder = make_matrix(matrix_name(name), decorrelation.start(n_in))
             decorrelator = Decorrelator(decorrelation, holder, streams.stream("decorrelation", name), matrix_name(name))
         bias = np.zeros(n_out, np.float32) if spec.bias == "digital" else None
         line = spec.bias_line if on_line else None

@@ -61,7 +61,7 @@ class TrainExperiment(StrictModel):
         device: a packaged card by name, a card's path, the card itself; null for exact digital tiles.
         tile: mapping, converters, write scheme of the weights. matrix_tile: of decorrelating matrices on the chip, null for the same.
         headroom: with `mapping.weight_max: absmax`, the weight at the edge of the window over the largest first weight, because
-            weights grow; matrix_headroom: the same for decorrelating matrices, which start at the identity.
+            weights grow. (Of decorrelating matrices: `decorrelation.full_scale`.)
         periphery: what the electronics around the arrays can do.
         idle_per_batch: chip time that passes after every batch. compensate_every: batches between two drift compensations; null never.
         calibration: training images that set calibrated converter ranges at the start. calibrate_every: batches between
@@ -95,7 +95,6 @@ class TrainExperiment(StrictModel):
     tile: TileSpec = TileSpec()
     matrix_tile: TileSpec | None = None
     headroom: Annotated[float, Field(ge=1.0)] = 2.5
-    matrix_headroom: Annotated[float, Field(ge=1.0)] = 1.25
     periphery: Periphery = Periphery()
     idle_per_batch: Annotated[float, Q("time", "s", ge=0)] = 0.0
     compensate_every: Count | None = None

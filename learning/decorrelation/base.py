@@ -1,7 +1,8 @@
 """A decorrelating matrix on its tile, and what a method that teaches it must offer. It never reads the matrix back to learn.
 
 ``y = g (R z)``: z (B, n) centred input, R (n, n) on a tile, g (n,) digital output gains (all equal where a method asks for one
-scalar gain gamma). The matrix that counts is ``diag(g) R``.
+scalar gain gamma). The matrix that counts is ``diag(g) R``. With a bypass the tile holds M = R - I and the identity is added digitally,
+``R z = z + M z``: all equations stay, and the cells' window is spent on what is learned.
 """
 
 import math
@@ -41,12 +42,14 @@ class Matrix:
     """R on its tile with the digital gains g.
 
     Attributes:
-        tile: (n, n), programmed with the identity at the start. gain: (n,).
+        tile: (n, n), programmed with the identity at the start, with zeros when there is a bypass. gain: (n,).
         refold: a gain that leaves [1/refold, refold] is written into R (one programming); None: never.
+        bypass: the identity is added digitally.
     """
 
-    def __init__(self, tile: WeightTile, refold: float | None) -> None:
+    def __init__(self, tile: WeightTile, refold: float | None, *, bypass: bool = False) -> None:
         self.tile = tile
+        self.bypass = bypass
         self.gain: F32 = np.ones(tile.shape[0], np.float32)
         self.refold = refold
         self._norm_z = 0.0
@@ -60,11 +63,17 @@ class Matrix:
     def forward(self, z: F32) -> Passed:
         """``y = g (R z)``, z (B, n)."""
         r = self.tile.forward(z)
+        if self.bypass:
+            r += z
         return Passed(z, r, r * self.gain)
 
     def backward(self, d: F32) -> F32:
         """``R^T (g d)``, d (B, n): one transposed read."""
-        return self.tile.backward(d * self.gain)
+        d = d * self.gain
+        back = self.tile.backward(d)
+        if self.bypass:
+            back += d
+        return back
 
     def restore_norm(self, passed: Passed) -> None:
         """``g <- <|z|> / <|R z|>`` for every output, both means running over the last `NORM_ROWS` rows or so."""
@@ -77,7 +86,7 @@ class Matrix:
 
     def program(self, effective: F32) -> None:
         """Write ``diag(g) R`` = `effective` as R, with gains 1."""
-        self.tile.program(effective)
+        self.tile.program(effective - np.eye(self.size, dtype=np.float32) if self.bypass else effective)
         self.gain[:] = 1.0
         self._norm_z = self._norm_r = 0.0
 
@@ -85,13 +94,16 @@ class Matrix:
         """Write the gains into R when one of them has left [1/refold, refold]."""
         if self.refold is None or (self.gain.max() <= self.refold and self.gain.min() >= 1.0 / self.refold):
             return
-        folded = self.gain[:, None] * self.tile.read_weights()
+        folded = self.effective(exact=False)
         if np.isfinite(folded).all():  # a run that has diverged is stopped by its loss, which says where
             self.program(folded)
 
     def effective(self, *, exact: bool = True) -> F32:
-        """``diag(g) R`` (n, n), for metrics."""
-        return self.gain[:, None] * self.tile.read_weights(exact=exact)
+        """``diag(g) R`` (n, n) by reading the tile back; exact: the emulator's truth, for metrics."""
+        r = self.tile.read_weights(exact=exact)
+        if self.bypass:
+            r += np.eye(self.size, dtype=np.float32)
+        return self.gain[:, None] * r
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

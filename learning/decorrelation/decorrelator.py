@@ -26,6 +26,10 @@ class DecorrelationSpec(StrictModel):
     Attributes:
         method: how R learns.
         where: matrices on crossbars of the network's card ("chip") or in the digital periphery ("digital").
+        identity: "stored": cells hold R, which starts at the identity; "bypass": the identity is added digitally and cells hold R - I,
+            so that a pulse is a smaller step of R.
+        full_scale: entry of what the cells hold at the edge of their window, where the tile's `mapping.weight_max` is "absmax";
+            None for 1.25 (stored) or 0.25 (bypass).
         layers: "all", or the numbers of the weighted layers that get one (0 is the first).
         every: batches between two updates of R.
         samples: rows (samples, or patches of convolutions) drawn at random from each batch to learn from; None takes all.
@@ -35,11 +39,22 @@ class DecorrelationSpec(StrictModel):
 
     method: Annotated[Method, one_of("learning.decorrelation", Method)]
     where: Literal["chip", "digital"] = "chip"
+    identity: Literal["stored", "bypass"] = "stored"
+    full_scale: Annotated[float, Field(gt=0.0)] | None = None
     layers: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
     every: Annotated[int, Field(ge=1)] = 1
     samples: Annotated[int, Field(ge=1)] | None = None
     mean_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     refold: Annotated[float, Field(gt=1.0)] | None = None
+
+    @property
+    def window(self) -> float:
+        """Entry of what the cells hold at the edge of their window."""
+        return self.full_scale if self.full_scale is not None else 1.25 if self.identity == "stored" else 0.25
+
+    def start(self, n: int) -> F32:
+        """What the cells hold at the start (n, n)."""
+        return np.eye(n, dtype=np.float32) if self.identity == "stored" else np.zeros((n, n), np.float32)
 
     def covers(self, layer: int) -> bool:
         """Whether a weighted layer gets a decorrelating matrix."""
@@ -50,7 +65,7 @@ class Decorrelator:
     """``y = g R (z - mean z)`` in front of one weighted layer.
 
     Args:
-        spec: the configuration. tile: holds R (n, n), programmed with the identity, with whatever error that has.
+        spec: the configuration. tile: (n, n), programmed with `spec.start`, with whatever error that has.
         stream: draws the rows to learn from and the method's probes. where: the tile's name, for messages.
 
     Raises:
@@ -61,7 +76,8 @@ class Decorrelator:
         check_tile(f"decorrelation {spec.method.kind}", spec.method.needs, where, tile.capabilities)
         self.spec = spec
         digital = not tile.blocks
-        self.matrix = Matrix(tile, spec.refold if spec.refold or not digital else DIGITAL_REFOLD)
+        refold = spec.refold if spec.refold is not None or not digital else DIGITAL_REFOLD
+        self.matrix = Matrix(tile, refold, bypass=spec.identity == "bypass")
         self.mean: F32 = np.zeros(tile.shape[0], np.float32)
         self.memory = Memory(stream)
         self._batches = 0

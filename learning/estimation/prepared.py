@@ -90,12 +90,22 @@ def source_of(experiment: Experiment, data: Dataset) -> Source:
     return TwinSource(experiment.twin, image, len(data.classes))
 
 
-def check(experiment: Experiment, data: Dataset) -> tuple[Source, Plan]:
-    """Make the untrained network and check it against the data: quick, and before anything slow.
+@dataclass(frozen=True)
+class Checked:
+    """Data and an untrained network that fit together: source to make it from, plan of how it goes on a chip."""
+
+    data: Dataset
+    source: Source
+    plan: Plan
+
+
+def check(experiment: Experiment) -> Checked:
+    """Load the data, make the untrained network and check it against them: quick, and before anything slow.
 
     Raises:
-        UserError: the network cannot be made, put on a chip, or fed with these images.
+        UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
+    data = load_data(experiment.dataset)
     source = source_of(experiment, data)
     weights = None
     if experiment.model is not None and experiment.model.checkpoint is not None:
@@ -108,7 +118,7 @@ def check(experiment: Experiment, data: Dataset) -> tuple[Source, Plan]:
         raise UserError(
             f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
         )
-    return source, plan
+    return Checked(data, source, plan)
 
 
 def _report(say: Callable[[str], None], epoch: int, epochs: int, loss: float) -> None:
@@ -117,42 +127,37 @@ def _report(say: Callable[[str], None], epoch: int, epochs: int, loss: float) ->
         say(f"training the digital network: epoch {epoch} of {epochs}, loss {loss:.4f}")
 
 
-def prepare_estimate(experiment: Experiment, say: Callable[[str], None]) -> Prepared:
-    """Load the data, get or train the network, and measure its digital accuracy.
+def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[str], None]) -> Prepared:
+    """Get or train the network, and measure its digital accuracy.
 
     Args:
-        experiment: what to estimate. say: gets a line of progress.
+        experiment: what to estimate. checked: what `check` returned for it. say: gets a line of progress.
 
     Raises:
-        UserError: anything the user can mend, before any chip is made.
+        UserError: training that does not converge.
     """
     set_torch_threads(1)
-    data = load_data(experiment.dataset)
-    source, _ = check(experiment, data)
-    module = source.make()
+    data, source = checked.data, checked.source
     if experiment.model is not None and experiment.model.checkpoint is not None:
+        module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         module.eval()
     else:
-        module, cached = trained_twin(
-            source.make,
-            source.identity(),
-            data,
-            experiment.training,
-            partial(_report, say),
-        )
+        identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]
+        module, cached = trained_twin(source.make, identity, data, experiment.training, partial(_report, say))
         if cached:
             say("digital network: trained before, from the cache")
     weights = weights_of(module)
     plan = planned(source, weights, data.x_test[:SAMPLE], experiment.digital)
     calibration = data.x_train[: experiment.calibration]
-    needs_lines = len(calibration) > 0
     return Prepared(
         source=source,
         weights=weights,
         digital=experiment.digital,
         layers=tuple(layer.name for layer in plan.layers),
-        bias_inputs=largest_inputs(plan, lambda name, shape: DigitalTile(shape), calibration) if needs_lines else {},
+        bias_inputs=largest_inputs(plan, lambda name, shape: DigitalTile(shape), calibration)
+        if len(calibration)
+        else {},
         x_test=data.x_test,
         y_test=data.y_test,
         x_calibration=calibration,

@@ -13,7 +13,7 @@ from analog_sim.threads import thread_policy
 from analog_sim.tile import Tile
 from learning.estimation.chip import run_chip
 from learning.estimation.portrait import portrait
-from learning.estimation.prepared import check, load_data, prepare_estimate
+from learning.estimation.prepared import check, prepare_estimate
 from learning.estimation.studies import Variant, variants
 from learning.evaluate import Task, run_tasks
 from learning.experiment import Experiment
@@ -60,13 +60,13 @@ def estimate(
     check_variants(points)
     with thread_policy(1):
         set_torch_threads(1)
-        check(experiment, load_data(experiment.dataset))
+        checked = check(experiment)
         run = RunDirectory.create(
             out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, command=command,
             threads=1,
         )  # fmt: skip
         with run.locked():
-            prepared = prepare_estimate(experiment, say)
+            prepared = prepare_estimate(experiment, checked, say)
             for note in prepared.notes:
                 say(f"note: {note}")
             nominal = points[0]
@@ -116,8 +116,8 @@ def describe(experiment: Experiment) -> str:
     """Say what an estimate would do, after all checks that need no training. Raises UserError."""
     points = variants(experiment)
     check_variants(points)
-    data = load_data(experiment.dataset)
-    _, plan = check(experiment, data)
+    checked = check(experiment)
+    data, plan = checked.data, checked.plan
     studies = sorted({point.study for point in points[1:]})
     lines = [
         f"data      {data.name}: {len(data.x_train)} training and {len(data.x_test)} test images",

@@ -54,19 +54,22 @@ class _Maker:
         experiment = self._experiment
         matrix = name.endswith("_R")
         spec = experiment.matrix_tile if matrix and experiment.matrix_tile is not None else experiment.tile
-        spec = with_headroom(spec, weights, experiment.matrix_headroom if matrix else experiment.headroom)
+        decorrelation = experiment.decorrelation
+        if matrix and decorrelation is not None:
+            spec = with_full_weight(spec, decorrelation.window)
+        else:
+            spec = with_full_weight(spec, experiment.headroom * (float(np.abs(weights).max()) or 1.0))
         shape = (weights.shape[0], weights.shape[1])
         tile = Tile(spec, self._cell, shape, self._streams.child(name), self._clock)
         tile.program(weights)
         return tile
 
 
-def with_headroom(spec: TileSpec, weights: F32, headroom: float) -> TileSpec:
-    """`spec` with the edge of the window at headroom times the largest weight; a given number stays as it is."""
+def with_full_weight(spec: TileSpec, full: float) -> TileSpec:
+    """`spec` with the edge of the window at `full` where it says "absmax"; a given number stays as it is."""
     if spec.mapping.weight_max != "absmax":
         return spec
-    largest = float(np.abs(weights).max()) or 1.0
-    mapping = spec.mapping.model_copy(update={"weight_max": headroom * largest})
+    mapping = spec.mapping.model_copy(update={"weight_max": full})
     return spec.model_copy(update={"mapping": mapping})
 
 
@@ -88,7 +91,7 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
         tiles.append(("the decorrelating matrices", decorrelation.method.needs, spec, who))
     for where, needs, spec, who in tiles:
         one: F32 = np.ones((1, 1), np.float32)
-        spec = with_headroom(spec, one, 2.0).model_copy(update={"fault_map": None})
+        spec = with_full_weight(spec, 2.0).model_copy(update={"fault_map": None})
         tile = Tile(spec, experiment.device.compile(), (1, 1), Streams(0))
         check_tile(who, needs, where, tile.capabilities)
         tile.program(one)

@@ -65,7 +65,8 @@ class Order:
     """Which samples make up batch number i of a run: a new permutation in every epoch, the same for every arm of a seed.
 
     Args:
-        streams: of the run; the order is in "order"/<epoch>. samples: in the data. batch: per batch; what is left at the end of an epoch is not used in it.
+        streams: of the run; the order is in "order"/<epoch>. samples: in the data.
+        batch: samples per batch; what is left at the end of an epoch is not used in it.
 
     Raises:
         UserError: a batch is larger than the data.

@@ -14,6 +14,7 @@ from learning.network import Network, Shift
 from learning.network_spec import NetworkSpec
 from learning.tiles import digital_tile
 
+BYPASS = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital", "identity": "bypass"}
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital"}
 
 
@@ -25,7 +26,7 @@ def randomise(network: Network, seed: int = 5) -> None:
             layer.bias[:] = rng.standard_normal(layer.bias.shape)
         if layer.decorrelator is not None:
             n = layer.decorrelator.matrix.size
-            layer.decorrelator.tile.program(np.eye(n, dtype=np.float32) + 0.2 * rng.standard_normal((n, n)))
+            layer.decorrelator.matrix.program(np.eye(n, dtype=np.float32) + 0.2 * rng.standard_normal((n, n)))
             layer.decorrelator.matrix.gain[:] = 1.3
             layer.decorrelator.mean[:] = 0.1 * rng.standard_normal(n)
 
@@ -75,10 +76,16 @@ def torch_forward(network: Network, x: F32, weights: list[torch.Tensor]) -> torc
 
 
 CASES = [
-    pytest.param(layers, shape, bias, decorrelation, id=f"{name}-{bias}-{'R' if decorrelation else 'plain'}")
+    pytest.param(
+        layers,
+        shape,
+        bias,
+        decorrelation,
+        id=f"{name}-{bias}-{(decorrelation or {}).get('identity', 'R' if decorrelation else 'plain')}",
+    )
     for name, layers, shape in [("dense", DENSE, (5,)), ("conv", CONV, (2, 6, 6))]
     for bias in ("digital", "chip", "none")
-    for decorrelation in (None, NATURAL)
+    for decorrelation in (None, NATURAL, BYPASS)
 ]
 
 
@@ -220,8 +227,9 @@ def test_first_weights_have_the_stated_variance(init: str, variance: float) -> N
     assert not network.layers[0].bias.any()
 
 
-def test_a_digital_copy_computes_the_same_and_shares_nothing() -> None:
-    network = make_network(CONV, (2, 6, 6), decorrelation=NATURAL)
+@pytest.mark.parametrize("decorrelation", [NATURAL, BYPASS])
+def test_a_digital_copy_computes_the_same_and_shares_nothing(decorrelation: dict[str, Any]) -> None:
+    network = make_network(CONV, (2, 6, 6), decorrelation=decorrelation)
     randomise(network)
     x, target = batch((2, 6, 6))
     copy = network.digital_copy()

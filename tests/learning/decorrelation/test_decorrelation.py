@@ -27,10 +27,10 @@ def method(**case: Any) -> Method:
     return discover("learning.decorrelation", Method)[case["kind"]].model_validate(case)
 
 
-def matrix_with(r: npt.NDArray[Any], gain: float = 1.0) -> Matrix:
+def matrix_with(r: npt.NDArray[Any], gain: float = 1.0, *, bypass: bool = False) -> Matrix:
     tile = DigitalTile(r.shape)
-    tile.program(r)
-    matrix = Matrix(tile, None)
+    tile.program(r - np.eye(len(r)) if bypass else r)
+    matrix = Matrix(tile, None, bypass=bypass)
     matrix.gain[:] = gain
     return matrix
 
@@ -213,6 +213,15 @@ def test_the_diagonal_costs_a_gain_or_sampling_noise() -> None:
             assert shrunk > 0.5
 
 
+def test_a_bypass_starts_with_empty_cells_and_a_finer_window() -> None:
+    stored = validate({"method": "natural"}, DecorrelationSpec)
+    bypass = validate({"method": "natural", "identity": "bypass"}, DecorrelationSpec)
+    np.testing.assert_array_equal(stored.start(3) - bypass.start(3), np.eye(3))
+    assert not bypass.start(3).any()
+    assert (stored.window, bypass.window) == (1.25, 0.25)
+    assert validate({"method": "natural", "full_scale": 0.7}, DecorrelationSpec).window == 0.7
+
+
 def decorrelator(n: int = N, where: str = "digital", **fields: Any) -> Decorrelator:
     fields.setdefault("method", {"kind": "natural", "rate": 0.02})
     spec = validate({"where": where, **fields}, DecorrelationSpec)
@@ -283,8 +292,28 @@ def test_gains_are_folded_into_a_digital_matrix_and_never_into_a_chip_unless_ask
     assert Decorrelator(spec, OnChip((N, N)), Streams(0).stream("d"), "R").matrix.refold == 4.0
 
 
-def test_folding_changes_nothing_that_counts() -> None:
-    matrix = matrix_with(noisy_identity(), 3.0)
+@pytest.mark.parametrize("case", METHODS, ids=catalogue_helpers.name)
+def test_a_bypass_learns_the_same(case: dict[str, Any]) -> None:
+    """The tile holds R - I: reads, transposed reads and learning are those of R."""
+    stored, bypassed = (matrix_with(noisy_identity(), 1.3, bypass=bypass) for bypass in (False, True))
+    kept = memory(), memory()
+    rule = method(**case)
+    for seed in range(12):
+        z = samples(32, seed)
+        passed = [matrix.forward(z) for matrix in (stored, bypassed)]
+        np.testing.assert_allclose(passed[0].y, passed[1].y, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(stored.backward(z), bypassed.backward(z), rtol=1e-4, atol=1e-5)
+        for matrix, each, m in zip((stored, bypassed), passed, kept, strict=True):
+            rule.learn(matrix, each, m)
+    np.testing.assert_allclose(stored.effective(), bypassed.effective(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        stored.tile.read_weights() - bypassed.tile.read_weights(), np.eye(N), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_folding_changes_nothing_that_counts(bypass: bool) -> None:
+    matrix = matrix_with(noisy_identity(), 3.0, bypass=bypass)
     matrix.refold = 2.0
     before, z = matrix.effective(), samples(5)
     y = matrix.forward(z).y
