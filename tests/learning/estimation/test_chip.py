@@ -9,7 +9,7 @@ from estimate_helpers import silent, small
 
 from learning.estimation.chip import Chip, run_chip
 from learning.estimation.portrait import portrait
-from learning.estimation.prepared import Prepared, prepare_estimate
+from learning.estimation.prepared import Prepared, check, prepare_estimate
 from learning.estimation.studies import variants
 from learning.evaluate import Task
 from learning.report.estimate_results import LAYER_ERROR
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 @cache
 def prepared() -> Prepared:
-    return prepare_estimate(small(), silent)
+    return prepare_estimate(small(), check(small()), silent)
 
 
 def chip(number: int = 0, study: int = 0, **change: Any) -> Chip:
@@ -77,7 +77,7 @@ def test_errors_grow_with_age_and_compensation_helps() -> None:
 
 def test_on_the_ideal_card_a_chip_is_the_digital_network() -> None:
     experiment = small(device="ideal", tile={}, bias="chip")
-    p = prepare_estimate(experiment, silent)
+    p = prepare_estimate(experiment, check(experiment), silent)
     made = Chip(p, variants(experiment)[0], 0)
     made.wait_until(86400.0)
     assert made.accuracy() == p.digital_accuracy

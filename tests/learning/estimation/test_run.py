@@ -164,6 +164,17 @@ def test_bad_checkpoints_and_outputs_end_before_any_work(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
+def test_the_form_of_the_images_is_a_part_of_the_twins_identity() -> None:
+    """A twin that was trained on other inputs must not come from the cache."""
+    from learning.estimation.prepared import check, prepare_estimate
+
+    weights = []
+    for mean in (0.0, 0.3):
+        experiment = small(dataset={"name": "digits", "train_limit": 100, "test_limit": 20, "mean": [mean]})
+        weights.append(prepare_estimate(experiment, check(experiment), silent).weights["fc1.weight"])
+    assert not np.array_equal(*weights)
+
+
 def test_input_form(tmp_path: Path) -> None:
     """Flattened and normalised images reach the network."""
     from learning.estimation.prepared import load_data
