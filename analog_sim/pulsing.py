@@ -101,11 +101,13 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> kernels.Train:
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
+    columns, start = bit_kernels.column_lists(col_bits, col_sign, plan.length)
     return kernels.Train(
-        *bit_kernels.turn_rows(row_bits, row_sign),
+        bit_kernels.turn_rows(row_bits, row_sign),
         bit_kernels.split_words(col_bits, plan.length),
         col_sign,
-        *bit_kernels.column_lists(col_bits, col_sign, plan.length),
+        columns,
+        start,
         np.array(_ACTS[planes, plan.mode], np.int8),
         np.float32(half_select),
     )
@@ -159,7 +161,7 @@ def _no_train(planes: int) -> kernels.Train:
     """A train without samples, for cells that are pulsed by counts."""
     words = np.empty((1, 0, 0), np.uint32)
     signs = np.empty((0, 0), np.int8)
-    rows = np.empty((0, 0), np.uint64), np.empty((0, 0), np.uint8)
+    rows = np.empty((0, 0), np.uint64)
     start = np.empty((0, 1, 3), np.int64)
     act = np.zeros((planes, 2), np.int8)
-    return kernels.Train(*rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))
+    return kernels.Train(rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))

@@ -1,4 +1,4 @@
-"""Bit streams of pulse trains: counting, drawing and spreading bits, and who fires in a slot. Never touches a conductance.
+"""Bit streams of pulse trains: counting, drawing and laying out bits, and who fires in a slot. Never touches a conductance.
 
 A bit stream is a 64-bit word: bit k says whether the line fires in slot k; at most 63 slots.
 """
@@ -18,12 +18,15 @@ _2 = np.uint64(2)
 _32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _MARK = np.uint64(0xB1)
-"""Non-zero third counter word: these blocks are never those of a stream's own sequence (see `rng`)."""
+"""Non-zero last counter word: these blocks are never those of a stream's own sequence (see `rng`)."""
 
 MAX_LENGTH = 63
 """Slots of the longest pulse train."""
 
-if config.DISABLE_JIT:
+NEGATIVE = np.uint64(1 << 63)
+"""Set in the stream of a row of negative sign (`turn_rows`)."""
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
     def popcount(word: Any) -> Any:
         """Number of set bits of an unsigned integer, in the integer's own type."""
@@ -59,38 +62,63 @@ else:
 
 
 @njit(cache=True, nogil=True)
+def _blocks(c1, call, key0, key1, lines, w0, w1, w2, w3):
+    """Philox blocks with counters (0 ... lines - 1, c1, call, 0xB1): word l of block i into wl[i], uint64 arrays."""
+    for i in range(lines):
+        a, b, c, d = philox(np.uint64(i), c1, call, _MARK, key0, key1)
+        w0[i] = a
+        w1[i] = b
+        w2[i] = c
+        w3[i] = d
+
+
+@njit(cache=True, nogil=True)
+def _two_slots(bound, w0, w1, keep, stream):
+    """Streams of at most two slots, those in `keep`."""
+    for i in range(bound.shape[0]):
+        stream[i] = (np.uint64(w0[i] < bound[i]) | np.uint64(w1[i] < bound[i]) << _1) & keep
+
+
+@njit(cache=True, nogil=True)
 def draw_streams(threshold, length, key0, key1, call, out):
     """Random bit streams: bit k of out[s, i] is 1 with probability ``threshold[s, i] 2**-32`` for k < length[s], else 0.
 
-    Every bit has a 32-bit word of its own, a pure function of (key, call, s, i, k): word k % 4 of the Philox block with counter
-    (i, s + 2**16 (k // 4), call, 0xB1).
+    Every bit has a 32-bit word of its own, a pure function of (key, call, s, n, i, k). For two slots or fewer: word
+    k + 2 [i >= h] of the Philox block with counter (i mod h, s, call, 0xB1), h = ceil(n/2). For more: word k mod 4 of the
+    block with counter (i, s + 2**28 floor(k/4), call, 0xB1).
 
     Args:
-        threshold: (S, n) uint64, 0 to 2**32. length: (S,) int64, 0 to 63.
+        threshold: (S, n) uint64, 0 to 2**32. length: (S,) int64, 0 to 63; S < 2**28.
         key0, key1: np.uint64 holding 32-bit values. call: np.uint64 below 2**32.
         out: (S, n) uint64.
     """
     samples, lines = threshold.shape
+    half = (lines + 1) // 2
+    w0 = np.empty(lines, np.uint64)
+    w1 = np.empty(lines, np.uint64)
+    w2 = np.empty(lines, np.uint64)
+    w3 = np.empty(lines, np.uint64)
     for s in range(samples):
         slots = length[s]
         stream = out[s]
         bound = threshold[s]
+        if slots <= 2:
+            keep = (_1 << np.uint64(slots)) - _1
+            _blocks(np.uint64(s), call, key0, key1, half, w0, w1, w2, w3)
+            _two_slots(bound[:half], w0, w1, keep, stream[:half])
+            _two_slots(bound[half:], w2, w3, keep, stream[half:])
+            continue
         for i in range(lines):
             stream[i] = _0
         for block in range((slots + 3) // 4):
-            c1 = np.uint64(s) | np.uint64(block << 28)
             shift = np.uint64(4 * block)
             keep = (_1 << np.uint64(min(4, slots - 4 * block))) - _1
+            _blocks((np.uint64(s) | np.uint64(block << 28)) & _LOW, call, key0, key1, lines, w0, w1, w2, w3)
             for i in range(lines):
-                a, b, c, d = philox(np.uint64(i), c1 & _LOW, call, _MARK, key0, key1)
                 t = bound[i]
-                four = (
-                    np.uint64(a < t)
-                    | np.uint64(b < t) << _1
-                    | np.uint64(c < t) << _2
-                    | np.uint64(d < t) << np.uint64(3)
-                )
-                stream[i] |= (four & keep) << shift
+                low = np.uint64(w0[i] < t) | np.uint64(w1[i] < t) << _1
+                high = np.uint64(w2[i] < t) | np.uint64(w3[i] < t) << _1
+                stream[i] |= ((low | high << _2) & keep) << shift
 
 
 @njit(cache=True, nogil=True)
@@ -101,8 +129,8 @@ def column_lists(col_bits, col_sign, length):
         col_bits: (S, C) uint64. col_sign: (S, C) int8. length: slots.
 
     Returns:
-        columns: uint32, all lists one after the other; start: (S, length, 3) int64, where the positive part of a list begins, where the
-        negative part begins, and where that ends.
+        columns: uint32, all lists one after the other; start: (S, length, 3) int64, where the positive part of a list begins,
+        where the negative part begins, and where that ends.
     """
     samples, cols = col_bits.shape
     total = 0
@@ -137,21 +165,19 @@ def column_lists(col_bits, col_sign, length):
 
 @njit(cache=True, nogil=True)
 def turn_rows(row_bits, row_sign):
-    """Streams and signs of the rows, (S, rows), as (rows, S): uint64, and uint8 0 for a positive row, 1 for a negative one."""
+    """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, with NEGATIVE set for a negative sign."""
     samples, rows = row_bits.shape
-    bits = np.empty((rows, samples), np.uint64)
-    turn = np.empty((rows, samples), np.uint8)
+    turned = np.empty((rows, samples), np.uint64)
     for first in range(0, rows, 8):
         for s in range(samples):
             for i in range(first, min(first + 8, rows)):
-                bits[i, s] = row_bits[s, i]
-                turn[i, s] = np.uint8(row_sign[s, i] < 0)
-    return bits, turn
+                turned[i, s] = row_bits[s, i] | (np.uint64(np.int64(row_sign[s, i])) & NEGATIVE)
+    return turned
 
 
 @njit(cache=True, nogil=True)
 def split_words(bits, length):
-    """Streams (S, C) uint64 in pieces of 32 slots: (1 or 2, S, C) uint32. Half as wide lanes count twice as fast."""
+    """Streams (S, C) uint64 in pieces of 32 slots, (1 or 2, S, C) uint32: half as wide lanes are counted twice as fast."""
     samples, lines = bits.shape
     pieces = 1 if length <= 32 else 2
     words = np.empty((pieces, samples, lines), np.uint32)

@@ -1,18 +1,20 @@
-"""Cycle-to-cycle noise of pulses: cheap normal numbers, 16 random bits each, from one generator per row of cells. Never a state across calls.
+"""Cycle-to-cycle noise of pulses: cheap random numbers, 16 bits each, from generators of each row of cells. Never a state across calls.
 
 Pulses come by the million, so this noise is made faster, and less finely, than `rng.normal_pair`:
 
-    words     each row of cells, at each call, has 32 generators xorshift128 (G. Marsaglia, J. Stat. Softw. 8(14), 2003, doi:10.18637/jss.v008.i14;
-              period 2**128 - 1), whose 128-bit states are the Philox blocks with counter (lane, row, call, 0xA5): the noise is a function of
-              (key, call, row, position in the row's sequence) alone, whatever thread works on the row
-    bins      two for a word, one from each half: 512 bins of equal probability, the first and the last of them split into 128 each. A table turns a bin
-              into what the law needs of it: the mean over the bin of the normal score or of the measured step
-    normals   two for a word w: from the signed word, y = w 2**-31, and from its lower half, y = (int32(w << 16)) 2**-31 + 2**-17, by
-              z = y P(l), l ~ log2(1 - y**2), P of degree 5, an approximation of the normal quantile at (1 + y)/2
+    words     each row of cells, at each call, has 32 generators xorshift128 (G. Marsaglia, J. Stat. Softw. 8(14), 2003,
+              doi:10.18637/jss.v008.i14; period 2**128 - 1), whose states start as the Philox blocks with counter
+              (lane, row, call, 0xA5): the noise is a function of (key, call, row, position in the row's sequence),
+              whatever thread works on the row
+    bins      two for a word: 512 bins of equal probability, the first and the last of them split into 128 each. A table
+              turns a bin into what the law needs of it: the mean over the bin of the normal score, or of a measured step
+    normals   two for a word w: from the signed word, y = w 2**-31, and from its lower half, y = (int32(w << 16)) 2**-31
+              + 2**-17, by z = y P(l), l ~ log2(1 - y**2), P of degree 5, which approximates the normal quantile at (1 + y)/2
 
-Bins: mean 0, variance of the scores 0.99994 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.998, distribution within 1e-3, |z| <= 4.33.
-Normals: distribution within 1.1e-4, variance 1 +- 1e-6, kurtosis 2.9998; beyond 3 and 4 standard deviations 1.006 and 0.96 of the normal probability;
-|z| <= 4.33 for the lower halves, 4.9 for the full words. `tests/analog_sim/test_pulse_noise.py` measures these figures. No fastmath: the same bits everywhere.
+Bins: mean 0, variance of the scores 0.99994 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.998,
+distribution within 1e-3, |z| <= 4.33. Normals: distribution within 1.1e-4, variance 1 +- 1e-6, kurtosis 2.9998; beyond 3
+and 4 standard deviations 1.006 and 0.96 of the normal probability; |z| <= 4.33 for the lower halves, 4.9 for the full words.
+`tests/analog_sim/kernels/test_pulse_noise.py` measures these figures. No fastmath: the same bits everywhere.
 """
 
 import numpy as np
@@ -47,12 +49,12 @@ _32 = np.uint64(32)
 _MANTISSA = np.int32(0x7FFFFF)
 _ONE_BITS = np.int32(0x3F800000)
 _16 = np.int32(16)
-_7 = np.int32(7)
-_LAST = np.int32(511)
-_IN_TAIL = np.int32(127)
-_LEFT_TAIL = np.int32(512)
-_RIGHT_TAIL = np.int32(640)
-_LOW_HALF = np.int32(0xFFFF)
+_7 = np.uint16(7)
+_FIRST = np.uint16(0)
+_LAST = np.uint16(511)
+_IN_TAIL = np.uint16(127)
+_LEFT_TAIL = np.uint16(512)
+_RIGHT_TAIL = np.uint16(640)
 _TO_UNIT = np.float32(2.0**-31)
 _HALF_STEP = np.float32(2.0**-17)
 _ABOVE_ONE = np.float32(1.0 + 2.0**-23)
@@ -64,7 +66,7 @@ _C1 = np.float32(2.0479018688201904)
 _C2 = np.float32(-1.0518847703933716)
 _C3 = np.float32(0.1582503765821457)
 
-# normal quantile at (1 + y)/2, divided by y, as a polynomial in log2(1 - y**2); scaled to unit variance on the grid of 16 bits
+# normal quantile at (1 + y)/2, divided by y, as a polynomial in log2(1 - y**2); unit variance on the grid of 16 bits
 _P0 = np.float32(1.252461314201355)
 _P1 = np.float32(-0.22808660566806793)
 _P2 = np.float32(0.008395864628255367)
@@ -85,7 +87,7 @@ def quantile(y):
 
 @njit(cache=True, nogil=True)
 def seed_row(state, key0, key1, row, call):
-    """Start the generators of a row at a call; state (STATE,) int32."""
+    """Start the generators of a row at a call; state (STATE,) int32; the rest np.uint64, the keys and row below 2**32."""
     above = call >> _32 << _LANE_BITS  # calls beyond 2**32 count on in the first counter word
     low = call & _LOW
     w0 = state[:LANES]
@@ -102,7 +104,10 @@ def seed_row(state, key0, key1, row, call):
 
 @njit(cache=True, nogil=True)
 def _advance(state, words, steps):
-    """Advance all generators by 1 to STEPS steps; their words, LANES for each step, are in words[STATE :]. words (WORDS,) int32 is scratch."""
+    """Advance all generators by 1 to STEPS steps.
+
+    Their words, LANES for each step, are then in words[STATE :]; words (WORDS,) int32 is scratch.
+    """
     for q in range(STATE):
         words[q] = state[q]
     for k in range(steps):
@@ -112,10 +117,8 @@ def _advance(state, words, steps):
             t = np.uint32(w[lane])
             t = np.uint32(t ^ np.uint32(t << np.uint32(11)))
             last = np.uint32(w[lane + 3 * LANES])
-            mixed = np.uint32(
-                np.uint32(last ^ np.uint32(last >> np.uint32(19))) ^ np.uint32(t ^ np.uint32(t >> np.uint32(8)))
-            )
-            w[lane + 4 * LANES] = mixed.view(np.int32)
+            last = np.uint32(last ^ np.uint32(last >> np.uint32(19)))
+            w[lane + 4 * LANES] = np.uint32(last ^ np.uint32(t ^ np.uint32(t >> np.uint32(8)))).view(np.int32)
     final = words[steps * LANES : steps * LANES + STATE]
     for q in range(STATE):
         state[q] = final[q]
@@ -123,7 +126,10 @@ def _advance(state, words, steps):
 
 @njit(cache=True, nogil=True)
 def next_normals(state, words, steps, z):
-    """The next 2 LANES steps normals of a row into z float32, in pieces of at most STEPS steps: first those of the full words, then of the lower halves."""
+    """The next 2 LANES steps normals of a row into z float32.
+
+    In pieces of at most STEPS steps: first the normals of the full words, then those of the lower halves.
+    """
     for done in range(0, steps, STEPS):
         part = min(STEPS, steps - done)
         _advance(state, words, part)
@@ -139,26 +145,20 @@ def next_normals(state, words, steps, z):
 
 @njit(forceinline=True)
 def _bin(half):
-    """Bin of 16 random bits (np.int32): the upper 9, or, when they are all 0 or all 1, 512 or 640 plus the lower 7."""
-    upper = half >> _7
-    lower = half & _IN_TAIL
-    tail = np.int32(lower + _LEFT_TAIL) if upper == np.int32(0) else np.int32(lower + _RIGHT_TAIL)
-    return tail if (upper == np.int32(0)) | (upper == _LAST) else upper
+    """Bin of 16 random bits (np.uint16): the upper 9, or, when they are all 0 or all 1, 512 or 640 plus the lower 7."""
+    upper = np.uint16(half >> _7)
+    lower = np.uint16(half & _IN_TAIL)
+    tail = np.uint16(lower + _LEFT_TAIL) if upper == _FIRST else np.uint16(lower + _RIGHT_TAIL)
+    return tail if (upper == _FIRST) | (upper == _LAST) else upper
 
 
 @njit(cache=True, nogil=True)
-def next_bins(state, words, steps, stride, offset):
-    """The next 2 LANES steps bins of a row, times `stride`, into offset uint32; steps <= STEPS; first those of the upper halves, then of the lower."""
+def next_bins(state, words, steps, bins):
+    """The next 2 LANES steps bins of a row into bins uint16: of every word the lower half, then the upper; steps <= STEPS."""
     _advance(state, words, steps)
-    size = np.int32(stride)
-    m = LANES * steps
-    drawn = words[STATE : STATE + m]
-    first = offset[:m]
-    for q in range(m):
-        first[q] = np.uint32(np.int32(_bin(np.int32((drawn[q] >> _16) & _LOW_HALF)) * size))
-    second = offset[m : 2 * m]
-    for q in range(m):
-        second[q] = np.uint32(np.int32(_bin(np.int32(drawn[q] & _LOW_HALF)) * size))
+    halves = words[STATE : STATE + LANES * steps].view(np.uint16)
+    for q in range(2 * LANES * steps):
+        bins[q] = _bin(halves[q])
 
 
 def bins_of_halves() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -1,16 +1,18 @@
-"""Pulses on the cells of a crossbar, in place: outer-product pulse trains and signed counts. Knows tables and bits, never a device or a weight.
+"""Pulses on the cells of a crossbar, in place: outer-product trains and signed counts. Never knows a device or a weight.
 
-A row of cells is taken at a time and stays in the first-level cache while all samples act on it. Inside a row the state is the grid coordinate of
-the law's tables, ``y = base + scale u`` with ``u = (g - lo)/(hi - lo)`` in the cell's own window; a cell whose y has not changed keeps its g bit by bit.
-Rows are independent, and the noise is a function of (key, call, row, position in the row): the same bits on any number of threads.
+A row of cells is taken at a time and stays in the first-level cache while all samples act on it. Inside a row the state is
+the grid coordinate of the law's tables, ``y = base + scale u`` with ``u = (g - lo)/(hi - lo)`` in the cell's own window; a
+cell whose y has not changed keeps its g bit by bit. Rows are independent, and the noise is a function of (key, call, row,
+position in the row): the same bits on any number of threads.
 
 There are two ways through the pulses of a row, and the plan alone decides between them, sample by sample:
 
-    listed    the columns that fire in a slot are known from one list for all rows; every pulse is one step of a short loop
-    merged    where pulses are dense and the law is linear, the n pulses of a cell in a sample are one vector step, exact to second order (`_merge`)
+    listed    which columns fire in a slot is known from one list for all rows; a pulse is one turn of a short loop
+    merged    where pulses are dense and the law is linear, the n pulses that a cell gets in a sample are one vector step,
+              in distribution the same (`_merge` says how nearly, and leaves alone the cells for which it is not)
 
-Laws (`Law.kind`): LINEAR, dg = m0 + m1 u + (s0 + s1 u) z;  NODES, mean and std on nodes;  BINS, quantiles of the step on nodes, one column for each bin
-of the normal score. Tables are made by `analog_sim.pulse_tables`.
+Laws (`Axis.kind`): LINEAR, dg = m0 + m1 u + (s0 + s1 u) z, one device; NODES, mean and std on nodes of u; BINS, quantiles
+of the step on nodes of u, averaged over bins of the normal score. `analog_sim.pulse_tables` makes the tables.
 """
 
 from typing import NamedTuple
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from analog_sim.kernels.bits import MAX_LENGTH, lowest_bit, popcount
+from analog_sim.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, STEPS, WORDS, next_bins, next_normals, seed_row
 
@@ -33,7 +35,7 @@ BINS = 2
 MOST_PARTS = 256
 """Lists that are collected before they are run."""
 
-DENSE = np.float32(0.7)
+DENSE = np.float32(1.5)
 """Pulses per visited cell and sample above which merging is the faster way."""
 
 _0 = np.float32(0.0)
@@ -54,9 +56,10 @@ _32_BITS = np.uint64(0xFFFFFFFF)
 
 
 class Cells(NamedTuple):
-    """The arrays of a crossbar as (planes * rows, cols); one that the card does not need has size 0. See `analog_sim.state.CellState`.
+    """The arrays of `analog_sim.state.CellState` as (planes * rows, cols); one that the card does not need has size 0.
 
-    `present`: conductances at chip time when the card ages; otherwise g has them. `nominal`: (g_min, g_max, bound_lsb, 1/endurance, now).
+    present: conductances at chip time when the card ages; otherwise g has them.
+    nominal: (g_min, g_max, bound_lsb, 1/endurance, now).
     """
 
     g: F32
@@ -67,15 +70,16 @@ class Cells(NamedTuple):
     gain_down: U16
     table: npt.NDArray[np.uint8]
     fault: npt.NDArray[np.uint8]
-    count: npt.NDArray[np.uint32]
+    counter: npt.NDArray[np.uint32]
     t_written: npt.NDArray[np.float64]
     nominal: npt.NDArray[np.float64]
 
 
 class Axis(NamedTuple):
-    """Kind of a law and the axis of its tables: ``y = base + scale u``, node below y: ``k = (bits(y) - first_bits) >> shift``.
+    """Kind of a law and the axis of its tables: ``y = base + scale u``.
 
-    nodes: entries of an axis, one more than the card's table has nodes. per_bin: numbers of one bin. stride: numbers of one device's table.
+    first_bits, shift: the node below y is ``k = (bits(y) - first_bits) >> shift``.
+    nodes: entries of the axis. per_bin: numbers of one bin. stride: numbers of one device's table.
     """
 
     kind: int
@@ -92,9 +96,10 @@ class Axis(NamedTuple):
 class Law(NamedTuple):
     """The response to a pulse: flat tables, `axis.stride` numbers for each device.
 
-    tables: (2, devices * stride), up and down. LINEAR: step as intercept and slope in y, for each bin of the noise. NODES: mean and std as intercept and slope
-    in y, for each node. BINS: step as intercept and slope in y, for each bin and node. means: (2, devices * nodes * 2), the mean as intercept and slope
-    in y, for half-selected cells. line: (2, 4) m0, m1, s0, s1 of a LINEAR law. scores: (bins,) normal score of each bin.
+    tables: (2, devices * stride), up and down, everything as intercept and slope in y: LINEAR, the step for each bin of the
+        noise; NODES, mean and std for each node; BINS, the step for each bin and node.
+    means: (2, devices * nodes * 2), the mean step, for half-selected cells.
+    line: (2, 4), m0, m1, s0, s1 of a LINEAR law. scores: (bins,), the normal score of each bin.
     """
 
     axis: Axis
@@ -105,15 +110,14 @@ class Law(NamedTuple):
 
 
 class Train(NamedTuple):
-    """A pulse train made ready (`bits.turn_rows`, `bits.split_words`, `bits.column_lists`); no samples when cells are pulsed by counts.
+    """A pulse train made ready; without samples when cells are pulsed by counts.
 
-    row_bits, row_turn: (rows, S), what a row does in all samples lies together; row_turn 0 for a positive row, 1 for a negative one.
-    act: (planes, 2) int8, what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing. half: fraction of a step that a
-    half-selected cell suffers.
+    row_bits: of `bits.turn_rows`. col_words: of `bits.split_words`. columns, start: of `bits.column_lists`.
+    act: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
+    half: fraction of a mean step that a half-selected cell suffers.
     """
 
     row_bits: npt.NDArray[np.uint64]
-    row_turn: npt.NDArray[np.uint8]
     col_words: npt.NDArray[np.uint32]
     col_sign: npt.NDArray[np.int8]
     columns: npt.NDArray[np.uint32]
@@ -123,7 +127,10 @@ class Train(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Signed numbers of pulses, int32 (planes * rows, cols) or size 0; times: mean steps of disturbance after them, float32, same shape or size 0."""
+    """Signed numbers of pulses, (planes * rows, cols) or size 0.
+
+    times: mean steps of disturbance that every cell suffers after all pulses, same shape or size 0.
+    """
 
     pulses: npt.NDArray[np.int32]
     times: F32
@@ -133,11 +140,13 @@ class Counts(NamedTuple):
 def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down):
     """Bring row r into grid coordinates; the gains of faulty cells are 0."""
     cols = g.shape[1]
+    # One plain loop for each case: choices inside a loop would be compiled to gathers and scatters.
     if lo.size > 0:
         lsb = np.float32(nominal[2])
         for j in range(cols):
-            low[j] = np.float32(lo[r, j]) * lsb
-            width[j] = np.float32(hi[r, j]) * lsb - low[j]
+            bottom = np.float32(lo[r, j]) * lsb
+            low[j] = bottom
+            width[j] = np.float32(hi[r, j]) * lsb - bottom
     else:
         bottom = np.float32(nominal[0])
         window = np.float32(nominal[1]) - bottom
@@ -150,14 +159,20 @@ def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, befo
             closed = width[j] / (_1 + wear * np.float32(count[r, j]))
             low[j] += _HALF * (width[j] - closed)
             width[j] = closed
-    for j in range(cols):
-        inverse = axis.scale / width[j]
-        y[j] = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
-        before[j] = y[j]
-        if gain_up.size > 0:
+    if gain_up.size > 0:
+        for j in range(cols):
+            inverse = axis.scale / width[j]
+            place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
+            y[j] = place
+            before[j] = place
             up[j] = np.float32(gain_up[r, j]) * _GAIN * inverse
             down[j] = np.float32(gain_down[r, j]) * _GAIN * inverse
-        else:
+    else:
+        for j in range(cols):
+            inverse = axis.scale / width[j]
+            place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
+            y[j] = place
+            before[j] = place
             up[j] = inverse
             down[j] = inverse
     if fault.size > 0:
@@ -197,17 +212,19 @@ def _node(axis, y):
 
 
 @njit(cache=True, nogil=True)
-def _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins):
-    """Listed pulses, one after the other: for each of the first `number` parts (first, count, side), one pulse up (side 0) or down (1) on each cell in
-    columns[first : first + count], which are distinct.
+def _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins, at):
+    """Listed pulses, one after the other: ``y += gain step``, held in the window.
 
-    ``y += gain step``, held in the window. listed: pulses in all parts, and later ones of this row; what noise is made for.
-    bins: (BUFFER + 2,), whose last two keep (used, made) from call to call.
+    parts: the first `number` rows (first, count, side): one pulse up (side 0) or down (1) on each of the cells
+        columns[first : first + count], which are distinct.
+    listed: pulses that noise should be made for, those of all parts or more.
+    at: (2,) int64, bins used and made; goes on from call to call.
     """
     low = axis.base
     high = axis.base + axis.scale
-    used = np.int64(bins[BUFFER])
-    made = np.int64(bins[BUFFER + 1])
+    per_bin = np.uint64(axis.per_bin)
+    used = at[0]
+    made = at[1]
     for part in range(number):
         c = np.uint64(parts[part, 0])
         count = parts[part, 1]
@@ -217,7 +234,7 @@ def _run(axis, tables, scores, y, up, down, table, columns, parts, number, liste
             if used == made:
                 steps = min(STEPS, (listed + 2 * LANES - 1) // (2 * LANES))
                 if axis.noisy:
-                    next_bins(state, words, steps, axis.per_bin, bins)
+                    next_bins(state, words, steps, bins)
                 made = 2 * LANES * steps
                 used = 0
             now = min(count, made - used)
@@ -226,7 +243,7 @@ def _run(axis, tables, scores, y, up, down, table, columns, parts, number, liste
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = np.uint64(bins[p + q])
+                    t = np.uint64(bins[p + q]) << _1_PLACE
                     v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
                     y[j] = min(max(v, low), high)
             elif axis.kind == NODES:
@@ -241,25 +258,27 @@ def _run(axis, tables, scores, y, up, down, table, columns, parts, number, liste
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = np.uint64(table[j]) + np.uint64(bins[p + q]) + (_node(axis, v) << _1_PLACE)
+                    t = np.uint64(table[j]) + np.uint64(bins[p + q]) * per_bin + (_node(axis, v) << _1_PLACE)
                     v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
                     y[j] = min(max(v, low), high)
             c += np.uint64(now)
             used += now
             listed -= now
             count -= now
-    bins[BUFFER] = np.uint32(used)
-    bins[BUFFER + 1] = np.uint32(made)
+    at[0] = used
+    at[1] = made
 
 
 @njit(cache=True, nogil=True)
 def _merge(line, y, up, down, n, z, alone):
-    """The n pulses of every cell in one step (n < 0: down), unless it is set in `alone`, (C,) uint32; returns how many are.
+    """The n pulses of every cell in one step (n < 0: down); returns how many cells were left alone, set in `alone` (C,) uint32.
 
-    With ``u -> u + a + b u + (s0 + s1 u) z`` per pulse, n pulses have mean ``u + (a + b u) A``, ``A = ((1 + b)**n - 1)/b`` (series to (n b)**3), and standard
-    deviation ``sqrt(n) (s0 + s1 u') (1 + b)**h``, ``h = (n - 1)/2``, u' the mean state after h pulses: relative error of the variance below
-    (n b)**2/3, of the mean below (n b)**4/120; the shape is Gaussian up to a skewness of 3 s1 sqrt(n). A cell with n >= 2 is left alone, to be
-    pulsed one by one, when n |b| > 0.1, n s1**2 > 1e-4 or a bound of the window is within 5 of these standard deviations.
+    With ``u -> u + a + b u + (s0 + s1 u) z`` per pulse, n pulses have the mean ``u + (a + b u) A``, ``A = ((1 + b)**n - 1)/b``
+    (series to (n b)**3, relative error below (n b)**4/120), and the standard deviation ``sqrt(n) (s0 + s1 u') (1 + b)**h``,
+    ``h = (n - 1)/2``, u' the mean state after h pulses (relative error of the variance below (n b)**2/3); the shape is Gaussian
+    up to a skewness of 3 s1 sqrt(n).
+    A cell with n >= 2 is left alone, to be pulsed one by one, when n |b| > 0.1, when n s1**2 > 1e-4, or when its mean path
+    comes nearer to a bound of the window than 5 standard deviations: there every single pulse may be held by the bound.
     """
     up0, up1, up2, up3 = line[0, 0], line[0, 1], line[0, 2], line[0, 3]
     down0, down1, down2, down3 = line[1, 0], line[1, 1], line[1, 2], line[1, 3]
@@ -267,19 +286,23 @@ def _merge(line, y, up, down, n, z, alone):
     for j in range(n.shape[0]):
         rising = n[j] > np.int32(0)
         k = np.float32(abs(n[j]))
-        gain = up[j] if rising else down[j]
-        b = gain * (up1 if rising else down1)
-        s0 = gain * (up2 if rising else down2)
-        s1 = gain * (up3 if rising else down3)
+        rise = up[j]
+        fall = down[j]
+        # Both products, then the choice: a choice between the gains would be compiled to a gather.
+        b = rise * up1 if rising else fall * down1
+        s0 = rise * up2 if rising else fall * down2
+        s1 = rise * up3 if rising else fall * down3
         v = y[j]
-        step = fma(b, v, gain * (up0 if rising else down0))
+        step = fma(b, v, rise * up0 if rising else fall * down0)
         h = fma(_HALF, k, -_HALF)
         hb = h * b
         damping = fma(_HALF * (h - _1), b, _1)
         series = fma(hb, fma(fma(_THIRD, k, -_2_THIRDS) * b, fma(fma(_QUARTER, k, -_3_QUARTERS), b, _1), _1), _1)
         spread = np.sqrt(k) * fma(s1, fma(step * h, damping, v), s0) * fma(hb, damping, _1)
-        moved = min(max(fma(spread, z[j], fma(step * k, series, v)), _0), _1)
-        near = abs(spread) * _MERGE_MARGIN > min(v, _1 - v)
+        mean = fma(step * k, series, v)
+        moved = min(max(fma(spread, z[j], mean), _0), _1)
+        room = min(min(v, mean), _1 - max(v, mean))
+        near = (abs(spread) * _MERGE_MARGIN > room) & (spread != _0)
         large = (k * abs(b) > _MERGE_MOVE) | (k * s1 * s1 > _MERGE_SPREAD)
         apart = (k > _1) & (near | large)
         y[j] = v if apart | (n[j] == np.int32(0)) else moved
@@ -289,8 +312,11 @@ def _merge(line, y, up, down, n, z, alone):
 
 
 @njit(cache=True, nogil=True)
-def _apply(axis, tables, line, scores, y, up, down, table, n, lane, left, pick, parts, state, words, bins, row_z):
-    """The signed numbers of pulses n (C,) int32 on the cells of a row: merged where they may be, the rest listed, each cell's first pulse first."""
+def _apply(axis, tables, line, scores, y, up, down, table, n, lane, left, pick, parts, state, words, bins, at, row_z):
+    """The signed numbers of pulses n (C,) int32 on the cells of a row, merged where they may be.
+
+    The rest is listed: the first pulse of every cell that has one, first up, then down, then the second pulses, and so on.
+    """
     cols = n.shape[0]
     if axis.kind == LINEAR:
         if axis.noisy:
@@ -320,7 +346,7 @@ def _apply(axis, tables, line, scores, y, up, down, table, n, lane, left, pick, 
                 pick[m] = lane[q]
                 m += np.int64(sign * left[q] > np.int32(k))
             parts[side, 1] = m - parts[side, 0]
-        _run(axis, tables, scores, y, up, down, table, pick, parts, 2, need, state, words, bins)
+        _run(axis, tables, scores, y, up, down, table, pick, parts, 2, need, state, words, bins, at)
         need -= m
 
 
@@ -339,9 +365,9 @@ def _disturb(axis, means, y, up, down, table, times):
 
 @njit(cache=True, nogil=True)
 def _hits(bits, above, below, words, s, col_sign, both, n):
-    """Signed slots of sample s that a row of stream `bits` shares with every column, into n (C,) int32; returns their number without sign.
+    """Signed slots of sample s in which a row of stream `bits` and a column fire, into n (C,) int32; returns their number.
 
-    Slots in which both lines fire, or, for both = False, just one of them. above, below: factors for columns of positive and negative sign.
+    Both of them, or, for both = False, just one. above, below: factors for columns of positive and of negative sign.
     """
     total = np.int32(0)
     for p in range(words.shape[0]):
@@ -368,20 +394,10 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     Returns:
         Number of pulses sent.
     """
-    g, present, count, t_written = cells.g, cells.present, cells.count, cells.t_written
-    lo, hi, gain_up, gain_down, devices, fault = (
-        cells.lo,
-        cells.hi,
-        cells.gain_up,
-        cells.gain_down,
-        cells.table,
-        cells.fault,
-    )
-    nominal = cells.nominal
-    axis, tables, means, line, scores = law.axis, law.tables, law.means, law.line, law.scores
-    row_bits, row_turn, col_words, col_sign = train.row_bits, train.row_turn, train.col_words, train.col_sign
-    columns, start, act, half = train.columns, train.start, train.act, train.half
-    pulses, times = counts.pulses, counts.times
+    g, present, lo, hi, gain_up, gain_down, devices, fault, count, t_written, nominal = cells
+    axis, tables, means, line, scores = law
+    row_bits, col_words, col_sign, columns, start, act, half = train
+    pulses, times = counts
     cols = g.shape[1]
     rows = g.shape[0] // act.shape[0]
     samples, length = start.shape[0], start.shape[1]
@@ -402,7 +418,8 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     parts = np.empty((MOST_PARTS + 2 * MAX_LENGTH, 3), np.int64)
     state = np.empty(STATE, np.int32)
     words = np.empty(WORDS, np.int32)
-    bins = np.zeros(BUFFER + 2, np.uint32)
+    bins = np.zeros(BUFFER, np.uint16)
+    at = np.zeros(2, np.int64)
     row_z = np.zeros(cols + 2 * LANES, np.float32)
     fired = np.empty(samples + 3, np.int64)
     key0, key1, call = place
@@ -412,7 +429,7 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     for r in range(first_row, last_row):
         plane = r // rows
         i = r % rows
-        # What happens to this row, one after the other: pulses by counts (-1) or the samples in which it fires, then disturbance (-2).
+        # What happens to this row, in turn: pulses by counts (-1) or the samples in which it fires, disturbance (-2).
         events = 0
         if pulses.size > 0:
             any_pulse = np.int32(0)
@@ -428,7 +445,7 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                 total[j] = np.int32(0)
         for s in range(samples):
             fired[events] = s
-            events += np.int64((row_bits[i, s] != _NO_BITS) | (half > _0))
+            events += np.int64(((row_bits[i, s] & ~NEGATIVE) != _NO_BITS) | (half > _0))
         if times.size > 0:
             fired[events] = -2
             events += 1
@@ -439,8 +456,8 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
             for j in range(cols):
                 table[j] = np.uint32(np.int64(devices[r, j]) * axis.stride)
         seed_row(state, key0, key1, np.uint64(r), call)
-        bins[BUFFER] = np.uint32(0)
-        bins[BUFFER + 1] = np.uint32(0)
+        at[0] = 0
+        at[1] = 0
         number = 0
         listed = 0
         for e in range(events):
@@ -448,14 +465,13 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
             merged = s == -1
             disturbed = s == -2
             if s >= 0:
-                bits = row_bits[i, s]
-                turn = row_turn[i, s]
+                turn = np.int64(row_bits[i, s] >> np.uint64(63))
+                bits = row_bits[i, s] & ~NEGATIVE
                 above = np.int32(act[plane, turn])
                 below = np.int32(act[plane, 1 - turn])
                 firing = start[s, length - 1, 2] - start[s, 0, 0]
-                merged = axis.kind == LINEAR and np.float32(np.int64(popcount(bits)) * firing) > DENSE * np.float32(
-                    cols * length
-                )
+                pairs = np.float32(np.int64(popcount(bits)) * firing)
+                merged = axis.kind == LINEAR and pairs > DENSE * np.float32(cols * length)
                 disturbed = half > _0
                 if merged or counted:
                     hits = _hits(bits, above, below, col_words, s, col_sign, True, n)
@@ -476,7 +492,7 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                             number += 1
                             listed += m
             if number > 0 and (merged or disturbed or number >= MOST_PARTS or e == events - 1):
-                _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins)
+                _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins, at)
                 sent += listed
                 number = 0
                 listed = 0
@@ -498,11 +514,12 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                     state,
                     words,
                     bins,
+                    at,
                     row_z,
                 )
             if disturbed:
                 if s >= 0:
-                    _hits(row_bits[i, s], above, below, col_words, s, col_sign, False, n)
+                    _hits(row_bits[i, s] & ~NEGATIVE, above, below, col_words, s, col_sign, False, n)
                 for j in range(cols):
                     row_z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
                 _disturb(axis, means, y, up, down, table, row_z)
