@@ -74,6 +74,7 @@ def test_weights_of_zero_and_inputs_of_zero():
     np.testing.assert_allclose(tile_of(w).forward(np.zeros_like(x)), 0.0)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("mapping", [{}, {"max_rows": 16, "max_cols": 20}, {"kind": "reference"}], ids=str)
 def test_transposed_read_is_the_transpose_of_the_same_noisy_cells(mapping):
     """Noise, converters and cuts on: averaged over reads, backward multiplies with the transpose of what forward multiplies with."""
@@ -154,6 +155,7 @@ def test_compensation_is_not_misled_by_ranges_for_small_inputs(compensation):
     assert all(np.array_equal(block.adc.full_range, kept) for block, kept in zip(tile.blocks, ranges, strict=True))
 
 
+@pytest.mark.jit
 def test_same_seed_same_bits_on_one_and_two_threads():
     w, x, d = data(150, 260, batch=40)
     outputs = []

@@ -190,4 +190,7 @@ def test_a_mapping_without_a_kind_is_of_the_default_kind():
     class Run(StrictModel):
         parallel: Annotated[Parallel, one_of("learning.parallel", Parallel, default="loky")] = "loky"  # type: ignore[assignment]
 
-    assert validate({"parallel": {"jobs": 2}}, Run).parallel == validate({"parallel": {"kind": "loky", "jobs": 2}}, Run).parallel
+    assert (
+        validate({"parallel": {"jobs": 2}}, Run).parallel
+        == validate({"parallel": {"kind": "loky", "jobs": 2}}, Run).parallel
+    )

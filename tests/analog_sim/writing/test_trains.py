@@ -37,6 +37,7 @@ def tile_of(writing, cell=STEADY, shape=(5, 8), mapping=MAPPING, w=None):
     return tile
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(
     "mapping",
     [MAPPING, MappingSpec(weight_max=2.0, kind="reference"), MappingSpec(weight_max=2.0, sides="two", max_rows=3)],
@@ -71,9 +72,9 @@ def test_a_negative_rate_goes_up_the_gradient():
 def test_a_dense_gradient_is_rounded_without_bias():
     for writing in (StochasticPulse(), DeterministicPulse()):
         tile = tile_of(writing)
-        for _ in range(200):
+        for _ in range(50):
             tile.update(Dense(D.T @ X), 2e-4)
-        np.testing.assert_allclose(tile.read_weights(), -200 * 2e-4 * D.T @ X, atol=0.01)
+        np.testing.assert_allclose(tile.read_weights(), -50 * 2e-4 * D.T @ X, atol=0.01)
 
 
 def test_strengths_ask_for_the_product_and_use_short_trains():
@@ -113,6 +114,7 @@ def test_symmetric_conductance():
     )
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(
     "writing",
     [
