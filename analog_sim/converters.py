@@ -84,7 +84,7 @@ class LineErrors:
 
     Attributes:
         gain: 1 plus the gain error. offset: full scales.
-        bow: amplitude of a cubic bow, ``inl(x) = bow (x - x * x * x) 3 sqrt(3) / 2`` for x in [-1, 1]: peak |bow|,
+        bow: amplitude of a cubic bow, ``inl(x) = bow (x - x**3) 3 sqrt(3) / 2`` for x in [-1, 1]: peak |bow|,
             zero at 0 and at the ends.
     """
 

@@ -183,6 +183,6 @@ def test_configuration_mistakes_come_before_any_reading(tmp_path: Path) -> None:
         config([good], pulse={"laws": ["linear_step"], "use": "soft_bounds"})
     with pytest.raises(ConfigError, match="must be < g_max"):
         config([good], window={"g_min": 3, "g_max": 2})
+    arbitrary = {"low": 1, "high": 1, "g_min": 1, "g_max": 2}
     with pytest.raises(ConfigError, match="must differ from low"):
-        arbitrary = {"low": 1, "high": 1, "g_min": 1, "g_max": 2}
         config([{"kind": "neurosim", "path": good["path"], "arbitrary": arbitrary}])
