@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from analog_sim.chip import ChipInfo
 from analog_sim.config import StrictModel, UserError
+from analog_sim.writing.scheme import WriteScheme
 
 
 class Periphery(StrictModel):
@@ -31,15 +32,26 @@ class Needs:
     Attributes:
         transposed_read: rows can be read out while columns are driven.
         writable: cells answer to pulses or can be programmed.
+        immediate_write: a written change reaches the cells at once and in its size, because it is measured and taken back.
         derivative, noise_injection, second_pass, weight_modulation: as in `Periphery`.
     """
 
     transposed_read: bool = False
     writable: bool = False
+    immediate_write: bool = False
     derivative: bool = False
     noise_injection: bool = False
     second_pass: bool = False
     weight_modulation: bool = False
+
+
+def check_writing(who: str, needs: Needs, scheme: WriteScheme) -> None:
+    """Raise UserError when the write scheme cannot serve `who`."""
+    if needs.immediate_write and not scheme.immediate:
+        raise UserError(
+            f"{who}: perturbs weights by writing them, but tile.writing: {scheme.kind} does not write a change at once in its size; "
+            "choose another scheme, or perturb: overlay"
+        )
 
 
 _MEANING = {

@@ -64,14 +64,15 @@ class TrainExperiment(StrictModel):
             weights grow. (Of decorrelating matrices: `decorrelation.full_scale`.)
         periphery: what the electronics around the arrays can do.
         idle_per_batch: chip time that passes after every batch. compensate_every: batches between two drift compensations; null never.
-        calibration: training images that set calibrated converter ranges at the start. calibrate_every: batches between
-            two calibrations; null never again.
+        calibration: training images that set the converters' ranges, where these are "calibrated". calibrate_every: batches between
+            two calibrations, because outputs grow while a network learns; null never again.
         evaluate_every: samples between two evaluations; null for once an epoch. Evaluations read the chip and leave no trace.
         probe: training images on which the correlations of the layers' inputs are measured.
         targets: accuracies for which the table says how many samples were needed.
         seeds: each is a chip, first weights and an order of the data.
         twin: the ideal digital twin to compare with, or null.
-        arms: what is compared; without any, the file itself is the only one.
+        arms: what is compared; without any, the file itself is the only one. hardware: on what; every arm runs on each of them.
+        rate_factor: factor on learning_rate, for hardware that wants larger or smaller steps than the arms were tuned for.
         parallel: where arms and seeds run; its `jobs` is the script's --jobs.
     """
 
@@ -87,6 +88,7 @@ class TrainExperiment(StrictModel):
     decorrelation: DecorrelationSpec | None = None
     optimizer: Annotated[Optimizer, one_of("learning.optimizers", Optimizer, default="sgd")] = SGD()
     learning_rate: Positive
+    rate_factor: Positive = 1.0
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     final_rate: Share = 0.0
     batch: Count = 64
@@ -99,23 +101,33 @@ class TrainExperiment(StrictModel):
     idle_per_batch: Annotated[float, Q("time", "s", ge=0)] = 0.0
     compensate_every: Count | None = None
     calibration: Count = 256
-    calibrate_every: Count | None = None
+    calibrate_every: Count | None = 100
     evaluate_every: Count | None = None
     probe: Count = 512
     targets: tuple[Share, ...] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     twin: TwinSpec | None = TwinSpec()
     arms: tuple[Arm, ...] = ()
+    hardware: tuple[Arm, ...] = ()
     parallel: Annotated[Parallel, one_of("learning.parallel", Parallel, default="loky")] = Loky()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise at_key("seeds", f"must be distinct (got {', '.join(map(str, self.seeds))})")
-        names = [arm.name for arm in self.arms]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise at_key("arms", f"two arms of the same name: {', '.join(twice)}")
+        for key, listed in (("arms", self.arms), ("hardware", self.hardware)):
+            names = [arm.name for arm in listed]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise at_key(key, f"two entries of the same name: {', '.join(twice)}")
         return self
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether any converter has a range to calibrate."""
+        specs = [self.tile] if self.matrix_tile is None else [self.tile, self.matrix_tile]
+        return self.device is not None and any(
+            spec.adc.range == "calibrated" and spec.adc.bits is not None for spec in specs
+        )
 
     @property
     def label(self) -> str:
@@ -126,7 +138,7 @@ class TrainExperiment(StrictModel):
         return " + ".join(parts) + (f", {self.device.name}" if self.device is not None else ", digital")
 
 
-NOT_IN_ARMS = ("arms", "seeds", "parallel", "name", "targets", "schema", "dataset", "validation")
+NOT_IN_ARMS = ("arms", "hardware", "seeds", "parallel", "name", "targets", "schema", "dataset", "validation")
 """Keys that belong to the whole comparison."""
 
 
@@ -136,12 +148,18 @@ def arms_of(experiment: TrainExperiment) -> dict[str, TrainExperiment]:
     Raises:
         ConfigError: an arm sets a key that is not there, a value that is not allowed, or what all arms must share.
     """
-    plain = experiment.model_copy(update={"arms": ()})
-    if not experiment.arms:
+    plain = experiment.model_copy(update={"arms": (), "hardware": ()})
+    chosen = list(experiment.arms)
+    if experiment.hardware:
+        arms = experiment.arms or (Arm(name=experiment.rule.kind, set={}),)
+        chosen = [
+            Arm(name=f"{arm.name}, {on.name}", set={**on.set, **arm.set}) for on in experiment.hardware for arm in arms
+        ]
+    if not chosen:
         return {plain.label: plain}
     found: dict[str, TrainExperiment] = {}
     problems: list[Problem] = []
-    for arm in experiment.arms:
+    for arm in chosen:
         where = Location(f"arms[{arm.name}]")
         try:
             shared = [key for key in arm.set if key.split(".")[0] in NOT_IN_ARMS]
@@ -165,6 +183,9 @@ def twin_of(arm: TrainExperiment) -> TrainExperiment | None:
             "decorrelation": None,
             "optimizer": arm.twin.optimizer,
             "learning_rate": arm.twin.learning_rate,
+            "rate_factor": 1.0,
+            "compensate_every": None,
+            "periphery": Periphery(),
             "device": None,
             "tile": TileSpec(),
             "matrix_tile": None,

@@ -49,7 +49,8 @@ class Trainer:
         streams = Streams(seed)
         self.loss = make_loss(experiment.loss)
         self.network, self.clock = build(experiment, data, seed)
-        self.network.calibrate(data.x[: experiment.calibration])
+        if experiment.calibrates:
+            self.network.calibrate(data.x[: experiment.calibration])
         self.memory = experiment.rule.init(self.network, streams)
         self.optimizer = Memory(streams.stream("optimizer"))
         self.order = Order(streams, len(data.x), experiment.batch)
@@ -110,7 +111,7 @@ class Trainer:
         for _ in range(experiment.rule.rounds):
             proposed = experiment.rule.propose(self.network, self.loss, x, target, self.memory)
             self._stop_unless_finite(proposed)
-            self._write(proposed, factor * experiment.learning_rate)
+            self._write(proposed, factor * experiment.rate_factor * experiment.learning_rate)
             self._loss_sum += proposed.loss
             self._loss_count += 1
         assert proposed is not None
@@ -123,7 +124,7 @@ class Trainer:
         if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:
             for _, tile in self.network.tiles():
                 tile.compensate()
-        if experiment.calibrate_every is not None and self.done % experiment.calibrate_every == 0:
+        if experiment.calibrates and experiment.calibrate_every and self.done % experiment.calibrate_every == 0:
             self.network.calibrate(self.data.x[: experiment.calibration])
 
     def _write(self, proposed: Proposed, rate: float) -> None:

@@ -4,7 +4,7 @@ Nandakumar et al., Front. Neurosci. 14, 406 (2020), doi:10.3389/fnins.2020.00406
 chi <- chi - n epsilon. Noisy gradients average out before they cost a pulse.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ class MixedPrecision(PulsedScheme):
     """
 
     kind: Literal["mixed_precision"] = "mixed_precision"
+    immediate: ClassVar[bool] = False
     threshold: Annotated[float, Field(ge=0.5)] = 1.0
     every: Annotated[int, Field(ge=1)] = 1
     max_pulses: Annotated[int, Field(ge=1, le=1000)] = 100

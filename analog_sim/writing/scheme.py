@@ -124,6 +124,9 @@ class WriteScheme(Part, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     """Fields of `ChipInfo` that must be true: parallel_pulse, programmable, pulsed."""
 
+    immediate: ClassVar[bool] = True
+    """Whether an update reaches the cells at once, in its size; False when it is gathered first or only its sign is written."""
+
     @abstractmethod
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make a writer for one tile; its random numbers come from `streams` alone."""

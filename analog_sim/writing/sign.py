@@ -4,7 +4,7 @@ The simplest write a chip can do (Zamanidoost et al., WNYIPW 2015, doi:10.1109/W
 not its size, so the learning rate has no effect beyond its own sign.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +24,7 @@ class Sign(PulsedScheme):
     """
 
     kind: Literal["sign"] = "sign"
+    immediate: ClassVar[bool] = False
     threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     every: Annotated[int, Field(ge=1)] = 1
 

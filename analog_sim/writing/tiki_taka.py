@@ -38,6 +38,7 @@ class TikiTaka(PulsedScheme):
 
     kind: Literal["tiki_taka"] = "tiki_taka"
     needs: ClassVar[frozenset[str]] = frozenset({"pulsed", "parallel_pulse", "programmable"})
+    immediate: ClassVar[bool] = False
 
     fast_length: Annotated[int, Field(ge=1, le=63)] = 31
     fast_rate: Annotated[float, Field(gt=0.0)] = 1.0

@@ -63,7 +63,8 @@ class Multiplexed(PerturbationRule):
     @property
     def needs(self) -> Needs:
         """Further passes, and cells that can be moved or modulated."""
-        return Needs(writable=True, second_pass=True, weight_modulation=self.perturb == "overlay")
+        writes = self.perturb == "write"
+        return Needs(writable=True, second_pass=True, immediate_write=writes, weight_modulation=not writes)
 
     @property
     def rounds(self) -> int:

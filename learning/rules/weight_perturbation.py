@@ -29,7 +29,8 @@ class WeightPerturbation(PerturbationRule):
     @property
     def needs(self) -> Needs:
         """Further passes, and cells that can be moved or modulated."""
-        return Needs(writable=True, second_pass=True, weight_modulation=self.perturb == "overlay")
+        writes = self.perturb == "write"
+        return Needs(writable=True, second_pass=True, immediate_write=writes, weight_modulation=not writes)
 
     def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
         """One clean pass, then one (two-sided: two) per perturbation."""

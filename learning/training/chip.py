@@ -10,7 +10,7 @@ from analog_sim.clock import Clock
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile, TileSpec
 from analog_sim.writing.proposal import OuterProduct
-from learning.needs import check_periphery, check_tile
+from learning.needs import check_periphery, check_tile, check_writing
 from learning.network import Network, build_network
 from learning.tiles import WeightTile, digital_tile
 from learning.train_experiment import TrainExperiment
@@ -94,5 +94,6 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
         spec = with_full_weight(spec, 2.0).model_copy(update={"fault_map": None})
         tile = Tile(spec, experiment.device.compile(), (1, 1), Streams(0))
         check_tile(who, needs, where, tile.capabilities)
+        check_writing(who, needs, spec.writing)
         tile.program(one)
         tile.update(OuterProduct(one, np.float32(0.01) * one), 1.0)

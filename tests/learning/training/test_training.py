@@ -271,7 +271,7 @@ class TestRefusals:
             arms_of(experiment(arms=[{"name": "a", "set": {"seeds": [1]}}]))
 
     def test_two_arms_of_one_name(self) -> None:
-        with pytest.raises(ConfigError, match="two arms of the same name: a"):
+        with pytest.raises(ConfigError, match="two entries of the same name: a"):
             experiment(arms=[{"name": "a"}, {"name": "a"}])
 
     @pytest.mark.parametrize(
@@ -292,6 +292,16 @@ class TestRefusals:
             train(experiment(**changes), out=tmp_path / "run", say=lambda line: None)
         assert not (tmp_path / "run" / "metrics.csv").exists()
 
+    @pytest.mark.parametrize("kind", ["weight_perturbation", "multiplexed"])
+    def test_a_write_scheme_that_gathers_cannot_perturb(self, kind: str, tmp_path: Path) -> None:
+        """The perturbation would never reach the cells, and the loss would not change."""
+        for writing in ("mixed_precision", "sign", "tiki_taka"):
+            setup = with_card("ecram", rule={"kind": kind, "perturb": "write"}, tile={"writing": writing})
+            with pytest.raises(
+                UserError, match=f"rule {kind}: perturbs weights by writing them, but tile.writing: {writing}"
+            ):
+                train(setup, out=tmp_path / "run", say=lambda line: None)
+
     def test_a_chip_without_transposed_reads(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         from dataclasses import replace
 
@@ -303,6 +313,30 @@ class TestRefusals:
             train(with_card("ecram", rule="backprop"), out=tmp_path / "a", say=lambda line: None)
         with pytest.raises(UserError, match="decorrelation natural: needs transposed reads"):
             train(with_card("ecram", decorrelation=NATURAL), out=tmp_path / "b", say=lambda line: None)
+
+
+def test_hardware_multiplies_the_arms_and_arms_have_the_last_word() -> None:
+    setup = experiment(
+        arms=[{"name": "a"}, {"name": "b", "set": {"learning_rate": 0.5}}],
+        hardware=[
+            {"name": "digital"},
+            {"name": "ecram", "set": {"device": "ecram", "rate_factor": 0.1, "learning_rate": 0.3}},
+        ],
+    )
+    found = arms_of(setup)
+    assert list(found) == ["a, digital", "b, digital", "a, ecram", "b, ecram"]
+    assert [arm.learning_rate for arm in found.values()] == [0.05, 0.5, 0.3, 0.5]
+    assert found["b, ecram"].device is not None
+    assert len(set(plan(setup).twins.values())) == 1
+
+
+def test_the_rate_factor_scales_the_learning_rate(tmp_path: Path) -> None:
+    ends = []
+    for name, changes in {"one": {"learning_rate": 0.02}, "two": {"learning_rate": 0.2, "rate_factor": 0.1}}.items():
+        it = trainer(experiment(rule="backprop", **changes), tmp_path / name)
+        it.run()
+        ends.append(it.network.output(it.data.x_eval))
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-3, atol=1e-4)
 
 
 def test_a_sweep_multiplies_the_arms() -> None:
