@@ -8,7 +8,9 @@ from catalogue import REGISTRIES
 
 from analog_sim.config import Part, discover
 
-ROWS = [(package, kind, i) for package, (_, rows) in REGISTRIES.items() for kind in rows for i in range(len(rows[kind]))]
+ROWS = [
+    (package, kind, i) for package, (_, rows) in REGISTRIES.items() for kind in rows for i in range(len(rows[kind]))
+]
 
 
 def packages() -> list[str]:

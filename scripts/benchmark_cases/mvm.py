@@ -21,7 +21,9 @@ def cases() -> Iterator[Case]:
     """Yield every variant at every size and batch."""
     ideal = CellModel("ideal", 0.0, 25e-6)
     u = np.linspace(0, 1, 257, dtype=np.float32)[None]
-    noisy = CellModel("state-dependent read noise", 0.0, 25e-6, read=ReadNoiseModel(white=(0.02 * 25e-6) * np.sqrt(u + 0.01)))
+    noisy = CellModel(
+        "state-dependent read noise", 0.0, 25e-6, read=ReadNoiseModel(white=(0.02 * 25e-6) * np.sqrt(u + 0.01))
+    )
     plain = TileSpec()
     converters = TileSpec(dac=DacSpec(bits=8), adc=AdcSpec(bits=9, noise=0.01))
     for size in SIZES:
