@@ -129,11 +129,22 @@ class Proof:
         return max(outside or self.bins, key=lambda b: b.relative)
 
     @property
+    def by_chance(self) -> bool:
+        """Whether no more bins are outside their bands, and no farther, than chance allows."""
+        outside = [b for b in self.bins if not b.inside]
+        allowed = int(stats.binom.ppf(0.99, len(self.bins), 0.05))
+        return len(outside) <= allowed and all(b.wasserstein <= 1.5 * b.band for b in outside)
+
+    @property
     def verdict(self) -> Verdict:
-        """good, fair or bad by the worst bin outside its band; unproven without bins."""
+        """good, fair or bad by the worst bin outside its band; unproven without bins.
+
+        Of many bins one in twenty lies outside its 95 % band by chance: as few as that (99 % quantile), and not by more than half
+        the band, count as inside.
+        """
         if not self.bins:
             return "unproven"
-        worst = max(b.excess for b in self.bins)
+        worst = 0.0 if self.by_chance else max(b.excess for b in self.bins)
         ratio, _ = self.spread_off
         factor = max(ratio, 1.0 / ratio)
         if worst <= SMALL and factor <= WIDE:
@@ -181,7 +192,11 @@ class Proof:
 
 def two_sample(a: F64, b: F64) -> tuple[float, float]:
     """Wasserstein distance (in the units of the samples) and Kolmogorov-Smirnov distance of two samples."""
-    return float(stats.wasserstein_distance(a, b)), float(stats.ks_2samp(a, b, method="asymp").statistic)
+    a, b = np.sort(a), np.sort(b)
+    both = np.concatenate((a, b))
+    # The statistic alone: scipy's ks_2samp spends most of its time on a p-value that is not wanted here.
+    gap = np.searchsorted(a, both, side="right") / len(a) - np.searchsorted(b, both, side="right") / len(b)
+    return float(stats.wasserstein_distance(a, b)), float(np.abs(gap).max())
 
 
 def compare(
@@ -196,12 +211,13 @@ def compare(
     measured_cluster: npt.NDArray[np.int64] | None = None,
     reference_cluster: npt.NDArray[np.int64] | None = None,
     rng: np.random.Generator,
+    resamples: int = RESAMPLES,
 ) -> Bin:
     """Compare two samples; the band is how far resamples of the data, as large as the held-out and the fitted part, lie apart.
 
     Args:
         measured: (n,) held-out values. emulated: (m,). reference: (k,) the fitted values of the same bin.
-        label, direction, low, high: of the bin. rng: of the bootstrap.
+        label, direction, low, high: of the bin. rng: of the bootstrap, resamples: how many.
         measured_cluster, reference_cluster: (n,), (k,) trace or cell of each value; whole clusters are resampled when there are
             at least eight, so that values that hang together do not make the band too narrow.
     """
@@ -214,8 +230,8 @@ def compare(
     by_cluster = len(names) >= 8 and len(names) < len(pooled)
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1]) if by_cluster else []
     sizes = len(measured), max(len(reference), 1)
-    distances = np.empty((RESAMPLES, 2))
-    for k in range(RESAMPLES):
+    distances = np.empty((resamples, 2))
+    for k in range(resamples):
         samples = []
         for size in sizes:
             if by_cluster:
@@ -248,7 +264,14 @@ def compare(
 
 
 def steps_proof(
-    fitted: Traces, held_out: Traces, emulated: Traces, states: tuple[F64, F64, F64], *, how: str, seed: int = 0
+    fitted: Traces,
+    held_out: Traces,
+    emulated: Traces,
+    states: tuple[F64, F64, F64],
+    *,
+    how: str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Proof:
     """Compare the steps of held-out traces with those of their emulated replay, in bins of the state.
 
@@ -256,7 +279,7 @@ def steps_proof(
         fitted, held_out: the two parts of the data. emulated: replay of the held-out traces.
         states: state before each read, (N,) siemens, of the three, found in the same way for all.
         how: what was held out.
-        seed: of the bootstrap.
+        seed: of the bootstrap. resamples: how many.
     """
     rng = np.random.default_rng(seed)
     bins: list[Bin] = []
@@ -294,6 +317,7 @@ def steps_proof(
                     measured_cluster=held_trace[own],
                     reference_cluster=fit_trace[reference] + len(held_out),
                     rng=rng,
+                    resamples=resamples,
                 )
             )
     curves, more = ramp_curves(held_out, emulated)
@@ -320,7 +344,8 @@ def _never_reached(label: str, direction: int, low: float, high: float, held: F6
 
 
 def _step_facts(word: str, direction: int, held: F64, copy: F64) -> dict[str, tuple[float, float, str]]:
-    skew = (float(stats.skew(held)), float(stats.skew(copy))) if held.std() > 0 and copy.std() > 0 else (0.0, 0.0)
+    scattered = all(len(part) > 2 and part.std() > 1e-9 * np.abs(part).max() for part in (held, copy))
+    skew = (float(stats.skew(held)), float(stats.skew(copy))) if scattered else (0.0, 0.0)
     return {
         f"{word}: mean step": (float(held.mean()), float(copy.mean()), "S"),
         f"{word}: standard deviation of steps": (float(held.std()), float(copy.std()), "S"),

@@ -52,12 +52,12 @@ def verdict_text(result: FitResult) -> str:
 
 def law_table(laws: tuple[LawFit, ...]) -> Table:
     """How the pulse laws compare."""
-    best = laws[0].aic
+    best = laws[0].aic if np.isfinite(laws[0].aic) else 0.0
     rows = [
         (
             law.kind,
             str(law.parameters),
-            f"{law.aic - best:+.1f}",
+            f"{law.aic - best:+.1f}" if np.isfinite(law.aic) else "too few reads",
             "" if np.isnan(law.held_out) else f"{law.held_out:.3f}",
             f"{law.misfit:.2f}",
             f"{100 * max(law.bias, 0.0):.0f} %",

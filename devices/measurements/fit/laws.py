@@ -29,6 +29,8 @@ F64 = npt.NDArray[np.float64]
 
 NODES = 65
 """Nodes of the tables a likelihood is computed with."""
+MOST_STEP = 0.5
+"""Longest step of one parameter (of the logarithm of most) in differences."""
 CLUSTERS_FOR_ROBUST = 20
 """Traces from which on the covariance allows for traces that differ among themselves (sandwich estimate clustered by trace)."""
 
@@ -92,7 +94,8 @@ class Estimate:
 class Start:
     """What the moments of the steps suggest: mean and std of the step (2, M) siemens at M states of the window, read noise in siemens.
 
-    `measured` tells which directions (down, up) have data; the other is a mirror image.
+    `measured` tells which directions (down, up) have data; the other is a mirror image. `hard`: whether the window was given, so
+    that states stop at its bounds, and is not just the range of the data.
     """
 
     mean: F64
@@ -100,6 +103,7 @@ class Start:
     read_std: float
     window: Window
     measured: tuple[bool, bool]
+    hard: bool
 
 
 class LawFamily(ABC):
@@ -196,6 +200,21 @@ class LinearFamily(LawFamily):
         return LinearStep(
             **_sizes(values), **_both(values, "gamma"), noise=values["noise"], noise_additive=values["noise_additive"]
         )
+
+
+class ConstantFamily(LawFamily):
+    """linear_step with equal steps everywhere and one spread: all that a handful of reads can tell."""
+
+    kind = "linear_step"
+
+    def params(self, start: Start) -> list[tuple[Param, float]]:
+        """Sizes and spread."""
+        size = [float(np.nanmedian(np.abs(start.mean[k]))) for k in (0, 1)]
+        return [*_size_params(start, size), *_noise_params(start, max(size))[:1]]
+
+    def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
+        """LinearStep with gamma = 0."""
+        return LinearStep(**_sizes(values), noise_additive=values["noise_additive"])
 
 
 class SoftBoundsFamily(LawFamily):
@@ -298,7 +317,9 @@ class PiecewiseFamily(LawFamily):
                 for j, step in enumerate(steps)
             ]
             spread = max(float(np.nanmedian(start.std[k])), 1e-5 * start.window.width)
-            found.append((Param(f"{side}_std", "S", log=True, low=1e-7 * start.window.width), spread))
+            found.append(
+                (Param(f"{side}_std", "S", log=True, low=1e-7 * start.window.width, high=start.window.width), spread)
+            )
         return found
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
@@ -331,7 +352,7 @@ def families(free_bounds: bool) -> dict[str, tuple[LawFamily, ...]]:
     `free_bounds`: laws that die at a bound may have it outside the window; not when the user gave the window.
     """
     return {
-        "linear_step": (LinearFamily(),),
+        "linear_step": (ConstantFamily(), LinearFamily()),
         "soft_bounds": (SoftBoundsFamily(free_bounds),),
         "exp_step": (ExpFamily(),),
         "power_step": (PowerFamily(free_bounds),),
@@ -371,8 +392,16 @@ class LawFit:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion ``2 k - 2 log L``."""
-        return 2.0 * self.parameters - 2.0 * self.loglik
+        """Akaike's criterion for small samples, ``2 k - 2 log L + 2 k (k + 1) / (n - k - 1)``; infinite for n <= k + 1 reads."""
+        k, n = self.parameters, self.reads
+        if n <= k + 1:
+            return float("inf")
+        return 2.0 * k - 2.0 * self.loglik + 2.0 * k * (k + 1) / (n - k - 1)
+
+    @property
+    def order(self) -> tuple[float, int]:
+        """Key that sorts laws, the best first: by AIC, and by simplicity where there are too few reads for one."""
+        return self.aic, self.parameters
 
     @property
     def adequate(self) -> bool:
@@ -380,7 +409,7 @@ class LawFit:
         return self.bias <= 0.25
 
 
-def tables_of(part: PulseLaw, window: Window, nodes: int = NODES) -> StepTables:
+def tables_of(part: PulseLaw, window: Window, nodes: int = NODES, *, hard: bool = True) -> StepTables:
     """Tables of a part for the filter: its claims at uniform states."""
     u = np.linspace(0.0, 1.0, nodes)
     return StepTables(
@@ -388,6 +417,7 @@ def tables_of(part: PulseLaw, window: Window, nodes: int = NODES) -> StepTables:
         np.stack([part.step_std(u, up, window) for up in (False, True)]),
         window.g_min,
         window.g_max,
+        hard,
     )
 
 
@@ -398,6 +428,7 @@ def fit_law(
     held_out: Traces | None,
     *,
     read_noise: bool = True,
+    gain: F64 | None = None,
     max_iterations: int = 200,
 ) -> LawFit:
     """Fit one law.
@@ -405,6 +436,7 @@ def fit_law(
     Args:
         family: the law. traces: what is fitted. start: moments to begin from. held_out: traces only to be scored.
         read_noise: fit the read noise too; otherwise the reads are exact and all scatter is the pulse's.
+        gain: (R, 2) factors on the steps (down, up) of each fitted trace, known beforehand; 1 when None.
         max_iterations: of the optimiser.
     """
     params = family.params(start)
@@ -420,17 +452,22 @@ def fit_law(
     objective = partial(_score, family=family, start=start, definitions=definitions)
 
     def per_trace(x: F64) -> F64:
-        return _by_trace(objective(x, traces=traces), traces)
+        return _by_trace(objective(x, traces=traces, gain=gain), traces)
 
     def cost(x: F64) -> float:
-        total = float(objective(x, traces=traces).loglik.sum())
+        total = float(objective(x, traces=traces, gain=gain).loglik.sum())
         return -total if np.isfinite(total) else 1e300
 
-    options: Any = {"maxiter": max_iterations, "maxfun": 100_000, "ftol": 1e-11}
-    result = optimize.minimize(cost, x0, method="L-BFGS-B", bounds=limits, options=options)
+    options: Any = {"maxiter": max_iterations, "maxfun": 100_000, "ftol": 1e-12, "eps": 1e-7}
+    reads = int(traces.inside().sum())
+
+    def per_read(x: F64) -> float:
+        return cost(x) / reads  # of order 1, so that the first step of the search is a small one
+
+    result = optimize.minimize(per_read, x0, method="L-BFGS-B", bounds=limits, options=options)
     for _ in range(3):  # a fresh start shakes off a poor approximation of the curvature
-        again = optimize.minimize(cost, result.x, method="L-BFGS-B", bounds=limits, options=options)
-        gained = float(result.fun - again.fun)
+        again = optimize.minimize(per_read, result.x, method="L-BFGS-B", bounds=limits, options=options)
+        gained = reads * float(result.fun - again.fun)
         result = again if gained > 0 else result
         if gained < 0.01:
             break
@@ -438,9 +475,8 @@ def fit_law(
     estimates, values = _estimates(x, definitions, limits, cost, per_trace, len(traces))
     part, window = family.part(values, start), family.window(values, start)
     read_std = values.get("read_std", 0.0)
-    scored = objective(x, traces=traces)
+    scored = objective(x, traces=traces, gain=gain)
     misfit, worst, bias = _goodness(traces, scored, start)
-    reads = int(traces.inside().sum())
     held = np.nan
     if held_out is not None and len(held_out):
         held = float(objective(x, traces=held_out).loglik.sum() / held_out.inside().sum())
@@ -462,10 +498,14 @@ def fit_law(
     )
 
 
-def _score(x: F64, traces: Traces, family: LawFamily, start: Start, definitions: list[Param]) -> Filtered:
-    values = {param.name: param.outward(value) for param, value in zip(definitions, x, strict=True)}
-    law = tables_of(family.part(values, start), family.window(values, start))
-    return run_filter(traces, law, values.get("read_std", 0.0))
+def _score(
+    x: F64, traces: Traces, family: LawFamily, start: Start, definitions: list[Param], gain: F64 | None = None
+) -> Filtered:
+    # Differences may reach over a bound: there the likelihood is that of the bound.
+    inside = [float(np.clip(value, *param.limits())) for param, value in zip(definitions, x, strict=True)]
+    values = {param.name: param.outward(value) for param, value in zip(definitions, inside, strict=True)}
+    law = tables_of(family.part(values, start), family.window(values, start), hard=start.hard)
+    return run_filter(traces, law, values.get("read_std", 0.0), gain)
 
 
 def _by_trace(scored: Filtered, traces: Traces) -> F64:
@@ -482,9 +522,13 @@ def _estimates(
 ) -> tuple[tuple[Estimate, ...], dict[str, float]]:
     """Values with standard errors from the curvature of the likelihood, parameters at a bound left out."""
     inside = [k for k, (low, high) in enumerate(limits) if x[k] - low > 1e-3 and high - x[k] > 1e-3]
-    step = np.array([1e-3 * max(1.0, abs(x[k])) if not definitions[k].log else 1e-3 for k in inside])
-    hessian = _hessian(lambda y: cost(_with(x, inside, y)), x[inside], step)
-    covariance = _inverse(hessian)
+    start = x[inside]
+
+    def shifted(y: F64) -> float:
+        return cost(_with(x, inside, y))
+
+    step = np.array([_step_along(shifted, start, direction, 0.02, MOST_STEP) for direction in np.eye(len(inside))])
+    covariance = _covariance(shifted, start, step)
     quantile = 1.959963984540054
     if clusters >= CLUSTERS_FOR_ROBUST:
         scores = np.stack(
@@ -506,7 +550,8 @@ def _estimates(
             why = "at its bound" if k not in inside else "not determined by these data"
             found.append(Estimate(param.name, value, np.nan, np.nan, np.nan, param.unit, why))
             continue
-        low, high = sorted((param.outward(x[k] - quantile * std[k]), param.outward(x[k] + quantile * std[k])))
+        ends = np.clip([x[k] - quantile * std[k], x[k] + quantile * std[k]], *limits[k])
+        low, high = sorted(param.outward(float(end)) for end in ends)
         found.append(Estimate(param.name, value, float(std[k] * param.slope(x[k])), low, high, param.unit))
     return tuple(found), values
 
@@ -536,17 +581,51 @@ def _hessian(function: Callable[[F64], float], x: F64, step: F64) -> F64:
     return result
 
 
-def _inverse(hessian: F64) -> F64:
-    """Inverse on the subspace the data determine; directions without curvature get a variance of NaN."""
-    values, vectors = np.linalg.eigh(hessian)
-    if len(values) == 0:
-        return hessian
-    good = values > 1e-9 * max(values.max(), 1e-300)
-    inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
-    undetermined = (vectors[:, ~good] ** 2).sum(axis=1) > 1e-4
-    inverse[undetermined, :] = np.nan
-    inverse[:, undetermined] = np.nan
-    return np.asarray(inverse)
+def _covariance(function: Callable[[F64], float], x: F64, step: F64) -> F64:
+    """Covariance of the parameters from the curvature of minus the log-likelihood; NaN for those that the data do not determine.
+
+    Parameters are scaled to a unit diagonal, so that units do not matter, and the curvature is measured again along each principal
+    direction with a step of half a standard error in that direction: along a narrow curved ridge (weight and rate of an
+    exponential) the mixed differences of the first estimate are too rough.
+    """
+    result = np.full((len(x), len(x)), np.nan)
+    curved = np.flatnonzero(step < MOST_STEP)  # a parameter without curvature got the largest step
+    while len(curved):
+        scale = step[curved]
+
+        def along(y: F64, curved: npt.NDArray[np.int64] = curved, scale: F64 = scale) -> float:
+            return function(_with(x, curved.tolist(), x[curved] + scale * y))
+
+        origin = np.zeros(len(curved))
+        _, vectors = np.linalg.eigh(_hessian(along, origin, np.ones(len(curved))))
+        lengths = np.array([_step_along(along, origin, direction, 1.0, 1e3) for direction in vectors.T])
+        centre = along(origin)
+        rises = np.array(
+            [
+                0.5 * (along(h * direction) + along(-h * direction)) - centre
+                for h, direction in zip(lengths, vectors.T, strict=True)
+            ]
+        )
+        flat = (rises <= 0.02) | (lengths >= 1e3)
+        if not flat.any():
+            inverse = (vectors * (lengths**2 / (2.0 * rises))) @ vectors.T
+            result[np.ix_(curved, curved)] = inverse * np.outer(scale, scale)
+            break
+        share = (vectors[:, flat] ** 2).sum(axis=1)
+        curved = curved[share < max(0.02, 0.5 * float(share.max()))]
+    return result
+
+
+def _step_along(function: Callable[[F64], float], x: F64, direction: F64, step: float, most: float) -> float:
+    """Step at which the function has risen by an eighth on average, half a standard error; at most `most`."""
+    centre = function(x)
+    for _ in range(6):
+        rise = 0.5 * (function(x + step * direction) + function(x - step * direction)) - centre
+        factor = float(np.sqrt(0.125 / rise)) if rise > 0 else 4.0
+        step = float(np.clip(step * np.clip(factor, 0.1, 10.0), 1e-6, most))
+        if 0.5 < factor < 2.0:
+            break
+    return step
 
 
 def _goodness(traces: Traces, scored: Filtered, start: Start, bins: int = 10) -> tuple[float, float, float]:

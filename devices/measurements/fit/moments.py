@@ -11,7 +11,7 @@ from devices.window import Window
 F64 = npt.NDArray[np.float64]
 
 
-def first_look(traces: Traces, window: Window, states: int = 9) -> Start:
+def first_look(traces: Traces, window: Window, *, hard: bool = True, states: int = 9) -> Start:
     """Moments of the steps in bins of the smoothed state, and the read noise from the covariance of successive steps.
 
     Two successive differences share one read with opposite signs, so their covariance is minus the variance of the read noise
@@ -48,7 +48,7 @@ def first_look(traces: Traces, window: Window, states: int = 9) -> Start:
         if not measured[k]:
             mean[k], std[k] = -mean[1 - k][::-1], std[1 - k][::-1]
     noise = float(np.sqrt(max(0.0, -covariance / pairs))) if pairs else 0.0
-    return Start(mean, std, noise, window, (measured[0], measured[1]))
+    return Start(mean, std, noise, window, (measured[0], measured[1]), hard)
 
 
 def smoothed(traces: Traces, half: int = 10) -> F64:

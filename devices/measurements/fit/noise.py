@@ -20,6 +20,8 @@ F64 = npt.NDArray[np.float64]
 
 SEGMENTS = 24
 NODES = 33
+SILENT = 1e-9
+"""Relative spread of reads that differ by rounding only."""
 FEWEST = 256
 """Reads of a series from which on a spectrum is fitted."""
 
@@ -144,13 +146,13 @@ def fit_spectrum(series: Series) -> Spectrum | None:
         return None
     rate = 1.0 / series.interval
     length = int(2 ** np.floor(np.log2(n / SEGMENTS))) if n / SEGMENTS >= 64 else 64
-    f, psd = signal.welch(series.g, rate, nperseg=length, noverlap=0, detrend="linear", window="hann")  # type: ignore[call-overload]
+    f, psd = signal.welch(series.g, rate, nperseg=length, noverlap=0, detrend="linear", window="hann")
     segments = n // length
     keep = slice(3, -1)  # the lowest frequencies leak through the window and the detrending
     f, psd = f[keep], psd[keep]
     growth = variance_growth(series)
     mean, std = float(series.g.mean()), float(series.g.std())
-    if not (psd > 0).all():  # a constant series
+    if std <= SILENT * abs(mean):
         return Spectrum(mean, std, f, psd, segments, 0.0, 0.0, 0.0, 0.0, 1.0, np.nan, (), 0.0, series.interval, *growth)
     fits = {parts: _whittle(f, psd, segments, parts) for parts in _MODELS}
     best = min(fits, key=lambda parts: 2.0 * _COUNT[parts] + 2.0 * fits[parts][0])

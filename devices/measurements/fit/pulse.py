@@ -1,17 +1,17 @@
 """The whole fit of a pulse measurement: laws, read noise, device spread, stuck cells, quantile tables. Never a card or a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from devices.measurements.distribution import StepDistribution
-from devices.measurements.fit.laws import LawFamily, LawFit, Start, fit_law
+from devices.measurements.fit.laws import Estimate, LawFamily, LawFit, Start, fit_law
 from devices.measurements.fit.moments import first_look
 from devices.measurements.fit.quantiles import distribution_table, fitted_table
-from devices.measurements.fit.spread import Gains, device_gains
+from devices.measurements.fit.spread import FEWEST_DEVICES, Gains, device_gains
 from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.fit.stuck import StuckReport, find_stuck
 from devices.measurements.problems import MeasurementError
@@ -86,18 +86,18 @@ def fit_pulses(
             f"{len(stuck.cells)} of {stuck.tested} cells do not move when pulsed: left out of the fit, reported as stuck"
         )
         own = window if window is not None else _range(traces)
-    start = first_look(traces, own)
+    start = first_look(traces, own, hard=window is not None)
     for k, side in enumerate(("depression", "potentiation")):
         if not start.measured[k]:
             notes.append(f"no {side} was measured: the card's {side} is the mirror image of the other direction")
     fits, read_std, noise_gain = _fit_laws(parts.held_out, traces, start, laws, separate_read_noise)
-    best = fits[0]
-    law = _tables_on(best, own)
+    best, hard = fits[0], start.hard
+    law = _tables_on(best, own, hard)
     if read_std > 0:
         filtered = run_filter(traces, law, read_std)
         if window is None:  # reads overshoot the states by their noise
             own = _range_of(filtered.filtered)
-            law = _tables_on(best, own)
+            law = _tables_on(best, own, hard)
         notes.append(
             f"successive reads show a read noise of {1e6 * read_std:.3g} uS (AIC better by {noise_gain:.0f}): it is taken out of the"
             " steps and given to the card's read noise; with the instrument's own noise in it, it is an upper bound of the cell's"
@@ -115,13 +115,16 @@ def fit_pulses(
         if tables_per_device is None
         else tables_per_device and len(devices) > 1
     )
-    gains = None if several or len(devices) < 3 else device_gains(traces, law, read_std)
+    gains, gain = None, None
+    if not several and len(devices) >= FEWEST_DEVICES:
+        fits, gains, gain = _with_gains(fits, traces, start, own, read_std)
+        law, read_std = _tables_on(fits[0], own, hard), fits[0].read_std if read_std > 0 else 0.0
     groups = (
         [traces.take(np.flatnonzero(traces.cell == cell)) for cell in devices[:MOST_TABLES]] if several else [traces]
     )
     if several and len(devices) > MOST_TABLES:
         notes.append(f"{len(devices)} devices: the card holds the tables of the first {MOST_TABLES}")
-    tables = _tables(groups, law, read_std, own, several and window is None, notes)
+    tables = _tables(groups, law, read_std, own, several and window is None, gain, notes)
     return PulseFit(
         tables.window,
         tables,
@@ -216,13 +219,13 @@ def _range_of(values: F64) -> Window:
     return Window(low, high)
 
 
-def _tables_on(fit: LawFit, window: Window) -> StepTables:
+def _tables_on(fit: LawFit, window: Window, hard: bool) -> StepTables:
     """Tables of a law on a window that need not be its own."""
     nodes = 129
     u = fit.window.state(window.grid(nodes))
     mean = np.stack([fit.part.step_mean(u, up, fit.window) for up in (False, True)])
     std = np.stack([fit.part.step_std(u, up, fit.window) for up in (False, True)])
-    return StepTables(mean, std, window.g_min, window.g_max)
+    return StepTables(mean, std, window.g_min, window.g_max, hard)
 
 
 def _fit_laws(
@@ -234,12 +237,12 @@ def _fit_laws(
         best: LawFit | None = None
         for family in variants:  # from coarse to fine, as long as AIC gains
             fit = fit_law(family, traces, start, held, read_noise=separate)
-            if best is not None and fit.aic >= best.aic:
+            if best is not None and fit.order >= best.order:
                 break
             best = fit
         assert best is not None  # every kind has a variant
         fits.append(best)
-    fits.sort(key=lambda fit: fit.aic)
+    fits.sort(key=lambda fit: fit.order)
     read_std = fits[0].read_std
     if not separate:
         return tuple(fits), 0.0, 0.0
@@ -248,7 +251,50 @@ def _fit_laws(
     if gain > 2.0 and read_std > 1e-3 * float(np.nanmedian(start.std)):
         return tuple(fits), read_std, gain
     refitted = [fit_law(fit.family, traces, start, held, read_noise=False) for fit in fits]
-    return tuple(sorted(refitted, key=lambda fit: fit.aic)), 0.0, gain
+    return tuple(sorted(refitted, key=lambda fit: fit.order)), 0.0, gain
+
+
+def _with_gains(
+    fits: tuple[LawFit, ...], traces: Traces, start: Start, window: Window, read_std: float
+) -> tuple[tuple[LawFit, ...], Gains | None, F64 | None]:
+    """Separate the spread between devices from the scatter of pulses: gains and laws in turn, each given the other.
+
+    A law fitted to all devices as if they were one takes their differences for noise of the pulse, and hides part of the spread.
+    The held-out score stays that of the common law: the gains of a device that was held out are not known.
+    """
+    gains = device_gains(traces, _tables_on(fits[0], window, start.hard), read_std)
+    if gains is None or not any(spread.low > 0 for spread in (gains.common, gains.up, gains.down)):
+        return fits, gains, None
+    gain = None
+    best = fits[0]
+    for _ in range(2):
+        gain = gains.of_traces(traces)
+        best = fit_law(best.family, traces, start, None, read_noise=read_std > 0, gain=gain)
+        again = device_gains(traces, _tables_on(best, window, start.hard), best.read_std)
+        assert again is not None  # there are as many devices as before
+        gains = again
+    refitted = [
+        replace(fit_law(fit.family, traces, start, None, read_noise=read_std > 0, gain=gain), held_out=fit.held_out)
+        for fit in fits
+    ]
+    widened = [replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in refitted]
+    return tuple(sorted(widened, key=lambda fit: fit.order)), gains, gain
+
+
+def _widened(estimate: Estimate, gains: Gains) -> Estimate:
+    """Interval of a step size with the error of the mean over the measured devices, which is that of a population."""
+    side = (
+        1 if estimate.name.startswith(("s_up", "up[")) else 0 if estimate.name.startswith(("s_down", "down[")) else None
+    )
+    if side is None or estimate.fixed:
+        return estimate
+    own = gains.up if side else gains.down
+    relative = float(np.hypot(gains.common.value, own.value)) / np.sqrt(len(gains.cells))
+    half = 0.5 * np.log(estimate.high / estimate.low)
+    wider = float(np.hypot(half, 1.959963984540054 * relative))
+    middle = float(np.sqrt(estimate.high * estimate.low))
+    std = float(np.hypot(estimate.std, relative * estimate.value))
+    return replace(estimate, std=std, low=middle * np.exp(-wider), high=middle * np.exp(wider))
 
 
 def _several(traces: Traces, devices: npt.NDArray[np.int64], measured: tuple[bool, bool]) -> bool:
@@ -261,7 +307,13 @@ def _several(traces: Traces, devices: npt.NDArray[np.int64], measured: tuple[boo
 
 
 def _tables(
-    groups: Sequence[Traces], law: StepTables, read_std: float, own: Window, several: bool, notes: list[str]
+    groups: Sequence[Traces],
+    law: StepTables,
+    read_std: float,
+    own: Window,
+    several: bool,
+    gain: F64 | None,
+    notes: list[str],
 ) -> PulseTables:
     """One pair of tables per group; own windows when each group's range is to count."""
     windows, ups, downs = [], [], []
@@ -277,8 +329,9 @@ def _tables(
                 np.stack([np.interp(u, grid, row) for row in law.std]),
                 window.g_min,
                 window.g_max,
+                law.hard,
             )
-        found = {up: fitted_table(traces, local, read_std, up) for up in (True, False)}
+        found = {up: fitted_table(traces, local, read_std, up, gain=gain) for up in (True, False)}
         for table in found.values():
             hidden |= table is not None and table.normal_shape
             thin |= table is not None and table.steps < STEPS_PER_TABLE

@@ -35,6 +35,15 @@ class Gains:
     up: Estimate
     down: Estimate
 
+    def of_traces(self, traces: Traces) -> F64:
+        """(R, 2) gains of the devices of some traces, drawn towards 1 by as much as an estimate is uncertain (posterior means)."""
+        own = np.array([self.down.value, self.up.value])
+        prior = self.common.value**2 + own**2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            weight = np.where(np.isfinite(self.std), prior / (prior + self.std**2), 0.0)
+        shrunk = 1.0 + weight * (np.nan_to_num(self.gain, nan=1.0) - 1.0)
+        return shrunk[np.searchsorted(self.cells, traces.cell)]
+
 
 def device_gains(traces: Traces, law: StepTables, read_std: float) -> Gains | None:
     """Estimate the gain of each device and the spread of the population; None with fewer than three devices.
@@ -82,19 +91,22 @@ def _population(gain: F64, std: F64) -> tuple[Estimate, Estimate, Estimate]:
     known = np.isfinite(gain) & np.isfinite(std)
     both = bool(known[:, 0].any() and known[:, 1].any())
 
+    pair, only = known.all(axis=1), known.sum(axis=1) == 1
+    side = np.argmax(known, axis=1)[only]
+    rows = np.flatnonzero(only)
+
     def cost(x: F64) -> float:
         common, down, up = np.exp(2.0 * x[:3])
         if not both:
             common = 0.0
-        total = 0.0
-        for row, ok, error in zip(gain, known, std, strict=True):
-            if not ok.any():
-                continue
-            covariance = common + np.diag([down, up]) + np.diag(np.where(ok, error, 0.0) ** 2)
-            covariance, r = covariance[np.ix_(ok, ok)], (row - x[3:5])[ok]
-            _, logdet = np.linalg.slogdet(covariance)
-            total += 0.5 * (logdet + float(r @ np.linalg.solve(covariance, r)))
-        return total
+        # Two-by-two normal of the devices with both gains, in closed form; the others have one gain.
+        a, b = common + down + std[pair, 0] ** 2, common + up + std[pair, 1] ** 2
+        r, q = gain[pair, 0] - x[3], gain[pair, 1] - x[4]
+        determinant = a * b - common**2
+        total = np.sum(np.log(determinant) + (b * r**2 - 2.0 * common * r * q + a * q**2) / determinant)
+        v = common + np.where(side == 0, down, up) + std[rows, side] ** 2
+        total += np.sum(np.log(v) + (gain[rows, side] - x[3 + side]) ** 2 / v)
+        return 0.5 * float(total)
 
     scatter = max(float(np.nanstd(gain)), 0.02)
     x0 = np.array([np.log(0.7 * scatter), np.log(0.7 * scatter), np.log(0.7 * scatter), 1.0, 1.0])

@@ -3,9 +3,11 @@
 A cell's true conductance g moves by ``f(u) + s(u) w`` at each pulse; what is read is ``g + r v``, w and v standard normal. The
 difference of two reads carries the read noise twice, so steps fitted one by one look wider than they are, and steps sorted by a
 noisy read look as if large states fell and small ones rose (regression dilution). The filter separates the two exactly for
-linear laws, and to the order of the step's curvature otherwise.
+linear laws, and to the order of the step's curvature otherwise. Where the window cuts the state off, mean and variance are those
+of the cut normal.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +21,16 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class StepTables:
-    """Mean and standard deviation of the step over the state, both directions: (2, K) siemens, index 0 down, 1 up; the window of u."""
+    """Mean and standard deviation of the step over the state, both directions: (2, K) siemens, index 0 down, 1 up; the window of u.
+
+    `hard`: whether the window cuts states off; not when it is only the range of the data.
+    """
 
     mean: F64
     std: F64
     g_min: float
     g_max: float
+    hard: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,14 @@ def run_filter(traces: Traces, law: StepTables, read_std: float, gain: F64 | Non
         traces.direction.astype(np.int64),
         traces.start,
         np.ascontiguousarray(law.mean, np.float64),
+        np.gradient(
+            law.mean, (law.g_max - law.g_min) / (law.mean.shape[1] - 1), axis=1
+        ),  # continuous, for the optimiser's sake
         np.ascontiguousarray(law.std, np.float64),
         law.g_min,
         law.g_max - law.g_min,
         read_std * read_std,
+        law.hard,
         factors,
         out,
     )
@@ -77,12 +87,12 @@ def run_filter(traces: Traces, law: StepTables, read_std: float, gain: F64 | Non
 
 @njit(cache=True, fastmath=False)
 def _filter(  # type: ignore[no-untyped-def]
-    g, pulses, direction, start, mean, std, g_min, width, noise, gain, out
+    g, pulses, direction, start, mean, rise, std, g_min, width, noise, hard, gain, out
 ):
     """Fill out[0..3] with log density, predicted mean, predicted variance of the read, filtered mean; see `run_filter`."""
     nodes = mean.shape[1] - 1
     log_2pi = 1.8378770664093453
-    floor = 1e-12 * width * width
+    floor = 1e-18 * width * width
     for r in range(start.shape[0] - 1):
         first = start[r]
         m = g[first]
@@ -100,10 +110,12 @@ def _filter(  # type: ignore[no-untyped-def]
                     f = x - j
                     step = mean[side, j] + f * (mean[side, j + 1] - mean[side, j])
                     spread = std[side, j] + f * (std[side, j + 1] - std[side, j])
-                    slope = (mean[side, j + 1] - mean[side, j]) * nodes / width
+                    slope = rise[side, j] + f * (rise[side, j + 1] - rise[side, j])
                     m += factor * step
                     a = 1.0 + factor * slope
                     p = a * a * p + factor * factor * spread * spread
+                    if hard:
+                        m, p = _clipped(m, p, g_min, g_min + width, floor)
             v = p + noise + floor
             e = g[k] - m
             out[0, k] = -0.5 * (log_2pi + np.log(v) + e * e / v)
@@ -114,3 +126,25 @@ def _filter(  # type: ignore[no-untyped-def]
             p *= 1.0 - weight
             out[3, k] = m
     return 0
+
+
+@njit(cache=True, fastmath=False)
+def _clipped(m, p, low, high, floor):  # type: ignore[no-untyped-def]
+    """Mean and variance of a normal state after the window has cut it: what is beyond a bound sits on the bound."""
+    s = np.sqrt(p)
+    if m - 5.0 * s > low and m + 5.0 * s < high:
+        return m, p
+    if s * s <= floor:
+        return min(max(m, low), high), p
+    a, b = max((low - m) / s, -8.0), min((high - m) / s, 8.0)
+    if a >= 8.0:
+        return low, floor
+    if b <= -8.0:
+        return high, floor
+    below, above = 0.5 * (1.0 + math.erf(a / math.sqrt(2.0))), 0.5 * (1.0 - math.erf(b / math.sqrt(2.0)))
+    inside = 1.0 - below - above
+    pa, pb = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi), math.exp(-0.5 * b * b) / math.sqrt(2.0 * math.pi)
+    # In units of s about m: a and b carry the mass beyond them.
+    first = a * below + b * above + pa - pb
+    second = a * a * below + b * b * above + inside + a * pa - b * pb
+    return m + s * first, max(p * (second - first * first), floor)

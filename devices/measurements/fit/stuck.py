@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.split import sides
 from devices.measurements.traces import Traces
 from devices.window import Window
 
@@ -39,16 +38,14 @@ class StuckReport:
 def find_stuck(traces: Traces, window: Window) -> StuckReport:
     """Compare the net change per pulse of every cell with the median cell's, in each direction."""
     cells = np.unique(traces.cell)
-    side = sides(traces)
+    change, at, direction = traces.changes()
+    of = np.searchsorted(cells, traces.cell[traces.trace_of()[at]])
     moved = np.full((len(cells), 2), np.nan)
-    for k, cell in enumerate(cells):
-        for j, s in enumerate((-1, 1)):
-            own = np.flatnonzero((traces.cell == cell) & (side == s))
-            pulses = sum(int(traces.pulses[traces.start[r] + 1 : traces.start[r + 1]].sum()) for r in own)
-            if len(own) and pulses:
-                moved[k, j] = (
-                    abs(sum(traces.g[traces.start[r + 1] - 1] - traces.g[traces.start[r]] for r in own)) / pulses
-                )
+    for j, sign in enumerate((-1, 1)):
+        own = direction == sign
+        pulses = np.bincount(of[own], traces.pulses[at][own], minlength=len(cells))
+        net = np.abs(np.bincount(of[own], change[own], minlength=len(cells)))
+        moved[pulses > 0, j] = net[pulses > 0] / pulses[pulses > 0]
     stuck: list[int] = []
     if len(cells) >= FEWEST_CELLS:
         with np.errstate(all="ignore"):

@@ -1,0 +1,102 @@
+"""The Kalman filter against the exact multivariate normal of a linear law, and the clipping against an integral."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from devices.measurements.fit.statespace import StepTables, _clipped, run_filter
+from devices.measurements.traces import Traces
+
+LOW, HIGH = 0.0, 1e-3  # far from the states: nothing is clipped
+
+
+def trace(g: np.ndarray, pulses: np.ndarray, direction: np.ndarray) -> Traces:
+    n = len(g)
+    one = np.zeros(1, np.int64)
+    return Traces(
+        g,
+        pulses.astype(np.int64),
+        direction.astype(np.int8),
+        np.array([0, n]),
+        one,
+        one,
+        np.full(1, np.nan),
+        np.full(1, np.nan),
+    )
+
+
+def exact_loglik(
+    g: np.ndarray, pulses: np.ndarray, direction: np.ndarray, slope: float, level: float, s: float, r: float
+) -> float:
+    """Log density of reads 2..n given the first, for ``g <- g + side (level - slope g) + s w`` and reads with noise r.
+
+    States and reads are one linear map of the first read and independent normals; the first state is N(first read, r**2).
+    """
+    n = len(g)
+    # Each state: constant + weights on (noise of first read, pulse noises...).
+    total = int(pulses.sum())
+    constant, weights = np.zeros(n), np.zeros((n, 1 + total))
+    constant[0], weights[0, 0] = g[0], r
+    used = 0
+    c, w = constant[0], weights[0].copy()
+    for k in range(1, n):
+        for _ in range(pulses[k]):
+            a = 1.0 - direction[k] * slope
+            c, w = a * c + direction[k] * level, a * w
+            w[1 + used] = s
+            used += 1
+        constant[k], weights[k] = c, w
+    covariance = weights[1:] @ weights[1:].T + r**2 * np.eye(n - 1)
+    return float(stats.multivariate_normal(constant[1:], covariance).logpdf(g[1:]))
+
+
+@pytest.mark.parametrize("r", [0.05e-6, 0.8e-6])
+def test_linear_law_is_exact(r: float) -> None:
+    rng = np.random.default_rng(1)
+    slope, level, s = 0.02, 5e-6, 0.3e-6
+    pulses = np.array([0, 1, 1, 3, 0, 1, 2, 1])
+    direction = np.array([0, 1, 1, 1, 0, -1, -1, 1])
+    g = 4e-4 + np.cumsum(rng.normal(0, 1e-6, len(pulses)))
+    u = np.array([LOW, HIGH])
+    law = StepTables(np.stack([-(level - slope * u), level - slope * u]), np.full((2, 2), s), LOW, HIGH)
+    found = run_filter(trace(g, pulses, direction), law, r)
+    expected = exact_loglik(g, pulses, direction, slope, level, s, r)
+    assert found.loglik.sum() == pytest.approx(expected, rel=1e-9)
+    assert found.loglik[0] == 0.0
+
+
+def test_gains_scale_mean_and_spread() -> None:
+    law = StepTables(np.array([[-1e-6, -1e-6], [2e-6, 2e-6]]), np.full((2, 2), 0.1e-6), LOW, HIGH)
+    doubled = StepTables(2.0 * law.mean, 2.0 * law.std, LOW, HIGH)
+    reads = trace(np.array([5e-4, 5.01e-4, 5.0e-4]), np.array([0, 1, 1]), np.array([0, 1, -1]))
+    with_gain = run_filter(reads, law, 1e-7, np.full((1, 2), 2.0))
+    assert with_gain.loglik.sum() == pytest.approx(run_filter(reads, doubled, 1e-7).loglik.sum(), rel=1e-12)
+
+
+def test_innovations_of_the_true_law_are_standard_normal() -> None:
+    rng = np.random.default_rng(2)
+    n, s, r = 3000, 0.5e-6, 0.4e-6
+    direction = np.where(np.arange(n) % 200 < 100, 1, -1)
+    pulses = np.ones(n, np.int64)
+    pulses[0] = 0
+    states = 5e-4 + np.concatenate(([0], np.cumsum((direction * 2e-6)[1:] + rng.normal(0, s, n - 1))))
+    reads = trace(states + rng.normal(0, r, n), pulses, direction)
+    law = StepTables(np.array([[-2e-6, -2e-6], [2e-6, 2e-6]]), np.full((2, 2), s), LOW, HIGH)
+    z = run_filter(reads, law, r).residuals(reads.g)[1:]
+    assert stats.kstest(z, "norm").pvalue > 1e-4
+    assert abs(np.corrcoef(z[1:], z[:-1])[0, 1]) < 4.0 / np.sqrt(n)
+
+
+@pytest.mark.parametrize("mean", [-0.2, 0.0, 0.03, 0.5, 0.98, 1.4])
+@pytest.mark.parametrize("std", [0.01, 0.2])
+def test_clipped_moments(mean: float, std: float) -> None:
+    density = stats.norm(mean, std).pdf
+    below, above = stats.norm(mean, std).cdf(0.0), stats.norm(mean, std).sf(1.0)
+    inside = [
+        integrate.quad(lambda x, k=k: x**k * density(x), 0.0, 1.0, points=[min(max(mean, 0), 1)])[0] for k in (1, 2)
+    ]
+    first, second = inside[0] + above, inside[1] + above
+    got = _clipped(mean, std**2, 0.0, 1.0, 1e-12)
+    assert got[0] == pytest.approx(first, abs=1e-6)
+    assert got[1] == pytest.approx(second - first**2, abs=2e-6)
+    del below
