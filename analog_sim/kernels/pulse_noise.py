@@ -6,13 +6,13 @@ Pulses come by the million, so this noise is made faster, and less finely, than 
               doi:10.18637/jss.v008.i14; period 2**128 - 1), whose states start as the Philox blocks with counter
               (lane, row, call, 0xA5): the noise is a function of (key, call, row, position in the row's sequence),
               whatever thread works on the row
-    bins      two for a word: 512 bins of equal probability, the first and the last of them split into 128 each. A table
-              turns a bin into what the law needs of it: the mean over the bin of the normal score, or of a measured step
+    bins      two for a word, of probability 1/512 each, and in the tails (1/64 on either side) of 1/16384. A table turns a
+              bin into what the law needs of it: the mean over the bin of the normal score, or of a measured step
     normals   two for a word w: from the signed word, y = w 2**-31, and from its lower half, y = (int32(w << 16)) 2**-31
-              + 2**-17, by z = y P(l), l ~ log2(1 - y**2), P of degree 5, which approximates the normal quantile at (1 + y)/2
+              + 2**-17, by z = y P(l), l ~ log2(1 - y**2), P of degree 5: the normal quantile at (1 + y)/2 within 1e-3
 
-Bins: mean 0, variance of the scores 0.99994 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.998,
-distribution within 1e-3, |z| <= 4.33. Normals: distribution within 1.1e-4, variance 1 +- 1e-6, kurtosis 2.9998; beyond 3
+Bins: mean 0, variance of the scores 0.99997 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.9988,
+distribution within 1e-3, |z| <= 4.06. Normals: distribution within 1.1e-4, variance 1 +- 1e-6, kurtosis 2.9998; beyond 3
 and 4 standard deviations 1.006 and 0.96 of the normal probability; |z| <= 4.33 for the lower halves, 4.9 for the full words.
 `tests/analog_sim/kernels/test_pulse_noise.py` measures these figures. No fastmath: the same bits everywhere.
 """
@@ -39,8 +39,8 @@ WORDS = STATE + LANES * STEPS
 BUFFER = 2 * LANES * STEPS
 """Bins of a full refill; what a step yields is 2 LANES of bins, or of normals."""
 
-BINS = 768
-"""Bins of the normal score: 512 of equal probability, the first and the last of which are replaced by 128 each."""
+BINS = 1024
+"""Bins of the normal score: 8 to 503 in the middle, 512 to 767 in the left and 768 to 1023 in the right tail; the others stay empty."""
 
 _MARK = np.uint64(0xA5)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -49,12 +49,13 @@ _32 = np.uint64(32)
 _MANTISSA = np.int32(0x7FFFFF)
 _ONE_BITS = np.int32(0x3F800000)
 _16 = np.int32(16)
+_2 = np.uint16(2)
 _7 = np.uint16(7)
-_FIRST = np.uint16(0)
-_LAST = np.uint16(511)
-_IN_TAIL = np.uint16(127)
-_LEFT_TAIL = np.uint16(512)
-_RIGHT_TAIL = np.uint16(640)
+_LEFT = np.uint16(1024)
+_RIGHT = np.uint16(2**16 - 1024)
+_LEFT_BIN = np.uint16(512)
+_RIGHT_BIN = np.uint16(768)
+_IN_TAIL = np.uint16(255)
 _TO_UNIT = np.float32(2.0**-31)
 _HALF_STEP = np.float32(2.0**-17)
 _ABOVE_ONE = np.float32(1.0 + 2.0**-23)
@@ -145,11 +146,12 @@ def next_normals(state, words, steps, z):
 
 @njit(forceinline=True)
 def _bin(half):
-    """Bin of 16 random bits (np.uint16): the upper 9, or, when they are all 0 or all 1, 512 or 640 plus the lower 7."""
-    upper = np.uint16(half >> _7)
-    lower = np.uint16(half & _IN_TAIL)
-    tail = np.uint16(lower + _LEFT_TAIL) if upper == _FIRST else np.uint16(lower + _RIGHT_TAIL)
-    return tail if (upper == _FIRST) | (upper == _LAST) else upper
+    """Bin of 16 random bits (np.uint16): the upper 9 of them, in the tails the upper 14."""
+    inner = np.uint16(half >> _7)
+    fine = np.uint16((half >> _2) & _IN_TAIL)
+    left = np.uint16(fine + _LEFT_BIN)
+    right = np.uint16(fine + _RIGHT_BIN)
+    return left if half < _LEFT else (right if half >= _RIGHT else inner)
 
 
 @njit(cache=True, nogil=True)
@@ -164,5 +166,6 @@ def next_bins(state, words, steps, bins):
 def bins_of_halves() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Bin and probability of every value of 16 random bits, each (65536,): what tables are averaged over."""
     half = np.arange(2**16)
-    upper, lower = half >> 7, half & 127
-    return np.where(upper == 0, 512 + lower, np.where(upper == 511, 640 + lower, upper)), (half + 0.5) / 2**16
+    left, right = half < 1024, half >= 2**16 - 1024
+    which = np.where(left, 512 + half // 4, np.where(right, 768 + (half - (2**16 - 1024)) // 4, half // 128))
+    return which, (half + 0.5) / 2**16

@@ -1,0 +1,343 @@
+"""Slow, obvious twin of the pulse kernels: one cell and one pulse at a time, in plain Python and float64. The kernels must agree.
+
+It works from the card's tables (`PulseModel`), not from the compiled ones, and states the order in which a row uses its noise.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from naive import philox
+from scipy.special import ndtri
+
+from analog_sim.cell import QUANTILE_Z_MAX, CellModel
+from analog_sim.chip import PulseCounts, PulseTrain
+from analog_sim.state import GAIN_UNIT, CellState
+
+LANES, STEPS = 32, 16
+MOST_PARTS = 256
+
+
+# --- Noise (analog_sim/kernels/pulse_noise.py) ------------------------------------------------------------------------------
+
+
+def xorshift128(state: list[int]) -> list[int]:
+    """The last four 32-bit words of Marsaglia's generator, one step on."""
+    x, y, z, w = state
+    t = x ^ (x << 11) % 2**32
+    return [y, z, w, w ^ (w >> 19) ^ t ^ (t >> 8)]
+
+
+def bin_of(half: int) -> int:
+    """Bin of 16 random bits: 128 values each, 4 each among the first and the last 1024 values."""
+    if half < 1024:
+        return 512 + half // 4
+    if half >= 64512:
+        return 768 + (half - 64512) // 4
+    return half // 128
+
+
+def halves_of(bin_: int) -> range:
+    """All 16-bit values that fall into a bin."""
+    if bin_ >= 768:
+        return range(64512 + 4 * (bin_ - 768), 64512 + 4 * (bin_ - 767))
+    if bin_ >= 512:
+        return range(4 * (bin_ - 512), 4 * (bin_ - 511))
+    return range(128 * bin_, 128 * (bin_ + 1))
+
+
+def scores_of(bin_: int) -> np.ndarray:
+    """Normal scores at the middles of the 16-bit values of a bin."""
+    return ndtri((np.array(halves_of(bin_)) + 0.5) / 2**16)
+
+
+def signed(word: int) -> int:
+    """The two's complement value of a 32-bit word."""
+    return word - 2**32 if word >= 2**31 else word
+
+
+@dataclass
+class RowNoise:
+    """What a row of cells draws from at one operation."""
+
+    key: tuple[int, int]
+    row: int
+    call: int
+    state: list[list[int]] = field(init=False)
+    bins: list[int] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        low, high = self.call % 2**32, self.call // 2**32
+        self.state = [list(philox((lane + 32 * high, self.row, low, 0xA5), self.key)) for lane in range(LANES)]
+
+    def words(self, steps: int) -> list[int]:
+        """One word of every generator at each step."""
+        out = []
+        for _ in range(steps):
+            self.state = [xorshift128(s) for s in self.state]
+            out += [s[3] for s in self.state]
+        return out
+
+    def next_bin(self, listed: int) -> int:
+        """The bin of the next listed pulse, of which `listed` are known to come (this one included)."""
+        if not self.bins:
+            for word in self.words(min(STEPS, -(-listed // (2 * LANES)))):
+                self.bins += [bin_of(word % 2**16), bin_of(word >> 16)]
+        return self.bins.pop(0)
+
+    def normals(self, number: int) -> list[float]:
+        """Normals for a row of `number` cells, in pieces of at most STEPS steps."""
+        steps, out = -(-number // (2 * LANES)), []
+        while steps > 0:
+            words = self.words(min(STEPS, steps))
+            out += [quantile(signed(w) * 2.0**-31) for w in words]
+            out += [quantile(signed((w << 16) % 2**32) * 2.0**-31 + 2.0**-17) for w in words]
+            steps -= STEPS
+        return out[:number]
+
+
+def quantile(y: float) -> float:
+    """The approximate normal quantile at (1 + y)/2: y times a polynomial in an approximate log2(1 - y**2)."""
+    t = float(np.float32(1.0 + 2.0**-23 - y * y))
+    mantissa, exponent = math.frexp(t)  # mantissa in [1/2, 1)
+    m = 2 * mantissa
+    log2 = exponent - 1 + (m - 1) + np.polyval([0.15825037, -1.05188477, 2.04790187, -1.15363085], m)
+    coefficients = [1.8262222e-06, 8.987000e-05, 0.0016002306, 0.008395865, -0.2280866, 1.2524613]
+    return y * float(np.polyval(coefficients, log2))
+
+
+# --- One cell ------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cell:
+    """One cell in its own window: u in [0, 1], gains in windows per siemens."""
+
+    model: CellModel
+    table: int
+    u: float
+    low: float
+    width: float
+    gain: dict[bool, float]
+    pulses: int = 0
+
+    def mean(self, up: bool) -> float:
+        """Mean step at the present state, siemens."""
+        law = self.model.pulse
+        assert law is not None
+        row = (law.up_mean if up else law.down_mean)[self.table]
+        return float(np.interp(self.u, np.linspace(0, 1, len(row)), row))
+
+    def std(self, up: bool) -> float:
+        """Standard deviation of a step at the present state, siemens."""
+        law = self.model.pulse
+        assert law is not None
+        row = (law.up_std if up else law.down_std)[self.table]
+        return float(np.interp(self.u, np.linspace(0, 1, len(row)), row))
+
+    def quantile_step(self, up: bool, bin_: int) -> float:
+        """Mean of the quantile table over a bin, at the present state, siemens."""
+        law = self.model.pulse
+        assert law is not None
+        quantiles = law.up_quantiles if up else law.down_quantiles
+        assert quantiles is not None
+        axis = np.linspace(-QUANTILE_Z_MAX, QUANTILE_Z_MAX, quantiles.shape[2])
+        at_nodes = [np.interp(scores_of(bin_), axis, q).mean() for q in quantiles[self.table]]
+        return float(np.interp(self.u, np.linspace(0, 1, len(at_nodes)), at_nodes))
+
+    def pulse(self, up: bool, bin_: int | None) -> None:
+        """One pulse with the noise of a bin; None for none."""
+        law = self.model.pulse
+        assert law is not None
+        self.pulses += 1
+        if bin_ is None:
+            step = self.mean(up)
+        elif law.up_quantiles is not None:
+            step = self.quantile_step(up, bin_)
+        else:
+            step = self.mean(up) + self.std(up) * scores_of(bin_).mean() / _score_rms()
+        self.u = min(max(self.u + self.gain[up] * step, 0.0), 1.0)
+
+    def disturb(self, times: float) -> None:
+        """A number of mean steps, positive up, of a half-selected cell."""
+        up = times > 0
+        self.u = min(max(self.u + self.gain[up] * abs(times) * self.mean(up), 0.0), 1.0)
+
+    def may_merge(self, n: int) -> bool:
+        """Whether n pulses (n < 0: down) may be taken in one step; see `merged`."""
+        if abs(n) <= 1:
+            return True
+        b, s1 = self._slopes(n > 0)
+        if abs(n) * abs(b) > 0.1 or abs(n) * s1 * s1 > 1e-4:
+            return False
+        mean, spread = self.merged(n)
+        return spread == 0.0 or 5 * abs(spread) <= min(self.u, 1 - self.u, mean, 1 - mean)
+
+    def _slopes(self, up: bool) -> tuple[float, float]:
+        law = self.model.pulse
+        assert law is not None
+        mean, std = (law.up_mean, law.up_std) if up else (law.down_mean, law.down_std)
+        return self.gain[up] * float(mean[0, 1] - mean[0, 0]), self.gain[up] * float(std[0, 1] - std[0, 0])
+
+    def merged(self, n: int) -> tuple[float, float]:
+        """Mean and standard deviation of u after |n| pulses: closed form of the mean, spread at the middle of its path."""
+        up, k = n > 0, abs(n)
+        b, s1 = self._slopes(up)
+        step, std = self.gain[up] * self.mean(up), self.gain[up] * self.std(up)
+        growth = ((1 + b) ** k - 1) / b if b else float(k)
+        h = (k - 1) / 2
+        half_growth = ((1 + b) ** h - 1) / b if b else h
+        return self.u + step * growth, math.sqrt(k) * (std + s1 * step * half_growth) * (1 + b) ** h
+
+
+@cache
+def _score_rms() -> float:
+    """Root mean square of the bins' mean scores."""
+    bins = [b for b in range(8, 1024) if not 504 <= b < 512]
+    return math.sqrt(sum(len(halves_of(b)) * scores_of(b).mean() ** 2 for b in bins) / 2**16)
+
+
+# --- A crossbar ----------------------------------------------------------------------------------------------------------------------
+
+
+def pulse(
+    model: CellModel,
+    state: CellState,
+    plan: PulseTrain | PulseCounts,
+    key: tuple[int, int],
+    call: int,
+    present: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Pulse all cells of a crossbar.
+
+    Returns conductances and pulses of every cell, (planes, rows, cols), and the pulses sent.
+    """
+    law = model.pulse
+    assert law is not None
+    planes, rows, cols = state.g.shape
+    linear = law.up_quantiles is None and law.up_mean.shape == (1, 2)
+    noisy = law.up_quantiles is not None or law.up_std.any() or law.down_std.any()
+    start = state.g if present is None else present
+    g, pulses = state.g.copy(), np.zeros(state.g.shape, int)
+    for plane in range(planes):
+        for i in range(rows):
+            line = [_cell(model, state, start, (plane, i, j)) for j in range(cols)]
+            before = [c.u for c in line]
+            noise = RowNoise(key, plane * rows + i, call)
+            if isinstance(plan, PulseCounts):
+                _counts(line, [int(n) for n in plan.counts[plane, i]], noise, linear, noisy)
+                _disturb_by_counts(line, plan.counts[plane], i, model.half_select)
+            else:
+                _train(line, plan, plane, planes, i, noise, linear, noisy)
+            for j, c in enumerate(line):
+                pulses[plane, i, j] = c.pulses
+                if c.u != before[j]:
+                    g[plane, i, j] = c.low + c.u * c.width
+                elif c.pulses:
+                    g[plane, i, j] = start[plane, i, j]
+    return g, pulses, int(pulses.sum())
+
+
+def _cell(model: CellModel, state: CellState, start: np.ndarray, at: tuple[int, int, int]) -> Cell:
+    low, high = (float(np.broadcast_to(b, start.shape)[at]) for b in state.bounds(model))
+    width = high - low
+    if state.count is not None:
+        closed = width / (1 + float(state.count[at]) / model.endurance)
+        low, width = low + (width - closed) / 2, closed
+    gains = [1.0 if a is None else float(a[at]) / GAIN_UNIT for a in (state.gain_up, state.gain_down)]
+    healthy = state.fault is None or state.fault[at] == 0
+    gain = {up: healthy * value / width for up, value in zip((True, False), gains, strict=True)}
+    table = 0 if state.table is None else int(state.table[at])
+    return Cell(model, table, min(max((float(start[at]) - low) / width, 0.0), 1.0), low, width, gain)
+
+
+def _train(
+    line: list[Cell],
+    plan: PulseTrain,
+    plane: int,
+    planes: int,
+    i: int,
+    noise: RowNoise,
+    linear: bool,
+    noisy: bool,
+) -> None:
+    """The samples of a train on row i: dense ones of a linear law merged, runs of the others listed together."""
+    samples, cols = plan.col_bits.shape
+    parts: list[tuple[list[int], bool]] = []
+    half = line[0].model.half_select
+
+    def flush() -> None:
+        listed = sum(len(columns) for columns, _ in parts)
+        for columns, up in parts:
+            for j in columns:
+                line[j].pulse(up, noise.next_bin(listed) if noisy else None)
+                listed -= 1
+        parts.clear()
+
+    for s in range(samples):
+        row = int(plan.row_bits[s, i])
+        acts = [_act(int(plan.row_sign[s, i]) * int(c), plane, planes, plan.mode) for c in plan.col_sign[s]]
+        firing = sum(int(b).bit_count() for b in plan.col_bits[s])
+        if row and linear and row.bit_count() * firing > 1.5 * cols * plan.length:
+            flush()
+            hits = [(row & int(b)).bit_count() * act for b, act in zip(plan.col_bits[s], acts, strict=True)]
+            _counts(line, hits, noise, linear, noisy)
+        else:
+            for k in range(plan.length):
+                if row >> k & 1:
+                    for sign in (1, -1):
+                        columns = [j for j in range(cols) if plan.col_bits[s, j] >> np.uint64(k) & np.uint64(1)]
+                        columns = [j for j in columns if plan.col_sign[s, j] == sign and acts[j]]
+                        if columns:
+                            parts.append((columns, acts[columns[0]] > 0))
+            if len(parts) >= MOST_PARTS:
+                flush()
+        if half:
+            flush()
+            for j in range(cols):
+                line[j].disturb(half * (row ^ int(plan.col_bits[s, j])).bit_count() * acts[j])
+    flush()
+
+
+def _act(product: int, plane: int, planes: int, mode: str) -> int:
+    """What a cell does at a product of signs: 1 up, -1 down, 0 nothing."""
+    if planes == 1:
+        return product
+    mine = product if plane == 0 else -product
+    return mine if mode == "both" else max(mine, 0)
+
+
+def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, noisy: bool) -> None:
+    """Signed pulses on the cells of a row: merged where they may be, the rest as first pulses, second pulses, ..."""
+    if not any(counts):
+        if linear and noisy:
+            noise.normals(len(line))
+        return
+    alone = list(range(len(line)))
+    if linear:
+        z = noise.normals(len(line)) if noisy else [0.0] * len(line)
+        alone = []
+        for j, (c, n) in enumerate(zip(line, counts, strict=True)):
+            if not c.may_merge(n):
+                alone.append(j)
+            elif n:
+                mean, spread = c.merged(n)
+                c.u = min(max(mean + spread * z[j], 0.0), 1.0)
+                c.pulses += abs(n)
+    listed = sum(abs(counts[j]) for j in alone)
+    for k in range(max((abs(counts[j]) for j in alone), default=0)):
+        for up in (True, False):
+            for j in alone:
+                if abs(counts[j]) > k and (counts[j] > 0) == up:
+                    line[j].pulse(up, noise.next_bin(listed) if noisy else None)
+                    listed -= 1
+
+
+def _disturb_by_counts(line: list[Cell], counts: np.ndarray, i: int, half: float) -> None:
+    """After pulses on single cells: every pulse half-selects the others of its row and of its column."""
+    if half:
+        for j, c in enumerate(line):
+            others = int(counts[i].sum()) + int(counts[:, j].sum()) - 2 * int(counts[i, j])
+            if others:
+                c.disturb(half * others)
