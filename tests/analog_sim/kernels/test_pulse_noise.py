@@ -64,7 +64,7 @@ def test_the_quantile_is_as_near_as_documented():
     assert (np.diff(z) > 0).all()
     assert np.abs(z - ndtri((GRID + 1) / 2)).max() < 1e-3
     assert np.abs(ndtr(z) - (GRID + 1) / 2).max() < 1.1e-4
-    assert abs((z**2).mean() - 1) < 1e-6
+    assert abs((z**2).mean() - 1) < 3e-6
     assert abs((z**4).mean() - 2.9998) < 1e-4
     for sigma, share in ((1, 1.0), (2, 1.0), (3, 1.006), (4, 0.96)):
         assert abs((np.abs(z) > sigma).mean() / (2 * ndtr(-sigma)) - share) < 5e-3
