@@ -265,23 +265,31 @@ class PowerFamily(LawFamily):
 
 
 class ExpFamily(LawFamily):
-    """exp_step: exponential saturation (A > 0) or growth (A < 0), on the measured window."""
+    """exp_step: exponential saturation (A > 0) or growth (A < 0), on the measured window.
+
+    `rate` is where the search for gamma begins: weight and rate lie on a narrow ridge, with more than one summit on poor data.
+    """
 
     kind = "exp_step"
 
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+
     def params(self, start: Start) -> list[tuple[Param, float]]:
         """Sizes far from the bound, weights and rates, noise."""
-        size = [float(np.nanmedian(np.abs(start.mean[k]))) for k in (0, 1)]
-        # exp(gamma z) with z from -1 to 1: match the ends of the measured curve with gamma = 1.
-        weight = []
+        up, down = np.exp(self._rate), np.exp(-self._rate)  # the exponential at the bound ahead, and at the one behind
+        sizes, weights = [], []
         for k, (near, far) in enumerate(((0, -1), (-1, 0))):
-            ratio = abs(start.mean[k, near]) / max(abs(start.mean[k, far]), 1e-30)
-            weight.append(float(np.clip((1.0 - ratio) / (np.e - ratio / np.e), -3.0, 0.36)))
+            first = max(abs(start.mean[k, far]), 1e-5 * start.window.width)
+            ratio = abs(start.mean[k, near]) / first
+            weight = float(np.clip((1.0 - ratio) / (up - ratio * down), -20.0, 0.98 / up))  # matches both ends of the curve
+            weights.append(weight)
+            sizes.append(first / (1.0 - weight * down))
         return [
-            *_size_params(start, size),
-            *_per_direction(start, "A", "", weight, log=True, one_minus=True, low=-1e6, high=0.9999),
-            *_per_direction(start, "gamma", "", [1.0, 1.0], log=True, low=0.05, high=50.0),
-            *_noise_params(start, max(size)),
+            *_size_params(start, sizes),
+            *_per_direction(start, "A", "", weights, log=True, one_minus=True, low=-1e6, high=0.9999),
+            *_per_direction(start, "gamma", "", [self._rate] * 2, log=True, low=0.05, high=50.0),
+            *_noise_params(start, max(sizes)),
         ]
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
@@ -354,7 +362,7 @@ def families(free_bounds: bool) -> dict[str, tuple[LawFamily, ...]]:
     return {
         "linear_step": (ConstantFamily(), LinearFamily()),
         "soft_bounds": (SoftBoundsFamily(free_bounds),),
-        "exp_step": (ExpFamily(),),
+        "exp_step": tuple(ExpFamily(rate) for rate in (1.0, 3.0)),
         "power_step": (PowerFamily(free_bounds),),
         "piecewise": tuple(PiecewiseFamily(nodes) for nodes in PIECEWISE_NODES),
     }
