@@ -12,6 +12,7 @@ from analog_sim.ageing import Ageing
 from analog_sim.cell import CellModel
 from analog_sim.chip import ChipInfo, PulseCounts, PulseTrain
 from analog_sim.clock import Clock
+from analog_sim.kernels.energy import read_power
 from analog_sim.oplog import OperationLog
 from analog_sim.programming import program
 from analog_sim.pulse_tables import compile_pulses
@@ -134,30 +135,30 @@ class EmulatedCrossbar:
         alpha = self.cell.iv_alpha
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
-        squared = np.square(v)
         if transpose:
             # BLAS multiplies A v^T faster than v A^T at the sizes of a batch, even with the copy that restores the layout.
-            noisy = self._add_read_noise(state.net @ v.T, squared, state.variance, transpose)
+            noisy = self._add_read_noise(state.net @ v.T, v, state.variance, transpose)
             current: F32 = np.ascontiguousarray(noisy.T)
         else:
-            current = self._add_read_noise(v @ state.net, squared, state.variance, transpose)
+            current = self._add_read_noise(v @ state.net, v, state.variance, transpose)
         cost = self.cell.cost
         conductance = state.col_sum if transpose else state.row_sum
         seconds = cost.t_read * len(v)
-        joules = float((squared @ conductance).sum(dtype=np.float64)) * cost.t_read
+        joules = float(read_power(np.ascontiguousarray(v), conductance)) * cost.t_read
         kind = "mvm_transposed" if transpose else "mvm"
         self.log.add(kind, self.clock.now, units=len(v), seconds=seconds, joules=joules, v=v, i=current)
         self.clock.advance(seconds)
         self._disturb(len(v))
         return current
 
-    def _add_read_noise(self, current: F32, squared: F32, variance: F32 | float, transpose: bool) -> F32:
+    def _add_read_noise(self, current: F32, v: F32, variance: F32 | float, transpose: bool) -> F32:
         """Add the noise in place and return it; current: (batch, cols), or (rows, batch) when transposed."""
         if not isinstance(variance, float):
+            squared = np.square(v)
             power = variance @ squared.T if transpose else squared @ variance
             self._noise["read"].add_normals(current, variance=power)
         elif variance > 0.0:
-            spread = np.sqrt(np.float32(variance) * squared.sum(axis=1))
+            spread = np.sqrt(np.float32(variance) * np.square(v).sum(axis=1))
             current += (spread if transpose else spread[:, None]) * self._noise["read"].normals(current.shape)
         return current
 

@@ -16,19 +16,23 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
 EXAMPLE = "python scripts/benchmark.py mvm --sizes 512 1024 --threads one --json mvm.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the families asked for and print one line per case."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.clock == "cpu" and options.threads != ["one"]:
+        parser.error("--clock cpu sees only the calling thread: add --threads one")
     rows = []
     print(_HEADER)
     for threads in options.threads:
         with _threads(threads) as count:
             for case in _cases(options):
                 if threads in case.threads:
-                    row = measure(case, count, rounds=options.rounds, seconds=options.seconds)
+                    row = measure(case, count, options.clock, rounds=options.rounds, seconds=options.seconds)
                     rows.append(row)
                     print(_line(row), flush=True)
     if options.json:
@@ -47,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name contains this")
     parser.add_argument("--card", metavar="NAME", help="device card, for the families that take one (pulse)")
     parser.add_argument("--threads", nargs="+", choices=("one", "all"), default=["one", "all"])
+    parser.add_argument(
+        "--clock",
+        choices=tuple(CLOCKS),
+        default="wall",
+        help="cpu: time of the calling thread, for --threads one on a busy machine (default: wall)",
+    )
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="interleaved rounds at least (default: 15)")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="time per case at least (default: 2)")
     return parser
@@ -83,19 +93,22 @@ def _threads(which: str) -> Iterator[int]:
         yield count
 
 
-def measure(case: Any, threads: int, *, rounds: int, seconds: float) -> dict[str, Any]:
+def measure(case: Any, threads: int, clock: str, *, rounds: int, seconds: float) -> dict[str, Any]:
     """Time one case: every round calls each contender once, in turn; return the row of medians and ratios."""
     contenders: dict[str, Callable[[], object]] = {"ours": case.ours}
     if case.reference is not None:
         contenders["reference"] = case.reference
     contenders.update(case.also)
-    first = {name: _time(call) for name, call in contenders.items()}  # compiles, fills caches; reported, not counted
-    _time(case.ours)
+    now = CLOCKS[clock]
+    first = {
+        name: _time(call, now) for name, call in contenders.items()
+    }  # compiles, fills caches; reported, not counted
+    _time(case.ours, now)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     until = time.perf_counter() + seconds
     while len(times["ours"]) < rounds or time.perf_counter() < until:
         for name, call in contenders.items():
-            times[name].append(_time(call))
+            times[name].append(_time(call, now))
     median = {name: statistics.median(t) for name, t in times.items()}
     row: dict[str, Any] = {
         "name": case.name,
@@ -106,6 +119,7 @@ def measure(case: Any, threads: int, *, rounds: int, seconds: float) -> dict[str
         "ours_s": median["ours"],
         "reference_s": median.get("reference"),
         "threads": threads,
+        "clock": clock,
         "first_call_s": first["ours"],
     }
     row.update({f"ratio_{name}": _ratio(times, name) for name in case.also})
@@ -121,17 +135,17 @@ def _ratio(times: dict[str, list[float]], name: str) -> float | None:
     return statistics.median(a / b for a, b in zip(times["ours"], times[name], strict=True))
 
 
-def _time(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _time(call: Callable[[], object], now: Callable[[], float]) -> float:
+    start = now()
     call()
-    return time.perf_counter() - start
+    return now() - start
 
 
 _HEADER = f"{'case':34} {'size':>6} {'batch':>6} {'thr':>4} {'ours ms':>10} {'ref ms':>10} {'ratio':>7}  more"
 
 
 def _line(row: dict[str, Any]) -> str:
-    known = {"name", "size", "batch", "threads", "ours_s", "reference_s", "ratio", "reference", "first_call_s"}
+    known = {"name", "size", "batch", "threads", "clock", "ours_s", "reference_s", "ratio", "reference", "first_call_s"}
     more = "  ".join(f"{k}={_short(v)}" for k, v in row.items() if k not in known)
     reference = f"{row['reference_s'] * 1e3:10.3f}" if row["reference_s"] else f"{'-':>10}"
     ratio = f"{row['ratio']:7.2f}" if row["ratio"] else f"{'-':>7}"
