@@ -4,6 +4,7 @@ It never judges by one number alone: a distance that the data show against thems
 that is significant but small is called small.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from devices.measurements.table import runs
 from devices.measurements.traces import Traces
 
 F64 = npt.NDArray[np.float64]
@@ -21,6 +23,8 @@ SMALL, TOLERABLE = 0.15, 0.35
 WIDE, TOO_WIDE = 1.5, 5.0
 """Factors by which the spread over ramps may be off for a fit to be called good and fair."""
 RESAMPLES = 200
+SHORTEST_RAMP = 5
+"""Pulses of the median ramp from which on a curve over pulses makes sense."""
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
 
@@ -358,22 +362,28 @@ def _step_facts(word: str, direction: int, held: F64, copy: F64) -> dict[str, tu
     }
 
 
+def _ramps(traces: Traces, direction: int) -> Iterator[tuple[npt.NDArray[np.int64], F64]]:
+    """Yield pulse numbers and reads of every run of pulses in one direction, from the read before it."""
+    for r in range(len(traces)):
+        first, last = int(traces.start[r]), int(traces.start[r + 1])
+        sides = np.where(traces.pulses[first + 1 : last] > 0, traces.direction[first + 1 : last], 0)
+        for run in runs(sides):
+            if sides[run.start] == direction:
+                a, b = first + run.start, first + run.stop + 1
+                yield np.concatenate(([0], np.cumsum(traces.pulses[a + 1 : b]))), traces.g[a:b]
+
+
 def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], dict[str, tuple[float, float, str]]]:
     """Mean and spread over ramps against the pulse number, and the ramps' end points and lengths."""
     curves: list[Curve] = []
     facts: dict[str, tuple[float, float, str]] = {}
     for direction, word in ((1, "potentiation"), (-1, "depression")):
-        grids = []
-        for part in (held_out, emulated):
-            rows = []
-            for r in range(len(part)):
-                a, b = int(part.start[r]), int(part.start[r + 1])
-                if b - a >= 2 and (part.direction[a + 1 : b] == direction).all():
-                    rows.append((np.concatenate(([0], np.cumsum(part.pulses[a + 1 : b]))), part.g[a:b]))
-            grids.append(rows)
+        grids = [list(_ramps(part, direction)) for part in (held_out, emulated)]
         if not grids[0] or not grids[1]:
             continue
         longest = int(np.median([x[-1] for x, _ in grids[0]]))
+        if longest < SHORTEST_RAMP:
+            continue
         pulse = np.unique(np.linspace(0, longest, min(longest + 1, 101)).astype(int))
         mean, std, counts = (
             np.full((2, len(pulse)), np.nan),

@@ -282,7 +282,9 @@ class ExpFamily(LawFamily):
         for k, (near, far) in enumerate(((0, -1), (-1, 0))):
             first = max(abs(start.mean[k, far]), 1e-5 * start.window.width)
             ratio = abs(start.mean[k, near]) / first
-            weight = float(np.clip((1.0 - ratio) / (up - ratio * down), -20.0, 0.98 / up))  # matches both ends of the curve
+            weight = float(
+                np.clip((1.0 - ratio) / (up - ratio * down), -20.0, 0.98 / up)
+            )  # matches both ends of the curve
             weights.append(weight)
             sizes.append(first / (1.0 - weight * down))
         return [
