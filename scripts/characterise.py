@@ -6,8 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from _cli import add_set, main_guard
+
+if TYPE_CHECKING:
+    from devices.card import DeviceCard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("card", metavar="CARD", help="name of a packaged card, or a card's YAML file")
     add_set(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=None, help="folder (default: under runs/)")
-    parser.add_argument("--against", metavar="FILE", default=None, help="card to draw beside it: a name or a file")
+    parser.add_argument(
+        "--against",
+        metavar="FILE",
+        default=None,
+        help="card to draw beside it: a name or a file; or a measurement (YAML) to compare it with",
+    )
     parser.add_argument("--cells", metavar="N", type=_cells, default=2000, help="cells per point (default: 2000)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the emulated cells (default: 0)")
     options = parser.parse_args(arguments)
@@ -28,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from devices.card import load_card
 
     card = load_card(options.card, overrides=options.overrides)
+    if options.against is not None and _is_measurement(options.against):
+        return _against_measurement(options, card)
     against = None if options.against is None else load_card(options.against)
 
     from learning.report.device import numbers_table, write_device_report
@@ -39,6 +50,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page = write_device_report(run, card, results, against)
     shown = [card] if against is None else [card, against]
     print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
+    print(f"\nfigures in {run.figures}\nreport: {page}")
+    return 0
+
+
+def _is_measurement(file: str) -> bool:
+    """Whether a file describes a measurement and not a card."""
+    from analog_sim.config import find_key
+
+    return Path(file).is_file() and find_key(file, "schema")[0] == "measurements/1"
+
+
+def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
+    """Let the card's cells do what the measured ones did, and compare."""
+    from analog_sim.config import load_config
+    from devices.measurements.comparison import compare_card
+    from devices.measurements.config import MeasurementConfig
+    from learning.report.measurement import write_comparison_report
+    from learning.runs import RunDirectory
+
+    config = load_config(options.against, MeasurementConfig)
+    comparison = compare_card(card, config, seed=options.seed)
+    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed)
+    page = write_comparison_report(run, card.name, comparison)
+    for proof in comparison.proofs:
+        print(proof.sentence())
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 

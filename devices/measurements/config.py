@@ -64,6 +64,18 @@ class PulseSettings(StrictModel):
         return self
 
 
+class WriteByPulses(StrictModel):
+    """How the programming error of a card with pulses, but without programming data, is found: by write-verify on emulated cells.
+
+    Attributes:
+        enabled: otherwise such a card programs without error.
+        max_pulses: after which a cell is left as it is; default: enough to cross the window three times, at most 5000.
+    """
+
+    enabled: bool = True
+    max_pulses: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
 class HeldOut(StrictModel):
     """The part of the data that proves the fit.
 
@@ -86,7 +98,7 @@ class MeasurementConfig(StrictModel):
         measurements: readers; rows of one role are fitted together.
         window: of the card; default: the range of the data.
         pulse: how pulses are fitted. ageing: the law of retention data; auto: the one that predicts held-out cells better.
-        held_out: what proves the fit.
+        write_by_pulses: programming error of a card that was only pulsed. held_out: what proves the fit.
         card: further keys of the card (cost, variation, ...), put on top of what was fitted.
     """
 
@@ -97,6 +109,7 @@ class MeasurementConfig(StrictModel):
     window: WindowSpec | None = None
     pulse: PulseSettings = PulseSettings()
     ageing: Literal["auto", "relaxation", "power_law"] = "auto"
+    write_by_pulses: WriteByPulses = WriteByPulses()
     held_out: HeldOut = HeldOut()
     card: Mapping[str, Any] = Field(default_factory=dict)
 

@@ -29,7 +29,7 @@ def halves(series: Sequence[Series], fraction: float) -> tuple[list[Series], lis
 
 
 def noise_proof(
-    cell: CellModel, fitted: Sequence[Series], held_out: Sequence[Series], *, fraction: float, seed: int = 0
+    cell: CellModel, fitted: Sequence[Series], held_out: Sequence[Series], *, how: str, seed: int = 0
 ) -> Proof:
     """Compare the reads about their mean: held-out stretch, emulated reads of the same length, stretches of the fitted part.
 
@@ -74,5 +74,4 @@ def noise_proof(
             )
         )
         facts[f"{label}: standard deviation of the reads"] = (float(about.std()), float(emulated.std()), "S")
-    how = f"the last {fraction:.0%} of every series held out"
     return Proof("read noise", how, tuple(bins), (), facts)

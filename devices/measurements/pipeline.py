@@ -19,7 +19,7 @@ from devices.measurements.fit.laws import LawFit, families
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.noise import NoiseFit, fit_noise, series_of
 from devices.measurements.fit.programming import ProgrammingFit, fit_programming
-from devices.measurements.fit.pulse import PulseFit, fit_distributions, fit_pulses, nominal_window
+from devices.measurements.fit.pulse import PulseFit, fit_distributions, fit_pulses
 from devices.measurements.histories import Histories, histories_of
 from devices.measurements.noise_proof import halves, noise_proof
 from devices.measurements.problems import MeasurementError, ReadLog
@@ -29,6 +29,7 @@ from devices.measurements.sink import UNFIT, Measurements, Sink
 from devices.measurements.split import Split, split
 from devices.measurements.table import Table
 from devices.measurements.traces import Condition, Traces, conditions, has_condition, traces_of
+from devices.measurements.write_by_pulses import PulseWriting, write_by_pulses
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]
@@ -116,7 +117,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     pulse_parts: Split | None = None
     kinds: tuple[ConditionRow, ...] = ()
     if "pulses" in tables:
-        table, kinds = _chosen(tables["pulses"], config, log)
+        table, kinds = chosen_pulses(tables["pulses"], config, log)
         everything = traces_of(tables["pulses"], log, table)
         held = config.held_out
         pulse_parts = split(everything, by=held.by, fraction=held.fraction, seed=held.seed)
@@ -164,6 +165,14 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         parts.window = window
     _compose(parts, config, pulse, programming, ageing, noise)
     notes += pulse.notes if pulse is not None else ()
+    writing = _write_by_pulses(config, parts, pulse, programming)
+    if writing is not None:
+        notes.append(
+            f"programming was not measured: its error is that of write-verify by single pulses on emulated cells, at most"
+            f" {writing.max_pulses} of them to within {1e6 * writing.tolerance:.3g} uS; it leaves"
+            f" {1e6 * float(writing.std.min()):.3g} to {1e6 * float(writing.std.max()):.3g} uS"
+            f" ({np.mean(writing.reached):.0%} of the cells within tolerance, {np.mean(writing.pulses):.1f} pulses a cell)"
+        )
     comments = (
         f"Fitted by scripts/fit_device.py from {len(measured.sources) or 'step distribution'} file(s); tables beside it.",
     )
@@ -206,7 +215,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     )
 
 
-def _chosen(
+def chosen_pulses(
     table: Table, config: MeasurementConfig, log: ReadLog
 ) -> tuple[npt.NDArray[np.bool_] | None, tuple[ConditionRow, ...]]:
     """Rows that are fitted (None: all) and what every kind of pulse does."""
@@ -428,7 +437,9 @@ def _noise(config: MeasurementConfig, series: list, window: Window, trial: Path)
     card = CardParts("noise", "", window)
     card.measured("read_noise", {"white": part.white, "flicker": part.flicker, "t_read": part.t_read})
     cell = load_card(write_card(trial, card, {})).compile()
-    proof = noise_proof(cell, first, second, fraction=held.fraction, seed=held.seed)
+    proof = noise_proof(
+        cell, first, second, how=f"the last {held.fraction:.0%} of every series held out", seed=held.seed
+    )
     return (noise if held.refit else part), proof
 
 
@@ -466,6 +477,19 @@ def _compose(
         parts.measured("drift", ageing[0].tables)
     if noise is not None:
         parts.measured("read_noise", {"white": noise.white, "flicker": noise.flicker, "t_read": noise.t_read})
+
+
+def _write_by_pulses(
+    config: MeasurementConfig, parts: CardParts, pulse: PulseFit | None, programming: ProgrammingFit | None
+) -> PulseWriting | None:
+    """Add the programming error that pulses leave, when it was not measured and not given."""
+    if pulse is None or programming is not None or "programming" in config.card or not config.write_by_pulses.enabled:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        cell = load_card(write_card(Path(scratch), parts, config.card)).compile()
+    writing = write_by_pulses(cell, max_pulses=config.write_by_pulses.max_pulses, seed=config.held_out.seed)
+    parts.measured("programming", {"std": writing.std})
+    return writing
 
 
 def _law(pulse: PulseFit, use: str) -> LawFit | None:
@@ -509,9 +533,6 @@ def _law_card(
             if isinstance(law.parts.get(key), dict) and law.parts[key].get("kind") == "measured":
                 law.parts[key] = {"kind": "measured", "file": f"{law.name}.npz"}
     return write_card(folder, law, config.card, ("The best parametric law of the same measurement.",))
-
-
-__all__ = ["ConditionRow", "FitResult", "fit_measurements", "nominal_window", "read_measurements"]
 
 
 def describe(config: MeasurementConfig) -> str:

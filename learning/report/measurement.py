@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.measurements.comparison import Comparison
 from devices.measurements.fit.laws import Estimate, LawFit
 from devices.measurements.pipeline import FitResult
 from devices.measurements.proof import Bin, Proof
@@ -43,6 +44,37 @@ def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
         Fact(f"{1e6 * result.window.g_min:.4g} to {1e6 * result.window.g_max:.4g} µS", "conductance window")
     )
     return write_page(run, f"Device fit {result.config.name}", sections, headline=headline, notes=result.notes)
+
+
+def write_comparison_report(run: RunDirectory, name: str, comparison: Comparison) -> Path:
+    """Write the page of a card against a measurement it was not fitted to; return the page's path."""
+    proofs = comparison.proofs
+    tables: list[tuple[str, Table]] = []
+    plots = []
+    for k, proof in enumerate(proofs):
+        tables += [(f"bins_{k}", bin_table(proof)), (f"facts_{k}", fact_table(proof, f"{proof.what}: {proof.how}"))]
+        plots.append(
+            Plot(
+                f"distances_{k}", distances(proof), f"Distance of the emulated from the measured device, {proof.what}."
+            )
+        )
+        if proof.what == "ageing" and proof.curves:
+            plots.append(
+                Plot("ageing", ageing_over_time(proof.curves), "Change since the first read, measured and emulated.")
+            )
+        if proof.what == "the pulse response" and proof.curves:
+            plots.append(
+                Plot("ramps", ramps_over_pulses(proof.curves), "Mean and spread over ramps, measured and emulated.")
+            )
+    if comparison.traces is not None and comparison.replayed is not None:
+        caption = "Change per pulse against the state: median and 5 to 95 %; dots are measured."
+        plots.append(Plot("steps", steps_over_state(comparison.traces, comparison.replayed), caption, raster=True))
+    sentences = tuple(proof.sentence() for proof in proofs)
+    sections = [Section("Verdict", sentences, tuple(tables), tuple(plots))]
+    if comparison.counted:
+        sections.append(Section("Files", comparison.counted))
+    headline = [Fact(VERDICTS[proof.verdict], f"likeness of {proof.what}") for proof in proofs]
+    return write_page(run, f"Card {name} against a measurement", sections, headline=headline)
 
 
 def verdict_text(result: FitResult) -> str:

@@ -20,8 +20,11 @@ from analog_sim.config import validate
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.rng import Streams
 from devices.card import DeviceCard, load_card
+from devices.measurements.comparison import compare_card
 from devices.measurements.config import MeasurementConfig
 from devices.measurements.pipeline import FitResult, fit_measurements
+from devices.measurements.problems import MeasurementError
+from devices.measurements.write_by_pulses import write_by_pulses
 
 pytestmark = pytest.mark.jit
 
@@ -291,3 +294,40 @@ def test_further_keys_of_the_card(tmp_path: Path) -> None:
     assert card.cost.t_pulse == pytest.approx(50e-9)
     assert card.read_noise.kind == "proportional"
     assert card.endurance == 1e6
+
+
+def test_a_card_against_a_measurement(tmp_path: Path) -> None:
+    """The true card passes on its own measurement, a card of other steps does not; neither was fitted to it."""
+    true = true_card()
+    lab = measure(true.compile(), cells=12, up=60, down=60, start=0.1, seed=32)
+    readers = [PULSE_FORMATS["arc_one"][0](tmp_path / "lab.csv", lab)]
+    config = validate({"schema": "measurements/1", "name": "m", "measurements": readers}, MeasurementConfig)
+    (same,) = compare_card(true, config).proofs
+    assert same.verdict == "good", same.sentence()
+    other = true_card(pulse={"kind": "soft_bounds", "states": 25})
+    (different,) = compare_card(other, config).proofs
+    assert different.verdict == "bad", different.sentence()
+    with pytest.raises(MeasurementError, match="no pulse law, and the measurement is of pulses"):
+        compare_card(true_card(pulse=None), config)
+
+
+def test_programming_error_of_pulses(tmp_path: Path) -> None:
+    """Steps of 1 uS without noise: write-verify to half a step leaves a uniform error of at most half a step."""
+    exact = validate(
+        {"name": "x", "g_min": 2.0, "g_max": 40.0, "pulse": {"kind": "linear_step", "step": "1 uS"}}, DeviceCard
+    )
+    found = write_by_pulses(exact.compile(), max_pulses=None)
+    assert found.tolerance == pytest.approx(0.5e-6)
+    assert found.reached.min() == 1.0
+    np.testing.assert_allclose(found.std[1:-1], 1e-6 / np.sqrt(12), rtol=0.1)
+    hurried = write_by_pulses(exact.compile(), max_pulses=3)
+    assert hurried.reached.max() < 0.5
+    with pytest.raises(ValueError, match="no pulse response"):
+        write_by_pulses(exact.model_copy(update={"pulse": None}).compile())
+    lab = measure(true_card().compile(), cells=6, up=40, down=40, start=0.1, seed=33)
+    reader = PULSE_FORMATS["csv"][0](tmp_path / "lab.csv", lab)
+    with_error = fit([reader], tmp_path / "a", pulse={"laws": ["soft_bounds"]})
+    assert any("programming was not measured" in note for note in with_error.notes)
+    assert load_card(with_error.card).programming.kind == "measured"
+    without = fit([reader], tmp_path / "b", pulse={"laws": ["soft_bounds"]}, write_by_pulses={"enabled": False})
+    assert load_card(without.card).programming.kind == "none"

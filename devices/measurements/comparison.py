@@ -1,0 +1,69 @@
+"""Any card against any measurement: the card's emulated cells do what the measured ones did. It never fits the card."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from devices.card import DeviceCard
+from devices.measurements.ageing_proof import ageing_proof
+from devices.measurements.config import MeasurementConfig
+from devices.measurements.fit.moments import first_look, smoothed
+from devices.measurements.fit.noise import series_of
+from devices.measurements.histories import histories_of
+from devices.measurements.noise_proof import noise_proof
+from devices.measurements.pipeline import chosen_pulses, read_measurements
+from devices.measurements.problems import MeasurementError
+from devices.measurements.proof import Proof, steps_proof
+from devices.measurements.replay import initial_states, replay, stop_rule
+from devices.measurements.traces import Traces, traces_of
+from devices.window import Window
+
+REPLICAS = 5
+HOW = "all data of the measurement, none of which the card need know"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        proofs: one per kind of measurement. traces, replayed: pulse traces and their replay; None without pulses.
+        counted: what the readers handled.
+    """
+
+    proofs: tuple[Proof, ...]
+    traces: Traces | None
+    replayed: Traces | None
+    counted: tuple[str, ...]
+
+
+def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) -> Comparison:
+    """Replay the pulses, the waiting and the resting of a measurement on emulated cells of a card.
+
+    Raises MeasurementError when the measurement holds nothing that the card can be compared with.
+    """
+    measured = read_measurements(config, lambda text: None)
+    cell = card.compile()
+    proofs: list[Proof] = []
+    traces: Traces | None = None
+    replayed: Traces | None = None
+    if "pulses" in measured.tables:
+        if cell.pulse is None:
+            raise MeasurementError(f"card {card.name}: no pulse law, and the measurement is of pulses")
+        keep, _ = chosen_pulses(measured.tables["pulses"], config, measured.log)
+        traces = traces_of(measured.tables["pulses"], measured.log, keep)
+        spread = first_look(traces, Window(float(traces.g.min()), float(traces.g.max()))).std
+        middle = 0.5 * (card.g_min + card.g_max)
+        initial = initial_states(traces, float(card.read_std(middle, 0.0)), float(np.nanmedian(spread)))
+        replayed = replay(cell, traces, initial, replicas=REPLICAS, seed=seed, stop=stop_rule(traces))
+        states = (smoothed(traces), smoothed(replayed), smoothed(traces))
+        proofs.append(steps_proof(traces, traces, replayed, states, how=HOW, seed=seed))
+    if "retention" in measured.tables:
+        histories = histories_of(measured.tables["retention"], measured.log)
+        proofs.append(ageing_proof(cell, histories, histories, how=HOW, seed=seed))
+    if "noise" in measured.tables:
+        series = series_of(measured.tables["noise"])
+        proofs.append(noise_proof(cell, series, series, how=HOW, seed=seed))
+    if not proofs:
+        raise MeasurementError("the measurement holds no pulses, retention or noise that a card could be compared with")
+    return Comparison(tuple(proofs), traces, replayed, tuple(measured.log.lines()))
