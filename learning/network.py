@@ -197,6 +197,15 @@ class Network:
             x = layer.forward(x)
         return Trace(tuple(self._run(0, x, noise, shifts)))
 
+    def repeat(
+        self, trace: Trace, *, noise: Sequence[F32] | None = None, shifts: Sequence[Shift] | None = None
+    ) -> Trace:
+        """Pass the input of an earlier pass through again, from the first layer's weights on: what drives them has not changed.
+
+        noise, shifts: as in `forward`.
+        """
+        return Trace(tuple(self._run(0, None, noise, shifts, trace.layers[0])))
+
     def resume(self, trace: Trace, layer: int, a: F32, *, noise: Sequence[F32] | None = None) -> Trace:
         """Replay an earlier pass from the pre-activations a (rows, n_out) of one layer on; layers before it are not read again.
 
@@ -206,11 +215,23 @@ class Network:
         here = self.layers[layer].finish(before.x, a, before.passed)
         return Trace((*trace.layers[:layer], here, *self._run(layer + 1, here.values[-1], noise, None)))
 
-    def _run(self, first: int, h: F32, noise: Sequence[F32] | None, shifts: Sequence[Shift] | None) -> list[LayerTrace]:
-        done = []
+    def _run(
+        self,
+        first: int,
+        h: F32 | None,
+        noise: Sequence[F32] | None,
+        shifts: Sequence[Shift] | None,
+        driven: LayerTrace | None = None,
+    ) -> list[LayerTrace]:
+        """Layers from `first` on, whose input is h, or was driven before as in `driven`."""
+        done: list[LayerTrace] = []
         for number in range(first, len(self.layers)):
             layer = self.layers[number]
-            x, passed = layer.drive(h)
+            if driven is not None and number == first:
+                x, passed = driven.x, driven.passed
+            else:
+                assert h is not None
+                x, passed = layer.drive(h)
             a = layer.multiply(x, None if shifts is None else shifts[number])
             if noise is not None:
                 a += noise[number]

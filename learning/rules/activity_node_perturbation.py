@@ -40,10 +40,10 @@ class ActivityNodePerturbation(NoiseRule):
         scale = network.units / (len(base) * self.perturbations)
         for _ in range(self.perturbations):
             noise = self.noise(clean, memory)
-            after = self.perturbed(network, x, clean, noise)
+            after = self.perturbed(network, clean, noise)
             change = loss.per_sample(after.output, target)
             if self.two_sided:
-                opposite = self.perturbed(network, x, clean, [-xi for xi in noise])
+                opposite = self.perturbed(network, clean, [-xi for xi in noise])
                 change = 0.5 * (change - loss.per_sample(opposite.output, target))
                 moved = [
                     np.float32(0.5) * (one.a - other.a)

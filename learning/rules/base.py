@@ -92,7 +92,7 @@ class NoiseRule(PerturbationRule):
     Attributes:
         two_sided: compare +xi with -xi (half the difference) instead of +xi with no perturbation: twice the signal over read
             noise and no second-order error, for one more pass.
-        reread_first: read the first layer again in the perturbed pass; otherwise its pre-activations, which the noise does not
+        reread_first: read the first layer's weights again in the perturbed pass; otherwise its pre-activations, which the noise does not
             reach, are taken from the clean pass.
     """
 
@@ -104,10 +104,10 @@ class NoiseRule(PerturbationRule):
         """A second pass with injected noise."""
         return Needs(writable=True, second_pass=True, noise_injection=True)
 
-    def perturbed(self, network: Network, x: F32, clean: Trace, noise: list[F32]) -> Trace:
-        """Pass x again with noise (rows, n_out) on every layer's pre-activations."""
+    def perturbed(self, network: Network, clean: Trace, noise: list[F32]) -> Trace:
+        """Pass the clean pass's input again with noise (rows, n_out) on every layer's pre-activations."""
         if self.reread_first:
-            return network.forward(x, noise=noise)
+            return network.repeat(clean, noise=noise)
         return network.resume(clean, 0, clean.layers[0].a + noise[0], noise=noise)
 
     def noise(self, clean: Trace, memory: Memory) -> list[F32]:

@@ -12,7 +12,7 @@ from analog_sim.config import at_key
 from learning.losses import Loss
 from learning.memory import Memory
 from learning.needs import Needs
-from learning.network import Network, Shift
+from learning.network import Network, Shift, Trace
 from learning.rules.base import F32, I64, PerturbationRule, Proposed
 from learning.rules.shifting import (
     Perturb,
@@ -79,7 +79,7 @@ class Multiplexed(PerturbationRule):
         per_update = self.tau_theta // self.tau_p
         for _ in range(self.perturbations // self.rounds):
             shifts, weight = self._perturbation(network, memory)
-            change = self._mean_change(network, loss, x, target, base, shifts)
+            change = self._mean_change(network, loss, clean, target, base, shifts)
             add_up(memory, shifts, weight * change / (self.sigma**2 * per_update))
             done += 1
         memory.numbers["done"] = done % per_update
@@ -95,12 +95,12 @@ class Multiplexed(PerturbationRule):
         return single_shift(network, index, self.sigma), float(count)
 
     def _mean_change(
-        self, network: Network, loss: Loss, x: F32, target: I64, base: float, shifts: tuple[Shift, ...]
+        self, network: Network, loss: Loss, clean: Trace, target: I64, base: float, shifts: tuple[Shift, ...]
     ) -> float:
         """Mean over tau_p steps of the change of the loss under one perturbation."""
         if self.perturb == "overlay":
-            return float(np.mean([mean_loss(network, loss, x, target, shifts) - base for _ in range(self.tau_p)]))
+            return float(np.mean([mean_loss(network, loss, clean, target, shifts) - base for _ in range(self.tau_p)]))
         write(network, shifts, 1.0)
-        change = float(np.mean([mean_loss(network, loss, x, target) - base for _ in range(self.tau_p)]))
+        change = float(np.mean([mean_loss(network, loss, clean, target) - base for _ in range(self.tau_p)]))
         write(network, shifts, -1.0)
         return change

@@ -27,9 +27,9 @@ class NodePerturbation(NoiseRule):
         scale = 1.0 / (self.sigma**2 * len(base) * self.perturbations)
         for _ in range(self.perturbations):
             noise = self.noise(clean, memory)
-            after = loss.per_sample(self.perturbed(network, x, clean, noise).output, target)
+            after = loss.per_sample(self.perturbed(network, clean, noise).output, target)
             if self.two_sided:
-                opposite = self.perturbed(network, x, clean, [-xi for xi in noise])
+                opposite = self.perturbed(network, clean, [-xi for xi in noise])
                 change = 0.5 * (after - loss.per_sample(opposite.output, target))
             else:
                 change = after - base

@@ -15,7 +15,7 @@ from analog_sim.writing.proposal import Dense
 from learning.decorrelation.rows import random_signs
 from learning.losses import Loss
 from learning.memory import Memory
-from learning.network import Network, Shift
+from learning.network import Network, Shift, Trace
 from learning.rules.base import Gradient
 
 F32 = npt.NDArray[np.float32]
@@ -68,9 +68,9 @@ def flipped(shifts: Sequence[Shift]) -> tuple[Shift, ...]:
     return tuple(Shift(-s.dw, None if s.db is None else -s.db) for s in shifts)
 
 
-def mean_loss(network: Network, loss: Loss, x: F32, target: I64, shifts: Sequence[Shift] | None = None) -> float:
-    """Mean loss of a batch, under momentary shifts when given."""
-    return float(loss.per_sample(network.forward(x, shifts=shifts).output, target).mean())
+def mean_loss(network: Network, loss: Loss, clean: Trace, target: I64, shifts: Sequence[Shift] | None = None) -> float:
+    """Mean loss of the batch of a clean pass with the parameters as they are now, under momentary shifts when given."""
+    return float(loss.per_sample(network.repeat(clean, shifts=shifts).output, target).mean())
 
 
 def add_up(memory: Memory, shifts: Sequence[Shift], factor: float) -> None:

@@ -39,15 +39,15 @@ class WeightPerturbation(PerturbationRule):
         for _ in range(self.perturbations):
             shifts = random_shifts(network, memory.stream, self.sigma)
             if self.perturb == "overlay":
-                change = mean_loss(network, loss, x, target, shifts) - base
+                change = mean_loss(network, loss, clean, target, shifts) - base
                 if self.two_sided:
-                    change = 0.5 * (change - (mean_loss(network, loss, x, target, flipped(shifts)) - base))
+                    change = 0.5 * (change - (mean_loss(network, loss, clean, target, flipped(shifts)) - base))
             else:
                 write(network, shifts, 1.0)
-                change = mean_loss(network, loss, x, target) - base
+                change = mean_loss(network, loss, clean, target) - base
                 if self.two_sided:
                     write(network, shifts, -2.0)
-                    change = 0.5 * (change - (mean_loss(network, loss, x, target) - base))
+                    change = 0.5 * (change - (mean_loss(network, loss, clean, target) - base))
                     write(network, shifts, 1.0)
                 else:
                     write(network, shifts, -1.0)

@@ -178,6 +178,8 @@ def test_noise_is_added_to_the_pre_activations_and_passed_on(decorrelation: dict
     # A replay from the first pre-activation is the same pass.
     replayed = network.resume(clean, 0, clean.layers[0].a + noise[0], noise=noise)
     np.testing.assert_array_equal(replayed.output, noisy.output)
+    # So is a repetition, which leaves out only what drives the first layer.
+    np.testing.assert_array_equal(network.repeat(clean, noise=noise).output, noisy.output)
     # A replay from the last layer does not touch the others.
     last = network.resume(clean, 2, clean.layers[2].a + noise[2])
     assert last.layers[1] is clean.layers[1]
@@ -196,6 +198,7 @@ def test_a_shift_acts_like_changed_parameters() -> None:
         for layer in network.layers
     ]
     shifted = network.forward(x, shifts=shifts).output
+    np.testing.assert_array_equal(network.repeat(network.forward(x), shifts=shifts).output, shifted)
     before = network.forward(x).output
     for layer, shift in zip(network.layers, shifts, strict=True):
         layer.write_shift(shift, 1.0)
