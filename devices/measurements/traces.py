@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -134,68 +133,99 @@ def traces_of(table: Table, log: ReadLog, keep: npt.NDArray[np.bool_] | None = N
     """
     g, direction = table.conductance(), table.direction.astype(np.int8).copy()
     good = (table.flag & UNFIT) == 0
+    pulsed = (table.op != Op.READ) & (table.n_pulses > 0)
+    _guess_directions(table, g, direction, good, pulsed, log)
+    usable = good if keep is None else good & keep
+    n = len(table)
+    fresh = np.ones(n, bool)  # first row of a sequence on a cell
+    fresh[1:] = (
+        (table.sequence[1:] != table.sequence[:-1])
+        | (table.cell_row[1:] != table.cell_row[:-1])
+        | (table.cell_col[1:] != table.cell_col[:-1])
+    )
+    segment = np.cumsum(fresh) + np.cumsum(~usable)  # rows of one trace share it; an unusable row ends it
+    sent = np.cumsum(np.where(usable & pulsed, table.n_pulses, 0))
+    index = np.flatnonzero(usable & (table.op != Op.PULSE))
+    if not len(index):
+        raise MeasurementError(_NO_STEP)
+    first = np.ones(len(index), bool)
+    first[1:] = segment[index[1:]] != segment[index[:-1]]
+    pulses = np.diff(sent[index], prepend=sent[index[0]])
+    # Pulses sent without a read since: their direction is that of the last row that had one.
+    last_side = np.maximum.accumulate(np.where(direction != 0, np.arange(n), 0))
+    side = np.where((direction[index] == 0) & (pulses > 0), direction[last_side[index]], direction[index])
+    start = np.append(np.flatnonzero(first), len(index)).astype(np.int64)
+    _say_what_is_lost(table, usable, pulsed, segment, index, sent, start, log)
+    _, cell = np.unique(table.cell()[index], return_inverse=True)
+    last = index[start[1:] - 1]
+    whole = Traces(
+        g[index],
+        pulses.astype(np.int64),
+        side.astype(np.int8),
+        start,
+        cell[start[:-1]],
+        table.sequence[index[start[:-1]]].astype(np.int64),
+        np.abs(table.v_V[last].astype(np.float64)),
+        table.width_s[last].astype(np.float64),
+    )
+    kept = np.flatnonzero(np.diff(start) >= 2)
+    if not len(kept):
+        raise MeasurementError(_NO_STEP)
+    return whole if len(kept) == len(whole) else whole.take(kept)
+
+
+_NO_STEP = "the pulse measurement has no two successive reads to make a step of: check flags and columns"
+
+
+def _guess_directions(
+    table: Table,
+    g: F64,
+    direction: npt.NDArray[np.int8],
+    good: npt.NDArray[np.bool_],
+    pulsed: npt.NDArray[np.bool_],
+    log: ReadLog,
+) -> None:
+    """Give pulses of unknown direction that of their sequence's net change, in place."""
+    if not ((direction == 0) & pulsed).any():
+        return
     guessed = 0
     for part in runs(table.sequence):
-        unknown = (direction[part] == 0) & (table.n_pulses[part] > 0) & (table.op[part] != Op.READ)
+        unknown = (direction[part] == 0) & pulsed[part]
         if unknown.any():
             known = g[part][good[part] & np.isfinite(g[part])]
             guessed += 1
             direction[part][unknown] = 1 if len(known) < 2 or known[-1] >= known[0] else -1
-    if guessed:
-        log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall")
-    reads: list[int] = []
-    pulses: list[int] = []
-    edges = [0]
-    owners: list[int] = []
-    cut = 0
-    lost_pulses = 0
-    for part in runs(table.sequence, table.cell_row, table.cell_col):
-        pending = 0
-        for k in range(part.start, part.stop):
-            usable = good[k] and (keep is None or keep[k])
-            if table.op[k] == Op.PULSE and usable:
-                pending += int(table.n_pulses[k])
-                direction[k + 1 : k + 2][table.direction[k + 1 : k + 2] == 0] = direction[k]
-                continue
-            if not usable:
-                if len(reads) > edges[-1]:
-                    cut += 1
-                    edges.append(len(reads))
-                    owners.append(k - 1)
-                pending = 0
-                continue
-            reads.append(k)
-            pulses.append(pending + int(table.n_pulses[k]))
-            pending = 0
-        if len(reads) > edges[-1]:
-            edges.append(len(reads))
-            owners.append(part.stop - 1)
-        lost_pulses += pending
+    log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall")
+
+
+def _say_what_is_lost(
+    table: Table,
+    usable: npt.NDArray[np.bool_],
+    pulsed: npt.NDArray[np.bool_],
+    segment: npt.NDArray[np.int64],
+    index: I64,
+    sent: npt.NDArray[np.int64],
+    start: I64,
+    log: ReadLog,
+) -> None:
+    """Note traces that were cut, pulses without a read after them, and traces too short to hold a step."""
+    of_traces = segment[index[start[:-1]]]
+    before_break = segment[np.flatnonzero(~usable)] - 1
+    cut = int(np.isin(of_traces, before_break).sum())
     if cut:
         log.note(f"{cut} trace(s) cut at flagged or left-out rows; the pulse across the cut is not fitted")
-    if lost_pulses:
-        log.note(f"{lost_pulses} pulse(s) at the end of a trace have no read after them and are not fitted")
-    index = np.array(reads, np.int64)
-    single = [r for r, (a, b) in enumerate(pairwise(edges)) if b - a < 2]
-    if single:
-        log.note(f"{len(single)} trace(s) of a single read hold no step and are not fitted")
-    cells, cell = np.unique(table.cell()[index] if len(index) else np.empty(0, np.int64), return_inverse=True)
-    del cells
-    first = np.array(edges[:-1], np.int64)
-    last = np.array(owners, np.int64)
-    whole = Traces(
-        g[index],
-        np.array(pulses, np.int64),
-        direction[index],
-        np.array(edges, np.int64),
-        cell[first] if len(first) else first,
-        table.sequence[index[first]] if len(first) else first,
-        np.abs(table.v_V[last].astype(np.float64)),
-        table.width_s[last].astype(np.float64),
-    )
-    kept = [r for r in range(len(whole)) if r not in set(single)]
-    if not kept:
-        raise MeasurementError(
-            "the pulse measurement has no two successive reads to make a step of: check flags and columns"
+    silent = usable & pulsed & (table.op == Op.PULSE)
+    if silent.any():
+        # In each segment: pulses sent up to its end, less those up to its last read.
+        ends = np.flatnonzero(np.append(segment[1:] != segment[:-1], True))
+        read_up_to = dict(zip(of_traces.tolist(), sent[index[start[1:] - 1]].tolist(), strict=True))
+        lost = sum(
+            int(sent[k]) - read_up_to.get(int(segment[k]), int(sent[k]))
+            for k in ends.tolist()
+            if int(segment[k]) in read_up_to
         )
-    return whole.take(kept)
+        if lost:
+            log.note(f"{lost} pulse(s) at the end of a trace have no read after them and are not fitted")
+    single = int((np.diff(start) < 2).sum())
+    if single:
+        log.note(f"{single} trace(s) of a single read hold no step and are not fitted")
