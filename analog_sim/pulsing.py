@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numba
 import numpy as np
@@ -69,11 +68,14 @@ def apply_pulses(
     cells = _cells(cell, state, present, now)
     place = stream.reserve(1)
     edges = _edges(planes * rows, cells.g.size)
-    run = partial(kernels.pulse_rows, cells=cells, law=law, train=train, counts=counts, place=place)
+
+    def run(first: int, last: int) -> int:
+        return int(kernels.pulse_rows(first, last, cells, law, train, counts, place))
+
     if len(edges) == 2:
-        return int(run(*edges)), slots
+        return run(*edges), slots
     with ThreadPoolExecutor(len(edges) - 1) as pool:
-        return sum(map(int, pool.map(run, edges[:-1], edges[1:]))), slots
+        return sum(pool.map(run, edges[:-1], edges[1:])), slots
 
 
 def _edges(rows: int, cells: int) -> list[int]:
@@ -101,16 +103,16 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> kernels.Train:
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
-    columns, start = bit_kernels.column_lists(col_bits, col_sign, plan.length)
-    return kernels.Train(
-        bit_kernels.turn_rows(row_bits, row_sign),
-        bit_kernels.split_words(col_bits, plan.length),
-        col_sign,
-        columns,
-        start,
-        np.array(_ACTS[planes, plan.mode], np.int8),
-        np.float32(half_select),
-    )
+    samples, cols = col_bits.shape
+    turned = np.empty((row_bits.shape[1], samples), np.uint64)
+    bit_kernels.turn_rows(row_bits, row_sign, turned)
+    words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
+    bit_kernels.split_words(col_bits, words)
+    columns = np.empty(int(np.bitwise_count(col_bits).sum(dtype=np.int64)) + 1, np.uint32)
+    start = np.empty((samples, plan.length, 3), np.int64)
+    bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
+    act = np.array(_ACTS[planes, plan.mode], np.int8)
+    return kernels.Train(turned, words, col_sign, columns, start, act, np.float32(half_select))
 
 
 def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:

@@ -122,68 +122,49 @@ def draw_streams(threshold, length, key0, key1, call, out):
 
 
 @njit(cache=True, nogil=True)
-def column_lists(col_bits, col_sign, length):
+def column_lists(col_bits, col_sign, columns, start, room):
     """Who fires when: for every sample and slot the columns that fire, those of positive sign first.
 
     Args:
-        col_bits: (S, C) uint64. col_sign: (S, C) int8. length: slots.
-
-    Returns:
-        columns: uint32, all lists one after the other; start: (S, length, 3) int64, where the positive part of a list begins,
-        where the negative part begins, and where that ends.
+        col_bits: (S, C) uint64. col_sign: (S, C) int8 of -1 or +1.
+        columns: all lists one after the other, (F + 1,) uint32 with F the number of set bits.
+        start: (S, length, 3) int64, where the positive part of a list begins, where the negative part begins, where that ends.
+        room: (2, C) uint64, scratch.
     """
     samples, cols = col_bits.shape
-    total = 0
-    for s in range(samples):
-        row = col_bits[s]
-        for j in range(cols):
-            total += np.int64(popcount(row[j]))
-    columns = np.empty(total + 1, np.uint32)  # one place more: the last write of the branch-free loop below may be void
-    start = np.empty((samples, length, 3), np.int64)
-    positive = np.empty(cols, np.uint64)
-    negative = np.empty(cols, np.uint64)
     q = np.uint64(0)
     for s in range(samples):
         row = col_bits[s]
         sign = col_sign[s]
         for j in range(cols):
-            positive[j] = row[j] if sign[j] > 0 else _0
-            negative[j] = row[j] if sign[j] < 0 else _0
-        for k in range(length):
+            room[0, j] = row[j] if sign[j] > 0 else _0
+            room[1, j] = row[j] if sign[j] < 0 else _0
+        for k in range(start.shape[1]):
             shift = np.uint64(k)
-            start[s, k, 0] = q
-            for j in range(cols):
-                columns[q] = j
-                q += (positive[j] >> shift) & _1
-            start[s, k, 1] = q
-            for j in range(cols):
-                columns[q] = j
-                q += (negative[j] >> shift) & _1
+            for side in range(2):
+                start[s, k, side] = q
+                for j in range(cols):
+                    columns[q] = j  # void unless the place moves on: no branch
+                    q += (room[side, j] >> shift) & _1
             start[s, k, 2] = q
-    return columns, start
 
 
 @njit(cache=True, nogil=True)
-def turn_rows(row_bits, row_sign):
-    """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, with NEGATIVE set for a negative sign."""
+def turn_rows(row_bits, row_sign, turned):
+    """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, NEGATIVE set for a negative sign."""
     samples, rows = row_bits.shape
-    turned = np.empty((rows, samples), np.uint64)
     for first in range(0, rows, 8):
         for s in range(samples):
             for i in range(first, min(first + 8, rows)):
                 turned[i, s] = row_bits[s, i] | (np.uint64(np.int64(row_sign[s, i])) & NEGATIVE)
-    return turned
 
 
 @njit(cache=True, nogil=True)
-def split_words(bits, length):
+def split_words(bits, words):
     """Streams (S, C) uint64 in pieces of 32 slots, (1 or 2, S, C) uint32: half as wide lanes are counted twice as fast."""
-    samples, lines = bits.shape
-    pieces = 1 if length <= 32 else 2
-    words = np.empty((pieces, samples, lines), np.uint32)
+    pieces, samples, lines = words.shape
     for p in range(pieces):
         shift = np.uint64(32 * p)
         for s in range(samples):
             for j in range(lines):
                 words[p, s, j] = np.uint32((bits[s, j] >> shift) & _LOW)
-    return words

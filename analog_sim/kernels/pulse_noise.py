@@ -86,7 +86,7 @@ def quantile(y):
     return y * fma(fma(fma(fma(fma(_P5, log2, _P4), log2, _P3), log2, _P2), log2, _P1), log2, _P0)
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def seed_row(state, key0, key1, row, call):
     """Start the generators of a row at a call; state (STATE,) int32; the rest np.uint64, the keys and row below 2**32."""
     above = call >> _32 << _LANE_BITS  # calls beyond 2**32 count on in the first counter word
@@ -103,7 +103,7 @@ def seed_row(state, key0, key1, row, call):
         w3[lane] = signed(d)
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _advance(state, words, steps):
     """Advance all generators by 1 to STEPS steps.
 
@@ -154,7 +154,7 @@ def _bin(half):
     return left if half < _LEFT else (right if half >= _RIGHT else inner)
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def next_bins(state, words, steps, bins):
     """The next 2 LANES steps bins of a row into bins uint16: of every word the lower half, then the upper; steps <= STEPS."""
     _advance(state, words, steps)

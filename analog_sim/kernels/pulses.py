@@ -136,7 +136,7 @@ class Counts(NamedTuple):
     times: F32
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down):
     """Bring row r into grid coordinates; the gains of faulty cells are 0."""
     cols = g.shape[1]
@@ -182,7 +182,7 @@ def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, befo
             down[j] *= healthy
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def _store(r, now, g, present, count, t_written, axis, y, before, low, width, n):
     """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
     cols = g.shape[1]
@@ -211,7 +211,7 @@ def _node(axis, y):
     return np.uint64((np.float32(y).view(np.uint32) - axis.first_bits) >> axis.shift)
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins, at):
     """Listed pulses, one after the other: ``y += gain step``, held in the window.
 
@@ -226,9 +226,9 @@ def _run(axis, tables, scores, y, up, down, table, columns, parts, number, liste
     used = at[0]
     made = at[1]
     for part in range(number):
-        c = np.uint64(parts[part, 0])
-        count = parts[part, 1]
-        side = np.uint64(parts[part, 2])
+        c = np.uint64(parts[3 * part])
+        count = parts[3 * part + 1]
+        side = np.uint64(parts[3 * part + 2])
         gain = up if side == np.uint64(0) else down
         while count > 0:
             if used == made:
@@ -312,42 +312,48 @@ def _merge(line, y, up, down, n, z, alone):
 
 
 @njit(cache=True, nogil=True)
-def _apply(axis, tables, line, scores, y, up, down, table, n, lane, left, pick, parts, state, words, bins, at, row_z):
-    """The signed numbers of pulses n (C,) int32 on the cells of a row, merged where they may be.
-
-    The rest is listed: the first pulse of every cell that has one, first up, then down, then the second pulses, and so on.
-    """
-    cols = n.shape[0]
+def _merge_row(axis, line, y, up, down, n, state, words, z, alone):
+    """Merge what may be merged of the signed pulses n of a row; the other cells are set in `alone`. Returns their number."""
     if axis.kind == LINEAR:
         if axis.noisy:
-            next_normals(state, words, (cols + 2 * LANES - 1) // (2 * LANES), row_z)
-        if _merge(line, y, up, down, n, row_z, pick) == np.int32(0):
-            return
-    else:
-        for j in range(cols):
-            pick[j] = np.uint32(n[j] != np.int32(0))
-    listed = 0
-    for j in range(cols):
-        lane[listed] = np.uint32(j)
-        left[listed] = n[j]
-        listed += np.int64(pick[j])
+            next_normals(state, words, (n.shape[0] + 2 * LANES - 1) // (2 * LANES), z)
+        return np.int64(_merge(line, y, up, down, n, z, alone))
+    found = 0
+    for j in range(n.shape[0]):
+        alone[j] = np.uint32(n[j] != np.int32(0))
+        found += np.int64(alone[j])
+    return found
+
+
+@njit(forceinline=True)
+def _apart(n, lane, left, pick):
+    """The cells set in pick and their pulses into the lists lane, left; returns their number, all their pulses and the most on one."""
+    found = 0
+    for j in range(n.shape[0]):
+        lane[found] = np.uint32(j)
+        left[found] = n[j]
+        found += np.int64(pick[j])
     need = 0
     most = 0
-    for q in range(listed):
+    for q in range(found):
         need += abs(left[q])
         most = max(most, abs(left[q]))
-    for k in range(most):
-        m = 0
-        for side in range(2):
-            sign = np.int32(1 - 2 * side)
-            parts[side, 0] = m
-            parts[side, 2] = side
-            for q in range(listed):
-                pick[m] = lane[q]
-                m += np.int64(sign * left[q] > np.int32(k))
-            parts[side, 1] = m - parts[side, 0]
-        _run(axis, tables, scores, y, up, down, table, pick, parts, 2, need, state, words, bins, at)
-        need -= m
+    return found, need, most
+
+
+@njit(forceinline=True)
+def _kth_pulses(k, found, lane, left, pick, parts):
+    """Lists of the cells that get a pulse number k (from 0), first up, then down, into pick; their two parts into parts."""
+    m = 0
+    for side in range(2):
+        sign = np.int32(1 - 2 * side)
+        parts[3 * side] = m
+        parts[3 * side + 2] = side
+        for q in range(found):
+            pick[m] = lane[q]
+            m += np.int64(sign * left[q] > np.int32(k))
+        parts[3 * side + 1] = m - parts[3 * side]
+    return m
 
 
 @njit(cache=True, nogil=True)
@@ -403,27 +409,36 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     samples, length = start.shape[0], start.shape[1]
     counted = count.size > 0 or t_written.size > 0 or present.size > 0
     source = present if present.size > 0 else g
+    # Made here, not handed in: so the compiler knows that no two of them overlap.
     y = np.empty(cols, np.float32)
     before = np.empty(cols, np.float32)
     low = np.empty(cols, np.float32)
     width = np.empty(cols, np.float32)
     up = np.empty(cols, np.float32)
     down = np.empty(cols, np.float32)
-    table = np.zeros(cols, np.uint32)
-    n = np.zeros(cols, np.int32)
-    total = np.zeros(cols, np.int32)
+    z = np.empty(cols + 2 * LANES, np.float32)
+    table = np.empty(cols, np.uint32)
     lane = np.empty(cols + 1, np.uint32)
-    left = np.empty(cols + 1, np.int32)
     pick = np.empty(cols + 1, np.uint32)
-    parts = np.empty((MOST_PARTS + 2 * MAX_LENGTH, 3), np.int64)
+    n = np.empty(cols, np.int32)
+    total = np.empty(cols, np.int32)
+    left = np.empty(cols + 1, np.int32)
     state = np.empty(STATE, np.int32)
     words = np.empty(WORDS, np.int32)
-    bins = np.zeros(BUFFER, np.uint16)
-    at = np.zeros(2, np.int64)
-    row_z = np.zeros(cols + 2 * LANES, np.float32)
+    parts = np.empty(3 * (MOST_PARTS + 2 * MAX_LENGTH), np.int64)
     fired = np.empty(samples + 3, np.int64)
+    at = np.empty(2, np.int64)
+    bins = np.empty(BUFFER, np.uint16)
+    for j in range(cols):
+        table[j] = np.uint32(0)
+        n[j] = np.int32(0)
+        total[j] = np.int32(0)
+        z[j] = _0
+    for q in range(BUFFER):
+        bins[q] = np.uint16(8)  # any bin will do for a law without noise
     key0, key1, call = place
     sent = 0
+    found = 0
     above = np.int32(0)
     below = np.int32(0)
     for r in range(first_row, last_row):
@@ -486,42 +501,38 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                         what = above if side == 0 else below
                         m = start[s, k, side + 1] - start[s, k, side]
                         if what != np.int32(0) and m > 0:
-                            parts[number, 0] = start[s, k, side]
-                            parts[number, 1] = m
-                            parts[number, 2] = 0 if what > np.int32(0) else 1
+                            parts[3 * number] = start[s, k, side]
+                            parts[3 * number + 1] = m
+                            parts[3 * number + 2] = 0 if what > np.int32(0) else 1
                             number += 1
                             listed += m
-            if number > 0 and (merged or disturbed or number >= MOST_PARTS or e == events - 1):
-                _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins, at)
-                sent += listed
+            flushed = merged or disturbed or number >= MOST_PARTS or e == events - 1
+            turn_of_cells = (
+                -1
+            )  # of the shared lists; then first, second, ... pulses of the cells that may not be merged
+            most = 0
+            while flushed and turn_of_cells < most:
+                lists = columns
+                if turn_of_cells >= 0:
+                    lists = pick
+                    number = 2
+                    now = _kth_pulses(turn_of_cells, found, lane, left, pick, parts)
+                else:
+                    now = listed
+                    sent += listed
+                _run(axis, tables, scores, y, up, down, table, lists, parts, number, listed, state, words, bins, at)
+                listed -= now
                 number = 0
-                listed = 0
-            if merged:
-                _apply(
-                    axis,
-                    tables,
-                    line,
-                    scores,
-                    y,
-                    up,
-                    down,
-                    table,
-                    n,
-                    lane,
-                    left,
-                    pick,
-                    parts,
-                    state,
-                    words,
-                    bins,
-                    at,
-                    row_z,
-                )
+                if merged and turn_of_cells < 0:
+                    found = _merge_row(axis, line, y, up, down, n, state, words, z, pick)
+                    if found > 0:
+                        found, listed, most = _apart(n, lane, left, pick)
+                turn_of_cells += 1
             if disturbed:
                 if s >= 0:
                     _hits(row_bits[i, s] & ~NEGATIVE, above, below, col_words, s, col_sign, False, n)
                 for j in range(cols):
-                    row_z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
-                _disturb(axis, means, y, up, down, table, row_z)
+                    z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
+                _disturb(axis, means, y, up, down, table, z)
         _store(r, nominal[4], g, present, count, t_written, axis, y, before, low, width, total)
     return sent

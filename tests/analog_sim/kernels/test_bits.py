@@ -80,7 +80,9 @@ def random_streams(samples, lines, length, seed=0):
 @pytest.mark.parametrize("length", [1, 5, MAX_LENGTH])
 def test_column_lists_hold_every_column_that_fires(length):
     bits, sign = random_streams(3, 11, length)
-    columns, start = column_lists(bits, sign, length)
+    columns = np.empty(int(np.bitwise_count(bits).sum()) + 1, np.uint32)
+    start = np.empty((3, length, 3), np.int64)
+    column_lists(bits, sign, columns, start, np.empty((2, 11), np.uint64))
     for s in range(3):
         for k in range(length):
             first, middle, last = start[s, k]
@@ -92,14 +94,16 @@ def test_column_lists_hold_every_column_that_fires(length):
 
 def test_turned_rows_carry_their_sign():
     bits, sign = random_streams(5, 19, MAX_LENGTH)
-    np.testing.assert_array_equal(turn_rows(bits, sign), (bits | np.where(sign < 0, NEGATIVE, np.uint64(0))).T)
+    turned = np.empty((19, 5), np.uint64)
+    turn_rows(bits, sign, turned)
+    np.testing.assert_array_equal(turned, (bits | np.where(sign < 0, NEGATIVE, np.uint64(0))).T)
 
 
 @pytest.mark.parametrize("length", [32, MAX_LENGTH])
 def test_split_words_put_together_are_the_streams(length):
     bits, _ = random_streams(2, 9, length)
-    pieces = split_words(bits, length)
-    assert pieces.shape == ((1 if length <= 32 else 2), 2, 9)
+    pieces = np.empty(((1 if length <= 32 else 2), 2, 9), np.uint32)
+    split_words(bits, pieces)
     whole = sum(piece.astype(np.uint64) << np.uint64(32 * p) for p, piece in enumerate(pieces))
     np.testing.assert_array_equal(whole, bits)
 
