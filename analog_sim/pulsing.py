@@ -18,7 +18,7 @@ from analog_sim.state import CellState
 
 F32 = npt.NDArray[np.float32]
 
-THREADED = 2**15
+THREADED = 2**16
 """Cells from which on the rows of an array are shared between threads."""
 
 _ACTS = {

@@ -167,6 +167,7 @@ class Tile:
         if not np.isfinite(w).all():
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
+        self._writer = None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
         self.write_weights(w)
         for block in self.blocks:
             block.auto_range()
