@@ -58,7 +58,8 @@ class FitResult:
     Attributes:
         config: what was asked. card: path of the card. law_card: path of a second card with the best pulse law, None without pulses.
         window: of the card.
-        proofs: one per kind of measurement. notes: sentences for the report. counted: irregularities that the readers handled.
+        proofs: one per kind of measurement. whole: proof of the whole experiment replayed with the final card, None without pulses.
+        notes: sentences for the report. counted: irregularities that the readers handled.
         pulse, ageing, programming, noise: fits, None without such data. traces, replayed: all pulse traces and their emulated
             replay by the final card. histories: retention data. kinds: kinds of pulses.
         rows: rows read by file.

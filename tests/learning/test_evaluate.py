@@ -200,7 +200,14 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_done(tmp_path: Path, jobs: int) 
     script = tmp_path / "run.py"
     code = INTERRUPTED.format(helpers=str(Path(__file__).parents[1]), path=str(path), jobs=jobs)
     script.write_text(textwrap.dedent(code))
-    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A test run in the background of a script inherits "ignore"; a user's shell does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         deadline = time.monotonic() + 60
         while not (path.exists() and path.read_bytes().count(b"\n") >= 4) and time.monotonic() < deadline:

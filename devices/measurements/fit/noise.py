@@ -44,7 +44,8 @@ class Spectrum:
         f, psd: (F,) hertz, siemens squared per hertz: averaged periodogram. segments: how many were averaged.
         white: S in ``S(f) = white + flicker / f + telegraph / (1 + (f / corner)**2)``, siemens squared per hertz.
         flicker: siemens squared. telegraph: siemens squared per hertz. corner: hertz; 0 without that part.
-        exponent: slope of the noise with ``1 / f**exponent`` in place of 1 / f, 1 for pure 1/f noise; its standard error.
+        exponent, exponent_error: slope of the noise with ``1 / f**exponent`` in place of 1 / f, 1 for pure 1/f noise, and its
+            standard error.
         parts: names of the parts AIC keeps. misfit: KS distance of the scaled periodogram from its gamma distribution.
         interval: seconds between reads.
         spans, variances: (L,) seconds and siemens squared: variance of the reads within windows of that length.
