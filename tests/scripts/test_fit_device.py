@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from trace_writers import measure, write_csv
+from trace_writers import measure, write_csv, write_noise_lines, write_retention_long
 
 from devices.card import DeviceCard, load_card
 
@@ -88,3 +89,63 @@ def test_a_bad_file_is_one_line_and_status_2(folder: Path) -> None:
     assert done.stdout == ""
     line = done.stderr.strip().splitlines()[-1]
     assert line == "lab.csv:8: column 'I read (uA)': must be a number (got 'broken')"
+
+
+@pytest.mark.jit
+def test_ageing_programming_noise_and_devices_in_one_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(32)
+    level = rng.integers(5, 36, 400)
+    written = 1e-6 * (0.5 + level + 0.3 * rng.normal(size=400))
+    times = np.array([0.0, 1.0, 100.0, 1e4])
+    path = np.cumsum(1e-6 * np.sqrt(np.diff(np.log10(1 + times))) * rng.normal(size=(400, 3)), axis=1)
+    write_retention_long(tmp_path / "r.tsv.gz", times, written[:, None] + np.pad(path, ((0, 0), (1, 0))), level)
+    write_noise_lines(tmp_path / "n.tsv", 2e-5 + 1e-7 * rng.normal(size=(2, 2000)), 100.0)
+    card = DeviceCard.model_validate(
+        {
+            "name": "true",
+            "g_min": 2.0,
+            "g_max": 40.0,
+            "pulse": {"kind": "linear_step", "states": 40, "noise_additive": 0.2},
+            "variation": {"step": 0.2},
+        }
+    )
+    write_csv(tmp_path / "lab.csv", measure(card.compile(), cells=12, up=25, down=25, start=0.1, seed=33))
+    more = """\
+  - {kind: retention, path: r.tsv.gz, header_row: false, columns: {cell: 0, t: {name: 1, unit: s}, g: {name: 2, unit: S}},
+     levels: {column: 3, step: 1 uS, first: 0.5 uS}}
+  - {kind: noise_series, path: n.tsv, sample_rate: 100 Hz, leading: 2}
+pulse: {laws: [linear_step], tables: one}
+window: {g_min: 2 uS, g_max: 40 uS}
+"""
+    (tmp_path / "all.yaml").write_text(CONFIG.replace("pulse: {laws: [linear_step]}\n", more), encoding="utf-8")
+    done = run("all.yaml", "--out", "fit", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for what in ("the pulse response", "ageing", "read noise"):
+        assert f" of {what}:" in done.stdout
+    page = (tmp_path / "fit" / "report.html").read_text(encoding="utf-8")
+    for title in ("Ageing", "Programming error", "Read noise", "Device to device", "Stuck cells", "Files"):
+        assert title in page, title
+    for name in ("ageing", "ageing_state", "programming", "spectra", "gains"):
+        assert (tmp_path / "fit" / "figures" / f"{name}.png").stat().st_size > 4000
+    made = load_card(tmp_path / "fit" / "mine.yaml")
+    kinds = (made.pulse.kind if made.pulse else "", made.programming.kind, made.read_noise.kind, made.drift.kind)
+    assert kinds == ("measured", "measured", "measured", "measured")
+    compared = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "scripts" / "characterise.py"),
+            "fit/mine.yaml",
+            "--against",
+            "all.yaml",
+            "--out",
+            "cmp",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert compared.returncode == 0, compared.stderr
+    assert compared.stdout.count(" FIT of ") == 3
+    assert "against a measurement" in (tmp_path / "cmp" / "report.html").read_text(encoding="utf-8")

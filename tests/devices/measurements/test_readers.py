@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,28 @@ def test_a_file_without_rows_is_counted(tmp_path: Path) -> None:
     measured = read(settings)
     assert measured.log.total("file without data rows") == 1
     assert len(measured.tables["noise"]) == 1
+
+
+def test_an_empty_ramp_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "ramps.csv"
+    path.write_text("a,b,c\n1e-6,,2e-6\n2e-6,,3e-6\n", encoding="utf-8")
+    measured = read({"kind": "pulse_ramps", "path": str(path), "value": "conductance", "direction": "up"})
+    assert measured.log.total("empty ramp") == 1
+    assert "column 'b': 1 x empty ramp" in next(iter(measured.log.lines()))
+    assert len(np.unique(measured.tables["pulses"].sequence)) == 2
+
+
+def test_rows_are_never_held_twice(tmp_path: Path) -> None:
+    """Peak memory above the table itself is a few blocks, not another table."""
+    path = tmp_path / "long.csv"
+    with path.open("w", encoding="utf-8") as file:
+        file.write("v,g (uS)\n")
+        for k in range(120_000):
+            file.write(f"{1.5 if k % 200 < 100 else -1.5},{5 + 0.001 * (k % 97)}\n")
+    settings = {"kind": "csv", "path": str(path), "role": "pulses", "columns": {"v": "v", "g": "g"}}
+    tracemalloc.start()
+    table = read(settings).tables["pulses"]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(table) == 120_000
+    assert peak < 1.9 * table.nbytes() + 12e6
