@@ -336,16 +336,18 @@ class Tile:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned, on a tile of the same configuration, card and seed."""
+        # A new writer takes the scale as it is, and may read the cells, which draws read noise: so it is made after the scale and
+        # before the streams.
+        self.full_weight = float(state["full_weight"])
+        self._writer = None if state["writer"] is None else self._make_writer()
         for block, saved in zip(self.blocks, state["blocks"], strict=True):
             block.restore(saved)
         self._set_gain(np.array(state["gain"], np.float32))
         reference = state["probe_reference"]
         self._probe_reference = None if reference is None else np.array(reference, np.float32)
-        self.full_weight = float(state["full_weight"])
         self._calibrated = bool(state["calibrated"])
         self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
-        if state["writer"] is not None:
-            self._writer = self._make_writer()
+        if state["writer"] is not None and self._writer is not None:
             self._writer.restore(state["writer"])
         self.clock.restore(float(state["time"]))
 

@@ -115,6 +115,7 @@ def test_backprop_on_the_ideal_card_equals_torch_step_by_step(name: str) -> None
             np.testing.assert_allclose(layer.bias, b, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("card", ["ecram", "reram_soft_bounds"])
 @pytest.mark.parametrize("kind", ["backprop", "activity_node_perturbation"])
 def test_pulsed_cells_learn_with_decorrelation_on_the_same_cells(card: str, kind: str) -> None:
@@ -130,6 +131,7 @@ def test_pulsed_cells_learn_with_decorrelation_on_the_same_cells(card: str, kind
     assert all(tile.costs().pulses > 0 for _, tile in network.tiles())
 
 
+@pytest.mark.jit
 def test_decorrelation_on_a_noisy_card_starts_from_its_programming_error() -> None:
     """R0 = I + error as the card leaves it; learning by pulses on the card brings the correlation down."""
     from learning.decorrelation.metrics import correlation_loss

@@ -126,3 +126,16 @@ def test_cells_without_pulses_are_refused():
         tile_of(MixedPrecision(), cell=CellModel("wrong way", 0.0, G_MAX, pulse=against)).update(
             OuterProduct(X, D), 0.1
         )
+
+
+@pytest.mark.parametrize("writing", [MixedPrecision(), WriteVerify()], ids=lambda s: s.kind)
+def test_a_writer_restored_on_a_new_tile_has_the_scale_of_the_checkpoint(writing):
+    """With `weight_max: absmax` the scale is known only from the checkpoint."""
+    spec = TileSpec(mapping=MappingSpec(sides="two"), writing=writing)
+    tile, other = (Tile(spec, PULSED, W.shape, Streams(3)) for _ in range(2))
+    tile.program(5.0 * W)
+    tile.update(OuterProduct(X, D), 0.02)
+    other.restore(tile.state())
+    for t in (tile, other):
+        t.update(OuterProduct(X, D), 0.02)
+    np.testing.assert_array_equal(tile.read_weights(), other.read_weights())

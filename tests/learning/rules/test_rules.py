@@ -45,6 +45,7 @@ def proposed(
     return list(result)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("case", CLAIMING, ids=catalogue_helpers.name)
 def test_the_mean_proposal_aligns_with_autograd(case: dict[str, Any]) -> None:
     """The squared relative error of the mean of M draws is about N / M, N perturbed quantities: below 0.5 % here, so that
@@ -70,6 +71,7 @@ def test_the_mean_proposal_aligns_with_autograd(case: dict[str, Any]) -> None:
             assert np.linalg.norm(mine) / np.linalg.norm(true) == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("two_sided", [False, True])
 @pytest.mark.parametrize("kind", ["node_perturbation", "iterative_node_perturbation", "activity_node_perturbation"])
 def test_noise_rules_in_a_convolutional_network_have_the_expected_error(kind: str, two_sided: bool) -> None:
@@ -99,6 +101,7 @@ def test_noise_rules_in_a_convolutional_network_have_the_expected_error(kind: st
             assert 0.3 * expected < np.square(got - true).sum() < 2.5 * expected, layer.name
 
 
+@pytest.mark.jit
 def test_two_sided_differences_cancel_the_second_order() -> None:
     """At a large sigma the loss is curved: one-sided estimates have more variance than two-sided ones."""
     network = make_network(DENSE)
@@ -124,6 +127,7 @@ def test_rereading_the_first_layer_changes_nothing_on_an_ideal_tile(kind: str) -
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("kind", ["node_perturbation", "activity_node_perturbation", "iterative_node_perturbation"])
 def test_more_perturbations_mean_less_variance(kind: str) -> None:
     network = make_network(DENSE)
@@ -138,6 +142,7 @@ def test_more_perturbations_mean_less_variance(kind: str) -> None:
     assert error(8) < error(1) / 5
 
 
+@pytest.mark.jit
 def test_activity_differences_need_no_access_to_the_noise() -> None:
     """sigma = 0 with a noisy tile: the tile's own noise explores, and the mean proposal aligns."""
 
@@ -328,6 +333,7 @@ TOY: dict[str, tuple[float, int, dict[str, Any]]] = {
 """Rule -> learning rate, steps, fields."""
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("decorrelated", [False, True])
 @pytest.mark.parametrize("kind", sorted(catalogue.RULES))
 def test_every_rule_solves_a_task_with_and_without_decorrelation(kind: str, decorrelated: bool) -> None:

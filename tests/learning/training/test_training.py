@@ -64,7 +64,7 @@ def run_until(setup: TrainExperiment, folder: Path, batches: int) -> None:
         it.run()
 
 
-CHIP_CASES = {
+CHIP_CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "digital": (None, {}),
     "digital, Adam": (None, {"optimizer": "adam", "learning_rate": 1e-3}),
     "multiplexed": (
@@ -80,7 +80,14 @@ CHIP_CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CHIP_CASES)
+PULSED = ("stochastic_pulse", "mixed_precision", "tiki_taka", "write_verify", "sign", "deterministic_pulse")
+CHIP_CASES |= {
+    name: ("reram_soft_bounds", {"tile": {"writing": name, "adc": {"bits": 8}}, "calibrate_every": 6})
+    for name in PULSED
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.jit if c in PULSED else ()) for c in CHIP_CASES])
 def test_a_killed_run_resumes_to_the_same_bits(case: str, tmp_path: Path) -> None:
     card, changes = CHIP_CASES[case]
     setup = experiment(**changes) if card is None else with_card(card, **changes)
