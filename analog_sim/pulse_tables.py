@@ -30,7 +30,7 @@ def compile_pulses(pulse: PulseModel) -> Law:
         steps = np.stack(
             [m0_m1 + s0_s1 * z for m0_m1, s0_s1 in ((row[:2], row[2:]) for row in line.astype(np.float64))]
         )
-        axis = Axis(LINEAR, noisy, np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 2, 2 * BINS_OF_SCORE)
+        axis = Axis(LINEAR, noisy, np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 1, 2 * BINS_OF_SCORE)
         return Law(axis, steps.astype(np.float32).reshape(2, -1), line, line, scores)
     last = pulse.up_mean.shape[1] - 1
     doublings = max(last - 1, 0).bit_length()
@@ -41,19 +41,19 @@ def compile_pulses(pulse: PulseModel) -> Law:
         np.uint32(np.float32(base).view(np.uint32)),
         np.uint32(23 - doublings),
         last + 1,
+        pulse.tables,
     )
     means = np.stack([_lines(table, base).reshape(-1) for table in (pulse.up_mean, pulse.down_mean)])
     no_line = np.zeros((2, 4), np.float32)
     if pulse.up_quantiles is None or pulse.down_quantiles is None:
         both = ((pulse.up_mean, pulse.up_std), (pulse.down_mean, pulse.down_std))
         tables = np.stack([np.concatenate([_lines(m, base), _lines(s, base)], axis=2).reshape(-1) for m, s in both])
-        return Law(Axis(NODES, noisy, *place, 1, 4 * (last + 1)), tables, means, no_line, scores)
+        return Law(Axis(NODES, noisy, *place, 4 * (last + 1)), tables, means, no_line, scores)
     weights = _bin_weights(pulse.up_quantiles.shape[2])
     tables = np.stack([_bins(q, weights, base) for q in (pulse.up_quantiles, pulse.down_quantiles)])
     if tables.shape[1] >= 2**32:
         raise ValueError(f"pulse tables: {pulse.tables} tables of {last + 1} nodes are too many for a 32-bit index")
-    per_bin = 2 * (last + 1)
-    return Law(Axis(BINS, noisy, *place, per_bin, BINS_OF_SCORE * per_bin), tables, means, no_line, scores)
+    return Law(Axis(BINS, noisy, *place, 2 * BINS_OF_SCORE * (last + 1)), tables, means, no_line, scores)
 
 
 def _line(mean: F32, std: F32) -> F32:
@@ -70,8 +70,9 @@ def _lines(table: F32 | F64, base: int) -> F32:
 
 
 def _bins(quantiles: F32, weights: F64, base: int) -> F32:
-    """Mean step within every bin of the normal score as intercept and slope in y, flat (T, bins, K, 2)."""
-    return _lines(np.einsum("bz,tkz->tbk", weights, quantiles.astype(np.float64)), base).reshape(-1)
+    """Mean step within every bin of the normal score as intercept and slope in y, flat (T, K, bins, 2)."""
+    means = np.einsum("bz,tkz->tbk", weights, quantiles.astype(np.float64))
+    return _lines(means, base).swapaxes(1, 2).reshape(-1)
 
 
 def _halves() -> tuple[npt.NDArray[np.int64], F64]:

@@ -50,6 +50,7 @@ _MERGE_MOVE = np.float32(0.1)
 _MERGE_SPREAD = np.float32(1e-4)
 _MERGE_MARGIN = np.float32(5.0)
 _1_PLACE = np.uint64(1)
+_A_NODE = np.uint64(11)  # places: 2 numbers for each of the 1024 bins
 _NO_BITS = np.uint64(0)
 _ONE_BIT = np.uint64(1)
 _32_BITS = np.uint64(0xFFFFFFFF)
@@ -79,7 +80,7 @@ class Axis(NamedTuple):
     """Kind of a law and the axis of its tables: ``y = base + scale u``.
 
     first_bits, shift: the node below y is ``k = (bits(y) - first_bits) >> shift``.
-    nodes: entries of the axis. per_bin: numbers of one bin. stride: numbers of one device's table.
+    nodes: entries of the axis. devices: tables. stride: numbers of one device's table.
     """
 
     kind: int
@@ -89,7 +90,7 @@ class Axis(NamedTuple):
     first_bits: np.uint32
     shift: np.uint32
     nodes: int
-    per_bin: int
+    devices: int
     stride: int
 
 
@@ -97,7 +98,7 @@ class Law(NamedTuple):
     """The response to a pulse: flat tables, `axis.stride` numbers for each device.
 
     tables: (2, devices * stride), up and down, everything as intercept and slope in y: LINEAR, the step for each bin of the
-        noise; NODES, mean and std for each node; BINS, the step for each bin and node.
+        noise; NODES, mean and std for each node; BINS, the step for each node and bin.
     means: (2, devices * nodes * 2), the mean step, for half-selected cells.
     line: (2, 4), m0, m1, s0, s1 of a LINEAR law. scores: (bins,), the normal score of each bin.
     """
@@ -206,23 +207,22 @@ def _store(r, now, g, present, count, t_written, axis, y, before, low, width, n)
 
 
 @njit(forceinline=True)
-def _node(axis, y):
-    """Index of the node below grid coordinate y."""
-    return np.uint64((np.float32(y).view(np.uint32) - axis.first_bits) >> axis.shift)
+def _node(axis, bits):
+    """Index of the node below the grid coordinate of these bits (np.uint32)."""
+    return np.uint64(np.uint32(bits - axis.first_bits) >> axis.shift)
 
 
 @njit(forceinline=True)
-def _run(axis, tables, scores, y, up, down, table, columns, parts, number, listed, state, words, bins, at):
+def _run(axis, tables, scores, y, y_bits, up, down, table, columns, parts, number, listed, state, words, bins, at):
     """Listed pulses, one after the other: ``y += gain step``, held in the window.
 
     parts: the first `number` rows (first, count, side): one pulse up (side 0) or down (1) on each of the cells
         columns[first : first + count], which are distinct.
     listed: pulses that noise should be made for, those of all parts or more.
-    at: (2,) int64, bins used and made; goes on from call to call.
+    at: (2,) int64, bins used and made; goes on from call to call. y_bits: the bits of y, the same memory.
     """
     low = axis.base
     high = axis.base + axis.scale
-    per_bin = np.uint64(axis.per_bin)
     used = at[0]
     made = at[1]
     for part in range(number):
@@ -250,15 +250,22 @@ def _run(axis, tables, scores, y, up, down, table, columns, parts, number, liste
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = np.uint64(table[j]) + (_node(axis, v) << np.uint64(2))
+                    t = np.uint64(table[j]) + (_node(axis, y_bits[j]) << np.uint64(2))
                     std = fma(tables[side, t + np.uint64(3)], v, tables[side, t + np.uint64(2)])
                     step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[side, t + _1_PLACE], v, tables[side, t]))
                     y[j] = min(max(fma(gain[j], step, v), low), high)
+            elif axis.devices == 1:
+                for q in range(np.uint64(now)):
+                    j = np.uint64(columns[c + q])
+                    v = y[j]
+                    t = (_node(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
+                    v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                    y[j] = min(max(v, low), high)
             else:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = np.uint64(table[j]) + np.uint64(bins[p + q]) * per_bin + (_node(axis, v) << _1_PLACE)
+                    t = np.uint64(table[j]) + (_node(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
                     v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
                     y[j] = min(max(v, low), high)
             c += np.uint64(now)
@@ -357,14 +364,14 @@ def _kth_pulses(k, found, lane, left, pick, parts):
 
 
 @njit(cache=True, nogil=True)
-def _disturb(axis, means, y, up, down, table, times):
+def _disturb(axis, means, y, y_bits, up, down, table, times):
     """Move every cell by `times` mean steps (C,) float32, positive up; no noise. What half-selected cells suffer."""
     high = axis.base + axis.scale
     for j in range(table.shape[0]):
         v = y[j]
         side = np.uint64(0) if times[j] > _0 else np.uint64(1)
         device = np.uint64(table[j]) // np.uint64(axis.stride)
-        t = (device * np.uint64(axis.nodes) + _node(axis, v)) << np.uint64(1)
+        t = (device * np.uint64(axis.nodes) + _node(axis, y_bits[j])) << np.uint64(1)
         step = fma(means[side, t + np.uint64(1)], v, means[side, t])
         y[j] = min(max(fma(abs(times[j]) * (up[j] if times[j] > _0 else down[j]), step, v), axis.base), high)
 
@@ -411,6 +418,7 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     source = present if present.size > 0 else g
     # Made here, not handed in: so the compiler knows that no two of them overlap.
     y = np.empty(cols, np.float32)
+    y_bits = y.view(np.uint32)
     before = np.empty(cols, np.float32)
     low = np.empty(cols, np.float32)
     width = np.empty(cols, np.float32)
@@ -520,7 +528,24 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                 else:
                     now = listed
                     sent += listed
-                _run(axis, tables, scores, y, up, down, table, lists, parts, number, listed, state, words, bins, at)
+                _run(
+                    axis,
+                    tables,
+                    scores,
+                    y,
+                    y_bits,
+                    up,
+                    down,
+                    table,
+                    lists,
+                    parts,
+                    number,
+                    listed,
+                    state,
+                    words,
+                    bins,
+                    at,
+                )
                 listed -= now
                 number = 0
                 if merged and turn_of_cells < 0:
@@ -533,6 +558,6 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                     _hits(row_bits[i, s] & ~NEGATIVE, above, below, col_words, s, col_sign, False, n)
                 for j in range(cols):
                     z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
-                _disturb(axis, means, y, up, down, table, z)
+                _disturb(axis, means, y, y_bits, up, down, table, z)
         _store(r, nominal[4], g, present, count, t_written, axis, y, before, low, width, total)
     return sent
