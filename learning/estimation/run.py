@@ -20,6 +20,7 @@ from learning.experiment import Experiment
 from learning.report.estimate import estimate_table, write_estimate_report
 from learning.report.estimate_results import KEY, EstimateResults, estimate_columns
 from learning.report.style import time_label
+from learning.result_log import ResultLog
 from learning.runs import RunDirectory
 from learning.torch_bridge.arrays import set_torch_threads
 
@@ -78,6 +79,7 @@ def estimate(
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             face = portrait(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
             log = run.log("metrics", estimate_columns(prepared.layers), KEY)
+            refuse_other_times(log, tasks)
             rows = run_tasks(
                 partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress
             )
@@ -96,6 +98,24 @@ def estimate(
             results.save(run)
             table = estimate_table(results).text()
             return Outcome(results, table, write_estimate_report(run, results))
+
+
+def refuse_other_times(log: ResultLog, tasks: Sequence[Task]) -> None:
+    """Refuse finished tasks that were measured at other times than are asked for now.
+
+    Raises:
+        UserError: naming the first such task.
+    """
+    found: dict[tuple[str, ...], list[float]] = {}
+    for row in log.rows:
+        found.setdefault(log.key_of(row), []).append(float(row["time_s"] or 0.0))
+    for task in tasks:
+        before, now = found.get(log.key_of(task.key)), list(task.args[0].times)
+        if before is not None and before != now:
+            was, wanted = (", ".join(map(time_label, times)) for times in (before, now))
+            raise UserError(
+                f"{log.path}: cannot resume, {task} was measured at {was}, now asked for at {wanted}; choose another --out"
+            )
 
 
 def check_variants(points: Sequence[Variant]) -> None:

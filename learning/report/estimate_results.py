@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,7 @@ class EstimateResults:
                 "kind": "estimate",
                 "title": self.title,
                 "layers": list(self.layers),
+                "points": _points(self.rows),
                 "digital_accuracy": self.digital_accuracy,
                 "n_test": self.n_test,
                 "threshold": self.threshold,
@@ -107,14 +109,17 @@ class EstimateResults:
 
     @classmethod
     def load(cls, run: RunDirectory) -> EstimateResults:
-        """Read what `save` wrote. Raises UserError when the run has no finished estimate."""
+        """Read what `save` wrote, and the rows it was made of; metrics.csv may hold more, of earlier starts with more chips or studies.
+
+        Raises UserError when the run has no finished estimate.
+        """
         summary, arrays = run.load_json("summary"), run.load_arrays("summary")
         if summary is None or arrays is None or summary.get("kind") != "estimate":
             raise UserError(f"{run.path}: holds no finished estimate (summary.json); resume the run first")
         layers = tuple(summary["layers"])
         return cls(
             title=summary["title"],
-            rows=read_rows(run.path / "metrics.csv", estimate_columns(layers)),
+            rows=_rows_of(read_rows(run.path / "metrics.csv", estimate_columns(layers)), summary["points"]),
             layers=layers,
             digital_accuracy=summary["digital_accuracy"],
             n_test=summary["n_test"],
@@ -129,6 +134,20 @@ class EstimateResults:
             costs=summary["costs"],
             notes=tuple(summary["notes"]),
         )
+
+
+def _points(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Study, value and chips of every point, as summary.json keeps them."""
+    chips: dict[tuple[str, str], set[int]] = {}
+    for row in rows:
+        chips.setdefault((str(row["study"]), str(row["value"])), set()).add(int(row["chip"] or 0))
+    return [{"study": study, "value": value, "chips": sorted(found)} for (study, value), found in chips.items()]
+
+
+def _rows_of(rows: Iterable[Row], points: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """The rows that belong to `points`."""
+    wanted = {(point["study"], point["value"], chip) for point in points for chip in point["chips"]}
+    return [row for row in rows if (row["study"], row["value"], row["chip"]) in wanted]
 
 
 def by_chip_and_time(

@@ -73,6 +73,19 @@ def test_resuming_gives_the_same_bits_and_may_add_chips(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_report")
+def test_resuming_with_fewer_chips_leaves_the_others_out_of_the_results(tmp_path: Path) -> None:
+    out, studies = tmp_path / "run", {"chips": 2, "without": ["drift"], "times": ["1 s"]}
+    rows = run(small(sensitivity=studies), out)
+    file = (out / "metrics.csv").read_bytes()
+    fewer = run(small(chips=2), out, resume=True)
+    assert fewer == [row for row in rows if row["study"] == "nominal" and row["chip"] in (0, 1)]
+    assert (out / "metrics.csv").read_bytes() == file, "results are only ever appended"
+    assert list(EstimateResults.load(RunDirectory.open(out)).rows) == fewer
+    with pytest.raises(UserError, match="study = without.* was measured at 1 s, now asked for at 1 day"):
+        run(small(sensitivity={**studies, "times": ["1 day"]}), out, resume=True)
+
+
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.jit
 def test_workers_do_not_change_the_results(tmp_path: Path) -> None:
     rows = run(small(), tmp_path / "one")
