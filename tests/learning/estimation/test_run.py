@@ -81,7 +81,7 @@ def test_resuming_with_fewer_chips_leaves_the_others_out_of_the_results(tmp_path
     assert fewer == [row for row in rows if row["study"] == "nominal" and row["chip"] in (0, 1)]
     assert (out / "metrics.csv").read_bytes() == file, "results are only ever appended"
     assert list(EstimateResults.load(RunDirectory.open(out)).rows) == fewer
-    with pytest.raises(UserError, match="study = without.* was measured at 1 s, now asked for at 1 day"):
+    with pytest.raises(UserError, match=r"study = without.* was measured at 1 s, now asked for at 1 day"):
         run(small(sensitivity={**studies, "times": ["1 day"]}), out, resume=True)
 
 
