@@ -12,6 +12,9 @@ from _cli import main_guard, parser
 if TYPE_CHECKING:
     from learning.train_experiment import TrainExperiment
 
+ALL_DIVERGED = 1
+"""Exit status when no arm came to its end; one that did is a result, and the table says which did not."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the training that the command line asks for."""
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     outcome = train(experiment, out=options.out, resume=options.resume, say=_say)
     print(f"\n{outcome.table.text()}\n\nreport: {outcome.report}")
-    return 0
+    return ALL_DIVERGED if outcome.all_diverged else 0
 
 
 def load(options: argparse.Namespace) -> TrainExperiment:

@@ -27,28 +27,33 @@ def training_table(results: TrainingResults) -> Table:
 
     Raises UserError when there are no rows.
     """
-    arms = _arms(results)
-    rows = []
-    for arm in arms:
-        last = _last_rows(results, arm)
-        values = np.array([_number(row["accuracy"]) for row in last])
-        rows.append(
-            (
-                arm,
-                str(len(last)),
-                _accuracy_text(values, results.n_test),
-                _distance(results, arm, float(values.mean())),
-                f"{np.mean([_number(row['loss']) for row in last]):.4g}",
-                f"{np.mean([_number(row['samples']) for row in last]):.0f}",
-                _mean_text(last, "pulses", ""),
-                _mean_time(last),
-                _mean_text(last, "energy_J", "J"),
-            )
-        )
+    results = results.shown
+    header = ("arm", "seeds", "accuracy % [95 %]", "vs twin", "loss", "samples", "pulses", "chip time", "energy")
     return Table(
-        ("arm", "seeds", "accuracy % [95 %]", "vs twin", "loss", "samples", "pulses", "chip time", "energy"),
-        tuple(rows),
+        (*header, *(["diverged"] if results.diverged else [])),
+        tuple(_table_row(results, arm) for arm in _arms(results)),
         f"At the end of training, {results.n_test} test samples; intervals: Student-t over seeds, Wilson for one seed",
+    )
+
+
+def _table_row(results: TrainingResults, arm: str) -> tuple[str, ...]:
+    """One arm; of one that never came to its end only where it diverged."""
+    mark = [results.diverged_text(arm)] if results.diverged else []
+    if not results.ended(arm):
+        return (arm, results.seeds_text(arm, 0), "diverged", *[""] * 6, *mark)
+    last = _last_rows(results, arm)
+    values = np.array([_number(row["accuracy"]) for row in last])
+    return (
+        arm,
+        results.seeds_text(arm, len(last)),
+        _accuracy_text(values, results.n_test),
+        _distance(results, arm, float(values.mean())),
+        f"{np.mean([_number(row['loss']) for row in last]):.4g}",
+        f"{np.mean([_number(row['samples']) for row in last]):.0f}",
+        _mean_text(last, "pulses", ""),
+        _mean_time(last),
+        _mean_text(last, "energy_J", "J"),
+        *mark,
     )
 
 
@@ -57,6 +62,7 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
 
     Raises UserError when there are no rows.
     """
+    results = results.shown
     arms = _arms(results)
     digital = [arm for arm in arms if arm in set(results.twins.values())]
     sections = [_curve_section(results, arms, digital)]
@@ -83,6 +89,7 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
 
 
 def _headline(results: TrainingResults, arms: list[str], digital: list[str]) -> list[Fact]:
+    arms, digital = ([arm for arm in some if results.ended(arm)] for some in (arms, digital))
     means = {arm: float(np.mean([_number(row["accuracy"]) for row in _last_rows(results, arm)])) for arm in arms}
     facts = [Fact(f"{100 * means[arm]:.2f} %", arm if "digital" in arm else f"{arm}, digital") for arm in digital]
     analogue = sorted((arm for arm in arms if arm not in digital), key=lambda arm: -means[arm])
@@ -95,6 +102,10 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
     by_samples = {
         arm: curve for arm in arms if (curve := _curve(results.curves, arm, "samples", "accuracy")) is not None
     }
+    if not by_samples:
+        return Section(
+            "Learning curves", ("No arm came as far as its first evaluation.",), (("final", training_table(results)),)
+        )
     losses = {arm: curve for arm in arms if (curve := _curve(results.curves, arm, "samples", "loss")) is not None}
     seeds = (
         "mean over seeds, band from the worst to the best; "
@@ -173,7 +184,11 @@ def _layer_sections(results: TrainingResults, arms: list[str]) -> list[Section]:
 
 
 def _arms(results: TrainingResults) -> list[str]:
-    arms = list(dict.fromkeys(str(row["arm"]) for row in results.curves))
+    found = [
+        *results.curves,
+        *({"arm": each.arm} for each in results.diverged),
+    ]  # some diverge before they are measured
+    arms = list(dict.fromkeys(str(row["arm"]) for row in found))
     if not arms:
         raise UserError("results: no rows of training; allowed: at least one evaluation of one arm")
     return arms
@@ -222,7 +237,7 @@ def _accuracy_text(values: F64, n_test: int) -> str:
 
 def _distance(results: TrainingResults, arm: str, accuracy: float) -> str:
     twin = results.twins.get(arm)
-    if twin is None:
+    if twin is None or not results.ended(twin):
         return ""
     rows = _last_rows(results, twin)
     return f"{100 * (accuracy - float(np.mean([_number(row['accuracy']) for row in rows]))):+.2f}" if rows else ""

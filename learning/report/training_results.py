@@ -10,7 +10,7 @@ Every arm runs on one or more seeds. The ideal digital twin is an arm as well, m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -63,6 +63,20 @@ class ConductanceHistory:
 
 
 @dataclass(frozen=True)
+class Divergence:
+    """Where the loss of an arm on one seed was no longer finite.
+
+    Attributes:
+        arm, seed: which. sample: training samples seen until then. message: what broke, and where the checkpoint is.
+    """
+
+    arm: str
+    seed: int
+    sample: int
+    message: str
+
+
+@dataclass(frozen=True)
 class TrainingResults:
     """All that the report of a training run shows, beside the configuration and the environment of its run.
 
@@ -70,6 +84,7 @@ class TrainingResults:
         title: heading of the report. curves: rows of metrics.csv. layers: rows of layers.csv.
         twins: arm -> name of the arm that is its ideal digital twin. conductances: see there.
         n_test: number of test samples. costs: arm -> quantity with unit -> value. notes: sentences a reader must know.
+        diverged: seeds of arms that did not come to their end; their rows stop before.
     """
 
     title: str
@@ -80,6 +95,42 @@ class TrainingResults:
     conductances: tuple[ConductanceHistory, ...] = ()
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    diverged: tuple[Divergence, ...] = ()
+
+    def divergences(self, arm: str) -> list[Divergence]:
+        """Those of an arm."""
+        return [found for found in self.diverged if found.arm == arm]
+
+    def ended(self, arm: str) -> bool:
+        """Whether any seed of an arm came to its end."""
+        return bool(self._seeds(arm) - {found.seed for found in self.divergences(arm)})
+
+    @property
+    def shown(self) -> TrainingResults:
+        """The same without the seeds that diverged of arms of which another seed ended: they would bend its means."""
+        left_out = {(found.arm, found.seed) for found in self.diverged if self.ended(found.arm)}
+        curves, layers = (
+            [row for row in rows if (row["arm"], row["seed"]) not in left_out] for rows in (self.curves, self.layers)
+        )
+        return replace(self, curves=curves, layers=layers)
+
+    def seeds_text(self, arm: str, ended: int) -> str:
+        """`3`, or `2 of 3` when one diverged."""
+        diverged = len(self.divergences(arm))
+        return f"{ended} of {ended + diverged}" if diverged else str(ended)
+
+    def diverged_text(self, arm: str) -> str:
+        """`at sample 640`, or `1 seed, at sample 640` beside others that ended; empty when none diverged."""
+        found = self.divergences(arm)
+        if not found:
+            return ""
+        first = f"at sample {min(each.sample for each in found)}"
+        if len(found) == 1 and not self.ended(arm):
+            return first
+        return f"{len(found)} seed{'s' if len(found) > 1 else ''}, {'first ' if len(found) > 1 else ''}{first}"
+
+    def _seeds(self, arm: str) -> set[object]:
+        return {row["seed"] for row in self.curves if row["arm"] == arm}
 
     def save(self, run: RunDirectory) -> None:
         """Write summary.json and the arrays; the rows are in metrics.csv and layers.csv already."""
@@ -92,6 +143,7 @@ class TrainingResults:
                 "twins": dict(self.twins),
                 "costs": {arm: dict(costs) for arm, costs in self.costs.items()},
                 "notes": list(self.notes),
+                "diverged": [asdict(found) for found in self.diverged],
                 "conductances": [{"arm": c.arm, "layer": c.layer} for c in self.conductances],
             },
         )
@@ -123,4 +175,5 @@ class TrainingResults:
             ),
             costs=summary["costs"],
             notes=tuple(summary["notes"]),
+            diverged=tuple(Divergence(**found) for found in summary["diverged"]),
         )

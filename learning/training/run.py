@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,26 @@ from analog_sim.config import UserError
 from learning.evaluate import Task, run_tasks
 from learning.report.tables import Table
 from learning.report.training import write_training_report
-from learning.report.training_results import CURVE_COLUMNS, LAYER_COLUMNS, ConductanceHistory, TrainingResults
+from learning.report.training_results import (
+    CURVE_COLUMNS,
+    LAYER_COLUMNS,
+    ConductanceHistory,
+    Divergence,
+    TrainingResults,
+)
 from learning.result_log import Row, read_rows
 from learning.runs import RunDirectory
 from learning.train_experiment import TrainExperiment, arms_of, twin_of
 from learning.trainer import CURVE, LAYER, Trainer
 from learning.training.chip import check
+from learning.training.comparison import comparison, last_rows, markdown, mean
 from learning.training.data import training_data
 
 TWIN = "ideal digital twin"
+DIVERGED = "diverged"
+"""File of an arm and seed whose loss was no longer finite: diverged.json."""
+LONGEST_NAME = 200
+"""Bytes of an arm's name that name its folder: file systems take 255."""
 CLIPPED_SHARE = 0.01
 """Share of samples that asked for more pulses than could be sent, above which the report says so."""
 Say = Callable[[str], None]
@@ -44,15 +55,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run ended with: the comparison and the path of the report."""
+    """What a run ended with.
+
+    Attributes:
+        table: the comparison. report: path of the page. results: what both were made of.
+        all_diverged: whether no arm came to its end on any seed; the ideal digital twins do not count.
+    """
 
     table: Table
     report: Path
     results: TrainingResults
+    all_diverged: bool
 
 
 def plan(experiment: TrainExperiment) -> Plan:
-    """Work out arms and twins; arms whose twins are the same experiment share one. Raises ConfigError."""
+    """Work out arms and twins; arms whose twins are the same experiment share one. Raises UserError."""
     arms = arms_of(experiment)
     names: list[tuple[str, TrainExperiment]] = []
     twins: dict[str, str] = {}
@@ -65,7 +82,11 @@ def plan(experiment: TrainExperiment) -> Plan:
             known = TWIN if not names else f"{TWIN} {len(names) + 1}"
             names.append((known, twin))
         twins[arm] = known
-    return Plan({**dict(names), **arms}, twins)
+    found = {**dict(names), **arms}
+    if len(found) < len(names) + len(arms):
+        raise UserError(f"arms: the name '{TWIN}' is taken by the twin; choose another")
+    check_folders(found)
+    return Plan(found, twins)
 
 
 def describe(experiment: TrainExperiment) -> str:
@@ -87,12 +108,14 @@ def describe(experiment: TrainExperiment) -> str:
 def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print) -> Outcome:
     """Run all arms on all seeds and write tables and report.
 
+    An arm whose loss is no longer finite stops, keeps its last checkpoint, and is marked in tables and report; the others go on.
+
     Args:
         experiment: what to do. out: run folder (default: under runs/). resume: go on with the run that is there.
         say: gets lines for the terminal.
 
     Raises:
-        UserError: a mistake in the configuration, or training diverged (the other arms are finished first).
+        UserError: a mistake in the configuration.
     """
     todo = plan(experiment)
     data = training_data(experiment.dataset, experiment.validation)
@@ -120,15 +143,18 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
                 )
         results = collect(experiment, todo, run)
         results.save(run)
-        table = comparison(experiment, todo, results.curves)
+        table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
         table.write_csv(run.path / "comparison.csv")
         (run.path / "comparison.md").write_text(markdown(table), encoding="utf-8")
         report = write_training_report(run, results)
-    return Outcome(table, report, results)
+    for found in results.diverged:
+        say(f"{found.arm}, seed {found.seed}: {found.message}")
+    ended = any(results.ended(arm) for arm in todo.arms if arm not in ideal)
+    return Outcome(table, report, results, all_diverged=not ended)
 
 
 def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
-    """Train one arm on one seed; goes on from its checkpoint."""
+    """Train one arm on one seed; goes on from its checkpoint. When it diverges, the rows are those until then."""
     experiment, root, twin = task.args
     arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
     data = training_data(experiment.dataset, experiment.validation)
@@ -136,8 +162,14 @@ def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
     prefix = f"{arm}, seed {seed}: "
     trainer = Trainer(experiment, data, seed, place(root, arm, seed))
     show = say is not None and sys.stderr.isatty()
-    rows = trainer.run(twin=ideal, progress=show, say=None if say is None else lambda line: say(prefix + line))
     own = RunDirectory(place(root, arm, seed))
+    try:
+        rows = trainer.run(twin=ideal, progress=show, say=None if say is None else lambda line: say(prefix + line))
+    except UserError as error:
+        if not trainer.diverged:
+            raise
+        rows = trainer.curve.rows
+        own.save_json(DIVERGED, {"sample": trainer.samples, "message": str(error)})
     own.save_json("writing", {name: tile.writing_statistics() for name, tile in trainer.network.tiles()})
     histograms = {
         f"{part}.{name}": array
@@ -151,7 +183,23 @@ def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
 
 def place(root: Path, arm: str, seed: int) -> Path:
     """Folder of one arm and seed."""
-    return root / "arms" / f"{re.sub(r'[^A-Za-z0-9]+', '_', arm).strip('_')}-{seed}"
+    name = re.sub(r"[\W_]+", "_", arm).strip("_")
+    if len(name.encode()) > LONGEST_NAME:
+        start = name.encode()[: LONGEST_NAME - 13].decode(errors="ignore")
+        name = f"{start}_{hashlib.sha256(arm.encode()).hexdigest()[:12]}"
+    return root / "arms" / f"{name}-{seed}"
+
+
+def check_folders(arms: Iterable[str]) -> None:
+    """Check that every arm has a folder of its own. Raises UserError naming two that would share one."""
+    seen: dict[str, str] = {}
+    for arm in arms:
+        folder = place(Path(), arm, 0).name.casefold()
+        if folder in seen:
+            raise UserError(
+                f"arms: '{seen[folder]}' and '{arm}' would share one folder; let their names differ in letters or digits"
+            )
+        seen[folder] = arm
 
 
 def _curve(root: Path, arm: str, seed: int) -> dict[int, float]:
@@ -167,7 +215,8 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     layers.keep(lambda row: False)
     histories: list[ConductanceHistory] = []
     costs: dict[str, dict[str, float]] = {}
-    log = run.log("metrics", CURVE_COLUMNS, key=("arm", "seed"))
+    diverged = tuple(_divergences(experiment, todo, run))
+    rows = _in_order(run.log("metrics", CURVE_COLUMNS, key=("arm", "seed")).rows, todo, experiment.seeds)
     for arm in todo.arms:
         for number, seed in enumerate(experiment.seeds):
             folder = place(run.path, arm, seed)
@@ -182,23 +231,53 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
                     for key, edges in arrays.items()
                     if key.startswith("edges.")
                 ]
-        last = [log.select(arm=arm, seed=seed)[-1] for seed in experiment.seeds]
-        if last[0]["energy_J"] is not None:
-            seen = float(last[0]["samples"] or 0)
-            costs[arm] = {
-                "energy of the training (J)": _mean(last, "energy_J"),
-                "energy per sample (J)": _mean(last, "energy_J") / seen,
-                "chip time of the training (s)": _mean(last, "chip_time_s"),
-                "chip time per sample (s)": _mean(last, "chip_time_s") / seen,
-                "pulses": _mean(last, "pulses"),
-            }
+        broken = {found.seed for found in diverged if found.arm == arm}
+        last = [row for row in last_rows(rows, arm) if row["seed"] not in broken]
+        if last and last[0]["energy_J"] is not None:
+            costs[arm] = _costs(last)
     notes = [data.note] if data.note else []
+    notes += [f"{found.arm}, seed {found.seed}: {found.message}." for found in diverged]
     notes += _clipping(experiment, todo, run)
     if experiment.validation:
         notes.append(f"Accuracy is on {experiment.validation} held-out training images, not on the test images.")
     return TrainingResults(
-        experiment.name, log.rows, layers.rows, len(data.y_eval), todo.twins, tuple(histories), costs, tuple(notes)
+        title=experiment.name,
+        curves=rows,
+        layers=layers.rows,
+        n_test=len(data.y_eval),
+        twins=todo.twins,
+        conductances=tuple(histories),
+        costs=costs,
+        notes=tuple(notes),
+        diverged=diverged,
     )
+
+
+def _in_order(rows: Sequence[Row], todo: Plan, seeds: Sequence[int]) -> list[Row]:
+    """The rows arm by arm and seed by seed, whichever worker ended first."""
+    place_of = {key: number for number, key in enumerate((arm, seed) for arm in todo.arms for seed in seeds)}
+    return sorted(rows, key=lambda row: place_of[(str(row["arm"]), int(row["seed"] or 0))])
+
+
+def _divergences(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Iterator[Divergence]:
+    """What the arms left that did not come to their end."""
+    for arm in todo.arms:
+        for seed in experiment.seeds:
+            found = RunDirectory(place(run.path, arm, seed)).load_json(DIVERGED)
+            if found is not None:
+                yield Divergence(arm, seed, int(found["sample"]), str(found["message"]))
+
+
+def _costs(last: Sequence[Row]) -> dict[str, float]:
+    """What training cost, mean over the last rows of an arm's seeds."""
+    seen = float(last[0]["samples"] or 0)
+    return {
+        "energy of the training (J)": mean(last, "energy_J"),
+        "energy per sample (J)": mean(last, "energy_J") / seen,
+        "chip time of the training (s)": mean(last, "chip_time_s"),
+        "chip time per sample (s)": mean(last, "chip_time_s") / seen,
+        "pulses": mean(last, "pulses"),
+    }
 
 
 def _clipping(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> list[str]:
@@ -214,83 +293,3 @@ def _clipping(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> lis
             shares = ", ".join(f"{100 * share:.1f} % at {tile}" for tile, share in clipped.items())
             notes.append(f"{arm}: the learning rate asked for more pulses than a pulse train can carry ({shares}).")
     return notes
-
-
-def _mean(rows: Sequence[Row], column: str) -> float:
-    return float(np.mean([float(row[column] or 0.0) for row in rows]))
-
-
-def comparison(experiment: TrainExperiment, todo: Plan, curves: Sequence[Row]) -> Table:
-    """One row per arm: accuracy at the end (mean and standard deviation over seeds), best, and samples to each target."""
-    header = ["arm", "seeds", "accuracy %", "sd", "best %", "vs twin", "pulses", "chip time s"]
-    header += [f"samples to {100 * target:g} %" for target in experiment.targets]
-    rows = []
-    ends = {arm: _ends(curves, arm) for arm in todo.arms}
-    for arm in todo.arms:
-        end = ends[arm]
-        values = np.array([float(row["accuracy"] or 0.0) for row in end])
-        best = [
-            max(float(r["accuracy"] or 0.0) for r in curves if r["arm"] == arm and r["seed"] == row["seed"])
-            for row in end
-        ]
-        twin = todo.twins.get(arm)
-        ideal = np.mean([float(row["accuracy"] or 0.0) for row in ends[twin]]) if twin is not None else None
-        cells = [
-            arm,
-            str(len(end)),
-            f"{100 * values.mean():.2f}",
-            f"{100 * values.std(ddof=1):.2f}" if len(values) > 1 else "",
-            f"{100 * np.mean(best):.2f}",
-            "" if ideal is None else f"{100 * (values.mean() - ideal):+.2f}",
-            "" if end[0]["pulses"] is None else f"{_mean(end, 'pulses'):.3g}",
-            "" if end[0]["chip_time_s"] is None else f"{_mean(end, 'chip_time_s'):.3g}",
-        ]
-        for target in experiment.targets:
-            needed = [first_reaching(curves, arm, row["seed"], target) for row in end]
-            reached = [n for n in needed if n is not None]
-            share = "" if len(reached) == len(needed) else f" ({len(reached)} of {len(needed)} seeds)"
-            cells.append(f"{np.mean(reached):.0f}{share}" if reached else "not reached")
-        rows.append(tuple(cells))
-    return Table(tuple(header), tuple(rows), f"{experiment.name}: at the end of training; sd over seeds")
-
-
-def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float) -> float | None:
-    """Samples at which an arm's accuracy first reaches `target`, linear between evaluations; None when it never does."""
-    points = [
-        (float(row["samples"] or 0), float(row["accuracy"] or 0.0))
-        for row in curves
-        if row["arm"] == arm and row["seed"] == seed
-    ]
-    before: tuple[float, float] | None = None
-    for samples, value in sorted(points):
-        if value >= target:
-            if before is None or value == before[1]:
-                return samples
-            return before[0] + (samples - before[0]) * (target - before[1]) / (value - before[1])
-        before = (samples, value)
-    return None
-
-
-def _ends(curves: Sequence[Row], arm: str) -> list[Row]:
-    last: dict[object, Row] = {}
-    for row in curves:
-        if row["arm"] == arm:
-            known = last.get(row["seed"])
-            if known is None or float(row["samples"] or 0) >= float(known["samples"] or 0):
-                last[row["seed"]] = row
-    if not last:
-        raise UserError(f"no results of arm '{arm}'")
-    return list(last.values())
-
-
-def markdown(table: Table) -> str:
-    """The table in Markdown."""
-    lines = [table.caption, "", "| " + " | ".join(table.header) + " |", "|---" * len(table.header) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-    return "\n".join(lines) + "\n"
-
-
-def read_comparison(path: Path) -> list[dict[str, str]]:
-    """Rows of comparison.csv as text."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

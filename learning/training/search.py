@@ -22,7 +22,7 @@ from learning.train_experiment import TrainExperiment, arms_of
 from learning.trainer import Trainer
 from learning.training.chip import check
 from learning.training.data import training_data
-from learning.training.run import place
+from learning.training.run import check_folders, place
 
 COLUMNS: Mapping[str, type] = {
     "arm": str,
@@ -71,6 +71,7 @@ def search(
         for name, arm in arms_of(experiment).items()
         for setting in settings_of(arm, grid)
     }
+    check_folders(f"{arm} {setting}" for arm, setting in arms)
     data = training_data(experiment.dataset, experiment.validation)
     for setup in arms.values():
         check(setup, data)

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from analog_sim.config import ConfigError, UserError, validate
+from learning.report.rebuild import rebuild
+from learning.report.training_results import TrainingResults
 from learning.result_log import read_rows
+from learning.runs import RunDirectory
 from learning.train_experiment import TrainExperiment, arms_of, twin_of, with_sweep
 from learning.trainer import CURVE, LAYER, Trainer
 from learning.training import checkpoint
+from learning.training.comparison import first_reaching
 from learning.training.data import Order, training_data
-from learning.training.run import TWIN, describe, first_reaching, plan, train
+from learning.training.run import TWIN, describe, place, plan, train
 from learning.training.schedule import rate_factor
 
 SMALL: dict[str, Any] = {
@@ -202,6 +206,67 @@ def test_divergence_stops_keeps_the_checkpoint_and_says_where(tmp_path: Path) ->
     assert len(read_rows(tmp_path / "metrics.csv", CURVE)) == int(kept["done"]) + 1
 
 
+DIVERGING = {"rule": "backprop", "learning_rate": 1e6, "schedule": "constant"}
+
+
+class TestDivergence:
+    def test_the_other_arms_go_on_and_table_and_report_say_which_did_not(self, tmp_path: Path) -> None:
+        setup = experiment(
+            arms=[{"name": "bad", "set": DIVERGING}, {"name": "good", "set": {"rule": "backprop"}}],
+            loss="mse",
+            device="ecram",
+            targets=["100 %"],
+        )
+        lines: list[str] = []
+        outcome = train(setup, out=tmp_path / "run", say=lines.append)
+        (found,) = outcome.results.diverged
+        assert (found.arm, found.seed) == ("bad", 0)
+        assert 0 < found.sample < 320
+        assert not outcome.all_diverged
+        assert any(line.startswith(f"bad, seed 0: training diverged at sample {found.sample} ") for line in lines)
+        rows = {row[0]: dict(zip(outcome.table.header, row, strict=True)) for row in outcome.table.rows}
+        assert rows["bad"]["accuracy %"] == "diverged"
+        assert rows["bad"]["diverged"] == f"at sample {found.sample}"
+        assert rows["bad"]["seeds"] == "0 of 1"
+        assert rows["good"]["diverged"] == ""
+        assert float(rows["good"]["accuracy %"]) > 0
+        assert f"training diverged at sample {found.sample}" in outcome.report.read_text()
+        assert checkpoint.load(tmp_path / "run" / "arms" / "bad-0" / "checkpoint.npz") is not None
+        again = train(setup, out=tmp_path / "run", resume=True, say=lambda line: None)
+        assert again.table == outcome.table
+        assert TrainingResults.load(RunDirectory.open(tmp_path / "run")).diverged == outcome.results.diverged
+
+    def test_seeds_that_ended_speak_for_an_arm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        step = Trainer._step
+
+        def broken(self: Trainer) -> None:
+            if self.seed == 1 and self.done == 15:
+                self.network.layers[0].bias = np.full(12, np.nan, np.float32)
+            step(self)
+
+        monkeypatch.setattr(Trainer, "_step", broken)
+        setup = experiment(rule="backprop", seeds=[0, 1, 2], twin=None)
+        outcome = train(setup, out=tmp_path / "run", say=lambda line: None)
+        row = dict(zip(outcome.table.header, outcome.table.rows[0], strict=True))
+        assert (row["seeds"], row["diverged"]) == ("2 of 3", "1 seed, at sample 120")
+        ends = [r["accuracy"] for r in outcome.results.curves if r["samples"] == 320]
+        assert row["accuracy %"] == f"{100 * np.mean(np.array(ends, float)):.2f}"
+        assert not outcome.all_diverged
+        table, _ = rebuild(tmp_path / "run")
+        assert table.rows[0][1] == "2 of 3"
+
+    def test_all_diverged_even_before_the_first_evaluation(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(
+            "learning.losses.CrossEntropy.per_sample", lambda self, output, target: output[:, 0] * np.nan
+        )
+        outcome = train(experiment(), out=tmp_path / "run", say=lambda line: None)
+        assert outcome.all_diverged
+        assert all(row[2] == "diverged" for row in outcome.table.rows)
+        assert "as far as its first evaluation" in outcome.report.read_text()
+
+
 class TestRuns:
     def test_arms_share_weights_order_and_twin(self, tmp_path: Path) -> None:
         setup = experiment(
@@ -272,6 +337,16 @@ class TestRefusals:
     def test_an_arm_with_a_misspelt_key(self) -> None:
         with pytest.raises(ConfigError, match=r"arms\[a\]: learnig_rate: unknown key.*learning_rate"):
             arms_of(experiment(arms=[{"name": "a", "set": {"learnig_rate": 0.1}}]))
+
+    def test_arms_that_would_share_a_folder(self) -> None:
+        with pytest.raises(UserError, match="'x=-1' and 'x=1' would share one folder"):
+            plan(experiment(arms=[{"name": "x=-1"}, {"name": "x=1"}]))
+        with pytest.raises(UserError, match="the name 'ideal digital twin' is taken"):
+            plan(experiment(arms=[{"name": TWIN}]))
+        assert place(Path(), "κ = 1", 0) != place(Path(), "γ = 1", 0)
+        long = [place(Path(), "ß" * 300 + end, 0).name for end in "ab"]
+        assert long[0] != long[1]
+        assert max(len(name.encode()) for name in long) < 255
 
     def test_an_arm_that_changes_what_all_share(self) -> None:
         with pytest.raises(ConfigError, match=r"arms\[a\]: seeds: is shared by all arms"):
