@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from analog_sim.writing.proposal import Dense, Proposal
+from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
 from learning.memory import Memory
 from learning.optimizers.base import F32, Optimizer
+from learning.optimizers.kernels import adam
 
 
 class Adam(Optimizer):
@@ -27,23 +28,33 @@ class Adam(Optimizer):
 
     def step(self, name: str, gradient: Proposal, memory: Memory) -> Proposal:
         """Dense step."""
-        return Dense(self.bias_step(name, gradient.dense(), memory))
+        dense = np.ascontiguousarray(gradient.dense(), np.float32)
+        # The product of an outer product is an array of our own, and takes the step: a large new one costs more than the arithmetic.
+        out = dense if isinstance(gradient, OuterProduct) else np.empty_like(dense)
+        return Dense(self._step(name, dense, memory, out))
 
     def bias_step(self, name: str, gradient: F32, memory: Memory) -> F32:
         """Step of one array."""
+        gradient = np.ascontiguousarray(gradient, np.float32)
+        return self._step(name, gradient, memory, np.empty_like(gradient))
+
+    def _step(self, name: str, gradient: F32, memory: Memory, out: F32) -> F32:
         for part in ("m", "v"):
             if f"{name}.{part}" not in memory.arrays:
-                memory.arrays[f"{name}.{part}"] = np.zeros_like(gradient)
-        m, v = memory.arrays[f"{name}.m"], memory.arrays[f"{name}.v"]
+                memory.arrays[f"{name}.{part}"] = np.zeros(gradient.shape, np.float32)
         t = int(memory.numbers.get(f"{name}.t", 0)) + 1
         memory.numbers[f"{name}.t"] = t
-        m *= np.float32(self.beta1)
-        m += np.float32(1.0 - self.beta1) * gradient
-        v *= np.float32(self.beta2)
-        v += np.float32(1.0 - self.beta2) * (gradient * gradient)
-        root = np.sqrt(v)
-        root *= np.float32(1.0 / (1.0 - self.beta2**t) ** 0.5)
-        root += np.float32(self.eps)
-        np.divide(m, root, out=root)
-        root *= np.float32(1.0 / (1.0 - self.beta1**t))
-        return root
+        adam(
+            gradient.reshape(-1),
+            memory.arrays[f"{name}.m"].reshape(-1),
+            memory.arrays[f"{name}.v"].reshape(-1),
+            out.reshape(-1),
+            np.float32(self.beta1),
+            np.float32(1.0 - self.beta1),
+            np.float32(self.beta2),
+            np.float32(1.0 - self.beta2),
+            np.float32(1.0 / (1.0 - self.beta2**t) ** 0.5),
+            np.float32(self.eps),
+            np.float32(1.0 / (1.0 - self.beta1**t)),
+        )
+        return out

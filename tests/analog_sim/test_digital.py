@@ -18,7 +18,7 @@ def tile_with(w: np.ndarray) -> DigitalTile:
     return tile
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (1, 4), (4, 1), (1, 1)])
+@pytest.mark.parametrize("shape", [(3, 5), (40, 3), (1, 4), (4, 1), (1, 1)])
 def test_products_are_the_matrix_and_its_transpose(rng: np.random.Generator, shape: tuple[int, int]) -> None:
     w = rng.standard_normal(shape).astype(np.float32)
     x = rng.standard_normal((7, shape[1])).astype(np.float32)
@@ -27,6 +27,7 @@ def test_products_are_the_matrix_and_its_transpose(rng: np.random.Generator, sha
     np.testing.assert_allclose(tile.forward(x), x @ w.T, rtol=1e-6)
     np.testing.assert_allclose(tile.backward(d), d @ w, rtol=1e-6)
     assert tile.forward(x).dtype == np.float32
+    assert tile.forward(x).flags.c_contiguous
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (1, 4), (4, 1), (1, 1)])
@@ -35,7 +36,7 @@ def test_update_subtracts_the_gradient(rng: np.random.Generator, shape: tuple[in
     w = rng.standard_normal(shape).astype(np.float32)
     x = np.asarray(rng.standard_normal((6, shape[1])).astype(np.float32), order=order)
     d = np.asarray(rng.standard_normal((6, shape[0])).astype(np.float32), order=order)
-    dw = rng.standard_normal(shape).astype(np.float32)
+    dw = np.asarray(rng.standard_normal(shape).astype(np.float32), order=order)
     tile = tile_with(w)
     tile.update(OuterProduct(x, d), 0.3)
     expected = w - 0.3 * sum(np.outer(d[b], x[b]) for b in range(6))
