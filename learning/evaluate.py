@@ -8,7 +8,6 @@ the order or the number of workers. It never draws a random number: a task's fun
 
 from __future__ import annotations
 
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -17,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import joblib
-from tqdm import tqdm
 
 from analog_sim.config import UserError
 from analog_sim.threads import limit_worker
 from learning.parallel.base import Parallel
 from learning.parallel.loky import Loky
+from learning.progress import progress as progress_of
 from learning.result_log import ResultLog, Row, Value
 
 MAX_FAILURES = 3
@@ -88,9 +87,9 @@ def run_tasks(
         function: task -> its row or rows, without the key columns; a module-level function or a `functools.partial`
             of one. NumPy arrays in its arguments reach the workers as shared, read-only memory.
         tasks: with distinct keys. results: log with these key columns.
-        parallel: where to run (default: in this process). progress: show a bar on stderr.
+        parallel: where to run (default: in this process). progress: show on stderr how far it is.
         warm: called once in this process before workers start, to fill Numba's disk cache, which several workers would
-            otherwise write at the same time. unit: what the bar counts.
+            otherwise write at the same time. unit: what is counted, in the singular.
 
     Raises:
         UserError: a task raised one. TaskFailed: a task raised anything else. The rows of the other tasks are kept.
@@ -100,10 +99,7 @@ def run_tasks(
     waiting = [task for task in tasks if not results.finished(task.key)]
     if waiting:
         failures: list[Failure] = []
-        bar = tqdm(
-            total=len(tasks), initial=len(tasks) - len(waiting), unit=unit, disable=not progress, dynamic_ncols=True,
-            mininterval=0.2 if sys.stderr.isatty() else 30.0,
-        )  # fmt: skip
+        bar = progress_of(len(tasks), done=len(tasks) - len(waiting), unit=unit, shown=progress)
         fed = (pair for pair in enumerate(waiting) if len(failures) < MAX_FAILURES)
         with bar, closing(_outcomes(function, fed, parallel, warm)) as outcomes:
             for number, outcome in outcomes:

@@ -49,8 +49,13 @@ def add_set(target: argparse.ArgumentParser) -> None:
 
 
 def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments: Sequence[str] | None = None) -> int:
-    """Run a script's main and return its exit status: 2 and one line per mistake for a UserError, 130 for Ctrl-C."""
+    """Run a script's main and return its exit status: 2 and one line per mistake for a UserError, 130 for Ctrl-C.
+
+    Before anything of ours is imported, another package of the name of one of ours ends with one line and status 2. And analog_sim is
+    imported before torch, because it says how long idle threads spin; nothing can change that once a thread pool exists.
+    """
     try:
+        check_packages()
         return function(arguments) or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -63,6 +68,22 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
             raise
         print(error, file=sys.stderr)
         return 2
+
+
+def check_packages() -> None:
+    """End with a line when analog-hil is not installed, or another package shadows one of ours. Raises SystemExit with status 2."""
+    try:
+        from analog_sim import check_shadowing
+
+        check_shadowing()
+    except ModuleNotFoundError:
+        message = "analog-hil is not installed; in its folder: python -m pip install -c constraints.txt -e ."
+    except ImportError as error:  # ShadowedPackageError, or a package analog_sim that is not ours and has no guard
+        message = str(error)
+    else:
+        return
+    print(message, file=sys.stderr)
+    raise SystemExit(2)
 
 
 def _positive(text: str) -> int:

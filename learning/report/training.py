@@ -184,11 +184,9 @@ def _layer_sections(results: TrainingResults, arms: list[str]) -> list[Section]:
 
 
 def _arms(results: TrainingResults) -> list[str]:
-    found = [
-        *results.curves,
-        *({"arm": each.arm} for each in results.diverged),
-    ]  # some diverge before they are measured
-    arms = list(dict.fromkeys(str(row["arm"]) for row in found))
+    names = [str(row["arm"]) for row in results.curves]
+    names += [found.arm for found in results.diverged]  # some diverge before they are first measured
+    arms = list(dict.fromkeys(names))
     if not arms:
         raise UserError("results: no rows of training; allowed: at least one evaluation of one arm")
     return arms

@@ -167,7 +167,7 @@ def test_progress_counts_what_was_done_before(tmp_path: Path, capsys: pytest.Cap
     run_tasks(chip_rows, TASKS[:4], results=log_in(tmp_path), progress=False)
     assert capsys.readouterr().err == ""
     run_tasks(chip_rows, TASKS, results=log_in(tmp_path), progress=True)
-    assert "10/10" in capsys.readouterr().err
+    assert capsys.readouterr().err == "10 of 10 chips, 0 s\n"
 
 
 INTERRUPTED = """

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,8 @@ import pytest
 
 from analog_sim.config import ConfigError, Location, Problem, UserError
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+ENTRY_POINTS = sorted(path for path in SCRIPTS.glob("*.py") if not path.name.startswith("_"))
 
 
 @pytest.fixture
@@ -104,7 +106,63 @@ def test_help_imports_nothing_heavy() -> None:
         f"sys.path.insert(0, {str(SCRIPTS)!r}); sys.argv = ['check_config.py', '--help']\n"
         f"try: runpy.run_path({str(SCRIPTS / 'check_config.py')!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "print('heavy:', [name for name in ('numpy', 'pydantic', 'yaml', 'analog_sim') if name in sys.modules])"
+        "print('heavy:', [name for name in ('numpy', 'numba', 'torch', 'pydantic', 'yaml') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.endswith("heavy: []\n")
+
+
+@pytest.mark.parametrize("name", ["devices", "learning", "analog_sim"])
+def test_another_package_of_our_name_ends_every_script_with_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
+    for script in ENTRY_POINTS:
+        # -P and the two paths: the user's folder first, as with PYTHONPATH=. in a folder that has its own `devices/`
+        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(SCRIPTS), str(SCRIPTS.parent)])}
+        done = subprocess.run(
+            [sys.executable, "-P", script, "x.yaml"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2, script
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert f"'{name}'" in done.stderr
+        assert str(tmp_path / name) in done.stderr
+
+
+def test_a_folder_of_our_name_in_the_working_directory_does_no_harm(tmp_path: Path) -> None:
+    for name in ("devices", "learning"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the wrong one')\n")
+    config = SCRIPTS.parent / "configs" / "digits_pcm.yaml"
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "check_config.py", config], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_installation_that_is_missing_is_named() -> None:
+    program = (
+        "import runpy, sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'analog_sim': raise ModuleNotFoundError(name)\n"
+        f"sys.meta_path.insert(0, Absent()); sys.path.insert(0, {str(SCRIPTS)!r}); sys.argv = ['train.py', 'x.yaml']\n"
+        f"runpy.run_path({str(SCRIPTS / 'train.py')!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("analog-hil is not installed; in its folder: python -m pip install")
+
+
+@pytest.mark.parametrize("script", [path.name for path in ENTRY_POINTS])
+def test_analog_sim_is_imported_before_any_thread_pool(script: str, tmp_path: Path) -> None:
+    """It settles how long idle OpenMP threads spin, which a library reads once, when it is loaded."""
+    program = (
+        "import runpy, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('analog_sim', 'torch', 'numba', 'numpy', 'sklearn', 'scipy'): print('first:', name); sys.exit()\n"
+        f"sys.meta_path.insert(0, Watch()); sys.path.insert(0, {str(SCRIPTS)!r}); sys.argv = [{script!r}, 'x.yaml']\n"
+        f"runpy.run_path({str(SCRIPTS / script)!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "first: analog_sim\n", done.stderr
