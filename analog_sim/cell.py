@@ -110,7 +110,8 @@ class RelaxationModel:
     """Diffusion in log time: ``g(t) = g_prog + mean(u) * s + std(u) * W(s)``, ``s = log10(1 + t / t_0)``.
 
     W is a standard Brownian path in s, one per write of a cell, so that var g grows by std**2 per decade; the state as written
-    already carries ``initial_std(u)`` of fast relaxation that happened before t_0. Clipped to [0, inf).
+    already carries ``initial_std(u)`` of fast relaxation that happened before t_0: programming adds it to its error, in one step or after
+    the last attempt of a write-verify loop. Clipped to [0, inf).
 
     Attributes:
         mean, std, initial_std: (1, K) siemens (per decade for mean and std, the latter per square root of a decade).
@@ -185,7 +186,7 @@ class VerifyModel:
     """Iterative write-verify: write, read back, write again every cell whose reading is off by more than the tolerance.
 
     Each attempt leaves ``g = target + shot_std(u) * z``; it is accepted when ``|g + read noise - target| <= tolerance``, or after
-    `max_iterations` attempts whatever it is. Replaces `CellModel.program_std`.
+    `max_iterations` attempts whatever it is. Replaces `CellModel.program_std`; `RelaxationModel.initial_std` comes on top.
 
     Attributes:
         shot_std: (1, K) siemens, error of one attempt.

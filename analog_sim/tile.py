@@ -156,7 +156,7 @@ class Tile:
         return self.blocks[0].arrays[0].info
 
     def program(self, w: F32) -> None:
-        """Write the weights (n_out, n_in) into the cells; chooses the scale, restarts the cells' clocks, resets the compensation.
+        """Write the weights (n_out, n_in) into the cells; chooses the scale and the converters' ranges, then as `write_weights`.
 
         Raises:
             ValueError: wrong shape or weights that are not finite.
@@ -168,20 +168,29 @@ class Tile:
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
         self._writer = None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
-        self.write_weights(w)
+        self._program_blocks(w)
         for block in self.blocks:
             block.auto_range()
         self._calibrated = False
-        self._set_gain(np.ones(self.shape[0], np.float32))
-        self._probe_reference = None
-        if self.spec.compensation != "none":
-            self._probe_reference = self._read_probes()
+        self._reference_compensation()
 
     def write_weights(self, w: F32) -> None:
-        """Write the weights (n_out, n_in) at the present scale, with programming error; converters and compensation stay as they are."""
+        """Write the weights (n_out, n_in) at the present scale, with programming error; converters stay as they are.
+
+        The cells' clocks restart, so the drift compensation starts anew: gain 1, and its reference is measured on the new cells.
+        """
+        self._program_blocks(w)
+        self._reference_compensation()
+
+    def _program_blocks(self, w: F32) -> None:
         with self.clock.parallel():
             for block in self.blocks:
                 self._program_block(block, w)
+
+    def _reference_compensation(self) -> None:
+        """Digital gain of 1; outputs for the known inputs as they are now, which later measurements are compared with."""
+        self._set_gain(np.ones(self.shape[0], np.float32))
+        self._probe_reference = None if self.spec.compensation == "none" else self._read_probes()
 
     def new_arrays(self, name: str) -> "Tile":
         """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock."""

@@ -99,8 +99,6 @@ class DeviceCard(StrictModel):
         """Standard deviation in siemens of the error after programming to g siemens, read right after writing."""
         verify_noise = self.read_std(g, 0.0)
         own = self.programming.program_std(g, self.window, verify_noise)
-        if self.programming.verify(self.window) is not None:
-            return own
         return np.hypot(own, self.drift.initial_std(self.window.state(g), self.window))
 
     def read_std(self, g: Values, t: Values) -> F64:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.rng import Streams
+from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
@@ -46,6 +47,7 @@ class DeterministicPulseWriter(Writer):
         self._refresher = Refresher(scheme.refresh, target)
         self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
         self._samples = 0
+        self._clipping = ClippingNote(scheme.kind, scheme.length)
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch; a dense gradient is rounded with the same phases."""
@@ -53,6 +55,7 @@ class DeterministicPulseWriter(Writer):
         if isinstance(proposal, OuterProduct):
             gradient = proposal if rate >= 0.0 else OuterProduct(proposal.x, -proposal.d)
             chosen = strengths(gradient, abs(rate) * self._pulses_per_weight, n, balance=True, adapt=False)
+            self._clipping.trains(chosen.clipped, len(chosen.length))
             number = self._samples + np.arange(len(gradient.x))
             self._samples += len(gradient.x)
             rows = _first(np.floor(n * chosen.row + (number * PHASES[0] % 1.0)[:, None]), n)
@@ -62,7 +65,8 @@ class DeterministicPulseWriter(Writer):
                 block.crossbar.pulse(train_for(block, gradient, rows, cols, n, pair))
         else:
             wanted = -rate * self._pulses_per_weight * proposal.dw
-            counts = np.floor(wanted + self._samples * PHASES[0] % 1.0).astype(np.int16)
+            counts, clipped = whole_pulses(wanted, self._samples * PHASES[0] % 1.0)
+            self._clipping.counts(clipped)
             self._samples += 1
             for block in self._target.blocks:
                 send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), pair)
@@ -70,16 +74,21 @@ class DeterministicPulseWriter(Writer):
 
     def state(self) -> dict[str, Any]:
         """Counters."""
-        return {"samples": self._samples, "refresher": self._refresher.state()}
+        return {
+            "samples": self._samples,
+            "refresher": self._refresher.state(),
+            "clipping": self._clipping.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned."""
         self._samples = int(state["samples"])
         self._refresher.restore(state["refresher"])
+        self._clipping.restore(state["clipping"])
 
     def statistics(self) -> dict[str, float]:
-        """Refreshes done."""
-        return {"refreshes": float(self._refresher.refreshes)}
+        """Share that was clipped, refreshes done."""
+        return {"clipped": self._clipping.share, "refreshes": float(self._refresher.refreshes)}
 
 
 def _first(count: npt.NDArray[np.floating], length: int) -> npt.NDArray[np.uint64]:

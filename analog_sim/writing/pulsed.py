@@ -42,7 +42,10 @@ class PulsedScheme(WriteScheme, ABC):
 
 
 class Refresher:
-    """Counts updates and refreshes the pairs when it is time."""
+    """Counts updates and refreshes the pairs when it is time.
+
+    A pair is programmed to the weight that it now stands for, with the gain of the drift compensation in it; the gain starts again at 1.
+    """
 
     def __init__(self, spec: RefreshSpec | None, target: WriteTarget) -> None:
         self._spec = spec
@@ -86,14 +89,19 @@ def net_step(cell: CellModel, mapping: MappingSpec, pair: PairMode) -> float:
 
 
 def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], pair: PairMode) -> int:
-    """Send signed pulses (rows, cols) to a block, positive for more weight; return the pulses sent to single cells."""
+    """Send signed pulses (rows, cols) to a block, positive for more weight; return the pulses sent to single cells.
+
+    counts: any signed integers within +-`clipping.MOST_PULSES`.
+    """
+    cells = 1
     if block.reference:
         counts = np.pad(counts, ((0, 0), (0, 1)))
     if not block.crossbar.info.pair:
         planes = counts[None]
     elif pair == "both":
         planes = np.stack([counts, -counts])
+        cells = 2
     else:
         planes = np.stack([np.maximum(counts, 0), np.maximum(-counts, 0)])
-    block.crossbar.pulse(PulseCounts(planes.astype(np.int16)))
-    return int(np.abs(planes, dtype=np.int64).sum())
+    block.crossbar.pulse(PulseCounts(planes))
+    return cells * int(np.abs(counts).sum())

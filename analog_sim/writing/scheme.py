@@ -74,12 +74,17 @@ class WriteTarget(Protocol):
         """Weight at the edge of the window."""
         ...
 
+    @property
+    def gain(self) -> F32:
+        """Digital output gain of the drift compensation, (n_out,): what a weight in the cells counts for."""
+        ...
+
     def read_weights(self, *, exact: bool = False) -> F32:
-        """Weights (n_out, n_in) as read back."""
+        """Weights (n_out, n_in) as read back, gain included."""
         ...
 
     def write_weights(self, w: F32) -> None:
-        """Program weights (n_out, n_in) at the present scale, with programming error."""
+        """Program weights (n_out, n_in) at the present scale, with programming error; the drift compensation starts anew."""
         ...
 
     def forward(self, x: F32) -> F32:

@@ -4,7 +4,6 @@ Gokmen & Vlasov, Front. Neurosci. 10, 333 (2016), doi:10.3389/fnins.2016.00333. 
 time that does not depend on its size; every sample of a batch acts on the state that the one before has left.
 """
 
-import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,10 +11,11 @@ from pydantic import Field
 
 from analog_sim.kernels.bits import draw_streams
 from analog_sim.rng import Stream, Streams
+from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import PulseClippingWarning, strengths, train_for
+from analog_sim.writing.trains import strengths, train_for
 
 _CERTAIN = float(2**32)
 
@@ -52,9 +52,7 @@ class StochasticPulseWriter(Writer):
         self._rounding: Stream = streams.stream("rounding")
         self._refresher = Refresher(scheme.refresh, target)
         self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
-        self._samples = 0
-        self._clipped = 0.0
-        self._warned = False
+        self._clipping = ClippingNote(scheme.kind, scheme.length)
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch: trains for outer products, stochastically rounded counts for a dense gradient."""
@@ -62,7 +60,8 @@ class StochasticPulseWriter(Writer):
             self._send_trains(proposal, rate)
         else:
             wanted = -rate * self._pulses_per_weight * proposal.dw
-            counts = np.floor(wanted + self._rounding.uniforms(wanted.shape)).astype(np.int16)
+            counts, clipped = whole_pulses(wanted, self._rounding)
+            self._clipping.counts(clipped)
             for block in self._target.blocks:
                 send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), self._scheme.pair)
         self._refresher.count()
@@ -78,30 +77,18 @@ class StochasticPulseWriter(Writer):
             balance=scheme.balance,
             adapt=scheme.adapt_length,
         )
-        self._note_clipping(chosen.clipped, len(chosen.length))
+        self._clipping.trains(chosen.clipped, len(chosen.length))
         rows, cols = (_bits(p, chosen.length, s) for p, s in ((chosen.row, self._rows), (chosen.col, self._cols)))
         longest = int(chosen.length.max())
         for block in self._target.blocks:
             block.crossbar.pulse(train_for(block, gradient, rows, cols, longest, scheme.pair))
-
-    def _note_clipping(self, share: float, samples: int) -> None:
-        self._samples += samples
-        self._clipped += share * samples
-        if share > 0.0 and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"stochastic_pulse: {share:.0%} of the samples of this batch ask for more pulses than a train of "
-                f"{self._scheme.length} slots can carry; the rest is lost (lower the learning rate or raise `length`)",
-                PulseClippingWarning,
-                stacklevel=4,
-            )
 
     def state(self) -> dict[str, Any]:
         """Streams and counters."""
         return {
             "streams": [s.state() for s in (self._rows, self._cols, self._rounding)],
             "refresher": self._refresher.state(),
-            "clipping": [self._samples, self._clipped],
+            "clipping": self._clipping.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -109,12 +96,11 @@ class StochasticPulseWriter(Writer):
         for stream, saved in zip((self._rows, self._cols, self._rounding), state["streams"], strict=True):
             stream.restore(saved)
         self._refresher.restore(state["refresher"])
-        self._samples, self._clipped = int(state["clipping"][0]), float(state["clipping"][1])
-        self._warned = self._clipped > 0.0
+        self._clipping.restore(state["clipping"])
 
     def statistics(self) -> dict[str, float]:
-        """Share of samples that were clipped, refreshes done."""
-        return {"clipped": self._clipped / max(self._samples, 1), "refreshes": float(self._refresher.refreshes)}
+        """Share that was clipped, refreshes done."""
+        return {"clipped": self._clipping.share, "refreshes": float(self._refresher.refreshes)}
 
 
 def _bits(probability: np.ndarray, length: np.ndarray, stream: Stream) -> np.ndarray:

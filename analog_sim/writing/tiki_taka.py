@@ -13,6 +13,7 @@ from pydantic import Field
 
 from analog_sim.cell import CellModel
 from analog_sim.rng import Stream, Streams
+from analog_sim.writing.clipping import MOST_PULSES
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
@@ -102,7 +103,7 @@ class TikiTakaWriter(Writer):
         sign = self._chopper[line]
         gain = np.float32(scheme.transfer * self._steps_per_weight)
         self._filter[:, line] += gain * sign * (reading - self._reference[:, line])
-        due = np.trunc(self._filter[:, line])
+        due = np.clip(np.trunc(self._filter[:, line]), -MOST_PULSES, MOST_PULSES)  # the rest stays in the filter
         self._filter[:, line] -= due
         self._transfers += 1
         self._pulse_line(line, due.astype(np.int16))

@@ -15,10 +15,6 @@ from analog_sim.writing.scheme import WritableBlock
 F32 = npt.NDArray[np.float32]
 
 
-class PulseClippingWarning(UserWarning):
-    """The learning rate asks for more pulses than the longest train can carry; said once, with the share of samples concerned."""
-
-
 @dataclass(frozen=True)
 class Strengths:
     """Firing probabilities of all lines for every sample of a batch.

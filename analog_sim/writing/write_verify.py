@@ -64,7 +64,8 @@ class WriteVerifyWriter(Writer):
             where = off[block.cols, block.rows].T
             if not where.any():
                 continue
-            fraction = self._copy[block.cols, block.rows].T / full
+            # The digital gain of the drift compensation stays on, for the cells that are left alone: it is divided out of the others.
+            fraction = (self._copy[block.cols, block.rows] / target.gain[block.cols, None]).T / full
             if block.reference:
                 fraction, where = np.pad(fraction, ((0, 0), (0, 1))), np.pad(where, ((0, 0), (0, 1)))
             goal = targets(fraction, target.mapping, target.cell)

@@ -128,6 +128,18 @@ def test_write_verify_leaves_no_cell_outside_the_tolerance():
     assert array.log.units("program") == pytest.approx(450 / p, rel=0.2)
 
 
+def test_fast_relaxation_comes_on_top_of_programming_in_one_step_and_verified():
+    """initial_std adds to the error left by programming; no verifying read sees it, because it comes after the last attempt."""
+    law = RelaxationModel(constant_table(0.0), constant_table(0.0), 1.0, initial_std=constant_table(0.04 * G_MAX))
+    loop = VerifyModel(constant_table(0.05 * G_MAX), tolerance=0.01 * G_MAX, max_iterations=100)
+    accepted = 0.01 * G_MAX / math.sqrt(3.0)  # nearly uniform within the tolerance
+    for parts, own in (({"program_std": constant_table(0.03 * G_MAX)}, 0.03 * G_MAX), ({"verify": loop}, accepted)):
+        array = crossbar(100, 100, pair=False, relaxation=law, **parts)
+        array.program(np.full((1, 100, 100), 0.5 * G_MAX, np.float32))
+        stats.assert_mean(array.conductance_now(), 0.5 * G_MAX, ALPHA)
+        stats.assert_std(array.conductance_now(), math.hypot(own, 0.04 * G_MAX), ALPHA)
+
+
 def test_drift_is_the_power_law_of_every_cell():
     law = DriftModel(constant_table(0.05), constant_table(0.01), t_ref=20.0, nu_low=0.0)
     array = crossbar(60, 60, pair=False, drift=law)

@@ -13,11 +13,12 @@ from analog_sim.cell import CellModel, PulseModel, VariationModel, constant_tabl
 from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile, TileSpec
+from analog_sim.writing.clipping import MOST_PULSES, PulseClippingWarning, whole_pulses
 from analog_sim.writing.deterministic_pulse import DeterministicPulse
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.stochastic_pulse import StochasticPulse
 from analog_sim.writing.tiki_taka import TikiTaka, symmetric_conductance
-from analog_sim.writing.trains import PulseClippingWarning, strengths
+from analog_sim.writing.trains import strengths
 
 G_MAX, STEP = 20e-6, 1e-9
 STEADY = CellModel(
@@ -96,6 +97,34 @@ def test_clipping_is_said_once_with_its_share():
         warnings.simplefilter("error")
         tile.update(OuterProduct(X, D), 1.0)
     assert tile.writing_statistics()["clipped"] == 1.0
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("writing", [StochasticPulse(), DeterministicPulse()], ids=lambda w: w.kind)
+def test_a_dense_gradient_beyond_a_pulse_counter_is_clipped_with_its_sign(writing):
+    """70,000 pulses would be 4,464 in 16 bits, and 40,000 would go the other way."""
+    tile = tile_of(writing, shape=(4, 1))
+    wanted = np.array([[70_000], [-70_000], [40_000], [0]], np.float32)
+    with pytest.warns(PulseClippingWarning, match=rf"{writing.kind}: 75% of the cells.*{MOST_PULSES} pulses"):
+        tile.update(Dense(-wanted * 2 * STEP / np.float32(tile.scale)), 1.0)
+    moved = tile.read_weights(exact=True) * tile.scale / (2 * STEP)
+    # All end at the bounds of the window, 10,000 steps from its middle.
+    np.testing.assert_allclose(moved, np.sign(wanted) * G_MAX / 2 / STEP, atol=1.5)
+    assert tile.writing_statistics()["clipped"] == pytest.approx(0.75)
+
+
+def test_whole_pulses_keep_the_mean_and_the_counter():
+    counts, clipped = whole_pulses(np.array([1e9, -1e9, 32_767.0, -2.5, 0.25], np.float32), 0.75)
+    assert counts.tolist() == [MOST_PULSES, -MOST_PULSES, MOST_PULSES, -2, 1]
+    assert clipped == 0.4
+    drawn, _ = whole_pulses(np.full(10_000, 0.3, np.float32), Streams(0).stream("rounding"))
+    stats.assert_mean(drawn, 0.3, 1e-4)
+
+
+def test_deterministic_trains_say_when_they_are_clipped():
+    tile = tile_of(DeterministicPulse(length=3))
+    with pytest.warns(PulseClippingWarning, match=r"100% of the samples.*3 slots"):
+        tile.update(OuterProduct(X, D), 1.0)
 
 
 def soft_bounds(step, spread=0.0):
