@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import numpy as np
 
 from analog_sim.config import Q
-from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
-from devices.window import F64, FINE_NODES, Values, Window
+from devices.read_noise.law import ReadNoiseLaw
+from devices.window import F64, Values, Window
 
 
 class ConstantReadNoise(ReadNoiseLaw):
@@ -23,17 +23,3 @@ class ConstantReadNoise(ReadNoiseLaw):
     def white(self, g: Values, window: Window) -> F64:
         """Quadrature of the two parts in siemens."""
         return np.full(np.shape(g), np.hypot(self.std, self.fraction * window.width))
-
-    def flicker(self, g: Values, window: Window) -> F64:
-        """0 S."""
-        return np.zeros(np.shape(g))
-
-    @property
-    def read_time(self) -> float:
-        """Unused."""
-        return DEFAULT_READ_TIME
-
-    @property
-    def nodes(self) -> int:
-        """`FINE_NODES`; two are kept when all is linear."""
-        return FINE_NODES

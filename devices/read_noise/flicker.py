@@ -7,7 +7,7 @@ from pydantic import Field
 
 from analog_sim.config import Q
 from devices.read_noise.law import ReadNoiseLaw
-from devices.window import F64, FINE_NODES, Values, Window
+from devices.window import F64, Values, Window
 
 
 class FlickerReadNoise(ReadNoiseLaw):
@@ -46,8 +46,3 @@ class FlickerReadNoise(ReadNoiseLaw):
     def read_time(self) -> float:
         """``t_read``."""
         return self.t_read
-
-    @property
-    def nodes(self) -> int:
-        """`FINE_NODES`; two are kept when all is linear."""
-        return FINE_NODES

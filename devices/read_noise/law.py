@@ -7,7 +7,7 @@ import numpy as np
 
 from analog_sim.cell import ReadNoiseModel
 from analog_sim.config import Part
-from devices.window import F64, Values, Window, tabulate
+from devices.window import F64, FINE_NODES, Values, Window, tabulate
 
 DEFAULT_READ_TIME = 250e-9
 """Seconds of one read; only matters for flicker noise, whose law carries its own."""
@@ -24,19 +24,19 @@ class ReadNoiseLaw(Part):
     def white(self, g: Values, window: Window) -> F64:
         """Standard deviation in siemens at every age."""
 
-    @abstractmethod
     def flicker(self, g: Values, window: Window) -> F64:
-        """Standard deviation in siemens of the part that grows with age, at f(t) = 1."""
+        """Standard deviation in siemens of the part that grows with age, at f(t) = 1; none unless the law has one."""
+        return np.zeros(np.shape(g))
 
     @property
-    @abstractmethod
     def read_time(self) -> float:
-        """Duration t_read of one read in seconds."""
+        """Duration t_read of one read in seconds; only a law with a flicker part needs its own."""
+        return DEFAULT_READ_TIME
 
     @property
-    @abstractmethod
     def nodes(self) -> int:
         """Nodes of the uniform grid over the window on which the law is sampled; two are kept when all is linear."""
+        return FINE_NODES
 
     @final
     def read_std(self, g: Values, t: Values, window: Window) -> F64:

@@ -2,13 +2,12 @@
 
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from analog_sim.config import Q
 from devices.polynomial import evaluate
-from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
-from devices.window import F64, FINE_NODES, Values, Window
+from devices.read_noise.law import ReadNoiseLaw
+from devices.window import F64, Values, Window
 
 
 class PolynomialReadNoise(ReadNoiseLaw):
@@ -27,17 +26,3 @@ class PolynomialReadNoise(ReadNoiseLaw):
     def white(self, g: Values, window: Window) -> F64:
         """The polynomial, not below 0, in siemens at this card's g_max."""
         return evaluate(self.coefficients, self.reference_g_max, g, window)
-
-    def flicker(self, g: Values, window: Window) -> F64:
-        """0 S."""
-        return np.zeros(np.shape(g))
-
-    @property
-    def read_time(self) -> float:
-        """Unused."""
-        return DEFAULT_READ_TIME
-
-    @property
-    def nodes(self) -> int:
-        """`FINE_NODES`; two are kept when all is linear."""
-        return FINE_NODES

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from analog_sim.config import Q
-from devices.read_noise.law import DEFAULT_READ_TIME, ReadNoiseLaw
-from devices.window import F64, FINE_NODES, Values, Window
+from devices.read_noise.law import ReadNoiseLaw
+from devices.window import F64, Values, Window
 
 
 class ProportionalReadNoise(ReadNoiseLaw):
@@ -24,17 +24,3 @@ class ProportionalReadNoise(ReadNoiseLaw):
     def white(self, g: Values, window: Window) -> F64:
         """Quadrature of the two parts in siemens."""
         return np.hypot(self.relative * np.asarray(g, float), self.floor)
-
-    def flicker(self, g: Values, window: Window) -> F64:
-        """0 S."""
-        return np.zeros(np.shape(g))
-
-    @property
-    def read_time(self) -> float:
-        """Unused."""
-        return DEFAULT_READ_TIME
-
-    @property
-    def nodes(self) -> int:
-        """`FINE_NODES`; two are kept when all is linear."""
-        return FINE_NODES
