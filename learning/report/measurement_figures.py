@@ -162,7 +162,7 @@ def ageing_over_time(curves: Sequence[Curve]) -> Figure:
         bottom.set_xlabel("time since programming")
     axs[0].set_ylabel("mean change (µS)")
     axs[len(curves)].set_ylabel("spread of the change (µS)")
-    axs[0].legend()
+    figure.legend(*axs[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 
