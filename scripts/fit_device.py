@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
     if options.dry_run:
-        from devices.measurements.pipeline import describe
+        from devices.measurements.reading import describe
 
         print(describe(config))
         return 0
@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.report.measurement import law_table, verdict_text, write_fit_report
     from learning.runs import RunDirectory
 
-    run = RunDirectory.create(options.out, config, name=f"fit-{config.name}", seed=config.held_out.seed)
+    run = RunDirectory.create(
+        options.out, config, name=f"fit-{config.name}", seed=config.held_out.seed, resumable=False
+    )
     result = fit_measurements(config, run.path, lambda text: print(f"  {text}", file=sys.stderr))
     page = write_fit_report(run, result)
     print(verdict_text(result))

@@ -11,10 +11,12 @@ from devices.measurements.fit.moments import first_look, smoothed
 from devices.measurements.fit.noise import series_of
 from devices.measurements.histories import histories_of
 from devices.measurements.noise_proof import noise_proof
-from devices.measurements.pipeline import chosen_pulses, read_measurements
 from devices.measurements.problems import MeasurementError
-from devices.measurements.proof import Proof, steps_proof
+from devices.measurements.proof import Proof
+from devices.measurements.pulse_kinds import chosen_pulses
+from devices.measurements.reading import read_measurements
 from devices.measurements.replay import initial_states, replay, stop_rule
+from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces, traces_of
 from devices.window import Window
 

@@ -4,7 +4,6 @@ It never judges by one number alone: a distance that the data show against thems
 that is significant but small is called small.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,19 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.table import runs
-from devices.measurements.traces import Traces
-
 F64 = npt.NDArray[np.float64]
 
-BINS = 8
 SMALL, TOLERABLE = 0.15, 0.35
 """Wasserstein distances, in standard deviations of the measured steps, up to which a fit is called good and fair."""
 WIDE, TOO_WIDE = 1.5, 5.0
 """Factors by which the spread over ramps may be off for a fit to be called good and fair."""
 RESAMPLES = 200
-SHORTEST_RAMP = 5
-"""Pulses of the median ramp from which on a curve over pulses makes sense."""
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
 
@@ -265,148 +258,3 @@ def compare(
         float(pooled.std()),
         wrong,
     )
-
-
-def steps_proof(
-    fitted: Traces,
-    held_out: Traces,
-    emulated: Traces,
-    states: tuple[F64, F64, F64],
-    *,
-    how: str,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Proof:
-    """Compare the steps of held-out traces with those of their emulated replay, in bins of the state.
-
-    Args:
-        fitted, held_out: the two parts of the data. emulated: replay of the held-out traces.
-        states: state before each read, (N,) siemens, of the three, found in the same way for all.
-        how: what was held out.
-        seed: of the bootstrap. resamples: how many.
-    """
-    rng = np.random.default_rng(seed)
-    bins: list[Bin] = []
-    facts: dict[str, tuple[float, float, str]] = {}
-    for direction, word in ((1, "potentiation"), (-1, "depression")):
-        samples = []
-        for part, state in zip((held_out, emulated, fitted), states, strict=True):
-            change, at, sides = part.changes()
-            own = sides == direction
-            samples.append(((change / part.pulses[at])[own], state[at][own], part.trace_of()[at][own]))
-        (held, held_state, held_trace), (copy, copy_state, _), (fit, fit_state, fit_trace) = samples
-        if len(held) < 2 or not len(copy):
-            continue
-        facts |= _step_facts(word, direction, held, copy)
-        count = int(np.clip(len(held) // 25, 1, BINS))
-        edges = np.quantile(held_state, np.linspace(0.0, 1.0, count + 1))
-        for k in range(count):
-            low, high = float(edges[k]), float(edges[k + 1])
-            own, other, reference = ((state >= low) & (state <= high) for state in (held_state, copy_state, fit_state))
-            label = f"{word} at {1e6 * low:.4g} to {1e6 * high:.4g} uS"
-            if own.sum() < 2:
-                continue
-            if not other.any():
-                bins.append(_never_reached(label, direction, low, high, held[own]))
-                continue
-            bins.append(
-                compare(
-                    held[own],
-                    copy[other],
-                    fit[reference],
-                    label=label,
-                    direction=direction,
-                    low=low,
-                    high=high,
-                    measured_cluster=held_trace[own],
-                    reference_cluster=fit_trace[reference] + len(held_out),
-                    rng=rng,
-                    resamples=resamples,
-                )
-            )
-    curves, more = ramp_curves(held_out, emulated)
-    return Proof("the pulse response", how, tuple(bins), curves, facts | more)
-
-
-def _never_reached(label: str, direction: int, low: float, high: float, held: F64) -> Bin:
-    spread = float(held.std()) or abs(float(held.mean())) or 1e-12
-    return Bin(
-        f"{label} (never reached by the emulator)",
-        direction,
-        low,
-        high,
-        len(held),
-        0,
-        (float(held.mean()), np.nan),
-        (float(held.std()), np.nan),
-        spread,
-        1.0,
-        0.0,
-        0.0,
-        spread,
-    )
-
-
-def _step_facts(word: str, direction: int, held: F64, copy: F64) -> dict[str, tuple[float, float, str]]:
-    scattered = all(len(part) > 2 and part.std() > 1e-9 * np.abs(part).max() for part in (held, copy))
-    skew = (float(stats.skew(held)), float(stats.skew(copy))) if scattered else (0.0, 0.0)
-    return {
-        f"{word}: mean step": (float(held.mean()), float(copy.mean()), "S"),
-        f"{word}: standard deviation of steps": (float(held.std()), float(copy.std()), "S"),
-        f"{word}: skewness of steps": (*skew, ""),
-        f"{word}: steps of the wrong sign": (
-            float(np.mean(held * direction < 0)),
-            float(np.mean(copy * direction < 0)),
-            "%",
-        ),
-    }
-
-
-def _ramps(traces: Traces, direction: int) -> Iterator[tuple[npt.NDArray[np.int64], F64]]:
-    """Yield pulse numbers and reads of every run of pulses in one direction, from the read before it."""
-    for r in range(len(traces)):
-        first, last = int(traces.start[r]), int(traces.start[r + 1])
-        sides = np.where(traces.pulses[first + 1 : last] > 0, traces.direction[first + 1 : last], 0)
-        for run in runs(sides):
-            if sides[run.start] == direction:
-                a, b = first + run.start, first + run.stop + 1
-                yield np.concatenate(([0], np.cumsum(traces.pulses[a + 1 : b]))), traces.g[a:b]
-
-
-def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], dict[str, tuple[float, float, str]]]:
-    """Mean and spread over ramps against the pulse number, and the ramps' end points and lengths."""
-    curves: list[Curve] = []
-    facts: dict[str, tuple[float, float, str]] = {}
-    for direction, word in ((1, "potentiation"), (-1, "depression")):
-        grids = [list(_ramps(part, direction)) for part in (held_out, emulated)]
-        if not grids[0] or not grids[1]:
-            continue
-        longest = int(np.median([x[-1] for x, _ in grids[0]]))
-        if longest < SHORTEST_RAMP:
-            continue
-        pulse = np.unique(np.linspace(0, longest, min(longest + 1, 101)).astype(int))
-        mean, std, counts = (
-            np.full((2, len(pulse)), np.nan),
-            np.full((2, len(pulse)), np.nan),
-            np.zeros(len(pulse), np.int64),
-        )
-        for k, rows in enumerate(grids):
-            values = np.full((len(rows), len(pulse)), np.nan)
-            for j, (x, g) in enumerate(rows):
-                reached = pulse <= x[-1]
-                values[j, reached] = np.interp(pulse[reached], x, g)
-            some = np.isfinite(values).any(axis=0)
-            mean[k, some] = np.nanmean(values[:, some], axis=0)
-            std[k, some] = np.nanstd(values[:, some], axis=0)
-            if k == 0:
-                counts = np.isfinite(values).sum(axis=0)
-        curves.append(Curve("pulses", word, pulse.astype(np.float64), mean, std, counts))
-        ends = [np.array([g[-1] for _, g in rows]) for rows in grids]
-        lengths = [np.array([x[-1] for x, _ in rows], np.float64) for rows in grids]
-        facts |= {
-            f"{word}: end of a ramp, mean": (float(ends[0].mean()), float(ends[1].mean()), "S"),
-            f"{word}: end of a ramp, spread": (float(ends[0].std()), float(ends[1].std()), "S"),
-            f"{word}: pulses to the end, mean": (float(lengths[0].mean()), float(lengths[1].mean()), ""),
-            f"{word}: pulses to the end, spread": (float(lengths[0].std()), float(lengths[1].std()), ""),
-        }
-    return tuple(curves), facts

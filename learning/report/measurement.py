@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from devices.measurements.comparison import Comparison
-from devices.measurements.fit.laws import Estimate, LawFit
-from devices.measurements.pipeline import FitResult
+from devices.measurements.fit.laws import LawFit
+from devices.measurements.fit.parameters import Estimate
 from devices.measurements.proof import Bin, Proof
+from devices.measurements.result import FitResult
 from learning.report.measurement_figures import (
     ageing_over_state,
     ageing_over_time,

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.fit.laws import Start
+from devices.measurements.fit.families import Start
 from devices.measurements.traces import Traces
 from devices.window import Window
 

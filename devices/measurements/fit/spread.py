@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from devices.measurements.fit.laws import Estimate
+from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.traces import Traces
 

@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from devices.measurements.traces import Traces
 from devices.window import Window
-
-F64 = npt.NDArray[np.float64]
 
 FEWEST_CELLS = 4
 SHARE = 0.05

@@ -9,7 +9,8 @@ from statistics_helpers import TEST_ALPHA, bonferroni
 from trace_writers import Lab, measure
 
 from devices.card import DeviceCard
-from devices.measurements.fit.laws import PIECEWISE_NODES, LawFit, families, fit_law, tables_of
+from devices.measurements.fit.families import PIECEWISE_NODES, families
+from devices.measurements.fit.laws import LawFit, fit_law, tables_of
 from devices.measurements.fit.moments import first_look
 from devices.measurements.fit.pulse import fit_pulses
 from devices.measurements.split import Split, split

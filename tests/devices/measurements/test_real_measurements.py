@@ -13,9 +13,10 @@ from devices.card import load_card
 from devices.measurements.config import MeasurementConfig
 from devices.measurements.fit.noise import series_of
 from devices.measurements.histories import histories_of
-from devices.measurements.pipeline import FitResult, fit_measurements
+from devices.measurements.pipeline import fit_measurements
 from devices.measurements.problems import ReadLog
 from devices.measurements.reader import Reader
+from devices.measurements.result import FitResult
 from devices.measurements.sink import Measurements, Sink
 from devices.measurements.table import Op
 from devices.measurements.traces import Traces, traces_of

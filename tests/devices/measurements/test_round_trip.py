@@ -22,8 +22,9 @@ from analog_sim.rng import Streams
 from devices.card import DeviceCard, load_card
 from devices.measurements.comparison import compare_card
 from devices.measurements.config import MeasurementConfig
-from devices.measurements.pipeline import FitResult, fit_measurements
+from devices.measurements.pipeline import fit_measurements
 from devices.measurements.problems import MeasurementError
+from devices.measurements.result import FitResult
 from devices.measurements.write_by_pulses import write_by_pulses
 
 pytestmark = pytest.mark.jit

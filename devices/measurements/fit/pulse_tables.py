@@ -1,0 +1,115 @@
+"""Quantile tables of one or several devices on windows, measured or of step distributions. It never fits a law."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from devices.measurements.fit.quantiles import fitted_table
+from devices.measurements.fit.statespace import StepTables, run_filter
+from devices.measurements.problems import MeasurementError
+from devices.measurements.traces import Traces
+from devices.window import Window
+
+F64 = npt.NDArray[np.float64]
+
+STEPS_PER_TABLE = 200
+"""Steps in each measured direction from which on a device gets a table of its own."""
+MOST_TABLES = 256
+
+
+@dataclass(frozen=True)
+class PulseTables:
+    """What a measured card holds: quantiles (T, K, Z) siemens both ways, own windows (T, 2) or None, nominal window."""
+
+    up: F64
+    down: F64
+    windows: F64 | None
+    window: Window
+
+
+def tables_of_groups(
+    groups: Sequence[Traces],
+    law: StepTables,
+    read_std: float,
+    own: Window,
+    several: bool,
+    gain: F64 | None,
+    notes: list[str],
+) -> PulseTables:
+    """One pair of tables per group; own windows when each group's range is to count."""
+    windows, ups, downs = [], [], []
+    hidden, thin = False, False
+    for traces in groups:
+        local, window = law, own
+        if several:
+            window = range_of(run_filter(traces, law, read_std).filtered)
+            grid = np.linspace(0.0, 1.0, law.mean.shape[1])
+            u = np.clip((window.grid(len(grid)) - law.g_min) / (law.g_max - law.g_min), 0.0, 1.0)
+            local = StepTables(
+                np.stack([np.interp(u, grid, row) for row in law.mean]),
+                np.stack([np.interp(u, grid, row) for row in law.std]),
+                window.g_min,
+                window.g_max,
+                law.hard,
+            )
+        found = {up: fitted_table(traces, local, read_std, up, gain=gain) for up in (True, False)}
+        for table in found.values():
+            hidden |= table is not None and table.normal_shape
+            thin |= table is not None and table.steps < STEPS_PER_TABLE
+        up = found[True].q if found[True] is not None else None  # type: ignore[union-attr]
+        down = found[False].q if found[False] is not None else None  # type: ignore[union-attr]
+        if up is None and down is None:
+            continue
+        ups.append(up if up is not None else -down[::-1, ::-1])  # type: ignore[index]
+        downs.append(down if down is not None else -up[::-1, ::-1])  # type: ignore[index]
+        windows.append((window.g_min, window.g_max))
+    if hidden:
+        notes.append(
+            "read noise or few steps hide the shape of the step's distribution in places: taken as normal there"
+        )
+    if thin:
+        notes.append("fewer than 200 steps in a direction: tails and wrong-sign shares are not known well")
+    own_windows = np.array(windows)
+    nominal = nominal_window(own_windows) if several else own
+    if several:
+        notes.append(window_note(own_windows, nominal))
+    return PulseTables(np.stack(ups), np.stack(downs), own_windows if several else None, nominal)
+
+
+def enough_for_several(traces: Traces, devices: npt.NDArray[np.int64], measured: tuple[bool, bool]) -> bool:
+    """Whether each device has enough steps in every measured direction for tables of its own."""
+    if not 2 <= len(devices) <= MOST_TABLES:
+        return False
+    _, at, direction = traces.changes()
+    cell = traces.cell[traces.trace_of()[at]]
+    sides = [side for side, there in zip((-1, 1), measured, strict=True) if there]
+    return all(((cell == c) & (direction == side)).sum() >= STEPS_PER_TABLE for c in devices for side in sides)
+
+
+def nominal_window(windows: F64) -> Window:
+    """Window that three quarters of the devices reach at either end, so that weights are mapped to what most cells can hold."""
+    low, high = float(np.quantile(windows[:, 0], 0.75)), float(np.quantile(windows[:, 1], 0.25))
+    if high - low < 0.2 * float(np.median(windows[:, 1] - windows[:, 0])):
+        low, high = float(np.median(windows[:, 0])), float(np.median(windows[:, 1]))
+    return Window(low, high)
+
+
+def window_note(windows: F64, nominal: Window) -> str:
+    """Sentence on the devices' own windows (T, 2) and the nominal one."""
+    return (
+        f"{len(windows)} devices with windows of their own, from {1e6 * windows[:, 0].min():.3g} to {1e6 * windows[:, 0].max():.3g} uS"
+        f" at the low end and {1e6 * windows[:, 1].min():.3g} to {1e6 * windows[:, 1].max():.3g} uS at the high end; weights are mapped"
+        f" to {1e6 * nominal.g_min:.3g} ... {1e6 * nominal.g_max:.3g} uS, which three quarters of them reach at either end"
+    )
+
+
+def range_of(values: F64) -> Window:
+    """Window from the least to the largest of some conductances. Raises MeasurementError when they are all equal."""
+    low, high = max(0.0, float(values.min())), float(values.max())
+    if high <= low:
+        raise MeasurementError(
+            f"all {len(values)} reads are {low:g} S: no window and no step can be found; check columns and units"
+        )
+    return Window(low, high)

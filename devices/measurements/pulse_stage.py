@@ -1,0 +1,98 @@
+"""The part of the pipeline that handles pulses: fit, refit, and proof on emulated cells. It never writes the user's card."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cell import CellModel
+from devices.card import load_card
+from devices.measurements.card_file import CardParts, write_card
+from devices.measurements.composition import compose
+from devices.measurements.config import MeasurementConfig
+from devices.measurements.distribution_proof import distribution_proof
+from devices.measurements.fit.families import families
+from devices.measurements.fit.moments import smoothed
+from devices.measurements.fit.pulse import PulseFit, fit_pulses
+from devices.measurements.proof import Proof
+from devices.measurements.replay import initial_states, replay, stop_rule
+from devices.measurements.sink import Measurements
+from devices.measurements.split import Split
+from devices.measurements.steps_proof import steps_proof
+from devices.measurements.traces import Traces
+from devices.window import Window
+
+REPLICAS = 10
+"""Emulated repetitions of the held-out traces."""
+
+
+def fit_traces(config: MeasurementConfig, parts: Split, given: Window | None) -> PulseFit:
+    """Fit laws and tables to the fitted part, as the configuration asks; `given`: the window, or None."""
+    settings = config.pulse
+    return fit_pulses(
+        parts,
+        window=given,
+        laws={kind: families(given is None)[kind] for kind in settings.laws},
+        separate_read_noise=settings.read_noise == "separate",
+        tables_per_device={"auto": None, "per_device": True, "one": False}[settings.tables],
+    )
+
+
+def refitted(config: MeasurementConfig, pulse: PulseFit, everything: Traces, given: Window | None) -> PulseFit:
+    """Fit the best law and the tables again to all traces; the comparison of laws stays that of the split."""
+    again = fit_pulses(
+        Split(everything, None, "none", ""),
+        window=given,
+        laws={pulse.laws[0].kind: (pulse.laws[0].family,)},
+        separate_read_noise=pulse.read_std > 0,
+        tables_per_device=pulse.tables.up.shape[0] > 1,
+    )
+    return replace(again, laws=pulse.laws, noise_gain=pulse.noise_gain)
+
+
+def prove_pulses(config: MeasurementConfig, pulse: PulseFit, parts: Split, trial: Path, window: Window) -> Proof:
+    """Replay the held-out traces on emulated cells of the fitted part's card, written into `trial`, and compare."""
+    if parts.held_out is None:
+        return Proof("the pulse response", parts.text, ())
+    card = CardParts("pulses", "", window)
+    compose(card, config, pulse, None, (), None)
+    cell = load_card(write_card(trial, card, {})).compile()
+    held = parts.held_out
+    if pulse.stuck is not None and pulse.stuck.cells:
+        held = held.take(np.flatnonzero(~np.isin(held.cell, pulse.stuck.cells)))
+    copy = replayed_by(cell, held, pulse, config.held_out.seed, replicas=REPLICAS)
+    states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
+    return steps_proof(parts.fit, held, copy, states, how=parts.text, seed=config.held_out.seed)
+
+
+def replayed_by(cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int) -> Traces:
+    """Replay traces on emulated cells, from the states that their first reads suggest."""
+    spread = float(np.nanmedian(pulse.start.std)) if pulse.start is not None else 0.0
+    initial = initial_states(traces, pulse.read_std, spread)
+    return replay(cell, traces, initial, replicas=replicas, seed=seed, stop=stop_rule(traces))
+
+
+def prove_distributions(
+    config: MeasurementConfig, measured: Measurements, pulse: PulseFit, trial: Path, window: Window
+) -> Proof:
+    """Compare step distributions with the steps of emulated cells: of held-out devices when there are enough."""
+    card = CardParts("pulses", "", window)
+    compose(card, config, pulse, None, (), None)
+    held = config.held_out
+
+    def card_of(chosen: npt.NDArray[np.int64]) -> CellModel:
+        tables = pulse.tables
+        some = replace(
+            tables,
+            up=tables.up[chosen],
+            down=tables.down[chosen],
+            windows=None if tables.windows is None else tables.windows[chosen],
+        )
+        part = CardParts(f"devices{len(chosen)}", "", window)
+        compose(part, config, replace(pulse, tables=some), None, (), None)
+        return load_card(write_card(trial, part, {})).compile()
+
+    return distribution_proof(
+        measured.distributions, card_of, fraction=held.fraction, seed=held.seed, enabled=held.by != "none"
+    )

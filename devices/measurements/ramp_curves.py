@@ -1,0 +1,65 @@
+"""Mean and spread of ramps against the pulse number, measured and emulated, with end points and lengths. It never judges."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from devices.measurements.proof import Curve
+from devices.measurements.table import runs
+from devices.measurements.traces import Traces
+
+F64 = npt.NDArray[np.float64]
+
+SHORTEST_RAMP = 5
+"""Pulses of the median ramp from which on a curve over pulses makes sense."""
+
+
+def ramps_of(traces: Traces, direction: int) -> Iterator[tuple[npt.NDArray[np.int64], F64]]:
+    """Yield pulse numbers and reads of every run of pulses in one direction, from the read before it."""
+    for r in range(len(traces)):
+        first, last = int(traces.start[r]), int(traces.start[r + 1])
+        sides = np.where(traces.pulses[first + 1 : last] > 0, traces.direction[first + 1 : last], 0)
+        for run in runs(sides):
+            if sides[run.start] == direction:
+                a, b = first + run.start, first + run.stop + 1
+                yield np.concatenate(([0], np.cumsum(traces.pulses[a + 1 : b]))), traces.g[a:b]
+
+
+def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], dict[str, tuple[float, float, str]]]:
+    """Mean and spread over ramps against the pulse number, and the ramps' end points and lengths."""
+    curves: list[Curve] = []
+    facts: dict[str, tuple[float, float, str]] = {}
+    for direction, word in ((1, "potentiation"), (-1, "depression")):
+        grids = [list(ramps_of(part, direction)) for part in (held_out, emulated)]
+        if not grids[0] or not grids[1]:
+            continue
+        longest = int(np.median([x[-1] for x, _ in grids[0]]))
+        if longest < SHORTEST_RAMP:
+            continue
+        pulse = np.unique(np.linspace(0, longest, min(longest + 1, 101)).astype(int))
+        mean, std, counts = (
+            np.full((2, len(pulse)), np.nan),
+            np.full((2, len(pulse)), np.nan),
+            np.zeros(len(pulse), np.int64),
+        )
+        for k, rows in enumerate(grids):
+            values = np.full((len(rows), len(pulse)), np.nan)
+            for j, (x, g) in enumerate(rows):
+                reached = pulse <= x[-1]
+                values[j, reached] = np.interp(pulse[reached], x, g)
+            some = np.isfinite(values).any(axis=0)
+            mean[k, some] = np.nanmean(values[:, some], axis=0)
+            std[k, some] = np.nanstd(values[:, some], axis=0)
+            if k == 0:
+                counts = np.isfinite(values).sum(axis=0)
+        curves.append(Curve("pulses", word, pulse.astype(np.float64), mean, std, counts))
+        ends = [np.array([g[-1] for _, g in rows]) for rows in grids]
+        lengths = [np.array([x[-1] for x, _ in rows], np.float64) for rows in grids]
+        facts |= {
+            f"{word}: end of a ramp, mean": (float(ends[0].mean()), float(ends[1].mean()), "S"),
+            f"{word}: end of a ramp, spread": (float(ends[0].std()), float(ends[1].std()), "S"),
+            f"{word}: pulses to the end, mean": (float(lengths[0].mean()), float(lengths[1].mean()), ""),
+            f"{word}: pulses to the end, spread": (float(lengths[0].std()), float(lengths[1].std()), ""),
+        }
+    return tuple(curves), facts

@@ -1,0 +1,40 @@
+"""All files of a configuration read into tables, and a description of what they hold. It never fits."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from devices.measurements.config import MeasurementConfig
+from devices.measurements.sink import Measurements, Sink
+from devices.measurements.traces import conditions
+
+Say = Callable[[str], None]
+
+
+def read_measurements(config: MeasurementConfig, say: Say) -> Measurements:
+    """Read all files of a configuration. Raises MeasurementError."""
+    sink = Sink()
+    for reader in config.measurements:
+        say(f"reading {reader.kind}: {', '.join(path.name for path in reader.path)}")
+        reader.read(sink)
+    return sink.measurements()
+
+
+def describe(config: MeasurementConfig) -> str:
+    """Read the files and say what they hold, without fitting. Raises MeasurementError."""
+    measured = read_measurements(config, lambda text: None)
+    lines = []
+    for role, table in measured.tables.items():
+        cells = len(np.unique(table.cell()))
+        lines.append(f"{role}: {len(table)} rows of {cells} cell(s) in {len(np.unique(table.sequence))} sequence(s)")
+        if role == "pulses":
+            for (direction, condition), count in conditions(table).items():
+                word = {1: "up", -1: "down"}.get(direction, "direction not stated")
+                lines.append(f"  {word}, {condition}: {count} pulses")
+    for distribution in measured.distributions:
+        word = "up" if distribution.direction > 0 else "down"
+        states, points = len(distribution.g), len(distribution.p)
+        lines.append(
+            f"step distribution, device {distribution.device}, {word}: {states} states, {points} probabilities"
+        )
+    return "\n".join([*lines, *(f"- {line}" for line in measured.log.lines())])

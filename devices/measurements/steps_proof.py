@@ -1,0 +1,108 @@
+"""Steps of held-out traces against those of their emulated replay, in bins of the state. It never replays."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from devices.measurements.proof import RESAMPLES, Bin, Proof, compare
+from devices.measurements.ramp_curves import ramp_curves
+from devices.measurements.traces import Traces
+
+F64 = npt.NDArray[np.float64]
+
+BINS = 8
+
+
+def steps_proof(
+    fitted: Traces,
+    held_out: Traces,
+    emulated: Traces,
+    states: tuple[F64, F64, F64],
+    *,
+    how: str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Proof:
+    """Compare the steps of held-out traces with those of their emulated replay, in bins of the state.
+
+    Args:
+        fitted, held_out: the two parts of the data. emulated: replay of the held-out traces.
+        states: state before each read, (N,) siemens, of the three, found in the same way for all.
+        how: what was held out.
+        seed: of the bootstrap. resamples: how many.
+    """
+    rng = np.random.default_rng(seed)
+    bins: list[Bin] = []
+    facts: dict[str, tuple[float, float, str]] = {}
+    for direction, word in ((1, "potentiation"), (-1, "depression")):
+        samples = []
+        for part, state in zip((held_out, emulated, fitted), states, strict=True):
+            change, at, sides = part.changes()
+            own = sides == direction
+            samples.append(((change / part.pulses[at])[own], state[at][own], part.trace_of()[at][own]))
+        (held, held_state, held_trace), (copy, copy_state, _), (fit, fit_state, fit_trace) = samples
+        if len(held) < 2 or not len(copy):
+            continue
+        facts |= _step_facts(word, direction, held, copy)
+        count = int(np.clip(len(held) // 25, 1, BINS))
+        edges = np.quantile(held_state, np.linspace(0.0, 1.0, count + 1))
+        for k in range(count):
+            low, high = float(edges[k]), float(edges[k + 1])
+            own, other, reference = ((state >= low) & (state <= high) for state in (held_state, copy_state, fit_state))
+            label = f"{word} at {1e6 * low:.4g} to {1e6 * high:.4g} uS"
+            if own.sum() < 2:
+                continue
+            if not other.any():
+                bins.append(_never_reached(label, direction, low, high, held[own]))
+                continue
+            bins.append(
+                compare(
+                    held[own],
+                    copy[other],
+                    fit[reference],
+                    label=label,
+                    direction=direction,
+                    low=low,
+                    high=high,
+                    measured_cluster=held_trace[own],
+                    reference_cluster=fit_trace[reference] + len(held_out),
+                    rng=rng,
+                    resamples=resamples,
+                )
+            )
+    curves, more = ramp_curves(held_out, emulated)
+    return Proof("the pulse response", how, tuple(bins), curves, facts | more)
+
+
+def _never_reached(label: str, direction: int, low: float, high: float, held: F64) -> Bin:
+    spread = float(held.std()) or abs(float(held.mean())) or 1e-12
+    return Bin(
+        f"{label} (never reached by the emulator)",
+        direction,
+        low,
+        high,
+        len(held),
+        0,
+        (float(held.mean()), np.nan),
+        (float(held.std()), np.nan),
+        spread,
+        1.0,
+        0.0,
+        0.0,
+        spread,
+    )
+
+
+def _step_facts(word: str, direction: int, held: F64, copy: F64) -> dict[str, tuple[float, float, str]]:
+    scattered = all(len(part) > 2 and part.std() > 1e-9 * np.abs(part).max() for part in (held, copy))
+    skew = (float(stats.skew(held)), float(stats.skew(copy))) if scattered else (0.0, 0.0)
+    return {
+        f"{word}: mean step": (float(held.mean()), float(copy.mean()), "S"),
+        f"{word}: standard deviation of steps": (float(held.std()), float(copy.std()), "S"),
+        f"{word}: skewness of steps": (*skew, ""),
+        f"{word}: steps of the wrong sign": (
+            float(np.mean(held * direction < 0)),
+            float(np.mean(copy * direction < 0)),
+            "%",
+        ),
+    }
