@@ -21,6 +21,7 @@ from analog_sim.config import UserError
 from analog_sim.threads import limit_worker
 from learning.parallel.base import Parallel
 from learning.parallel.loky import Loky
+from learning.progress import Shown
 from learning.progress import progress as progress_of
 from learning.result_log import ResultLog, Row, Value
 
@@ -77,7 +78,7 @@ def run_tasks(
     *,
     results: ResultLog,
     parallel: Parallel | None = None,
-    progress: bool = True,
+    progress: Shown = True,
     warm: Callable[[], object] | None = None,
     unit: str = "chip",
 ) -> list[Row]:
@@ -87,7 +88,7 @@ def run_tasks(
         function: task -> its row or rows, without the key columns; a module-level function or a `functools.partial`
             of one. NumPy arrays in its arguments reach the workers as shared, read-only memory.
         tasks: with distinct keys. results: log with these key columns.
-        parallel: where to run (default: in this process). progress: show on stderr how far it is.
+        parallel: where to run (default: in this process). progress: show on stderr how far it is, see `learning.progress`.
         warm: called once in this process before workers start, to fill Numba's disk cache, which several workers would
             otherwise write at the same time. unit: what is counted, in the singular.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from tqdm import tqdm
 
+Shown = bool | Literal["lines"]
 EVERY_S = 30.0
 """Between two lines."""
 
@@ -56,16 +57,17 @@ class Lines:
             print(f"{self._done} of {self._total} {units}, {_span(now - self._start)}", file=sys.stderr, flush=True)
 
 
-def progress(total: int, *, done: int = 0, unit: str, shown: bool = True) -> Progress:
-    """A bar when stderr is a terminal, else lines; nothing unless `shown`.
+def progress(total: int, *, done: int = 0, unit: str, shown: Shown = True) -> Progress:
+    """A bar when stderr is a terminal, else lines.
 
     Args:
         total, done: units in all, and those done before. unit: its name, in the singular.
+        shown: False for nothing; "lines" for lines on a terminal too, because others write there.
     """
-    if shown and sys.stderr.isatty():
+    if shown is True and sys.stderr.isatty():
         bar: Progress = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True, mininterval=0.2)
         return bar
-    return Lines(total, done, unit, shown)
+    return Lines(total, done, unit, shown is not False)
 
 
 def _span(seconds: float) -> str:

@@ -26,10 +26,14 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+LOCK = ".lock"
+"""File in the folder; empty or not, it says nothing once no process holds it."""
+
+
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`. Raises UserError when another process holds it or the folder cannot be written."""
-    path = folder / ".lock"
+    path = folder / LOCK
     try:
         handle = os.open(path, os.O_CREAT | os.O_RDWR)
     except OSError as error:

@@ -11,6 +11,7 @@ figures/          PNG and SVG;  report.html
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -30,7 +31,7 @@ from pydantic import BaseModel
 
 from analog_sim.config import UserError, dump_yaml
 from learning.result_log import ResultLog
-from learning.run_lock import run_lock
+from learning.run_lock import LOCK, run_lock
 
 PACKAGES = ("analog-hil", "numpy", "scipy", "numba", "torch", "scikit-learn", "joblib", "pydantic", "matplotlib")
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
@@ -55,6 +56,7 @@ class RunDirectory:
         name: str,
         seed: int,
         resume: bool = False,
+        resumable: bool = True,
         free: Sequence[str] = (),
         command: Sequence[str] | None = None,
         threads: int | None = None,
@@ -64,33 +66,30 @@ class RunDirectory:
         Args:
             out: the folder. config: the resolved configuration. name: of the experiment. seed: master seed.
             resume: go on with the run in `out`; refused when the configuration differs in a dotted key not in `free`.
+            resumable: whether this kind of run can go on, for the message when there is one already.
             command: the command line, for the record (default: this process's). threads: threads of one process.
 
         Raises:
-            UserError: another configuration, a run already there, or a folder that cannot be written.
+            UserError: another configuration, a run already there or at work there, or a folder that cannot be written.
         """
-        path = Path(out) if out is not None else _fresh(Path("runs"), name)
-        there = (path / CONFIG).exists()
         if resume and out is None:
             raise UserError("--resume: needs the folder of the run to go on with; give it by --out")
-        if there and not resume:
-            raise UserError(f"{path}: holds a run already; give --resume to go on with it, or another --out")
-        text = dump_yaml(config)
+        path = Path(out) if out is not None else _fresh(Path("runs"), name)
+        _check_writable(path)
         run = cls(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            probe = path / f".write-test-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); choose another folder by --out") from error
-        if there:
-            run._refuse_other_config(text, free)
-        environment = describe_environment(seed=seed, command=command, threads=threads)
-        if there and (path / ENVIRONMENT).exists():  # keep the record of every start
-            environment["previous_starts"] = [*run.environment.pop("previous_starts", []), run.environment]
-        _write_whole(path / CONFIG, text)
-        _write_whole(path / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+        with run.locked():
+            there = run._begun()
+            if there and not resume:
+                way_out = "give --resume to go on with it, or another --out" if resumable else "choose another --out"
+                raise UserError(f"{path}: holds a run already; {way_out}")
+            text = dump_yaml(config)
+            if there:
+                run._refuse_other_config(text, free)
+            environment = describe_environment(seed=seed, command=command, threads=threads)
+            if there and (path / ENVIRONMENT).exists():  # keep the record of every start
+                environment["previous_starts"] = [*run.environment.pop("previous_starts", []), run.environment]
+            _write_whole(path / CONFIG, text)
+            _write_whole(path / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
         return run
 
     @classmethod
@@ -156,6 +155,12 @@ class RunDirectory:
         """Keep other processes out while results are written; see `run_lock`."""
         return run_lock(self.path)
 
+    def _begun(self) -> bool:
+        """Whether a run left anything here beside what it wrote when it started: one that failed at once may start again."""
+        if not (self.path / CONFIG).exists():
+            return False
+        return any(entry.name not in (CONFIG, ENVIRONMENT, LOCK) for entry in self.path.iterdir())
+
     def _refuse_other_config(self, text: str, free: Sequence[str]) -> None:
         before, now = _flat(yaml.safe_load(self.config_text)), _flat(yaml.safe_load(text))
         differing = [
@@ -198,12 +203,35 @@ def describe_environment(
 _ABSENT = object()
 
 
+def _check_writable(path: Path) -> None:
+    """Make the folder and try to write in it. Raises UserError."""
+    probe = path / f".write-test-{os.getpid()}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _not_writable(path, str(error.strerror)) from error
+
+
 def _fresh(folder: Path, name: str) -> Path:
+    """Make runs/<name>-<time>, with a number when another run took that name in the same second. Raises UserError."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    path, number = folder / f"{name}-{stamp}", 2
-    while path.exists():
-        path, number = folder / f"{name}-{stamp}-{number}", number + 1
-    return path
+    plain = re.sub(r"[^\w.+-]+", "_", name)
+    for number in itertools.count(1):
+        path = folder / (f"{plain}-{stamp}" if number == 1 else f"{plain}-{stamp}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _not_writable(path, str(error.strerror)) from error
+        return path
+    raise AssertionError("unreachable: counting never ends")
+
+
+def _not_writable(path: Path, reason: str) -> UserError:
+    return UserError(f"{path}: cannot be written ({reason}); choose another folder by --out")
 
 
 def _write_whole(path: Path, text: str) -> None:

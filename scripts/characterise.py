@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.report.device_results import device_claims, measure
     from learning.runs import RunDirectory
 
-    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed)
-    results = measure(card, cells=options.cells, seed=options.seed)
+    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
+    results = measure(card, cells=options.cells, seed=options.seed, resumable=False)
     page = write_device_report(run, card, results, against)
     shown = [card] if against is None else [card, against]
     print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
@@ -71,7 +71,7 @@ def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
 
     config = load_config(options.against, MeasurementConfig)
     comparison = compare_card(card, config, seed=options.seed)
-    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed)
+    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
     page = write_comparison_report(run, card.name, comparison)
     for proof in comparison.proofs:
         print(proof.sentence())

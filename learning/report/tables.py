@@ -24,8 +24,11 @@ class Table:
     caption: str = ""
 
     def text(self) -> str:
-        """Return aligned columns for the terminal."""
-        widths = [max(len(cell) for cell in column) for column in zip(self.header, *self.rows, strict=True)]
+        """Return aligned columns for the terminal; a column in which no row has anything is left out."""
+        kept = [k for k, column in enumerate(zip(*self.rows, strict=True)) if k == 0 or any(column)]
+        kept = kept or list(range(len(self.header)))  # without rows, the header alone
+        header, *rows = [[cells[k] for k in kept] for cells in (self.header, *self.rows)]
+        widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
 
         def line(cells: Sequence[str]) -> str:
             first, *others = [*cells]
@@ -33,7 +36,7 @@ class Table:
             return "  ".join(aligned).rstrip()
 
         rule = "  ".join("-" * width for width in widths)
-        return "\n".join([*([self.caption] if self.caption else []), line(self.header), rule, *map(line, self.rows)])
+        return "\n".join([*([self.caption] if self.caption else []), line(header), rule, *map(line, rows)])
 
     def write_csv(self, path: Path) -> None:
         """Write the table as CSV."""

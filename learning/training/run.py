@@ -14,6 +14,9 @@ import numpy as np
 
 from analog_sim.config import UserError
 from learning.evaluate import Task, run_tasks
+from learning.parallel.base import Parallel
+from learning.parallel.loky import Loky
+from learning.progress import Shown
 from learning.report.tables import Table
 from learning.report.training import write_training_report
 from learning.report.training_results import (
@@ -23,7 +26,7 @@ from learning.report.training_results import (
     Divergence,
     TrainingResults,
 )
-from learning.result_log import Row, read_rows
+from learning.result_log import ResultLog, Row, read_rows
 from learning.runs import RunDirectory
 from learning.train_experiment import TrainExperiment, arms_of, twin_of
 from learning.trainer import CURVE, LAYER, Trainer
@@ -112,7 +115,7 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
 
     Args:
         experiment: what to do. out: run folder (default: under runs/). resume: go on with the run that is there.
-        say: gets lines for the terminal.
+        say: gets lines for the terminal; called in the worker processes too, with what their arms come to.
 
     Raises:
         UserError: a mistake in the configuration.
@@ -135,12 +138,7 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
                 if name in group
                 for seed in experiment.seeds
             ]
-            if tasks:
-                one = len(tasks) == 1 or experiment.parallel.in_process
-                function = partial(train_one, say=say if one else None)
-                run_tasks(
-                    function, tasks, results=log, parallel=experiment.parallel, progress=len(tasks) > 1, unit="arm"
-                )
+            _run_group(tasks, log, experiment.parallel, say)
         results = collect(experiment, todo, run)
         results.save(run)
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
@@ -153,7 +151,16 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     return Outcome(table, report, results, all_diverged=not ended)
 
 
-def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
+def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say) -> None:
+    """Run arms that do not wait for each other; they say how they do wherever their output reaches this terminal."""
+    alone = len(tasks) == 1 or parallel.in_process
+    local = alone or isinstance(parallel, Loky)
+    shown: Shown = False if len(tasks) < 2 else True if alone or not local else "lines"
+    function = partial(train_one, say=say if local else None, bar=alone)
+    run_tasks(function, tasks, results=log, parallel=parallel, progress=shown, unit="arm")
+
+
+def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[Row]:
     """Train one arm on one seed; goes on from its checkpoint. When it diverges, the rows are those until then."""
     experiment, root, twin = task.args
     arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
@@ -161,10 +168,13 @@ def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
     ideal = _curve(root, twin, seed) if twin is not None else None
     prefix = f"{arm}, seed {seed}: "
     trainer = Trainer(experiment, data, seed, place(root, arm, seed))
-    show = say is not None and sys.stderr.isatty()
     own = RunDirectory(place(root, arm, seed))
     try:
-        rows = trainer.run(twin=ideal, progress=show, say=None if say is None else lambda line: say(prefix + line))
+        rows = trainer.run(
+            twin=ideal,
+            progress=bar and sys.stderr.isatty(),
+            say=None if say is None else lambda line: say(prefix + line),
+        )
     except UserError as error:
         if not trainer.diverged:
             raise

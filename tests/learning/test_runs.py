@@ -31,6 +31,13 @@ def create(path: Path | None, config: Config | None = None, **options) -> RunDir
     return RunDirectory.create(path, config if config is not None else Config(), name="demo", seed=7, **options)
 
 
+def begun(path: Path) -> RunDirectory:
+    """A run that has results."""
+    run = create(path)
+    run.log("metrics", {"chip": int})
+    return run
+
+
 def test_a_run_records_what_was_asked_and_where(tmp_path: Path) -> None:
     run = create(tmp_path / "run", command=["estimate.py", "a b.yaml"], threads=2)
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text()) == {
@@ -87,7 +94,7 @@ def test_resume_goes_on_and_remembers_every_start(tmp_path: Path) -> None:
 
 
 def test_resume_with_another_configuration_names_the_keys(tmp_path: Path) -> None:
-    create(tmp_path / "run")
+    begun(tmp_path / "run")
     other = Config(chips=5, jobs=4, noise=Noise(sigma=0.75))
     with pytest.raises(UserError) as error:
         create(tmp_path / "run", other, resume=True, free=("jobs",))
@@ -99,13 +106,41 @@ def test_resume_with_another_configuration_names_the_keys(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    create(tmp_path / "run")
+    begun(tmp_path / "run")
     with pytest.raises(UserError, match="holds a run already; give --resume"):
         create(tmp_path / "run")
+    with pytest.raises(UserError, match=r"holds a run already; choose another --out$"):
+        create(tmp_path / "run", resumable=False)
     with pytest.raises(UserError, match="needs the folder"):
         create(None, resume=True)
     with pytest.raises(UserError, match=r"config.yaml is missing"):
         RunDirectory.open(tmp_path)
+
+
+def test_a_run_that_failed_at_once_may_start_again(tmp_path: Path) -> None:
+    create(tmp_path / "run")
+    create(tmp_path / "run", Config(chips=3))
+    assert "chips: 3" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_a_run_at_work_is_left_alone(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    before = (run.path / "environment.json").read_bytes()
+    with run.locked(), pytest.raises(UserError, match="another run is at work here"):
+        create(tmp_path / "run", resume=True)
+    assert (run.path / "environment.json").read_bytes() == before
+
+
+def test_a_name_becomes_a_folder_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunDirectory.create(None, Config(), name="../a b/c: d", seed=0)
+    assert run.path.parent == Path("runs")
+    assert run.path.name.startswith(".._a_b_c_d-20")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("runs").write_text("")
+    with pytest.raises(UserError, match=r"runs/demo.* cannot be written \(Not a directory\); .*--out"):
+        create(None)
 
 
 def test_resume_in_a_fresh_folder_starts_there(tmp_path: Path) -> None:
