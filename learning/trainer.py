@@ -98,10 +98,10 @@ class Trainer:
                             say(f"{self.samples} samples: {shown}")
                 if self.done >= self.total:
                     return self.curve.rows
-                self._step()
+                self.step()
                 bar.update()
 
-    def _step(self) -> None:
+    def step(self) -> None:
         """One batch: propose, write, decorrelate, let time pass."""
         experiment = self.experiment
         index = self.order[self.done]

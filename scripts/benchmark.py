@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _cli import main_guard
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
+TAKES_CARD = ("pulse", "train_epoch")
 EXAMPLE = "python scripts/benchmark.py mvm --sizes 512 1024 --threads one --json mvm.json"
 
 
@@ -51,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="only these sizes")
     parser.add_argument("--batches", type=int, nargs="+", metavar="B", help="only these batches")
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name contains this")
-    parser.add_argument("--card", metavar="NAME", help="device card, for the families that take one (pulse)")
+    parser.add_argument(
+        "--card", metavar="NAME", help=f"device card, for the families that take one ({', '.join(TAKES_CARD)})"
+    )
     parser.add_argument("--threads", nargs="+", choices=("one", "all"), default=["one", "all"])
     parser.add_argument(
         "--clock",
@@ -72,7 +75,7 @@ def _families() -> list[str]:
 def _cases(options: argparse.Namespace) -> Iterator[Any]:
     for family in options.family:
         module = importlib.import_module(f"benchmark_cases.{family}")
-        for case in module.cases(options.card) if family == "pulse" else module.cases():
+        for case in module.cases(options.card) if family in TAKES_CARD else module.cases():
             if options.only in case.name and _chosen(case.size, options.sizes) and _chosen(case.batch, options.batches):
                 yield case
 

@@ -7,17 +7,19 @@ time that does not depend on its size; every sample of a batch acts on the state
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.kernels.bits import draw_streams
+from analog_sim.kernels.trains import thresholds
 from analog_sim.rng import Stream, Streams
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import strengths, train_for
+from analog_sim.writing.trains import Lines, signs_of, strengths, train_for
 
-_CERTAIN = float(2**32)
+F32 = npt.NDArray[np.float32]
 
 
 class StochasticPulse(PulsedScheme):
@@ -78,10 +80,12 @@ class StochasticPulseWriter(Writer):
             adapt=scheme.adapt_length,
         )
         self._clipping.trains(chosen.clipped, len(chosen.length))
-        rows, cols = (_bits(p, chosen.length, s) for p, s in ((chosen.row, self._rows), (chosen.col, self._cols)))
+        row_sign, col_sign = signs_of(gradient)
+        rows = Lines(_bits(gradient.x, chosen.row, chosen.length, self._rows), row_sign)
+        cols = Lines(_bits(gradient.d, chosen.col, chosen.length, self._cols), col_sign)
         longest = int(chosen.length.max())
         for block in self._target.blocks:
-            block.crossbar.pulse(train_for(block, gradient, rows, cols, longest, scheme.pair))
+            block.crossbar.pulse(train_for(block, rows, cols, longest, scheme.pair))
 
     def state(self) -> dict[str, Any]:
         """Streams and counters."""
@@ -103,10 +107,9 @@ class StochasticPulseWriter(Writer):
         return {"clipped": self._clipping.share, "refreshes": float(self._refresher.refreshes)}
 
 
-def _bits(probability: np.ndarray, length: np.ndarray, stream: Stream) -> np.ndarray:
-    """Bit streams (S, n) uint64; one word of the stream is set aside for each call."""
-    out = np.empty(probability.shape, np.uint64)
-    key0, key1, call = stream.reserve(1)
-    threshold = np.minimum(probability.astype(np.float64) * _CERTAIN, _CERTAIN).astype(np.uint64)
-    draw_streams(threshold, length, key0, key1, call, out)
+def _bits(values: F32, strength: F32, length: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.uint64]:
+    """Bit streams (S, n) uint64 of lines that carry `values` (S, n); one word of the stream is set aside for each call."""
+    threshold, out = np.empty((2, *values.shape), np.uint64)
+    thresholds(np.ascontiguousarray(values, np.float32), strength, threshold)
+    draw_streams(threshold, length, *stream.reserve(1), out)
     return out

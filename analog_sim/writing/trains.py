@@ -8,22 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip import PulseTrain
+from analog_sim.kernels import trains as kernels
 from analog_sim.writing.proposal import OuterProduct
 from analog_sim.writing.pulsed import PairMode
 from analog_sim.writing.scheme import WritableBlock
 
 F32 = npt.NDArray[np.float32]
 
+_ONE, _TWO = np.int8(1), np.int8(2)
+
 
 @dataclass(frozen=True)
 class Strengths:
-    """Firing probabilities of all lines for every sample of a batch.
+    """How strong and how long the trains of a batch are.
 
-    The expected number of coincidences of sample s at (i, j) is ``length_s * row[s, i] * col[s, j] = pulses_per_gradient |x_si d_sj|``
-    wherever nothing was clipped.
+    A line fires in a slot with `probability`. The expected number of coincidences of sample s at (i, j) is
+    ``length_s p(x_si) p(d_sj) = pulses_per_gradient |x_si d_sj|`` wherever nothing was clipped.
 
     Attributes:
-        row: (S, n_in) and col: (S, n_out) probabilities in [0, 1].
+        row, col: (S,) firing probability of a line for an input, or an error, of one.
         length: (S,) slots.
         clipped: share of the samples whose train would have to be longer than the longest one.
     """
@@ -32,6 +35,22 @@ class Strengths:
     col: F32
     length: npt.NDArray[np.int64]
     clipped: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What one side of the arrays does in a batch.
+
+    Attributes:
+        bits: (S, n) uint64, bit k: fires in slot k. sign: (S, n) int8 of -1 or +1.
+    """
+
+    bits: npt.NDArray[np.uint64]
+    sign: npt.NDArray[np.int8]
+
+    def part(self, lines: slice) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int8]]:
+        """Bits and signs of some of the lines."""
+        return self.bits[:, lines], self.sign[:, lines]
 
 
 def strengths(
@@ -50,33 +69,31 @@ def strengths(
         balance: use m, else 1.
         adapt: shorten the trains, else all have `longest` slots.
     """
-    x, d = np.abs(gradient.x), np.abs(gradient.d)
-    x_max = x.max(axis=1).astype(np.float64)
-    d_max = d.max(axis=1).astype(np.float64)
-    wanted = pulses_per_gradient * x_max * d_max
-    length = np.clip(np.ceil(wanted), 1, longest).astype(np.int64) if adapt else np.full(len(x), longest, np.int64)
-    amplitude = np.sqrt(pulses_per_gradient / length)
-    silent = (x_max == 0.0) | (d_max == 0.0)
-    safe_x, safe_d = np.where(silent, 1.0, x_max), np.where(silent, 1.0, d_max)
-    m = np.sqrt(safe_d / safe_x) if balance else np.ones(len(x))
-    row = x * (amplitude * m)[:, None].astype(np.float32)
-    col = d * (amplitude / m)[:, None].astype(np.float32)
-    over = (amplitude * m * x_max > 1.0 + 1e-6) | (amplitude / m * d_max > 1.0 + 1e-6)
-    return Strengths(np.minimum(row, 1.0), np.minimum(col, 1.0), length, float(over.mean()))
+    samples = len(gradient.x)
+    length = np.empty(samples, np.int64)
+    x_max, d_max, row, col = np.empty((4, samples), np.float32)
+    kernels.largest_in_rows(np.ascontiguousarray(gradient.x, np.float32).view(np.int32), x_max.view(np.int32))
+    kernels.largest_in_rows(np.ascontiguousarray(gradient.d, np.float32).view(np.int32), d_max.view(np.int32))
+    clipped = kernels.share_strength(
+        x_max, d_max, float(pulses_per_gradient), longest, balance, adapt, length, row, col
+    )
+    return Strengths(row, col, length, clipped / samples)
 
 
-def train_for(
-    block: WritableBlock,
-    gradient: OuterProduct,
-    row_bits: npt.NDArray[np.uint64],
-    col_bits: npt.NDArray[np.uint64],
-    length: int,
-    pair: PairMode,
-) -> PulseTrain:
-    """The part of a batch's bit streams, (S, n_in) and (S, n_out), that drives one block; it moves the weights against the gradient."""
-    row_sign = np.where(gradient.x[:, block.rows] < 0, -1, 1).astype(np.int8)
-    col_sign = np.where(gradient.d[:, block.cols] > 0, -1, 1).astype(np.int8)
-    rows, cols = row_bits[:, block.rows], col_bits[:, block.cols]
+def probabilities(values: F32, strength: F32) -> F32:
+    """``min(strength_s |values_si|, 1)``, (S, n)."""
+    return np.minimum(np.abs(values) * strength[:, None], np.float32(1.0))
+
+
+def signs_of(gradient: OuterProduct) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """Signs of the rows and of the columns that move the weights against the gradient, int8 of -1 or +1."""
+    return (gradient.x >= 0).view(np.int8) * _TWO - _ONE, (gradient.d <= 0).view(np.int8) * _TWO - _ONE
+
+
+def train_for(block: WritableBlock, rows: Lines, cols: Lines, length: int, pair: PairMode) -> PulseTrain:
+    """The part of a batch's trains that drives one block."""
+    row_bits, row_sign = rows.part(block.rows)
+    col_bits, col_sign = cols.part(block.cols)
     if block.reference:
-        cols, col_sign = np.pad(cols, ((0, 0), (0, 1))), np.pad(col_sign, ((0, 0), (0, 1)), constant_values=1)
-    return PulseTrain(np.ascontiguousarray(rows), np.ascontiguousarray(cols), row_sign, col_sign, length, pair)
+        col_bits, col_sign = np.pad(col_bits, ((0, 0), (0, 1))), np.pad(col_sign, ((0, 0), (0, 1)), constant_values=1)
+    return PulseTrain(row_bits, col_bits, row_sign, col_sign, length, pair)

@@ -18,7 +18,7 @@ from analog_sim.writing.deterministic_pulse import DeterministicPulse
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.stochastic_pulse import StochasticPulse
 from analog_sim.writing.tiki_taka import TikiTaka, symmetric_conductance
-from analog_sim.writing.trains import strengths
+from analog_sim.writing.trains import probabilities, strengths
 
 G_MAX, STEP = 20e-6, 1e-9
 STEADY = CellModel(
@@ -80,13 +80,15 @@ def test_a_dense_gradient_is_rounded_without_bias():
 
 def test_strengths_ask_for_the_product_and_use_short_trains():
     chosen = strengths(OuterProduct(X, D), 3.0, 31, balance=True, adapt=True)
-    expected = chosen.length[:, None, None] * chosen.row[:, :, None] * chosen.col[:, None, :]
+    row, col = probabilities(X, chosen.row), probabilities(D, chosen.col)
+    expected = chosen.length[:, None, None] * row[:, :, None] * col[:, None, :]
     np.testing.assert_allclose(expected, 3.0 * np.abs(X[:, :, None] * D[:, None, :]), rtol=1e-4)
     assert chosen.clipped == 0.0
     assert chosen.length.max() <= np.ceil(3.0 * np.abs(X).max() * np.abs(D).max())
-    np.testing.assert_allclose(chosen.row.max(axis=1), chosen.col.max(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(row.max(axis=1), col.max(axis=1), rtol=1e-4)
     silent = strengths(OuterProduct(np.zeros_like(X), D), 3.0, 31, balance=True, adapt=True)
-    assert not silent.row.any()
+    assert (silent.length == 1).all()
+    assert silent.clipped == 0.0
 
 
 def test_clipping_is_said_once_with_its_share():

@@ -56,14 +56,14 @@ class Killed(Exception):
 def run_until(setup: TrainExperiment, folder: Path, batches: int) -> None:
     """Train and die after so many batches."""
     it = trainer(setup, folder)
-    step = it._step
+    step = it.step
 
     def dying() -> None:
         if it.done == batches:
             raise Killed
         step()
 
-    it._step = dying  # type: ignore[method-assign]
+    it.step = dying  # type: ignore[method-assign]
     with pytest.raises(Killed):
         it.run()
 
@@ -237,14 +237,14 @@ class TestDivergence:
         assert TrainingResults.load(RunDirectory.open(tmp_path / "run")).diverged == outcome.results.diverged
 
     def test_seeds_that_ended_speak_for_an_arm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        step = Trainer._step
+        step = Trainer.step
 
         def broken(self: Trainer) -> None:
             if self.seed == 1 and self.done == 15:
                 self.network.layers[0].bias = np.full(12, np.nan, np.float32)
             step(self)
 
-        monkeypatch.setattr(Trainer, "_step", broken)
+        monkeypatch.setattr(Trainer, "step", broken)
         setup = experiment(rule="backprop", seeds=[0, 1, 2], twin=None)
         outcome = train(setup, out=tmp_path / "run", say=lambda line: None)
         row = dict(zip(outcome.table.header, outcome.table.rows[0], strict=True))

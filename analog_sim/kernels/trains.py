@@ -1,0 +1,55 @@
+"""From the inputs and errors of a batch to what its lines need: train lengths, strengths, thresholds, signs. They draw no bit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_ONE = np.float32(1.0)
+_CERTAIN = 4294967296.0
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def largest_in_rows(bits, out_bits):
+    """Abs-max of every row of x (S, n) into out (S,); bits, out_bits: both seen as int32 (see `converting.scale_rows`)."""
+    for s in range(bits.shape[0]):
+        row = bits[s]
+        m = np.int32(0)
+        for i in range(row.shape[0]):
+            m = np.int32(max(m, np.int32(row[i] & _MAGNITUDE)))
+        out_bits[s] = m
+
+
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
+def share_strength(x_max, d_max, pulses, longest, balance, adapt, length, row, col):
+    """Length and strengths of every train, as `analog_sim.writing.trains.strengths` states; returns how many samples are clipped.
+
+    Args:
+        x_max, d_max: (S,) float32 abs-max of inputs and errors. pulses: float64, mean pulses that a gradient of one asks for.
+        longest: slots. balance, adapt: bool.
+        length: (S,) int64. row, col: (S,) float32, firing probability of a line for an input or error of one.
+    """
+    clipped = 0
+    for s in range(length.shape[0]):
+        x = np.float64(x_max[s])
+        d = np.float64(d_max[s])
+        slots = longest
+        if adapt:
+            slots = np.int64(min(max(np.ceil(pulses * x * d), 1.0), np.float64(longest)))
+        amplitude = np.sqrt(pulses / slots)
+        m = np.sqrt(d / x) if balance and x > 0.0 and d > 0.0 else 1.0
+        length[s] = slots
+        row[s] = amplitude * m
+        col[s] = amplitude / m
+        clipped += np.int64((amplitude * m * x > 1.0 + 1e-6) | (amplitude / m * d > 1.0 + 1e-6))
+    return clipped
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def thresholds(values, strength, threshold):
+    """``2**32 min(|values_si| strength_s, 1)``, values: (S, n) float32, strength: (S,) float32, threshold: (S, n) uint64."""
+    for s in range(values.shape[0]):
+        row, target, a = values[s], threshold[s], strength[s]
+        for i in range(row.shape[0]):
+            target[i] = np.uint64(np.int64(np.float64(min(abs(row[i]) * a, _ONE)) * _CERTAIN))
