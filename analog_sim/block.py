@@ -77,7 +77,7 @@ class Block:
         self,
         dac: Dac,
         adc: Adc,
-        read: Callable[[EmulatedCrossbar, F32], F32],
+        read: Callable[[EmulatedCrossbar, F32, F32 | None], tuple[F32, F32 | None]],
         x: F32,
         scale: F32,
         row_gain: F32,
@@ -90,28 +90,33 @@ class Block:
         for volts, weight in self._drive(dac, x, scale):
             with clock.parallel():
                 for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
-                    current = read(array, volts)
+                    current, variance = read(array, volts, None if accumulate else out)
                     share = coefficient * weight
                     gain = row_gain if share == 1.0 else row_gain * np.float32(share)
-                    adc.convert(current, gain, out, accumulate=accumulate)
+                    adc.convert(current, gain, out, accumulate=accumulate, variance=variance)
                     accumulate = True
                     counter.dac += volts.size
                     counter.adc += current.size
 
-    def _read_forward(self, array: EmulatedCrossbar, volts: F32) -> F32:
-        current = array.mvm(volts)
-        return np.ascontiguousarray(current[:, :-1] - current[:, -1:]) if self.reference else current
-
-    def _read_back(self, array: EmulatedCrossbar, volts: F32) -> F32:
+    def _read_forward(self, array: EmulatedCrossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
+        """Currents and the variance of noise not yet drawn, see `EmulatedCrossbar.sense`."""
         if not self.reference:
-            return array.mvm(volts, transpose=True)
+            return array.sense(volts, out=room)
+        current = array.mvm(
+            volts
+        )  # all columns share the noise of the reference, so it is drawn before the subtraction
+        return np.subtract(current[:, :-1], current[:, -1:], out=room), None
+
+    def _read_back(self, array: EmulatedCrossbar, volts: F32, _room: F32 | None) -> tuple[F32, F32 | None]:
+        if not self.reference:
+            return array.sense(volts, transpose=True)
         # The reference column cannot take minus the sum of all inputs within the voltage limits: it is read by itself at full
         # voltage and subtracted digitally in proportion.
         full = np.float32(self.dac_back.v_full)
         padded = np.pad(volts, ((0, 1), (0, 1)))
         padded[-1, -1] = full
         current = array.mvm(padded, transpose=True)
-        return current[:-1] - current[-1] * (volts.sum(axis=1, keepdims=True) / full)
+        return current[:-1] - current[-1] * (volts.sum(axis=1, keepdims=True) / full), None
 
     @staticmethod
     def _drive(dac: Dac, x: F32, scale: F32) -> list[tuple[F32, float]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import operator
+from collections.abc import Callable
 
 
 class Clock:
@@ -11,8 +11,8 @@ class Clock:
 
     def __init__(self, now: float = 0.0) -> None:
         self._now = now
-        # Open frames, innermost last: how a frame joins the durations of its operations, and the joint duration so far.
-        self._frames: list[tuple[Callable[[float, float], float], float]] = []
+        # Open frames, innermost last.
+        self._frames: list[Frame] = []
 
     @property
     def now(self) -> float:
@@ -24,8 +24,8 @@ class Clock:
         if not seconds >= 0.0:
             raise ValueError(f"chip time cannot run backwards (got {seconds} s)")
         if self._frames:
-            join, sofar = self._frames[-1]
-            self._frames[-1] = join, join(sofar, seconds)
+            frame = self._frames[-1]
+            frame.seconds = frame.join(frame.seconds, seconds)
         else:
             self._now += seconds
 
@@ -33,22 +33,34 @@ class Clock:
         """Set the time of a checkpoint."""
         self._now = now
 
-    @contextmanager
-    def parallel(self) -> Iterator[None]:
+    def parallel(self) -> Frame:
         """Operations (or `sequence` frames) inside run at the same time: the longest counts."""
-        with self._frame(max):
-            yield
+        return Frame(self._frames, self.advance, max)
 
-    @contextmanager
-    def sequence(self) -> Iterator[None]:
+    def sequence(self) -> Frame:
         """Operations inside run one after the other, as one operation of the frame around."""
-        with self._frame(lambda sofar, seconds: sofar + seconds):
-            yield
+        return Frame(self._frames, self.advance, operator.add)
 
-    @contextmanager
-    def _frame(self, join: Callable[[float, float], float]) -> Iterator[None]:
-        self._frames.append((join, 0.0))
-        try:
-            yield
-        finally:
-            self.advance(self._frames.pop()[1])
+
+class Frame:
+    """Operations that count as one, for a `with` statement.
+
+    Args:
+        open_frames: the clock's, innermost last.
+        advance: told how long the frame took, when it closes.
+        join: how a frame adds the duration of an operation to the joint duration so far.
+    """
+
+    __slots__ = ("_advance", "_open", "join", "seconds")
+
+    def __init__(
+        self, open_frames: list[Frame], advance: Callable[[float], None], join: Callable[[float, float], float]
+    ) -> None:
+        self._open, self._advance, self.join = open_frames, advance, join
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self._open.append(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._advance(self._open.pop().seconds)

@@ -13,6 +13,7 @@ from pydantic import Field
 from analog_sim.config import Q, StrictModel
 from analog_sim.kernels import converting as kernels
 from analog_sim.rng import Stream, Streams
+from analog_sim.sensing import add_noise
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
@@ -189,17 +190,35 @@ class Adc:
         floor = np.float32(max(float(currents.max()) * 1e-3, 1e-30))
         self.full_range = np.maximum(wanted * np.float32(self.spec.headroom), floor).astype(np.float32)
 
-    def convert(self, current: F32, row_scale: F32, out: F32, *, accumulate: bool) -> None:
-        """Digitise currents (B, lines) in amperes and put ``row_scale_b * reading`` into out, adding when `accumulate`."""
-        spec = self.spec
-        if spec.range == "dynamic":
+    def convert(self, current: F32, row_scale: F32, out: F32, *, accumulate: bool, variance: F32 | None = None) -> None:
+        """Digitise currents (B, lines) in amperes and put ``row_scale_b * reading`` into out, adding when `accumulate`.
+
+        current: contiguous in either memory order, overwritten; it may be `out`. variance: of read noise that is not in the currents
+        yet, as `EmulatedCrossbar.sense` returns it; drawn here, together with the converter's own noise.
+        """
+        if (
+            self.spec.range == "dynamic"
+        ):  # the range follows the noisy currents, and the converter's noise follows the range
+            if variance is not None:
+                add_noise(self.noise, current, variance)
+                variance = None
             self.set_range(np.abs(current).max(axis=0))
-        full = self.full_range
-        if spec.noise:
-            if spec.per_column:
-                current += full * np.float32(spec.noise) * self.noise.normals(current.shape)
-            else:
-                self.noise.add_normals(current, std=spec.noise * float(full[0]))
+        self._add_noise(current, variance)
         if self._errors is not None:
-            current = self._errors.distort(current / full) * full
-        kernels.adc_rows(current, self._codes_per_ampere, self._lsb, self._steps, row_scale, out, accumulate)
+            current[...] = self._errors.distort(current / self._full) * self._full
+        if current.flags.c_contiguous:
+            kernels.adc_rows(current, self._codes_per_ampere, self._lsb, self._steps, row_scale)
+        else:
+            kernels.adc_cols(current.T, self._codes_per_ampere, self._lsb, self._steps, row_scale)
+        if accumulate:
+            out += current
+        elif current is not out:
+            out[...] = current
+
+    def _add_noise(self, current: F32, variance: F32 | None) -> None:
+        std = self.spec.noise * float(self._full[0])
+        if self.spec.per_column and std > 0.0:
+            own = np.square(np.float32(self.spec.noise) * self._full)
+            add_noise(self.noise, current, own if variance is None else variance + own)
+        elif variance is not None or std > 0.0:
+            add_noise(self.noise, current, variance, std=std)

@@ -12,12 +12,13 @@ from analog_sim.ageing import Ageing
 from analog_sim.cell import CellModel
 from analog_sim.chip import ChipInfo, PulseCounts, PulseTrain
 from analog_sim.clock import Clock
-from analog_sim.kernels.energy import read_power
+from analog_sim.kernels.energy import read_power, square_and_power
 from analog_sim.oplog import OperationLog
 from analog_sim.programming import program
 from analog_sim.pulse_tables import compile_pulses
 from analog_sim.pulsing import apply_pulses
 from analog_sim.rng import Streams
+from analog_sim.sensing import add_noise
 from analog_sim.state import CellState, fabricate
 
 F32 = npt.NDArray[np.float32]
@@ -131,36 +132,61 @@ class EmulatedCrossbar:
         Returns:
             amperes, (batch, cols) or (batch, rows); a new array.
         """
+        current, variance, joules = self._multiply(v, transpose)
+        if variance is not None:
+            add_noise(self._noise["read"], current, variance)
+        current = np.ascontiguousarray(current)
+        self._finish_read(v, current, joules, transpose)
+        return current
+
+    def sense(self, v: F32, *, transpose: bool = False, out: F32 | None = None) -> tuple[F32, F32 | None]:
+        """The read of `mvm` before its noise is drawn: a converter adds its own to the variance and draws once.
+
+        Args:
+            v: as in `mvm`.
+            transpose: as in `mvm`.
+            out: room for the currents of a read that is not transposed, C-contiguous; a new array when None.
+
+        Returns:
+            currents of `mvm`, in either memory order; and the variance of their read noise, amperes squared, in the same order or
+            (batch, 1), None when the cells are silent. Both are the caller's to overwrite. While the log is recording, the noise is
+            drawn here, because the record is of what a read returns.
+        """
+        if self.log.recording:
+            return self.mvm(v, transpose=transpose), None
+        current, variance, joules = self._multiply(v, transpose, out)
+        self._finish_read(v, current, joules, transpose)
+        return current, variance
+
+    def _multiply(self, v: F32, transpose: bool, out: F32 | None = None) -> tuple[F32, F32 | None, float]:
+        """Currents without noise, its variance, and the energy in joules, as in `sense`."""
         state = self._present()
         alpha = self.cell.iv_alpha
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
-        if transpose:
-            # BLAS multiplies A v^T faster than v A^T at the sizes of a batch, even with the copy that restores the layout.
-            noisy = self._add_read_noise(state.net @ v.T, v, state.variance, transpose)
-            current: F32 = np.ascontiguousarray(noisy.T)
+        v = np.ascontiguousarray(v)
+        load = state.col_sum if transpose else state.row_sum
+        # BLAS multiplies A v^T faster than v A^T at the sizes of a batch, even with a copy that restores the layout.
+        current = (state.net @ v.T).T if transpose else np.matmul(v, state.net, out=out)
+        each = state.variance
+        variance: F32 | None = None
+        if not isinstance(each, float):
+            squared = np.empty_like(v)
+            power = square_and_power(v, load, squared)
+            variance = (each @ squared.T).T if transpose else squared @ each
         else:
-            current = self._add_read_noise(v @ state.net, v, state.variance, transpose)
-        cost = self.cell.cost
-        conductance = state.col_sum if transpose else state.row_sum
-        seconds = cost.t_read * len(v)
-        joules = float(read_power(np.ascontiguousarray(v), conductance)) * cost.t_read
+            power = read_power(v, load)
+            if each > 0.0:
+                variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
+        return current, variance, float(power) * self.cell.cost.t_read
+
+    def _finish_read(self, v: F32, current: F32, joules: float, transpose: bool) -> None:
+        """Log one read of every vector, and let its time pass."""
+        seconds = self.cell.cost.t_read * len(v)
         kind = "mvm_transposed" if transpose else "mvm"
         self.log.add(kind, self.clock.now, units=len(v), seconds=seconds, joules=joules, v=v, i=current)
         self.clock.advance(seconds)
         self._disturb(len(v))
-        return current
-
-    def _add_read_noise(self, current: F32, v: F32, variance: F32 | float, transpose: bool) -> F32:
-        """Add the noise in place and return it; current: (batch, cols), or (rows, batch) when transposed."""
-        if not isinstance(variance, float):
-            squared = np.square(v)
-            power = variance @ squared.T if transpose else squared @ variance
-            self._noise["read"].add_normals(current, variance=power)
-        elif variance > 0.0:
-            spread = np.sqrt(np.float32(variance) * np.square(v).sum(axis=1))
-            current += (spread if transpose else spread[:, None]) * self._noise["read"].normals(current.shape)
-        return current
 
     def read_conductance(self) -> F32:
         """Read every cell once, cell by cell: siemens (planes, rows, cols), read noise included."""

@@ -156,25 +156,25 @@ class Stream:
     def add_normals(
         self, y: NDArray[np.float32], *, std: float | None = None, variance: NDArray[np.float32] | None = None
     ) -> None:
-        """Add Gaussian noise in place: y += std n, or y += sqrt(variance) n, n ~ N(0, 1) independent for each element.
+        """Add Gaussian noise in place: y += sqrt(variance + std**2) n, n ~ N(0, 1) independent for each element.
 
-        y: float32, any shape, C-contiguous; std: scalar in y's unit; variance: as y, in y's unit squared, 0 or between
-        1e-30 and 1e36 (a negative one gives NaN). Exactly one of std and variance; the n are those of normals(y.shape).
+        y: float32, any shape, C-contiguous; std: scalar in y's unit; variance: as y, in y's unit squared. One of them may be left out;
+        with a variance, the sum must be 0 or between 1e-30 and 1e36 (a negative one gives NaN). The n are those of normals(y.shape).
         Raises ValueError on anything else.
         """
         if y.dtype != np.float32 or not y.flags.c_contiguous:
             raise ValueError(
                 _MESSAGE.format(what="y of add_normals", got=(y.dtype, y.shape), allowed="C-contiguous float32")
             )
+        given = 0.0 if std is None and variance is not None else std
+        if given is None or not given >= 0.0:
+            raise ValueError(_MESSAGE.format(what="std of add_normals", got=std, allowed=">= 0 (or variance)"))
+        own = np.float32(given)
         flat = y.reshape(-1)
         if variance is None:
-            if std is None or not std >= 0.0:
-                raise ValueError(_MESSAGE.format(what="std of add_normals", got=std, allowed=">= 0 (or variance)"))
             add = kernels.add_normals_parallel if _threads(flat.size) else kernels.add_normals
-            add(flat, np.float32(std), *self.reserve(flat.size))
+            add(flat, own, *self.reserve(flat.size))
             return
-        if std is not None:
-            raise ValueError(_MESSAGE.format(what="std of add_normals", got=std, allowed="None when variance is given"))
         if variance.shape != y.shape or variance.dtype != np.float32 or not variance.flags.c_contiguous:
             raise ValueError(
                 _MESSAGE.format(
@@ -183,8 +183,8 @@ class Stream:
                     allowed=f"C-contiguous float32 {y.shape}",
                 )
             )
-        add = kernels.add_scaled_normals_parallel if _threads(flat.size) else kernels.add_scaled_normals
-        add(flat, variance.reshape(-1), *self.reserve(flat.size))
+        add_scaled = kernels.add_scaled_normals_parallel if _threads(flat.size) else kernels.add_scaled_normals
+        add_scaled(flat, variance.reshape(-1), own * own, *self.reserve(flat.size))
 
     def state(self) -> StreamState:
         """What a checkpoint keeps: plain JSON values."""

@@ -1,4 +1,4 @@
-"""Kernels of the converters: input scaling and DAC in one pass, ADC and accumulation in one pass. Flat float32 arrays.
+"""Kernels of the converters: input scaling, DAC, ADC; one pass each. float32 arrays; they draw no noise.
 
 One thread: at the sizes of a batch the passes are short against the product between them, and starting threads costs as much.
 Rounding is to nearest even, in float32; fastmath is off so that every instruction set gives the same codes.
@@ -52,28 +52,33 @@ def dac_rows(x, scale, steps, volts, out):
                 target[i] = min(max(row[i] * gain, -_ONE), _ONE) * volts
 
 
-@njit(cache=True, fastmath=False)
-def adc_rows(current, codes_per_ampere, lsb, steps, row_scale, out, accumulate):
-    """Digitise currents (B, n) and write (or add) ``row_scale_b * lsb_j * code`` to out (B, n).
+@njit(cache=True, nogil=True, fastmath=False)
+def adc_rows(current, codes_per_ampere, lsb, steps, row_scale):
+    """Digitise currents (B, n) in place: they become ``row_scale_b * lsb_j * code``.
 
     code = round(clip(current * codes_per_ampere_j, -steps, steps)); steps 0: ``row_scale_b * current``, neither rounded nor clipped.
     codes_per_ampere, lsb: (n,); row_scale: (B,).
     """
-    n = current.shape[1]
     for b in range(current.shape[0]):
-        row, target, s = current[b], out[b], row_scale[b]
+        row, s = current[b], row_scale[b]
         if steps == _ZERO:
-            if accumulate:
-                for j in range(n):
-                    target[j] += row[j] * s
-            else:
-                for j in range(n):
-                    target[j] = row[j] * s
-        elif accumulate:
-            for j in range(n):
-                code = min(max(row[j] * codes_per_ampere[j], -steps), steps)
-                target[j] += ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)
+            for j in range(row.shape[0]):
+                row[j] *= s
         else:
-            for j in range(n):
+            for j in range(row.shape[0]):
                 code = min(max(row[j] * codes_per_ampere[j], -steps), steps)
-                target[j] = ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)
+                row[j] = ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def adc_cols(current, codes_per_ampere, lsb, steps, row_scale):
+    """The same for currents (n, B), as a transposed read leaves them: the same bits."""
+    for j in range(current.shape[0]):
+        line, c, step = current[j], codes_per_ampere[j], lsb[j]
+        if steps == _ZERO:
+            for b in range(line.shape[0]):
+                line[b] *= row_scale[b]
+        else:
+            for b in range(line.shape[0]):
+                code = min(max(line[b] * c, -steps), steps)
+                line[b] = ((code + _MAGIC) - _MAGIC) * (step * row_scale[b])

@@ -1,4 +1,4 @@
-"""Energy of a read, in one pass over the voltages. Only the log sees it."""
+"""Energy of a read, in one pass over the voltages, with their squares when the noise needs them too."""
 
 from __future__ import annotations
 
@@ -18,5 +18,20 @@ def read_power(v, g):
         s = np.float32(0.0)
         for i in range(row.shape[0]):
             s += row[i] * row[i] * g[i]
+        total += s
+    return total
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def square_and_power(v, g, squared):
+    """`read_power`, and v**2 into squared (B, n)."""
+    total = 0.0
+    for b in range(v.shape[0]):
+        row, target = v[b], squared[b]
+        s = np.float32(0.0)
+        for i in range(row.shape[0]):
+            x = row[i] * row[i]
+            target[i] = x
+            s += x * g[i]
         total += s
     return total

@@ -300,8 +300,8 @@ def add_normals(y, std, key0, key1, offset):
 
 
 @njit(cache=True, nogil=True)
-def _add_scaled(y, variance, words, start, stop):
-    """y += sqrt(variance) n for blocks start ... stop - 1 of a chunk; y, variance (CHUNK,) float32."""
+def _add_scaled(y, variance, more, words, start, stop):
+    """y += sqrt(variance + more) n for blocks start ... stop - 1 of a chunk; y, variance (CHUNK,) float32; more: scalar float32."""
     for half in range(2):
         w0 = words[2 * half, start:stop]
         w1 = words[2 * half + 1, start:stop]
@@ -312,16 +312,16 @@ def _add_scaled(y, variance, words, start, stop):
         v0 = variance[at0 + start : at0 + stop]
         v1 = variance[at1 + start : at1 + stop]
         for i in range(stop - start):
-            a, b = scaled_normal_pair(w0[i], w1[i], v0[i], v1[i])
+            a, b = scaled_normal_pair(w0[i], w1[i], v0[i] + more, v1[i] + more)
             y0[i] += a
             y1[i] += b
 
 
 @njit(cache=True, nogil=True)
-def add_scaled_normals(y, variance, key0, key1, offset):
-    """y[i] += sqrt(variance[i]) n_(offset + i), n the stream's normals (to 2 ulp: the root is taken of r^2 variance).
+def add_scaled_normals(y, variance, more, key0, key1, offset):
+    """y[i] += sqrt(variance[i] + more) n_(offset + i), n the stream's normals (to 2 ulp: the root is taken of r^2 variance).
 
-    y, variance: (n,) float32; variance in y's unit squared, 0 or between 1e-30 and 1e36.
+    y, variance: (n,) float32; more: scalar float32; variances in y's unit squared, their sum 0 or between 1e-30 and 1e36.
     """
     words = np.empty((4, CHUNK_BLOCKS), np.int32)
     y_part = np.zeros(CHUNK, np.float32)
@@ -334,14 +334,14 @@ def add_scaled_normals(y, variance, key0, key1, offset):
         target = y[done : done + count]
         spread = variance[done : done + count]
         if count == CHUNK:
-            _add_scaled(target, spread, words, start, stop)
+            _add_scaled(target, spread, more, words, start, stop)
         else:
             y_wanted = y_part[begin : begin + count]
             v_wanted = v_part[begin : begin + count]
             for i in range(count):
                 y_wanted[i] = target[i]
                 v_wanted[i] = spread[i]
-            _add_scaled(y_part, v_part, words, start, stop)
+            _add_scaled(y_part, v_part, more, words, start, stop)
             for i in range(count):
                 target[i] = y_wanted[i]
         done += count
@@ -375,10 +375,10 @@ def add_normals_parallel(y, std, key0, key1, offset):
 
 
 @njit(cache=True, parallel=True)
-def add_scaled_normals_parallel(y, variance, key0, key1, offset):
+def add_scaled_normals_parallel(y, variance, more, key0, key1, offset):
     """`add_scaled_normals` over Numba's threads: the same bits."""
     n = y.shape[0]
     for task in prange((n + TASK - 1) // TASK):
         start = task * TASK
         stop = min(start + TASK, n)
-        add_scaled_normals(y[start:stop], variance[start:stop], key0, key1, offset + np.uint64(start))
+        add_scaled_normals(y[start:stop], variance[start:stop], more, key0, key1, offset + np.uint64(start))

@@ -74,6 +74,26 @@ def test_read_noise_at_the_output_is_that_of_noisy_cells(transpose):
     stats.assert_uncorrelated(lumped[:, 0], lumped[:, 1], ALPHA)
 
 
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("table", [RAMP, np.ones_like(RAMP)])
+def test_a_sensed_read_is_the_product_and_the_variance_of_its_noise(transpose, table):
+    array = crossbar(pair=False, read=ReadNoiseModel(white=0.1 * G_MAX * table))
+    target = uniform_target(array)
+    array.program(target)
+    v = volts(4, 5 if transpose else 6)
+    g = target[0].T if transpose else target[0]
+    sigma = 0.1 * (g if table is RAMP else np.full_like(g, G_MAX))
+    current, variance = array.sense(v, transpose=transpose)
+    np.testing.assert_allclose(current, v @ g, rtol=1e-5, atol=1e-11)
+    np.testing.assert_allclose(np.broadcast_to(variance, current.shape), np.square(v) @ np.square(sigma), rtol=1e-4)
+    assert array.log.units("mvm_transposed" if transpose else "mvm") == 4
+    array.log.recording = True
+    current, variance = array.sense(v, transpose=transpose)
+    assert variance is None
+    np.testing.assert_array_equal(array.log.operations[-1].data["i"], current)
+    assert np.abs(current - v @ g).max() > 1e-9
+
+
 def test_constant_read_noise_takes_the_short_cut_to_the_same_distribution():
     """A constant table needs no second product; one node moved by nothing visible takes the general path."""
     fast = crossbar(read=ReadNoiseModel(white=constant_table(1e-6)))

@@ -133,6 +133,9 @@ def test_added_noise_is_the_streams_normals(n):
     z = start.copy()
     stream(900).add_normals(z, std=0.25)
     np.testing.assert_allclose(z, start + np.float32(0.25) * normals, rtol=1e-6, atol=1e-6)
+    both = start.copy()
+    stream(900).add_normals(both, std=0.5, variance=variance)
+    np.testing.assert_allclose(both, start + np.sqrt(variance + np.float32(0.25)) * normals, rtol=1e-6, atol=2e-6)
     # In parts: the same bits.
     parts = start.copy()
     s = stream(900)
@@ -245,8 +248,8 @@ def test_refusals_say_what_was_got():
         stream().add_normals(y, std=math.nan)
     with pytest.raises(ValueError, match="std of add_normals: got None"):
         stream().add_normals(y)
-    with pytest.raises(ValueError, match="None when variance is given"):
-        stream().add_normals(y, std=1.0, variance=y)
+    with pytest.raises(ValueError, match=r"std of add_normals: got -1\.0"):
+        stream().add_normals(y, std=-1.0, variance=y)
     with pytest.raises(ValueError, match=r"variance of add_normals.*allowed: C-contiguous float32 \(4, 4\)"):
         stream().add_normals(y, variance=y[:2])
 
