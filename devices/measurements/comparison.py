@@ -2,23 +2,25 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from devices.card import DeviceCard
 from devices.measurements.ageing_proof import ageing_proof
 from devices.measurements.config import MeasurementConfig
-from devices.measurements.fit.moments import first_look, smoothed
+from devices.measurements.fit.families import families
+from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.noise import series_of
+from devices.measurements.fit.pulse import fit_pulses
 from devices.measurements.histories import histories_of
 from devices.measurements.noise_proof import noise_proof
 from devices.measurements.problems import MeasurementError
 from devices.measurements.proof import Proof
 from devices.measurements.pulse_kinds import chosen_pulses
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.reading import read_measurements
 from devices.measurements.replay import initial_states, replay, stop_rule
+from devices.measurements.split import Split
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces, traces_of
-from devices.window import Window
+from devices.measurements.variogram import with_lags
 
 REPLICAS = 5
 HOW = "all data of the measurement, none of which the card need know"
@@ -54,12 +56,18 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
             raise MeasurementError(f"card {card.name}: no pulse law, and the measurement is of pulses")
         keep, _ = chosen_pulses(measured.tables["pulses"], config, measured.log)
         traces = traces_of(measured.tables["pulses"], measured.log, keep)
-        spread = first_look(traces, Window(float(traces.g.min()), float(traces.g.max()))).std
-        middle = 0.5 * (card.g_min + card.g_max)
-        initial = initial_states(traces, float(card.read_std(middle, 0.0)), float(np.nanmedian(spread)))
-        replayed = replay(cell, traces, initial, replicas=REPLICAS, seed=seed, stop=stop_rule(traces))
+        noise = _noise_of_reads(card, traces)
+        initial = initial_states(traces, noise, float(card.step_std(0.5, True)))
+        replayed = replay(cell, traces, initial, replicas=REPLICAS, seed=seed, stop=stop_rule(traces), noise=noise)
         states = (smoothed(traces), smoothed(replayed), smoothed(traces))
-        proofs.append(steps_proof(traces, traces, replayed, states, how=HOW, seed=seed))
+        how = HOW
+        if noise.correlated > 0:
+            how = (
+                f"{HOW}; the reads of the measurement are correlated over {noise.length:.3g} reads ({noise.share:.0%} of the variance of"
+                " their noise): so are those of the replay, with the size of the card's read noise"
+            )
+        proof = steps_proof(traces, traces, replayed, states, how=how, seed=seed)
+        proofs.append(with_lags(proof, traces, traces, replayed, seed=seed))
     if "retention" in measured.tables:
         histories = histories_of(measured.tables["retention"], measured.log)
         proofs.append(ageing_proof(cell, histories, histories, how=HOW, seed=seed))
@@ -69,3 +77,21 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
     if not proofs:
         raise MeasurementError("the measurement holds no pulses, retention or noise that a card could be compared with")
     return Comparison(tuple(proofs), traces, replayed, tuple(measured.log.lines()))
+
+
+def _noise_of_reads(card: DeviceCard, traces: Traces) -> ReadNoise:
+    """Read noise of a card's size, in the middle of its window, with the correlation that the measurement's own reads have.
+
+    The emulator draws reads independently, so a card says nothing of their correlation; the measurement does.
+    """
+    total = float(card.read_std(0.5 * (card.g_min + card.g_max), 0.0))
+    if total <= 0.0:
+        return ReadNoise()
+    own = fit_pulses(
+        Split(traces, None, "none", ""),
+        window=None,
+        laws={"piecewise": families(True)["piecewise"][:2]},
+        read_noise="correlated",
+        tables_per_device=False,
+    )
+    return own.noise.scaled_to(total) if own.noise.correlated > 0 else ReadNoise(total)

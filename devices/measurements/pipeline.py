@@ -34,6 +34,7 @@ from devices.measurements.split import Split, split
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.table import Table
 from devices.measurements.traces import traces_of
+from devices.measurements.variogram import with_lags
 from devices.window import Window
 
 Say = Callable[[str], None]
@@ -80,7 +81,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         trial = Path(scratch)
         if pulse is not None and pulse_parts is not None:
             say("replaying the held-out pulses on the emulator")
-            proofs.append(prove_pulses(config, pulse, pulse_parts, trial, window))
+            proofs.append(prove_pulses(config, pulse, pulse_parts, everything, trial, window))
         elif pulse is not None:
             say("replaying the step distributions on the emulator")
             proofs.append(prove_distributions(config, measured, pulse, trial, window))
@@ -110,7 +111,8 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     if writing is not None:
         notes.append(
             f"programming was not measured: its error is that of write-verify by single pulses on emulated cells, at most"
-            f" {writing.max_pulses} of them to within {1e6 * writing.tolerance:.3g} uS; it leaves"
+            f" {writing.max_pulses} of them to within {1e6 * writing.tolerance:.3g} uS"
+            f"{'' if writing.reads == 1 else f' by the mean of {writing.reads} reads'}; it leaves"
             f" {1e6 * float(writing.std.min()):.3g} to {1e6 * float(writing.std.max()):.3g} uS"
             f" ({np.mean(writing.reached):.0%} of the cells within tolerance, {np.mean(writing.pulses):.1f} pulses a cell)"
         )
@@ -135,6 +137,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
             seed=config.held_out.seed,
             resamples=20,  # the fitted data prove nothing: only the numbers and curves are shown
         )
+        whole = with_lags(whole, everything, everything, replayed, seed=config.held_out.seed)
     return FitResult(
         config,
         card,

@@ -17,6 +17,8 @@ SMALL, TOLERABLE = 0.15, 0.35
 """Wasserstein distances, in standard deviations of the measured steps, up to which a fit is called good and fair."""
 WIDE, TOO_WIDE = 1.5, 5.0
 """Factors by which the spread over ramps may be off for a fit to be called good and fair."""
+LAG_SMALL, LAG_TOLERABLE = 1.25, 1.5
+"""Factors by which the scatter of changes over several reads may be off for a fit to be called good and fair."""
 RESAMPLES = 200
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
@@ -83,12 +85,40 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Lag:
+    """Scatter of the change over several reads about the mean curve.
+
+    Attributes:
+        direction: +1 or -1. reads: how many reads lie between. measured, emulated: root mean squares in siemens.
+        band: factor by which the data may differ from themselves (99 %).
+    """
+
+    direction: int
+    reads: int
+    measured: float
+    emulated: float
+    band: float
+
+    @property
+    def ratio(self) -> float:
+        """Emulated over measured scatter."""
+        return self.emulated / self.measured
+
+    @property
+    def factor(self) -> float:
+        """By how much the scatter is off, in either direction; 1 inside the band."""
+        off = max(self.ratio, 1.0 / self.ratio)
+        return off if off > self.band else 1.0
+
+
+@dataclass(frozen=True)
 class Proof:
     """Everything a comparison found.
 
     Attributes:
         what: the compared quantity. how: what was held out, in a sentence. bins: comparisons. curves: mean and spread.
         facts: name -> (measured, emulated, unit), whole-sample numbers. yardstick: what the band is of.
+        lags: scatter of changes over several reads, empty where there are no runs long enough.
     """
 
     what: str
@@ -97,6 +127,7 @@ class Proof:
     curves: tuple[Curve, ...] = ()
     facts: dict[str, tuple[float, float, str]] = field(default_factory=dict)
     yardstick: str = "the data against themselves"
+    lags: tuple[Lag, ...] = ()
 
     @property
     def spread_off(self) -> tuple[float, Curve | None]:
@@ -144,9 +175,10 @@ class Proof:
         worst = 0.0 if self.by_chance else max(b.excess for b in self.bins)
         ratio, _ = self.spread_off
         factor = max(ratio, 1.0 / ratio)
-        if worst <= SMALL and factor <= WIDE:
+        lag = max((one.factor for one in self.lags), default=1.0)
+        if worst <= SMALL and factor <= WIDE and lag <= LAG_SMALL:
             return "good"
-        return "fair" if worst <= TOLERABLE and factor <= TOO_WIDE else "bad"
+        return "fair" if worst <= TOLERABLE and factor <= TOO_WIDE and lag <= LAG_TOLERABLE else "bad"
 
     def sentence(self) -> str:
         """The first line of a report."""
@@ -167,7 +199,21 @@ class Proof:
         )
         return (
             f"{name} of {self.what}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}; "
-            f"{place} (band {band:.2f}){doubt}{self._shape(worst)}{self._spread()}"
+            f"{place} (band {band:.2f}){doubt}{self._shape(worst)}{self._spread()}{self._split()}"
+        )
+
+    def _split(self) -> str:
+        """Whether noise of reads and of pulses are split as in the data."""
+        if not self.lags:
+            return ""
+        worst = max(self.lags, key=lambda lag: lag.factor)
+        longest = max(lag.reads for lag in self.lags)
+        if worst.factor <= LAG_SMALL:
+            return f"; changes over 1 to {longest} reads scatter as measured"
+        word = "potentiation" if worst.direction > 0 else "depression"
+        return (
+            f"; changes over {worst.reads} of 1 to {longest} reads ({word}) scatter {worst.ratio:.2g} times as much as measured: the noise"
+            " of reads and that of pulses are not split, or not correlated, as in the data"
         )
 
     @staticmethod

@@ -21,6 +21,7 @@ from devices.measurements.sink import Measurements
 from devices.measurements.split import Split
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces
+from devices.measurements.variogram import with_lags
 from devices.window import Window
 
 REPLICAS = 10
@@ -34,7 +35,7 @@ def fit_traces(config: MeasurementConfig, parts: Split, given: Window | None) ->
         parts,
         window=given,
         laws={kind: families(given is None)[kind] for kind in settings.laws},
-        separate_read_noise=settings.read_noise == "separate",
+        read_noise="correlated" if settings.read_noise == "separate" else "none",
         tables_per_device={"auto": None, "per_device": True, "one": False}[settings.tables],
     )
 
@@ -45,14 +46,20 @@ def refitted(config: MeasurementConfig, pulse: PulseFit, everything: Traces, giv
         Split(everything, None, "none", ""),
         window=given,
         laws={pulse.laws[0].kind: (pulse.laws[0].family,)},
-        separate_read_noise=pulse.read_std > 0,
+        read_noise=pulse.evidence.model,
         tables_per_device=pulse.tables.up.shape[0] > 1,
     )
-    return replace(again, laws=pulse.laws, noise_gain=pulse.noise_gain)
+    return replace(again, laws=pulse.laws, evidence=replace(pulse.evidence, model=again.evidence.model))
 
 
-def prove_pulses(config: MeasurementConfig, pulse: PulseFit, parts: Split, trial: Path, window: Window) -> Proof:
-    """Replay the held-out traces on emulated cells of the fitted part's card, written into `trial`, and compare."""
+def prove_pulses(
+    config: MeasurementConfig, pulse: PulseFit, parts: Split, everything: Traces, trial: Path, window: Window
+) -> Proof:
+    """Replay the held-out traces on emulated cells of the fitted part's card, written into `trial`, and compare.
+
+    Held-out stretches are too short for long lags: these are then looked at in the whole traces, `everything`, a part of which
+    was fitted.
+    """
     if parts.held_out is None:
         return Proof("the pulse response", parts.text, ())
     card = CardParts("pulses", "", window)
@@ -63,14 +70,21 @@ def prove_pulses(config: MeasurementConfig, pulse: PulseFit, parts: Split, trial
         held = held.take(np.flatnonzero(~np.isin(held.cell, pulse.stuck.cells)))
     copy = replayed_by(cell, held, pulse, config.held_out.seed, replicas=REPLICAS)
     states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
-    return steps_proof(parts.fit, held, copy, states, how=parts.text, seed=config.held_out.seed)
+    seed = config.held_out.seed
+    proof = steps_proof(parts.fit, held, copy, states, how=parts.text, seed=seed)
+    if parts.by != "stretch":
+        return with_lags(proof, parts.fit, held, copy, seed=seed)
+    whole = replayed_by(cell, everything, pulse, seed + 1, replicas=REPLICAS)
+    proof = replace(
+        proof, how=f"{proof.how}; scatter over several reads: whole traces with the card of the fitted stretches"
+    )
+    return with_lags(proof, everything, everything, whole, seed=seed)
 
 
 def replayed_by(cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int) -> Traces:
     """Replay traces on emulated cells, from the states that their first reads suggest."""
-    spread = float(np.nanmedian(pulse.start.std)) if pulse.start is not None else 0.0
-    initial = initial_states(traces, pulse.read_std, spread)
-    return replay(cell, traces, initial, replicas=replicas, seed=seed, stop=stop_rule(traces))
+    initial = initial_states(traces, pulse.noise, pulse.laws[0].step_std)
+    return replay(cell, traces, initial, replicas=replicas, seed=seed, stop=stop_rule(traces), noise=pulse.noise)
 
 
 def prove_distributions(

@@ -15,15 +15,16 @@ SHORTEST_RAMP = 5
 """Pulses of the median ramp from which on a curve over pulses makes sense."""
 
 
-def ramps_of(traces: Traces, direction: int) -> Iterator[tuple[npt.NDArray[np.int64], F64]]:
-    """Yield pulse numbers and reads of every run of pulses in one direction, from the read before it."""
+def ramps_of(traces: Traces, direction: int) -> Iterator[tuple[int, npt.NDArray[np.int64], F64]]:
+    """Yield the cell, pulse numbers and reads of every run of pulses in one direction, from the read before it."""
     for r in range(len(traces)):
         first, last = int(traces.start[r]), int(traces.start[r + 1])
         sides = np.where(traces.pulses[first + 1 : last] > 0, traces.direction[first + 1 : last], 0)
         for run in runs(sides):
             if sides[run.start] == direction:
                 a, b = first + run.start, first + run.stop + 1
-                yield np.concatenate(([0], np.cumsum(traces.pulses[a + 1 : b]))), traces.g[a:b]
+                number = np.concatenate(([0], np.cumsum(traces.pulses[a + 1 : b])))
+                yield int(traces.cell[r]), number, traces.g[a:b]
 
 
 def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], dict[str, tuple[float, float, str]]]:
@@ -31,7 +32,7 @@ def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], 
     curves: list[Curve] = []
     facts: dict[str, tuple[float, float, str]] = {}
     for direction, word in ((1, "potentiation"), (-1, "depression")):
-        grids = [list(ramps_of(part, direction)) for part in (held_out, emulated)]
+        grids = [[(x, g) for _, x, g in ramps_of(part, direction)] for part in (held_out, emulated)]
         if not grids[0] or not grids[1]:
             continue
         longest = int(np.median([x[-1] for x, _ in grids[0]]))

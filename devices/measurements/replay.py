@@ -5,14 +5,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cell import CellModel, PulseModel
+from analog_sim.cell import CellModel, PulseModel, ReadNoiseModel
 from analog_sim.chip import PulseCounts
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.rng import Streams
+from devices.measurements.read_noise import NO_READ_NOISE, ReadNoise
 from devices.measurements.traces import Traces
 
 F64 = npt.NDArray[np.float64]
 
+ERRORS = 7
+"""Distinguishes the stream of read errors that are drawn here."""
+MOST_READS, LENGTHS, LIMIT = 15, 3.0, 40
+"""First reads that a starting state is taken from at most; or so many correlation lengths of the noise, up to a limit."""
 EXTRA = 1.25
 """A ramp that stops at a level may take this many times the measured pulses to get there."""
 
@@ -46,7 +51,14 @@ def stop_rule(traces: Traces) -> StopRule:
 
 
 def replay(
-    cell: CellModel, traces: Traces, initial: F64, *, replicas: int = 1, seed: int = 0, stop: StopRule | None = None
+    cell: CellModel,
+    traces: Traces,
+    initial: F64,
+    *,
+    replicas: int = 1,
+    seed: int = 0,
+    stop: StopRule | None = None,
+    noise: ReadNoise = NO_READ_NOISE,
 ) -> Traces:
     """Pulse and read fabricated cells as the traces were.
 
@@ -59,11 +71,14 @@ def replay(
         replicas: independent repetitions, each on cells of their own.
         seed: of fabrication and noise.
         stop: when a ramp ends before, or after, its measured number of pulses.
+        noise: of the reads, in place of the card's when it is correlated, because the emulator draws every read independently.
 
     Returns:
         replicas * R traces, replica by replica, as read.
     """
     bare = replace(cell, drift=None, relaxation=None, faults=type(cell.faults)())
+    if noise.correlated > 0:
+        bare = replace(bare, read=ReadNoiseModel())
     count = len(traces) * replicas
     crossbar = EmulatedCrossbar(bare, 1, count, pair=False, streams=Streams(seed).child("replay"))
     start = np.tile(np.asarray(initial, np.float32), replicas)
@@ -75,6 +90,9 @@ def replay(
     length = np.where(ruled, np.ceil(EXTRA * measured), measured).astype(np.int64)
     first = np.tile(traces.start[:-1], replicas)
     reads = np.full((count, int(length.max())), np.nan)
+    errors = np.zeros(reads.shape)
+    if noise.correlated > 0:
+        errors = noise.draw(np.random.default_rng([seed, ERRORS]), *reads.shape)
     pulses = np.zeros(reads.shape, np.int64)
     directions = np.zeros(reads.shape, np.int8)
     alive = np.ones(count, bool)
@@ -90,7 +108,7 @@ def replay(
             counts = pulses[:, k] * directions[:, k]
             if counts.any():
                 crossbar.pulse(PulseCounts(counts[None, None, :].astype(np.int32)))
-        reads[alive, k] = crossbar.read_conductance()[0, 0, alive]
+        reads[alive, k] = crossbar.read_conductance()[0, 0, alive] + errors[alive, k]
         if k > 0:
             with np.errstate(invalid="ignore"):
                 alive &= ~(ruled & (side * (reads[:, k] - level) >= 0))
@@ -108,15 +126,16 @@ def replay(
     )
 
 
-def initial_states(traces: Traces, read_std: float, step_std: float) -> F64:
+def initial_states(traces: Traces, noise: ReadNoise, step_std: float) -> F64:
     """(R,) siemens: state at the first read of each trace, from a line through as many first reads as the noise asks for.
 
     Without read noise it is the first read itself; otherwise reads are averaged until the pulses' own scatter outweighs the gain.
     """
     result = traces.g[traces.start[:-1]].copy()
-    if read_std <= 0.0:
+    if noise.total <= 0.0:
         return result
-    wanted = int(np.clip(np.ceil(2.0 * read_std / max(step_std, 1e-3 * read_std)) + 1, 1, 15))
+    most = int(np.clip(LENGTHS * noise.length, MOST_READS, LIMIT)) if noise.correlated > 0 else MOST_READS
+    wanted = int(np.clip(np.ceil(2.0 * noise.total / max(step_std, 1e-3 * noise.total)) + 1, 1, most))
     for r in range(len(traces)):
         g = traces.g[traces.start[r] : traces.start[r + 1]][:wanted]
         direction = traces.direction[traces.start[r] + 1 : traces.start[r] + len(g)]

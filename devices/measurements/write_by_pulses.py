@@ -17,6 +17,8 @@ F64 = npt.NDArray[np.float64]
 
 TARGETS = 17
 CELLS = 600
+MOST_READS = 16
+"""Reads that a verification averages at most, where one read is noisier than half a step; they are far enough apart to be independent."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class PulseWriting:
     Attributes:
         targets: (K,) siemens over the window. std: (K,) siemens, root mean square error left. reached: (K,) share of cells within
             tolerance. pulses: (K,) mean number of pulses. tolerance: siemens. max_pulses: after which a cell was left as it was.
+        reads: averaged at every verification.
     """
 
     targets: F64
@@ -34,10 +37,11 @@ class PulseWriting:
     pulses: F64
     tolerance: float
     max_pulses: int
+    reads: int
 
 
 def write_by_pulses(cell: CellModel, *, max_pulses: int | None = None, seed: int = 0) -> PulseWriting:
-    """Read, pulse towards the target, and stop within half a mean step (or the read noise, if larger), for targets over the window.
+    """Read, pulse towards the target, and stop within half a mean step (or the read noise left, if larger), over the window.
 
     Cells start at random states. A target outside a cell's own window is moved to its bound first, as programming does.
 
@@ -69,11 +73,12 @@ def write_by_pulses(cell: CellModel, *, max_pulses: int | None = None, seed: int
     aim = np.clip(targets[:, None], low, high)
     step = np.mean([np.abs(cell.pulse.up_mean).mean(), np.abs(cell.pulse.down_mean).mean()])
     read = float(np.sqrt(np.mean(cell.read.white.astype(np.float64) ** 2)))
-    tolerance = float(max(0.5 * step, read))
+    reads = int(np.clip(np.ceil((2.0 * read / step) ** 2), 1, MOST_READS))
+    tolerance = float(max(0.5 * step, read / np.sqrt(reads)))
     most = max_pulses if max_pulses is not None else int(min(5000, np.ceil(3.0 * cell.window / step) + 20))
     alive, used = np.ones(shape, bool), np.zeros(shape)
     for _ in range(most):
-        error = crossbar.read_conductance()[0] - aim
+        error = np.mean([crossbar.read_conductance()[0] for _ in range(reads)], axis=0) - aim
         alive &= np.abs(error) > tolerance
         if not alive.any():
             break
@@ -87,4 +92,5 @@ def write_by_pulses(cell: CellModel, *, max_pulses: int | None = None, seed: int
         used.mean(axis=1),
         tolerance,
         most,
+        reads,
     )

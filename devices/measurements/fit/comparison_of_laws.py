@@ -1,13 +1,14 @@
 """All pulse laws fitted to the same traces: which noise the data show, and the devices' own gains. Never a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.fit.families import LawFamily, Start
 from devices.measurements.fit.laws import LawFit, fit_law
+from devices.measurements.fit.noise_model import NoiseModel
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.spread import Gains, device_gains
 from devices.measurements.fit.statespace import StepTables
@@ -17,57 +18,135 @@ from devices.window import Window
 F64 = npt.NDArray[np.float64]
 
 
+CLEAR_WHITE, CLEAR_CORRELATED = 2.0, 10.0
+"""By how much AIC must prefer white noise to none, and correlated noise to white alone."""
+DEVICES_CHECKED = 4
+LONG_ENOUGH = 24
+"""Reads of the longest trace from which on correlated noise is looked for."""
+
+
+@dataclass(frozen=True)
+class NoiseEvidence:
+    """Which read noise the data show, and by how much AIC prefers white noise to none, and correlated noise to white alone."""
+
+    model: NoiseModel
+    white_gain: float
+    correlated_gain: float
+
+
 def fit_laws(
-    held: Traces | None, traces: Traces, start: Start, laws: Mapping[str, Sequence[LawFamily]], separate: bool
-) -> tuple[tuple[LawFit, ...], float, float]:
-    """Fit every law with read noise, the best one also without; keep the read noise only when AIC asks for it."""
+    held: Traces | None, traces: Traces, start: Start, laws: Mapping[str, Sequence[LawFamily]], most: NoiseModel
+) -> tuple[tuple[LawFit, ...], NoiseEvidence]:
+    """Fit every law with the simplest read noise that the data ask for.
+
+    Args:
+        held, traces: held-out and fitted. start: moments. laws: kinds with their variants. most: the richest noise to consider.
+    """
+    fits = _every_law(held, traces, start, laws, "none" if most == "none" else "white")
+    if most == "none":
+        return fits, NoiseEvidence("none", 0.0, 0.0)
+    plain = fit_law(fits[0].family, traces, start, held, noise="none")
+    gain = plain.aic - fits[0].aic
+    if not (gain > CLEAR_WHITE and fits[0].noise.white > 1e-3 * float(np.nanmedian(start.std))):
+        refitted = [fit_law(fit.family, traces, start, held, noise="none") for fit in fits]
+        return _sorted(refitted), NoiseEvidence("none", gain, 0.0)
+    slow_gain = 0.0
+    if most == "correlated" and int(np.diff(traces.start).max()) >= LONG_ENOUGH:
+        slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0])
+        slow_gain = fits[0].aic - slow.aic
+        if shows_correlation(fits[0], slow):
+            others = [fit_law(fit.family, traces, start, held, noise="correlated", begin=fit) for fit in fits[1:]]
+            return _sorted([slow, *others]), NoiseEvidence("correlated", gain, slow_gain)
+    return fits, NoiseEvidence("white", gain, slow_gain)
+
+
+def shows_correlation(white: LawFit, slow: LawFit) -> bool:
+    """Whether correlated noise is clearly better by AIC, and no worse on held-out reads.
+
+    Its length means nothing where its size is 0, so that chance gains more by these two parameters than AIC's own count allows for.
+    """
+    no_worse = np.isnan(slow.held_out) or slow.held_out >= white.held_out
+    return bool(white.aic - slow.aic > CLEAR_CORRELATED and no_worse)
+
+
+def correlation_within_devices(best: LawFit, traces: Traces, start: Start, window: Window, one_by_one: bool) -> float:
+    """By how much AIC prefers correlated noise once devices may differ: slow ones drift off a common law as slow noise does.
+
+    Args:
+        best: a fit of all devices. traces, start, window: as it was fitted to.
+        one_by_one: whether devices have traces enough for a law each (up to `DEVICES_CHECKED` are tried); else each has a gain.
+    """
+    groups: list[tuple[Traces, F64 | None]]
+    if one_by_one:
+        chosen = np.unique(traces.cell)[:DEVICES_CHECKED]
+        groups = [(traces.take(np.flatnonzero(traces.cell == cell)), None) for cell in chosen]
+    else:
+        gains = device_gains(traces, tables_on(best, window, start.hard), best.noise)
+        groups = [(traces, None if gains is None else gains.of_traces(traces))]
+    total = 0.0
+    for own, gain in groups:
+        white = fit_law(best.family, own, start, None, gain=gain)
+        slow = fit_law(best.family, own, start, None, noise="correlated", begin=white, gain=gain)
+        total += white.aic - slow.aic
+    return total
+
+
+def without_correlation(
+    fits: tuple[LawFit, ...], held: Traces | None, traces: Traces, start: Start
+) -> tuple[LawFit, ...]:
+    """Return the same laws fitted with white read noise."""
+    return _sorted([fit_law(fit.family, traces, start, held) for fit in fits])
+
+
+def _every_law(
+    held: Traces | None, traces: Traces, start: Start, laws: Mapping[str, Sequence[LawFamily]], noise: NoiseModel
+) -> tuple[LawFit, ...]:
+    """Fit every kind by its best variant, the best kind first."""
     fits = []
     for variants in laws.values():
         best: LawFit | None = None
         for family in variants:  # from coarse to fine, as long as AIC gains
-            fit = fit_law(family, traces, start, held, read_noise=separate)
+            fit = fit_law(family, traces, start, held, noise=noise)
             if best is not None and fit.order >= best.order:
                 break
             best = fit
         assert best is not None  # every kind has a variant
         fits.append(best)
-    fits.sort(key=lambda fit: fit.order)
-    read_std = fits[0].read_std
-    if not separate:
-        return tuple(fits), 0.0, 0.0
-    plain = fit_law(fits[0].family, traces, start, held, read_noise=False)
-    gain = plain.aic - fits[0].aic
-    if gain > 2.0 and read_std > 1e-3 * float(np.nanmedian(start.std)):
-        return tuple(fits), read_std, gain
-    refitted = [fit_law(fit.family, traces, start, held, read_noise=False) for fit in fits]
-    return tuple(sorted(refitted, key=lambda fit: fit.order)), 0.0, gain
+    return _sorted(fits)
+
+
+def _sorted(fits: Sequence[LawFit]) -> tuple[LawFit, ...]:
+    return tuple(sorted(fits, key=lambda fit: fit.order))
 
 
 def with_gains(
-    fits: tuple[LawFit, ...], traces: Traces, start: Start, window: Window, read_std: float
+    fits: tuple[LawFit, ...], traces: Traces, start: Start, window: Window, model: NoiseModel
 ) -> tuple[tuple[LawFit, ...], Gains | None, F64 | None]:
     """Separate the spread between devices from the scatter of pulses: gains and laws in turn, each given the other.
 
     A law fitted to all devices as if they were one takes their differences for noise of the pulse, and hides part of the spread.
     The held-out score stays that of the common law: the gains of a device that was held out are not known.
     """
-    gains = device_gains(traces, tables_on(fits[0], window, start.hard), read_std)
+    gains = device_gains(traces, tables_on(fits[0], window, start.hard), fits[0].noise)
     if gains is None or not any(spread.low > 0 for spread in (gains.common, gains.up, gains.down)):
         return fits, gains, None
-    gain = None
+    gain = gains.of_traces(traces)
     best = fits[0]
+
+    def refit(fit: LawFit) -> LawFit:
+        return fit_law(
+            fit.family, traces, start, None, noise=model, begin=fit if model == "correlated" else None, gain=gain
+        )
+
     for _ in range(2):
         gain = gains.of_traces(traces)
-        best = fit_law(best.family, traces, start, None, read_noise=read_std > 0, gain=gain)
-        again = device_gains(traces, tables_on(best, window, start.hard), best.read_std)
+        best = refit(best)
+        again = device_gains(traces, tables_on(best, window, start.hard), best.noise)
         assert again is not None  # there are as many devices as before
         gains = again
-    refitted = [
-        replace(fit_law(fit.family, traces, start, None, read_noise=read_std > 0, gain=gain), held_out=fit.held_out)
-        for fit in fits
-    ]
+    refitted = [replace(refit(fit), held_out=fit.held_out) for fit in fits]
     widened = [replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in refitted]
-    return tuple(sorted(widened, key=lambda fit: fit.order)), gains, gain
+    return _sorted(widened), gains, gain
 
 
 def _widened(estimate: Estimate, gains: Gains) -> Estimate:

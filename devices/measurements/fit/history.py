@@ -4,12 +4,13 @@ import numpy as np
 from scipy import stats
 
 from devices.measurements.fit.statespace import StepTables, run_filter
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 
 
-def history_note(traces: Traces, law: StepTables, read_std: float, first: int = 5) -> str:
+def history_note(traces: Traces, law: StepTables, noise: ReadNoise, first: int = 5) -> str:
     """A sentence when the first pulses of a run in one direction act differently from later ones at the same state."""
-    filtered = run_filter(traces, law, read_std)
+    filtered = run_filter(traces, law, noise)
     at = np.flatnonzero(traces.inside() & (traces.pulses > 0))
     since = np.zeros(len(at), np.int64)
     run = 0

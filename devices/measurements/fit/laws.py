@@ -14,8 +14,10 @@ from scipy import optimize, stats
 
 from devices.measurements.fit.curvature import estimates_at
 from devices.measurements.fit.families import LawFamily, Start
+from devices.measurements.fit.noise_model import NoiseModel, beginnings, noise_of, noise_params
 from devices.measurements.fit.parameters import Estimate, Param
 from devices.measurements.fit.statespace import Filtered, StepTables, run_filter
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 from devices.pulse.law import PulseLaw
 from devices.window import Window
@@ -32,12 +34,12 @@ class LawFit:
 
     Attributes:
         family: what was fitted. kind: of the part. part, window: what the card takes.
-        estimates: parameters with intervals, the read noise last. read_std: siemens.
+        estimates: parameters with intervals, the read noise last. noise: of the reads.
         loglik: log-likelihood of the fitted traces; reads: how many reads it counts. parameters: how many.
         held_out: mean log density per read of the held-out traces, nats; NaN without held-out traces.
         misfit: largest distance (Kolmogorov-Smirnov) of the standardised innovations of the reads from a standard normal,
             state bin by state bin; worst_state: the bin, in siemens.
-        bias: largest mean innovation of a state bin, in units of the mean absolute step.
+        bias: largest mean error of the step in a state bin that the innovations tell, in units of the mean absolute step.
         converged: whether the optimiser stopped by itself.
     """
 
@@ -46,7 +48,7 @@ class LawFit:
     part: PulseLaw
     window: Window
     estimates: tuple[Estimate, ...]
-    read_std: float
+    noise: ReadNoise
     loglik: float
     reads: int
     parameters: int
@@ -68,6 +70,11 @@ class LawFit:
     def order(self) -> tuple[float, int]:
         """Key that sorts laws, the best first: by AIC, and by simplicity where there are too few reads for one."""
         return self.aic, self.parameters
+
+    @property
+    def step_std(self) -> float:
+        """Scatter of a pulse in the middle of the window, mean of both directions, siemens."""
+        return float(np.mean([self.part.step_std(np.array(0.5), up, self.window) for up in (False, True)]))
 
     @property
     def adequate(self) -> bool:
@@ -93,7 +100,8 @@ def fit_law(
     start: Start,
     held_out: Traces | None,
     *,
-    read_noise: bool = True,
+    noise: NoiseModel = "white",
+    begin: LawFit | None = None,
     gain: F64 | None = None,
     max_iterations: int = 200,
 ) -> LawFit:
@@ -101,19 +109,13 @@ def fit_law(
 
     Args:
         family: the law. traces: what is fitted. start: moments to begin from. held_out: traces only to be scored.
-        read_noise: fit the read noise too; otherwise the reads are exact and all scatter is the pulse's.
+        noise: of the reads, fitted too; none: the reads are exact and all scatter is the pulse's.
+        begin: a fit of the family with a simpler noise, from which the search begins.
         gain: (R, 2) factors on the steps (down, up) of each fitted trace, known beforehand; 1 when None.
         max_iterations: of the optimiser.
     """
-    params = family.params(start)
-    width = start.window.width
-    if read_noise:
-        params = [
-            *params,
-            (Param("read_std", "S", log=True, low=1e-7 * width, high=width), max(start.read_std, 1e-5 * width)),
-        ]
+    params = [*family.params(start), *noise_params(noise, start, int(np.diff(traces.start).max()))]
     definitions = [param for param, _ in params]
-    x0 = np.array([param.inward(value) for param, value in params])
     limits = [param.limits() for param in definitions]
     objective = partial(_score, family=family, start=start, definitions=definitions)
 
@@ -130,9 +132,15 @@ def fit_law(
     def per_read(x: F64) -> float:
         return cost(x) / reads  # of order 1, so that the first step of the search is a small one
 
-    result = optimize.minimize(per_read, x0, method="L-BFGS-B", bounds=limits, options=options)
+    search = partial(optimize.minimize, per_read, method="L-BFGS-B", bounds=limits, options=options)
+    known = {} if begin is None else {estimate.name: estimate.value for estimate in begin.estimates}
+    tried = [
+        search(np.array([param.inward(values[param.name]) for param in definitions]))
+        for values in beginnings(params, known, 0.0 if begin is None else begin.step_std)
+    ]
+    result = min(tried, key=lambda one: float(one.fun))
     for _ in range(3):  # a fresh start shakes off a poor approximation of the curvature
-        again = optimize.minimize(per_read, result.x, method="L-BFGS-B", bounds=limits, options=options)
+        again = search(result.x)
         gained = reads * float(result.fun - again.fun)
         result = again if gained > 0 else result
         if gained < 0.01:
@@ -140,7 +148,6 @@ def fit_law(
     x = np.asarray(result.x, np.float64)
     estimates, values = estimates_at(x, definitions, limits, cost, per_trace, len(traces))
     part, window = family.part(values, start), family.window(values, start)
-    read_std = values.get("read_std", 0.0)
     scored = objective(x, traces=traces, gain=gain)
     misfit, worst, bias = _goodness(traces, scored, start)
     held = np.nan
@@ -152,7 +159,7 @@ def fit_law(
         part,
         window,
         estimates,
-        read_std,
+        noise_of(values),
         float(scored.loglik.sum()),
         reads,
         len(definitions),
@@ -171,7 +178,7 @@ def _score(
     inside = [float(np.clip(value, *param.limits())) for param, value in zip(definitions, x, strict=True)]
     values = {param.name: param.outward(value) for param, value in zip(definitions, inside, strict=True)}
     law = tables_of(family.part(values, start), family.window(values, start), hard=start.hard)
-    return run_filter(traces, law, values.get("read_std", 0.0), gain)
+    return run_filter(traces, law, noise_of(values), gain)
 
 
 def _by_trace(scored: Filtered, traces: Traces) -> F64:
@@ -179,10 +186,14 @@ def _by_trace(scored: Filtered, traces: Traces) -> F64:
 
 
 def _goodness(traces: Traces, scored: Filtered, start: Start, bins: int = 10) -> tuple[float, float, float]:
-    """Largest KS distance of standardised innovations in a bin of the state, the bin's centre, and the largest mean innovation."""
+    """Largest KS distance of standardised innovations in a bin of the state, the bin's centre, and the largest bias of the step.
+
+    A step that is off by b moves the innovations until the share of them that is taken for the state's makes up for it, pulse by
+    pulse: b is weight times innovation.
+    """
     at = np.flatnonzero(traces.inside() & (traces.pulses > 0))
     r = scored.residuals(traces.g)[at]
-    innovation = (traces.g - scored.predicted)[at] / traces.pulses[at]
+    innovation = scored.weight[at] * (traces.g - scored.predicted)[at] / traces.pulses[at]
     state = scored.predicted[at]
     edges = np.quantile(state, np.linspace(0.0, 1.0, bins + 1))
     size = float(np.mean(np.abs(start.mean[list(start.measured)])))

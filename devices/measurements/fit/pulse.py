@@ -1,16 +1,26 @@
 """The whole fit of a pulse measurement: laws, read noise, device spread, stuck cells, quantile tables. Never a card or a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from devices.measurements.distribution import StepDistribution
-from devices.measurements.fit.comparison_of_laws import fit_laws, tables_on, with_gains
+from devices.measurements.fit.comparison_of_laws import (
+    CLEAR_CORRELATED,
+    NoiseEvidence,
+    correlation_within_devices,
+    fit_laws,
+    tables_on,
+    with_gains,
+    without_correlation,
+)
 from devices.measurements.fit.families import LawFamily, Start
 from devices.measurements.fit.history import history_note
 from devices.measurements.fit.laws import LawFit
 from devices.measurements.fit.moments import first_look
+from devices.measurements.fit.noise_model import NoiseModel
+from devices.measurements.fit.noise_notes import noise_notes
 from devices.measurements.fit.pulse_tables import (
     MOST_TABLES,
     PulseTables,
@@ -21,10 +31,12 @@ from devices.measurements.fit.pulse_tables import (
     window_note,
 )
 from devices.measurements.fit.quantiles import distribution_table
+from devices.measurements.fit.scatter import Scatter, pulse_scatter
 from devices.measurements.fit.spread import FEWEST_DEVICES, Gains
 from devices.measurements.fit.statespace import run_filter
 from devices.measurements.fit.stuck import StuckReport, find_stuck
 from devices.measurements.problems import MeasurementError
+from devices.measurements.read_noise import NO_READ_NOISE, ReadNoise
 from devices.measurements.split import Split
 from devices.window import Window
 
@@ -35,7 +47,8 @@ class PulseFit:
 
     Attributes:
         window: nominal, in siemens. tables: for the card. start: moments. laws: every fitted law, best AIC first.
-        read_std: siemens, read noise that was taken out of the steps; 0 when there is none. noise_gain: by how much AIC prefers it.
+        noise: of the reads, taken out of the steps. evidence: by how much AIC prefers it.
+        scatter: of pulses that slow read noise hides, with its interval; None without correlated noise.
         gains: device-to-device spread, None with too few devices or when every device has its own table.
         stuck: cells that do not move. devices: cells fitted. notes: for the report. measured: directions (down, up) with data.
     """
@@ -44,13 +57,19 @@ class PulseFit:
     tables: PulseTables
     start: Start | None
     laws: tuple[LawFit, ...]
-    read_std: float
-    noise_gain: float
+    noise: ReadNoise
+    evidence: NoiseEvidence
+    scatter: Scatter | None
     gains: Gains | None
     stuck: StuckReport | None
     devices: int
     notes: tuple[str, ...]
     measured: tuple[bool, bool]
+
+    @property
+    def read_std(self) -> float:
+        """Standard deviation of one read, siemens; 0 when the data show no read noise."""
+        return self.noise.total
 
 
 def fit_pulses(
@@ -58,7 +77,7 @@ def fit_pulses(
     *,
     window: Window | None,
     laws: Mapping[str, Sequence[LawFamily]],
-    separate_read_noise: bool,
+    read_noise: NoiseModel,
     tables_per_device: bool | None,
 ) -> PulseFit:
     """Fit traces.
@@ -67,10 +86,11 @@ def fit_pulses(
         parts: fitted and held-out traces.
         window: given by the user, or None: the range of the states.
         laws: kinds to try, with their variants.
-        separate_read_noise: take read noise out of the steps when the data show it.
+        read_noise: the richest noise that may be taken out of the steps, when the data show it.
         tables_per_device: one table per device; None: when there are several devices with enough steps each.
     """
-    traces, notes = parts.fit, []
+    traces = parts.fit
+    notes: list[str] = []
     own = window if window is not None else range_of(traces.g)
     stuck = find_stuck(traces, own)
     if stuck.cells:
@@ -83,48 +103,52 @@ def fit_pulses(
     for k, side in enumerate(("depression", "potentiation")):
         if not start.measured[k]:
             notes.append(f"no {side} was measured: the card's {side} is the mirror image of the other direction")
-    fits, read_std, noise_gain = fit_laws(parts.held_out, traces, start, laws, separate_read_noise)
-    best, hard = fits[0], start.hard
-    law = tables_on(best, own, hard)
-    if read_std > 0:
-        filtered = run_filter(traces, law, read_std)
-        if window is None:  # reads overshoot the states by their noise
-            own = range_of(filtered.filtered)
-            law = tables_on(best, own, hard)
-        notes.append(
-            f"successive reads show a read noise of {1e6 * read_std:.3g} uS (AIC better by {noise_gain:.0f}): it is taken out of the"
-            " steps and given to the card's read noise; with the instrument's own noise in it, it is an upper bound of the cell's"
-        )
-    if not any(fit.adequate for fit in fits):
-        notes.append(
-            "no pulse law fits: even the best is off by more than a quarter of the mean step somewhere; use the tables"
-        )
-    history = history_note(traces, law, read_std)
-    if history:
-        notes.append(history)
     devices = np.unique(traces.cell)
     several = (
         enough_for_several(traces, devices, start.measured)
         if tables_per_device is None
         else tables_per_device and len(devices) > 1
     )
+    fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise)
+    if evidence.model == "correlated" and len(devices) > 1:
+        within = correlation_within_devices(fits[0], traces, start, own, several)
+        evidence = replace(evidence, correlated_gain=within)
+        if within <= CLEAR_CORRELATED:
+            evidence = replace(evidence, model="white")
+            fits = without_correlation(fits, parts.held_out, traces, start)
+    hard = start.hard
+    law = tables_on(fits[0], own, hard)
+    if evidence.model != "none" and window is None:  # reads overshoot the states by their noise
+        own = range_of(run_filter(traces, law, fits[0].noise).filtered)
+        law = tables_on(fits[0], own, hard)
+    if not any(fit.adequate for fit in fits):
+        notes.append(
+            "no pulse law fits: even the best is off by more than a quarter of the mean step somewhere; use the tables"
+        )
+    history = history_note(traces, law, fits[0].noise)
+    if history:
+        notes.append(history)
     gains, gain = None, None
     if not several and len(devices) >= FEWEST_DEVICES:
-        fits, gains, gain = with_gains(fits, traces, start, own, read_std)
-        law, read_std = tables_on(fits[0], own, hard), fits[0].read_std if read_std > 0 else 0.0
+        fits, gains, gain = with_gains(fits, traces, start, own, evidence.model)
+        law = tables_on(fits[0], own, hard)
+    noise = fits[0].noise
+    scatter = pulse_scatter(traces, law, noise) if evidence.model == "correlated" else None
+    notes = [*noise_notes(noise, evidence, scatter, law), *notes]
     groups = (
         [traces.take(np.flatnonzero(traces.cell == cell)) for cell in devices[:MOST_TABLES]] if several else [traces]
     )
     if several and len(devices) > MOST_TABLES:
         notes.append(f"{len(devices)} devices: the card holds the tables of the first {MOST_TABLES}")
-    tables = tables_of_groups(groups, law, read_std, own, several and window is None, gain, notes)
+    tables = tables_of_groups(groups, law, noise, own, several and window is None, gain, notes)
     return PulseFit(
         tables.window,
         tables,
         start,
         fits,
-        read_std,
-        noise_gain,
+        noise,
+        evidence,
+        scatter,
         gains,
         stuck,
         len(devices),
@@ -173,8 +197,9 @@ def fit_distributions(distributions: Sequence[StepDistribution], *, window: Wind
         tables,
         None,
         (),
-        0.0,
-        0.0,
+        NO_READ_NOISE,
+        NoiseEvidence("none", 0.0, 0.0),
+        None,
         None,
         None,
         len(pairs),

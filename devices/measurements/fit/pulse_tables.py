@@ -9,6 +9,7 @@ import numpy.typing as npt
 from devices.measurements.fit.quantiles import fitted_table
 from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.problems import MeasurementError
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 from devices.window import Window
 
@@ -32,7 +33,7 @@ class PulseTables:
 def tables_of_groups(
     groups: Sequence[Traces],
     law: StepTables,
-    read_std: float,
+    noise: ReadNoise,
     own: Window,
     several: bool,
     gain: F64 | None,
@@ -44,7 +45,7 @@ def tables_of_groups(
     for traces in groups:
         local, window = law, own
         if several:
-            window = range_of(run_filter(traces, law, read_std).filtered)
+            window = range_of(run_filter(traces, law, noise).filtered)
             grid = np.linspace(0.0, 1.0, law.mean.shape[1])
             u = np.clip((window.grid(len(grid)) - law.g_min) / (law.g_max - law.g_min), 0.0, 1.0)
             local = StepTables(
@@ -54,7 +55,7 @@ def tables_of_groups(
                 window.g_max,
                 law.hard,
             )
-        found = {up: fitted_table(traces, local, read_std, up, gain=gain) for up in (True, False)}
+        found = {up: fitted_table(traces, local, noise, up, gain=gain) for up in (True, False)}
         for table in found.values():
             hidden |= table is not None and table.normal_shape
             thin |= table is not None and table.steps < STEPS_PER_TABLE

@@ -1,7 +1,7 @@
 """Distribution of the step at every state as quantile tables: mean, skew, tails and wrong-sign steps as measured. Never a formula.
 
 The mean comes from a fitted law plus what the data say beyond it (a smoothing spline over the state); the shape from the
-innovations of the Kalman filter, freed of the read noise that is in them.
+innovations of the Kalman filter, freed of the read noise (white and correlated) that is in them.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from scipy import interpolate, stats
 from analog_sim.cell import QUANTILE_Z_MAX
 from devices.measurements.distribution import StepDistribution
 from devices.measurements.fit.statespace import StepTables, run_filter
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 from devices.window import Window
 
@@ -54,14 +55,14 @@ def scores(count: int = SCORES) -> F64:
 
 
 def fitted_table(
-    traces: Traces, law: StepTables, read_std: float, up: bool, *, gain: F64 | None = None, states: int = STATES
+    traces: Traces, law: StepTables, noise: ReadNoise, up: bool, *, gain: F64 | None = None, states: int = STATES
 ) -> QuantileTable | None:
     """Quantile table of one direction of some traces; None without steps in that direction.
 
     Args:
         traces: of one device, or of all.
         law: the law that the filter follows; its window is the table's.
-        read_std: siemens.
+        noise: of the reads.
         up: direction.
         gain: (R, 2) factors on the steps (down, up) of each trace, which the table is to be free of; 1 when None.
         states: nodes.
@@ -77,24 +78,21 @@ def fitted_table(
     pulses = traces.pulses[at]
     current = law
     for _ in range(2):  # the spline's correction changes what the filter follows
-        filtered = run_filter(traces, current, read_std, gain)
+        filtered = run_filter(traces, current, noise, gain)
         state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
         innovation = (traces.g[at] - filtered.predicted[at]) / factor
-        weight = (
-            1.0 - read_std**2 / filtered.variance[at]
-        )  # Kalman gain: the share of an innovation that is the state's
-        mean = mean + _smooth(state, weight * innovation / pulses, grid)
+        mean = mean + _smooth(state, filtered.weight[at] * innovation / pulses, grid)
         both = np.stack([np.interp(nodes, grid, mean) if side == int(up) else law.mean[side] for side in (0, 1)])
         current = StepTables(both, law.std, law.g_min, law.g_max, law.hard)
-    filtered = run_filter(traces, current, read_std, gain)
+    filtered = run_filter(traces, current, noise, gain)
     state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
     innovation = (traces.g[at] - filtered.predicted[at]) / factor
     innovation = innovation - _smooth(state, innovation, state)
-    # What surrounds the step itself: the read, and not knowing the state before.
+    # What surrounds the step itself: the noise of the read, white and correlated, and not knowing the state before.
     own = np.interp(state, grid, std) ** 2 * pulses
-    noise = np.maximum(filtered.variance[at] / factor**2 - own, 0.0) / pulses
+    around = np.maximum(filtered.variance[at] / factor**2 - own, 0.0) / pulses
     low, high = float(state.min()), float(state.max())
-    shapes, centres, normal = _shapes(state, innovation / np.sqrt(pulses), noise, std, grid)
+    shapes, centres, normal = _shapes(state, innovation / np.sqrt(pulses), around, std, grid)
     q = mean[:, None] + _between(grid, centres, shapes)
     inside = np.clip(grid, low, high)
     q = np.stack([np.interp(inside, grid, column) for column in q.T], axis=1)

@@ -11,6 +11,7 @@ from scipy import optimize
 
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.statespace import StepTables, run_filter
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 
 F64 = npt.NDArray[np.float64]
@@ -45,7 +46,7 @@ class Gains:
         return shrunk[np.searchsorted(self.cells, traces.cell)]
 
 
-def device_gains(traces: Traces, law: StepTables, read_std: float) -> Gains | None:
+def device_gains(traces: Traces, law: StepTables, noise: ReadNoise) -> Gains | None:
     """Estimate the gain of each device and the spread of the population; None with fewer than three devices.
 
     Model: ``gain_up = 1 + common z0 + up z1``, ``gain_down = 1 + common z0 + down z2``, the emulator's own. The gain of one
@@ -66,7 +67,7 @@ def device_gains(traces: Traces, law: StepTables, read_std: float) -> Gains | No
         for j, value in enumerate(GAINS):
             factors = np.ones((len(traces), 2))
             factors[:, side] = value
-            per_trace = np.add.reduceat(run_filter(traces, law, read_std, factors).loglik, traces.start[:-1])
+            per_trace = np.add.reduceat(run_filter(traces, law, noise, factors).loglik, traces.start[:-1])
             profile[j] = np.bincount(of, per_trace, minlength=len(cells))
         for k in np.flatnonzero(pulsed):
             gain[k, side], std[k, side] = _peak(profile[:, k])

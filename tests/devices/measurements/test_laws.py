@@ -137,7 +137,7 @@ def test_laws_are_told_apart_and_an_unfit_one_is_called_so() -> None:
     true = card("exp_step", {}, pulse=pulse)
     traces = traces_of_lab(measure(true.compile(), cells=16, up=60, down=60, start=0.02, seed=4))
     laws = {kind: families(False)[kind] for kind in ("soft_bounds", "linear_step", "power_step", "exp_step")}
-    found = fit_pulses(split(traces), window=WINDOW, laws=laws, separate_read_noise=True, tables_per_device=False)
+    found = fit_pulses(split(traces), window=WINDOW, laws=laws, read_noise="correlated", tables_per_device=False)
     assert found.laws[0].kind == "exp_step"
     assert max(found.laws, key=lambda law: law.held_out).kind == "exp_step"
     assert found.laws[0].adequate
@@ -148,7 +148,7 @@ def test_laws_are_told_apart_and_an_unfit_one_is_called_so() -> None:
         Split(traces, None, "none", ""),
         window=WINDOW,
         laws={"soft_bounds": laws["soft_bounds"]},
-        separate_read_noise=True,
+        read_noise="correlated",
         tables_per_device=False,
     )
     assert any("no pulse law fits" in note for note in poor.notes)
@@ -161,14 +161,14 @@ def test_read_noise_is_separated_only_when_it_is_there() -> None:
     for true, expected in ((quiet, 0.0), (card("soft_bounds", {"states": 60}), READ_STD)):
         traces = traces_of_lab(measure(true.compile(), cells=10, up=60, down=60, start=0.1, seed=5))
         found = fit_pulses(
-            Split(traces, None, "none", ""), window=WINDOW, laws=laws, separate_read_noise=True, tables_per_device=False
+            Split(traces, None, "none", ""), window=WINDOW, laws=laws, read_noise="correlated", tables_per_device=False
         )
         assert found.read_std == pytest.approx(expected, rel=0.15, abs=1e-12)
         kept = fit_pulses(
             Split(traces, None, "none", ""),
             window=WINDOW,
             laws=laws,
-            separate_read_noise=False,
+            read_noise="none",
             tables_per_device=False,
         )
         assert kept.read_std == 0.0
@@ -182,7 +182,7 @@ def test_one_direction_only_is_mirrored_and_said_so() -> None:
         Split(traces_of_lab(lab), None, "none", ""),
         window=None,
         laws=laws,
-        separate_read_noise=True,
+        read_noise="correlated",
         tables_per_device=False,
     )
     np.testing.assert_allclose(found.tables.down, -found.tables.up[:, ::-1, ::-1], rtol=1e-6)
@@ -206,7 +206,7 @@ def test_several_devices_are_several_tables() -> None:
         Split(traces_of_lab(lab), None, "none", ""),
         window=None,
         laws=laws,
-        separate_read_noise=True,
+        read_noise="correlated",
         tables_per_device=None,
     )
     assert found.tables.up.shape[0] == 8

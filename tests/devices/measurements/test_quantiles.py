@@ -7,6 +7,7 @@ from scipy import stats
 from devices.measurements.distribution import StepDistribution
 from devices.measurements.fit.quantiles import _deconvolved, distribution_table, fitted_table, scores
 from devices.measurements.fit.statespace import StepTables
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 from devices.pulse.measured import quantile_moments
 from devices.window import Window
@@ -67,7 +68,7 @@ def ramps(read_std: float, *, count: int = 40, length: int = 100, seed: int = 3)
 @pytest.mark.parametrize("read_std", [0.0, 0.8e-6])
 def test_table_from_traces(read_std: float) -> None:
     law = StepTables(np.array([[-8e-6, -8e-6], [6e-6, 10e-6]]), np.full((2, 2), 2e-6), LOW, HIGH)
-    table = fitted_table(ramps(read_std), law, read_std, True)
+    table = fitted_table(ramps(read_std), law, ReadNoise(read_std), True)
     assert table is not None
     assert not table.normal_shape
     assert (np.diff(table.q, axis=1) >= 0).all()
@@ -79,7 +80,7 @@ def test_table_from_traces(read_std: float) -> None:
     z = np.clip(np.random.default_rng(4).normal(size=20_000), -4, 4)
     draws = np.interp(z, scores(), table.q[len(u) // 2])
     assert stats.skew(draws) == pytest.approx(1.5, abs=0.5)
-    assert fitted_table(ramps(read_std), law, read_std, False) is None
+    assert fitted_table(ramps(read_std), law, ReadNoise(read_std), False) is None
 
 
 def test_steps_without_the_read_noise_are_narrower_than_they_look() -> None:
@@ -87,7 +88,7 @@ def test_steps_without_the_read_noise_are_narrower_than_they_look() -> None:
     noisy = ramps(0.8e-6)
     spreads = []
     for assumed in (0.0, 0.8e-6):
-        table = fitted_table(noisy, law, assumed, True)
+        table = fitted_table(noisy, law, ReadNoise(assumed), True)
         assert table is not None
         first, second = quantile_moments(table.q)
         spreads.append(float(np.median(np.sqrt(second - first**2))))
@@ -115,7 +116,7 @@ def test_noise_is_taken_out_of_a_shape(n: int) -> None:
 
 def test_noise_that_hides_the_shape_leaves_a_normal() -> None:
     law = StepTables(np.array([[-8e-6, -8e-6], [6e-6, 10e-6]]), np.full((2, 2), 2e-6), LOW, HIGH)
-    table = fitted_table(ramps(20e-6), law, 20e-6, True)
+    table = fitted_table(ramps(20e-6), law, ReadNoise(20e-6), True)
     assert table is not None
     assert table.normal_shape
 
@@ -123,7 +124,7 @@ def test_noise_that_hides_the_shape_leaves_a_normal() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 30])
 def test_few_steps(steps: int) -> None:
     law = StepTables(np.array([[-8e-6, -8e-6], [6e-6, 10e-6]]), np.full((2, 2), 2e-6), LOW, HIGH)
-    table = fitted_table(ramps(0.0, count=1, length=steps), law, 0.0, True)
+    table = fitted_table(ramps(0.0, count=1, length=steps), law, ReadNoise(), True)
     assert table is not None
     assert table.steps == steps
     assert np.isfinite(table.q).all()

@@ -11,6 +11,7 @@ from devices.measurements.fit.statespace import StepTables
 from devices.measurements.fit.stuck import find_stuck
 from devices.measurements.histories import Histories, histories_of
 from devices.measurements.problems import MeasurementError, ReadLog
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.replay import stop_rule
 from devices.measurements.split import split
 from devices.measurements.table import Flag, Op, Table, TableBuilder
@@ -133,7 +134,7 @@ def test_stuck_cells_are_found_and_slow_ones_are_not() -> None:
 def test_spread_of_devices_is_not_the_scatter_of_estimates() -> None:
     rng = np.random.default_rng(7)
     gain = 1.0 + 0.2 * rng.normal(size=60)
-    found = device_gains(ramps(60, 40, seed=8, gain=gain), LAW, 0.1e-6)
+    found = device_gains(ramps(60, 40, seed=8, gain=gain), LAW, ReadNoise(0.1e-6))
     assert found is not None
     for side in (0, 1):
         error = found.gain[:, side] - gain
@@ -141,11 +142,11 @@ def test_spread_of_devices_is_not_the_scatter_of_estimates() -> None:
     assert found.common.low <= 0.2 <= found.common.high
     assert found.up.low <= 0.03
     assert found.down.low <= 0.03
-    equal = device_gains(ramps(60, 40, seed=9), LAW, 0.1e-6)
+    equal = device_gains(ramps(60, 40, seed=9), LAW, ReadNoise(0.1e-6))
     assert equal is not None
     assert equal.common.value < 0.02
     assert equal.gain.std() > 0.03, "estimates scatter although all devices are alike"
-    assert device_gains(ramps(2, 40), LAW, 0.1e-6) is None
+    assert device_gains(ramps(2, 40), LAW, ReadNoise(0.1e-6)) is None
 
 
 @pytest.mark.parametrize(("cells", "by"), [(20, "device"), (2, "stretch")])

@@ -5,6 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 from devices.measurements.fit.statespace import StepTables, _clipped, run_filter
+from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 
 LOW, HIGH = 0.0, 1e-3  # far from the states: nothing is clipped
@@ -59,7 +60,7 @@ def test_linear_law_is_exact(r: float) -> None:
     g = 4e-4 + np.cumsum(rng.normal(0, 1e-6, len(pulses)))
     u = np.array([LOW, HIGH])
     law = StepTables(np.stack([-(level - slope * u), level - slope * u]), np.full((2, 2), s), LOW, HIGH)
-    found = run_filter(trace(g, pulses, direction), law, r)
+    found = run_filter(trace(g, pulses, direction), law, ReadNoise(r))
     expected = exact_loglik(g, pulses, direction, slope, level, s, r)
     assert found.loglik.sum() == pytest.approx(expected, rel=1e-9)
     assert found.loglik[0] == 0.0
@@ -69,8 +70,8 @@ def test_gains_scale_mean_and_spread() -> None:
     law = StepTables(np.array([[-1e-6, -1e-6], [2e-6, 2e-6]]), np.full((2, 2), 0.1e-6), LOW, HIGH)
     doubled = StepTables(2.0 * law.mean, 2.0 * law.std, LOW, HIGH)
     reads = trace(np.array([5e-4, 5.01e-4, 5.0e-4]), np.array([0, 1, 1]), np.array([0, 1, -1]))
-    with_gain = run_filter(reads, law, 1e-7, np.full((1, 2), 2.0))
-    assert with_gain.loglik.sum() == pytest.approx(run_filter(reads, doubled, 1e-7).loglik.sum(), rel=1e-12)
+    with_gain = run_filter(reads, law, ReadNoise(1e-7), np.full((1, 2), 2.0))
+    assert with_gain.loglik.sum() == pytest.approx(run_filter(reads, doubled, ReadNoise(1e-7)).loglik.sum(), rel=1e-12)
 
 
 def test_innovations_of_the_true_law_are_standard_normal() -> None:
@@ -82,7 +83,7 @@ def test_innovations_of_the_true_law_are_standard_normal() -> None:
     states = 5e-4 + np.concatenate(([0], np.cumsum((direction * 2e-6)[1:] + rng.normal(0, s, n - 1))))
     reads = trace(states + rng.normal(0, r, n), pulses, direction)
     law = StepTables(np.array([[-2e-6, -2e-6], [2e-6, 2e-6]]), np.full((2, 2), s), LOW, HIGH)
-    z = run_filter(reads, law, r).residuals(reads.g)[1:]
+    z = run_filter(reads, law, ReadNoise(r)).residuals(reads.g)[1:]
     assert stats.kstest(z, "norm").pvalue > 1e-4
     assert abs(np.corrcoef(z[1:], z[:-1])[0, 1]) < 4.0 / np.sqrt(n)
 
