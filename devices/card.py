@@ -57,7 +57,7 @@ class DeviceCard(StrictModel):
     name: Annotated[str, Field(min_length=1)]
     reference: str = ""
     g_min: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
-    g_max: Annotated[float, Q("conductance", "uS", gt=0)]
+    g_max: Annotated[float, Q("conductance", "uS", gt=0, le=1e6)]  # 1 S: what is more is a mistaken unit
     pulse: Annotated[PulseLaw, one_of("devices.pulse", PulseLaw)] | None = None
     programming: Annotated[ProgrammingLaw, one_of("devices.programming", ProgrammingLaw)] = NoProgrammingError()
     levels: Levels | None = None

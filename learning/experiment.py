@@ -112,7 +112,7 @@ class Sensitivity(StrictModel):
     """One-at-a-time studies, on the same chips as the main result.
 
     Attributes:
-        chips: the first so many; null for all. times: when to measure; null for the first and the last of the main result.
+        chips: the first so many of all; null for all. times: when to measure; null for the first and the last of the main result.
         without: non-idealities to take away one by one, "all" for those that the hardware has.
         only: non-idealities to leave one by one, all others taken away. sweeps: accuracy against settings.
     """
@@ -181,8 +181,6 @@ class Experiment(StrictModel):
         if study is not None:
             if study.times is not None and not set(study.times) <= set(self.times):
                 raise at_key("sensitivity", "its times must be among `times`, to be compared with")
-            if study.chips is not None and study.chips > self.chips:
-                raise at_key("sensitivity", f"its chips must be at most {self.chips} (got {study.chips})")
             names = [sweep.study for sweep in study.sweeps]
             if len(set(names)) < len(names):
                 raise at_key("sensitivity", f"two sweeps of the same setting ({', '.join(names)})")
@@ -197,7 +195,7 @@ class Experiment(StrictModel):
     def study_times(self) -> tuple[float, ...]:
         """When the studies measure."""
         if self.sensitivity is not None and self.sensitivity.times is not None:
-            return tuple(sorted(self.sensitivity.times))
+            return tuple(sorted(set(self.sensitivity.times)))
         return self.times if len(self.times) == 1 else (self.times[0], self.times[-1])
 
     @property
@@ -205,7 +203,7 @@ class Experiment(StrictModel):
         """How many chips the studies use."""
         if self.sensitivity is None or self.sensitivity.chips is None:
             return self.chips
-        return self.sensitivity.chips
+        return min(self.sensitivity.chips, self.chips)
 
 
 assert set(WITHOUT) == set(get_args(NonIdeality)), "NonIdeality lists the keys of WITHOUT"

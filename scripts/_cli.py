@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -46,6 +47,31 @@ def add_set(target: argparse.ArgumentParser) -> None:
         default=[],
         help="change one key, for example --set device.read_noise.sigma=0.1; repeatable",
     )
+
+
+RUNS: Mapping[str, str] = MappingProxyType(
+    {
+        "estimate/1": "scripts/estimate_accuracy.py",
+        "train/1": "scripts/train.py",
+        "card/1": "scripts/characterise.py",
+        "measurements/1": "scripts/fit_device.py",
+    }
+)
+"""Value of a file's key `schema` -> the script that runs such a file."""
+
+
+def require_schema(path: Path | str, wanted: str, overrides: Sequence[str] = ()) -> None:
+    """Check that a file is not meant for another script: one line, instead of one for every key that the other one knows.
+
+    A file without a `schema` passes; its keys are checked like all others. Raises ConfigError.
+    """
+    from analog_sim.config import ConfigError, Problem, find_key
+
+    name, where = find_key(path, "schema", overrides=overrides)
+    if isinstance(name, str) and name in RUNS and name != wanted:
+        raise ConfigError(
+            [Problem(where, "schema", f"'{name}' is for {RUNS[name]} (got '{name}', allowed here: '{wanted}')")]
+        )
 
 
 def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments: Sequence[str] | None = None) -> int:

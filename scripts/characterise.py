@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _cli import add_set, main_guard
+from _cli import add_set, main_guard, require_schema
 
 if TYPE_CHECKING:
     from devices.card import DeviceCard
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from devices.card import load_card
 
+    if Path(options.card).is_file():
+        require_schema(options.card, "card/1", options.overrides)
     card = load_card(options.card, overrides=options.overrides)
     if options.against is not None and _is_measurement(options.against):
         return _against_measurement(options, card)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _cli import main_guard, parser
+from _cli import main_guard, parser, require_schema
 
 if TYPE_CHECKING:
     from learning.experiment import Experiment
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--backend: an estimate runs on emulated chips (got '{options.backend}'; allowed: emulated)")
     if options.chip is not None and options.chip < 0:
         raise UserError(f"--chip: chips are counted from 0 (got {options.chip})")
+    require_schema(options.config, "estimate/1", options.overrides)
     experiment = load(options)
     if find_key(options.config, "sweep", overrides=options.overrides)[0] is not None:
         print("note: the file's `sweep` is left out; scripts/sweep.py runs it", file=sys.stderr)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import add_set, main_guard
+from _cli import add_set, main_guard, require_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from analog_sim.config import load_config
     from devices.measurements.config import MeasurementConfig
 
+    require_schema(options.config, "measurements/1", options.overrides)
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
     if options.dry_run:
         from devices.measurements.reading import describe

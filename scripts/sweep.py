@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from _cli import main_guard, parser
+from _cli import main_guard, parser, require_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import train
 
         return train.main(arguments)
+    require_schema(options.config, "estimate/1", options.overrides)
     if options.backend != "emulated":
         raise UserError(f"--backend: a sweep runs on emulated chips (got '{options.backend}'; allowed: emulated)")
     overrides = list(options.overrides)

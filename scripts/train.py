@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from _cli import main_guard, parser
+from _cli import main_guard, parser, require_schema
 
 if TYPE_CHECKING:
     from learning.train_experiment import TrainExperiment
@@ -43,6 +43,7 @@ def load(options: argparse.Namespace) -> TrainExperiment:
     from analog_sim.config import expand_sweep, load_config
     from learning.train_experiment import TrainExperiment, with_sweep
 
+    require_schema(options.config, "train/1", options.overrides)
     overrides = list(options.overrides)
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")

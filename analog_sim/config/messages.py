@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from analog_sim.config.errors import Location, Problem, did_you_mean, shown
 from analog_sim.config.yaml12 import Node
@@ -49,7 +50,10 @@ _EXPECTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
 def problems_of(error: ValidationError, root: Node) -> list[Problem]:
     """Return one problem per place; what each member of a union expected is joined by 'or'."""
     grouped: dict[tuple[tuple[str, ...], bool], list[tuple[Location, str, str]]] = {}
-    for index, line in enumerate(error.errors(include_url=False)):
+    lines = error.errors(include_url=False)
+    for index, line in enumerate(lines):
+        if line["type"] == "too_short" and _has_faulty_items(line["loc"], lines):
+            continue
         context = line.get("ctx", {})
         loc: Sequence[int | str] = line["loc"]
         if "key" in context:
@@ -74,6 +78,11 @@ def problems_of(error: ValidationError, root: Node) -> list[Problem]:
             text = ", or ".join(texts)
         found.append(Problem(at, ".".join(path if in_union else path[:-1]), text + got))
     return found
+
+
+def _has_faulty_items(loc: tuple[int | str, ...], lines: Sequence[ErrorDetails]) -> bool:
+    """Whether items of the list at `loc` are at fault: they are told of, and pydantic counts only the others."""
+    return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in lines)
 
 
 def _walk(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from analog_sim.clock import Clock
 from analog_sim.column_scaled import ColumnScaledTile
+from analog_sim.config import UserError
 from analog_sim.cost import Costs
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile
@@ -17,6 +18,7 @@ from learning.estimation.studies import Variant
 from learning.evaluate import Task
 from learning.metrics import accuracy
 from learning.report.estimate_results import LAYER_ERROR
+from learning.report.style import time_label
 from learning.result_log import Row
 from learning.tiles import WeightTile
 from learning.torch_bridge.arrays import set_torch_threads
@@ -74,9 +76,15 @@ class Chip:
                 tile.compensate()
 
     def accuracy(self) -> float:
-        """Share of test images that the chip classifies rightly, now."""
+        """Share of test images that the chip classifies rightly, now. Raises UserError when its outputs are not finite."""
         with self.clock.parallel():
-            return accuracy(self.network.scores(self._prepared.x_test, self._prepared.batch), self._prepared.y_test)
+            scores = self.network.scores(self._prepared.x_test, self._prepared.batch)
+        if not np.isfinite(scores).all():
+            raise UserError(
+                f"outputs of the chip at {time_label(self.age)} are not finite; conductances or noise of the card are beyond "
+                "single precision"
+            )
+        return accuracy(scores, self._prepared.y_test)
 
     def layer_inputs(self) -> dict[str, list[F32]]:
         """What drives each tile in the ideal network, for some of the test images."""

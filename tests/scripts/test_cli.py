@@ -112,6 +112,25 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout.endswith("heavy: []\n")
 
 
+@pytest.mark.parametrize(
+    ("script", "config", "right"),
+    [
+        ("estimate_accuracy.py", "configs/digits_node_perturbation.yaml", "'train/1' is for scripts/train.py"),
+        ("train.py", "configs/digits_pcm.yaml", "'estimate/1' is for scripts/estimate_accuracy.py"),
+        ("sweep.py", "devices/cards/pcm.yaml", "'card/1' is for scripts/characterise.py"),
+        ("fit_device.py", "devices/cards/pcm.yaml", "'card/1' is for scripts/characterise.py"),
+        ("characterise.py", "configs/measurements/template.yaml", "'measurements/1' is for scripts/fit_device.py"),
+    ],
+)
+def test_a_file_for_another_script_is_sent_there_in_one_line(script: str, config: str, right: str) -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / script, SCRIPTS.parent / config], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert right in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["devices", "learning", "analog_sim"])
 def test_another_package_of_our_name_ends_every_script_with_one_line(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()

@@ -482,3 +482,14 @@ def test_references_look_only_where_they_are_told(write: Any) -> None:
     assert failure("a.yaml", Run, references=first_only) == [
         "a.yaml:2: layers.1.card: must be a mapping of keys to values (got text 'cards/pcm.yaml')"
     ]
+
+
+def test_a_faulty_item_is_not_told_of_twice() -> None:
+    class Listed(StrictModel):
+        values: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+    with pytest.raises(ConfigError) as error:
+        validate({"values": [0.0]}, Listed)
+    assert [problem.path for problem in error.value.problems] == ["values.0"]
+    with pytest.raises(ConfigError, match="values: must have at least 1 items"):
+        validate({"values": []}, Listed)

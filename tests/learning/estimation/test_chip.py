@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from estimate_helpers import silent, small
 
+from analog_sim.config import UserError
 from learning.estimation.chip import Chip, run_chip
 from learning.estimation.portrait import portrait
 from learning.estimation.prepared import Prepared, check, prepare_estimate
@@ -29,6 +30,13 @@ def chip(number: int = 0, study: int = 0, **change: Any) -> Chip:
 
 def held(made: Chip) -> list[np.ndarray]:
     return [tile.read_weights(exact=True) for tile in made.tiles]
+
+
+def test_outputs_that_are_not_finite_are_no_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = chip()
+    monkeypatch.setattr(made.network, "scores", lambda x, batch: np.full((len(x), 10), np.nan, np.float32))
+    with pytest.raises(UserError, match="outputs of the chip at 0 s are not finite"):
+        made.accuracy()
 
 
 def test_a_chip_is_its_seed_and_its_number() -> None:
