@@ -1,11 +1,13 @@
 """What the conductances of a crossbar are at a given chip time: drift, relaxation and the age-dependent part of read noise.
 
-Evaluated on demand from the state as written; never changes the state.
+Evaluated on demand from the state as written, for all cells or for the rows that matter; never changes the state. What it remembers
+between two calls (drift exponents, relaxation paths) follows from the chip's identity and the state, and only saves time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,82 +18,127 @@ from analog_sim.rng import Streams
 from analog_sim.state import CellState
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
 _NO_FAULTS = np.empty(0, np.uint8)
+_NO_TIMES = np.empty(0, np.float64)
 
 
-@dataclass(frozen=True)
+def all_spans(cells: int) -> I64:
+    """Spans (n, 2) that cut `cells` cells into chunks that stay in the first-level cache."""
+    start = np.arange(0, cells, kernels.CHUNK)
+    return np.stack([start, np.minimum(start + kernels.CHUNK, cells)], axis=1)
+
+
+def row_spans(rows: I64, cols: int) -> I64:
+    """Spans (n, 2) of the rows of numbers `rows`, counted through all planes."""
+    start = rows * cols
+    return np.stack([start, start + cols], axis=1)
+
+
+@dataclass
+class _Paths:
+    """What is remembered of the relaxation paths, see `kernels.relax_cells`."""
+
+    w: F32
+    step: F32
+    decade: npt.NDArray[np.int8]
+
+
 class Ageing:
-    """The time laws of one chip.
+    """The time laws of the cells of one crossbar.
 
-    Attributes:
+    Args:
         cell: the compiled card.
-        streams: the chip's identity; the drift exponents are drawn again from it at every evaluation instead of being stored.
+        streams: the chip's identity; the drift exponents are drawn again from it instead of being part of the state.
     """
 
-    cell: CellModel
-    streams: Streams
+    def __init__(self, cell: CellModel, streams: Streams) -> None:
+        self.cell = cell
+        self._nu: F32 | None = None
+        self._paths: _Paths | None = None
+        self._nu_key = streams.stream("fabrication.drift").reserve(0)[:2]
+        self._path_key = streams.stream("relaxation").reserve(0)[:2]
+        self._noise = interleave(cell.read.white, cell.read.flicker)
+        self._flickers = bool(cell.read.flicker.any())
+        self._scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
 
     def conductance(self, state: CellState, now: float) -> F32:
-        """Conductance of every cell at chip time `now`, siemens (planes, rows, cols); `state.g` itself when nothing ages."""
-        if state.t_written is None or not self.cell.ages:
-            return state.g
-        g = state.g
-        if self.cell.drift is not None:
-            g = self._drift(g, state, now)
-        if self.cell.relaxation is not None:
-            g = self._relax(g, state, now)
-        healthy = state.healthy()
-        return g if healthy is None else np.where(healthy, g, state.g)
+        """Conductance of every cell at chip time `now`, siemens (planes, rows, cols); `state.g` itself when nothing ages.
 
-    def read_variance(self, g: F32, state: CellState, now: float) -> F32 | float:
-        """Variance of one read of every cell with present conductances g, siemens squared; a number when all cells share it."""
+        Cells that were written after `now` are as written.
+        """
+        if not self.cell.ages:
+            return state.g
+        out = np.empty_like(state.g, order="C")
+        self.evaluate(state, now, all_spans(out.size), out)
+        return out
+
+    def evaluate(self, state: CellState, now: float, spans: I64, out: F32) -> None:
+        """Write the conductance at chip time `now` of the cells in the spans to out, siemens (planes, rows, cols) contiguous.
+
+        A cell gets the same bits in whatever span, and however often it was asked for before.
+        """
+        assert state.t_written is not None
+        flat, written, times = out.ravel(), state.g.ravel(), state.t_written.ravel()
+        fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
+        drift, relaxation = self.cell.drift, self.cell.relaxation
+        source = written
+        if drift is not None:
+            kernels.drift_cells(spans, source, times, self._exponents(state), now, drift.t_ref, flat)
+            source = flat
+        if relaxation is not None:
+            paths, tables = self._known_paths(state), interleave(relaxation.mean, relaxation.std)
+            law = now, relaxation.t_0, tables, *self._scale, fault, *self._path_key
+            kernels.relax_cells(spans, source, times, *law, paths.w, paths.step, paths.decade, flat)
+
+    def written(self, state: CellState, now: float, spans: I64) -> None:
+        """Take note that cells in the spans, and no others, were written at chip time `now`."""
+        if self._nu is not None:
+            self._draw_exponents(state, spans, self._nu)
+        if self._paths is not None:
+            assert state.t_written is not None
+            kernels.forget_paths(spans, state.t_written.ravel(), now, self._paths.decade)
+
+    def forget(self) -> None:
+        """Take note that any cell may have changed."""
+        self._nu = None
+        self._paths = None
+
+    def read_variance(self, g: F32, state: CellState, now: float, rows: I64 | None = None) -> F32 | float:
+        """Variance of one read of every cell with present conductances g, siemens squared; a number when all cells share it.
+
+        rows: of each plane, when g (planes, n, cols) is of these alone.
+        """
         noise = self.cell.read
         if noise.silent:
             return 0.0
         if _uniform(noise) and state.fault is None:
             return float(noise.white[0, 0]) ** 2
-        out = np.empty_like(g)
-        fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
-        factor = self._flicker_factor(state, now)
-        tables = interleave(noise.white, noise.flicker)
-        kernels.read_variance(g.ravel(), factor, tables, *self._state_scale(), fault, out.ravel())
+        fault = _NO_FAULTS if state.fault is None else _of(state.fault, rows)
+        times = _NO_TIMES if state.t_written is None or not self._flickers else _of(state.t_written, rows)
+        out = np.empty_like(g, order="C")
+        kernels.read_variance(g.ravel(), times, now, noise.t_read, self._noise, *self._scale, fault, out.ravel())
         return out
 
-    def _flicker_factor(self, state: CellState, now: float) -> F32:
-        """f(t)**2 = log((t + t_read) / (2 t_read)), at least 0."""
-        if state.t_written is None:
-            return np.zeros(1, np.float32)
-        age = _ages(state.t_written, now)
-        t_read = self.cell.read.t_read
-        return np.log(np.maximum((age + t_read) / (2.0 * t_read), 1.0)).astype(np.float32)
+    def _exponents(self, state: CellState) -> F32:
+        if self._nu is None:
+            self._nu = np.empty(state.g.size, np.float32)
+            self._draw_exponents(state, all_spans(state.g.size), self._nu)
+        return self._nu
 
-    def _drift(self, g: F32, state: CellState, now: float) -> F32:
+    def _draw_exponents(self, state: CellState, spans: I64, nu: F32) -> None:
         law = self.cell.drift
         assert law is not None
-        assert state.t_written is not None
-        age = _ages(state.t_written, now)
-        if age.max() <= law.t_ref:
-            return g
-        key0, key1, _ = self.streams.stream("fabrication.drift").reserve(0)
-        out = np.empty_like(g)
+        fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
         limits = np.float32(law.nu_low), np.float32(law.nu_high)
         tables = interleave(law.nu_mean, law.nu_std)
-        kernels.drift_cells(g.ravel(), age, tables, *limits, *self._state_scale(), law.t_ref, key0, key1, out.ravel())
-        return out
+        kernels.drift_exponents(spans, state.g.ravel(), tables, *limits, *self._scale, fault, *self._nu_key, nu)
 
-    def _relax(self, g: F32, state: CellState, now: float) -> F32:
-        law = self.cell.relaxation
-        assert law is not None
-        assert state.t_written is not None
-        path, decades, out = np.empty(g.size, np.float32), np.empty(g.size, np.float32), np.empty_like(g)
-        key0, key1, _ = self.streams.stream("relaxation").reserve(0)
-        kernels.brownian_paths(state.t_written.ravel(), now, law.t_0, key0, key1, path, decades)
-        tables = interleave(law.mean, law.std)
-        kernels.relax_cells(g.ravel(), path, decades, tables, *self._state_scale(), out.ravel())
-        return out
-
-    def _state_scale(self) -> tuple[np.float32, np.float32]:
-        return np.float32(self.cell.g_min), np.float32(1.0 / self.cell.window)
+    def _known_paths(self, state: CellState) -> _Paths:
+        if self._paths is None:
+            n = state.g.size
+            self._paths = _Paths(np.zeros(n, np.float32), np.zeros(n, np.float32), np.full(n, -1, np.int8))
+        return self._paths
 
 
 def interleave(a: F32, b: F32) -> F32:
@@ -106,9 +153,6 @@ def _uniform(noise: ReadNoiseModel) -> bool:
     return not noise.flicker.any() and bool((noise.white == noise.white[0, 0]).all())
 
 
-def _ages(t_written: npt.NDArray[np.float64], now: float) -> npt.NDArray[np.float64]:
-    """Seconds since each cell was written, flat; one element when all cells were written at once."""
-    first = t_written.flat[0]
-    if (t_written == first).all():
-        return np.array([now - first])
-    return np.asarray(now - t_written).ravel()
+def _of(array: npt.NDArray[Any], rows: I64 | None) -> npt.NDArray[Any]:
+    """The cells of these rows of every plane, or all, flat."""
+    return (array if rows is None else array[:, rows]).ravel()

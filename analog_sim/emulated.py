@@ -2,73 +2,30 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.ageing import Ageing
+from analog_sim.ageing import Ageing, row_spans
 from analog_sim.cell import CellModel
 from analog_sim.chip import ChipInfo, PulseCounts, PulseTrain
 from analog_sim.clock import Clock
 from analog_sim.kernels.energy import read_power, square_and_power
 from analog_sim.oplog import OperationLog
+from analog_sim.present import Present
 from analog_sim.programming import program
 from analog_sim.pulse_tables import compile_pulses
-from analog_sim.pulsing import apply_pulses
+from analog_sim.pulsing import apply_pulses, prepare
 from analog_sim.rng import Streams
 from analog_sim.sensing import add_noise
 from analog_sim.state import CellState, fabricate
 
 F32 = npt.NDArray[np.float32]
-
-AGE_TOLERANCE = 1e-3
-"""Conductances are held while no cell's age has grown by more than this fraction: a drift error below nu * 1e-3."""
-
-FLICKER_TOLERANCE = 0.05
-"""The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
-
+I64 = npt.NDArray[np.int64]
 
 DISTURB_TOLERANCE = 1e-3
 """Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
-
-
-class _Present:
-    """What a read sees, until the cells change or age; each part is made when it is first asked for.
-
-    Attributes:
-        valid_until: chip time.
-        g: conductances, siemens (planes, rows, cols).
-    """
-
-    def __init__(self, ageing: Ageing, cells: CellState, now: float, valid_until: float) -> None:
-        self.valid_until = valid_until
-        self.g = ageing.conductance(cells, now)
-        self._ageing, self._cells, self._now = ageing, cells, now
-
-    @cached_property
-    def net(self) -> F32:
-        """Net conductance, siemens (rows, cols)."""
-        return self.g[0] - self.g[1] if len(self.g) == 2 else self.g[0]
-
-    @cached_property
-    def variance(self) -> F32 | float:
-        """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
-        v = self._ageing.read_variance(self.g, self._cells, self._now)
-        if isinstance(v, float):
-            return len(self.g) * v
-        return v[0] + v[1] if len(v) == 2 else v[0]
-
-    @cached_property
-    def row_sum(self) -> F32:
-        """Conductance that loads every row, siemens (rows,)."""
-        return self.g.sum(axis=2).sum(axis=0)
-
-    @cached_property
-    def col_sum(self) -> F32:
-        """Conductance that loads every column, siemens (cols,)."""
-        return self.g.sum(axis=1).sum(axis=0)
 
 
 class EmulatedCrossbar:
@@ -111,7 +68,8 @@ class EmulatedCrossbar:
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
-        self._seen: _Present | None = None
+        self._seen: Present | None = None
+        self._last_write = 0.0
         self._undisturbed_reads = 0
 
     @property
@@ -216,7 +174,7 @@ class EmulatedCrossbar:
         hi = state.bounds(self.cell)[1]
         healthy = state.healthy()
         np.copyto(state.g, np.maximum(hi - (hi - state.g) * gap, state.g), where=True if healthy is None else healthy)
-        self._seen = None
+        self._forget()
 
     def conductance_now(self) -> F32:
         """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
@@ -264,13 +222,30 @@ class EmulatedCrossbar:
         """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip`."""
         if self._law is None:
             raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
-        present = self.conductance_now() if self.cell.ages else None
         cost, now = self.cell.cost, self.clock.now
-        sent, slots = apply_pulses(self.cell, self._law, self.cells, plan, self._noise["pulse"], present, now)
-        seconds = cost.t_pulse * slots
-        self.log.add("pulse", self.clock.now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
+        prepared = prepare(self.cell, self.cells, plan)
+        present = self._aged_rows(prepared.rows, now) if self.cell.ages else None
+        sent = apply_pulses(self.cell, self._law, self.cells, prepared, self._noise["pulse"], present, now)
+        self._note_pulses(prepared.rows, now)
+        seconds = cost.t_pulse * prepared.slots
+        self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
-        self._seen = None
+
+    def _aged_rows(self, rows: I64, now: float) -> F32:
+        """Conductances at chip time in these rows (counted through all planes); the other rows hold anything."""
+        state = self.cells
+        out = np.empty_like(state.g, order="C")
+        self._ageing.evaluate(state, now, row_spans(rows, state.g.shape[2]), out)
+        return out
+
+    def _note_pulses(self, rows: I64, now: float) -> None:
+        """Cells in these rows have changed: mend what is remembered of them."""
+        if not len(rows):
+            return
+        self._last_write = now
+        self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
+        if self._seen is not None:
+            self._seen.pulsed(rows, now)
 
     def add_ideal(self, dg: F32, *, two_sided: bool = False) -> None:
         """Change the net conductance exactly: no error, no pulse, no time. What an ideal write does; only an emulator can.
@@ -308,6 +283,8 @@ class EmulatedCrossbar:
             "streams": {name: stream.state() for name, stream in self._noise.items()},
             "log": self.log.state(),
             "undisturbed_reads": self._undisturbed_reads,
+            "last_write": self._last_write,
+            "seen": None if self._seen is None else self._seen.times(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -317,7 +294,11 @@ class EmulatedCrossbar:
             stream.restore(state["streams"][name])
         self.log.restore(state["log"])
         self._undisturbed_reads = int(state["undisturbed_reads"])
-        self._seen = None
+        self._last_write = float(state["last_write"])
+        self._forget()
+        if state["seen"] is not None:
+            self._seen = Present(self._ageing, self.cells, self.clock.now, self._last_write)
+            self._seen.restore(state["seen"])
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:
         state = self.cells
@@ -327,28 +308,20 @@ class EmulatedCrossbar:
             np.copyto(state.g, g, where=where)
         if state.t_written is not None:
             np.copyto(state.t_written, self.clock.now, where=True if where is None else where)
-        self._seen = None
+            self._last_write = self.clock.now
+        self._forget()
 
-    def _present(self) -> _Present:
+    def _forget(self) -> None:
+        """Any cell may have changed."""
+        self._seen = None
+        self._ageing.forget()
+
+    def _present(self) -> Present:
         """The cells at chip time, kept until they are written or age visibly."""
         now = self.clock.now
-        if self._seen is None or now > self._seen.valid_until:
-            self._seen = _Present(self._ageing, self.cells, now, self._valid_until(now))
+        if self._seen is None or not self._seen.holds(now, self._last_write):
+            self._seen = Present(self._ageing, self.cells, now, self._last_write)
         return self._seen
-
-    def _valid_until(self, now: float) -> float:
-        """Chip time until which no conductance drifts visibly and no noise grows visibly."""
-        if self.cells.t_written is None:
-            return float("inf")
-        youngest = now - float(self.cells.t_written.max())
-        cell, limits = self.cell, [float("inf")]
-        if cell.drift is not None:
-            limits.append(AGE_TOLERANCE * max(youngest, cell.drift.t_ref))
-        if cell.relaxation is not None:
-            limits.append(AGE_TOLERANCE * max(youngest, cell.relaxation.t_0))
-        if cell.read.flicker.any():
-            limits.append(FLICKER_TOLERANCE * max(youngest, cell.read.t_read))
-        return now + min(limits)
 
 
 def _both(a: npt.NDArray[np.bool_] | None, b: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | None:

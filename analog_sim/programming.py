@@ -85,14 +85,14 @@ def _write_verify(cell: CellModel, aim: F32, stream: Stream) -> Written:
     variance = np.empty_like(aim)
     scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
     tables = interleave(cell.read.white, cell.read.flicker)
+    ageless, no_faults = np.empty(0, np.float64), np.empty(0, np.uint8)
     for _ in range(loop.max_iterations):
         # Every round draws for the whole array, so that the numbers do not depend on which cells are still open.
         shot = _shoot(cell, aim, loop.shot_std[0], stream)
         g = np.where(open_cells, shot, g)
         attempts += int(open_cells.sum())
         rounds += 1
-        no_flicker, no_faults = np.zeros(1, np.float32), np.empty(0, np.uint8)
-        read_variance(g.ravel(), no_flicker, tables, *scale, no_faults, variance.ravel())
+        read_variance(g.ravel(), ageless, 0.0, cell.read.t_read, tables, *scale, no_faults, variance.ravel())
         reading = g + np.sqrt(variance) * stream.normals(aim.shape)
         open_cells &= np.abs(reading - aim) > loop.tolerance
         if not open_cells.any():

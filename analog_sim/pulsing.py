@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -13,10 +14,12 @@ from analog_sim.cell import CellModel
 from analog_sim.chip import PulseCounts, PulseTrain
 from analog_sim.kernels import bits as bit_kernels
 from analog_sim.kernels import pulses as kernels
+from analog_sim.kernels.counts import largest_in_rows
 from analog_sim.rng import Stream
 from analog_sim.state import CellState
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
 
 THREADED = 2**16
 """Cells from which on the rows of an array are shared between threads."""
@@ -30,52 +33,71 @@ _ACTS = {
 """What the cells of each plane do at a positive and at a negative product: 1 potentiate, -1 depress."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A plan as the kernels take it.
+
+    Attributes:
+        counts, train: see the kernels; one of them is empty.
+        rows: those in which any cell may change, ascending, counted through all planes.
+        slots: pulse slots used (what the operation takes in time).
+    """
+
+    counts: kernels.Counts
+    train: kernels.Train
+    rows: I64
+    slots: int
+
+
+def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> Prepared:
+    """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar."""
+    planes, rows, cols = state.g.shape
+    if isinstance(plan, PulseCounts):
+        counts = _counts(plan, state.g.shape, cell.half_select)
+        largest = np.empty(planes * rows, np.int32)
+        largest_in_rows(counts.pulses, largest)
+        slots = int(largest.max())
+        busy = largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
+        return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots)
+    _check(plan, planes, rows, cols)
+    nothing = kernels.Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
+    fires = plan.row_bits.any(axis=0) if not cell.half_select else np.ones(rows, bool)
+    train = _train(plan, planes, cell.half_select)
+    return Prepared(nothing, train, np.flatnonzero(np.tile(fires, planes)), plan.length * len(plan.row_bits))
+
+
 def apply_pulses(
     cell: CellModel,
     law: kernels.Law,
     state: CellState,
-    plan: PulseCounts | PulseTrain,
+    plan: Prepared,
     stream: Stream,
     present: F32 | None,
     now: float,
-) -> tuple[int, int]:
-    """Pulse the cells of a crossbar in place; every pulse sees the state that the last one left.
+) -> int:
+    """Pulse the cells of a crossbar in place; every pulse sees the state that the last one left. Returns the pulses sent to cells.
 
     Args:
         cell: the compiled card. law: its pulse response, from `compile_pulses`.
         state: changed in place.
-        plan: signed counts or outer-product trains.
+        plan: from `prepare`.
         stream: cycle-to-cycle noise; one word of it is set aside, as the number of this operation.
-        present: conductances at chip time when the card ages (a pulse acts on those and restarts the clock), else None.
+        present: conductances at chip time, at least in `plan.rows`, when the card ages (a pulse acts on those and restarts the clock),
+            else None.
         now: chip time in seconds.
-
-    Returns:
-        Pulses sent to cells, and pulse slots used (what the operation takes in time).
-
-    Raises:
-        ValueError: the plan does not fit the crossbar.
     """
-    planes, rows, cols = state.g.shape
-    if isinstance(plan, PulseCounts):
-        counts = _counts(plan, state.g.shape, cell.half_select)
-        train = _no_train(planes)
-        slots = int(np.abs(counts.pulses).max(initial=0))
-    else:
-        _check(plan, planes, rows, cols)
-        counts = kernels.Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
-        train = _train(plan, planes, cell.half_select)
-        slots = plan.length * len(plan.row_bits)
+    planes, rows, _ = state.g.shape
     cells = _cells(cell, state, present, now)
     place = stream.reserve(1)
     edges = _edges(planes * rows, cells.g.size)
 
     def run(first: int, last: int) -> int:
-        return int(kernels.pulse_rows(first, last, cells, law, train, counts, place))
+        return int(kernels.pulse_rows(first, last, cells, law, plan.train, plan.counts, place))
 
     if len(edges) == 2:
-        return run(*edges), slots
+        return run(*edges)
     with ThreadPoolExecutor(len(edges) - 1) as pool:
-        return sum(pool.map(run, edges[:-1], edges[1:])), slots
+        return sum(pool.map(run, edges[:-1], edges[1:]))
 
 
 def _edges(rows: int, cells: int) -> list[int]:

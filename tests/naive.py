@@ -69,6 +69,22 @@ def drifted(g: float, age: float, nu: float, t_ref: float) -> float:
     return g * (max(age, t_ref) / t_ref) ** -nu
 
 
+def relaxation_path(key: tuple[int, int], cell: int, written: float, decades: float) -> float:
+    """Brownian path of a cell since it was written at that time: a normal for every whole decade, and its share of the one begun."""
+    low, high = (int(n) for n in np.array([written]).view(np.uint32))
+    path = 0.0
+    for k in range(int(decades) + 1):
+        word0, word1, _, _ = philox((k, cell, low, high), key)
+        normal = box_muller(word0, word1)[0]
+        path += normal * math.sqrt(min(1.0, decades - k))
+    return path
+
+
+def relaxed(g: float, mean: float, std: float, decades: float, path: float) -> float:
+    """Diffusion in log time, cut at 0."""
+    return max(0.0, g + mean * decades + std * path)
+
+
 def dac_volts(x: float, scale: float, bits: int | None, v_full: float) -> float:
     """One input through a signed mid-tread converter."""
     fraction = min(max(x / scale, -1.0), 1.0)

@@ -13,7 +13,7 @@ import statistics_helpers as stats
 from analog_sim.cell import CellModel, FaultModel, PulseModel, VariationModel
 from analog_sim.chip import PulseCounts, PulseTrain
 from analog_sim.pulse_tables import compile_pulses
-from analog_sim.pulsing import apply_pulses
+from analog_sim.pulsing import apply_pulses, prepare
 from analog_sim.rng import Streams
 from analog_sim.state import fabricate
 
@@ -98,14 +98,19 @@ def train(shape, samples, length, density, mode="both", seed=3):
     return PulseTrain(*parts, *(s.astype(np.int8) for s in signs), length, mode)
 
 
+def apply(model, state, plan, stream, present=None):
+    """Pulses sent; the state is changed."""
+    law = compile_pulses(model.pulse)
+    return apply_pulses(model, law, state, prepare(model, state, plan), stream, present, 7.0)
+
+
 def both_ways(model, state, plan, present=None):
     """Conductances, counts of cells and pulses sent, by the kernels and by the twin; the state is changed."""
     stream = Streams(5).stream("pulse")
     stream.reserve(2**32 + 9)  # a call number beyond 32 bits
     key = int(stream.reserve(0)[0]), int(stream.reserve(0)[1])
     expected = naive_pulses.pulse(model, state, plan, key, stream.position, present)
-    assert model.pulse is not None
-    sent, _ = apply_pulses(model, compile_pulses(model.pulse), state, plan, stream, present, 7.0)
+    sent = apply(model, state, plan, stream, present)
     return (state.g, state.count, sent), expected
 
 
@@ -192,10 +197,7 @@ def test_another_call_draws_other_noise():
     stream, states = Streams(1).stream("pulse"), []
     for _ in range(2):
         model, state = chip(CARDS["linear"])
-        assert model.pulse is not None
-        apply_pulses(
-            model, compile_pulses(model.pulse), state, PulseCounts(np.ones(state.g.shape, int)), stream, None, 0.0
-        )
+        apply(model, state, PulseCounts(np.ones(state.g.shape, int)), stream)
         states.append(state.g)
     assert (states[0] != states[1]).mean() > 0.9
 
@@ -206,7 +208,7 @@ def pulsed(law, u, n, cells=40_000, seed=0):
     state = fabricate(model, 1, 100, cells // 100, Streams(seed))
     state.g[...] = G_MIN + u * WINDOW
     plan = PulseCounts(np.full(state.g.shape, n))
-    apply_pulses(model, compile_pulses(law), state, plan, Streams(seed).stream("pulse"), None, 0.0)
+    apply(model, state, plan, Streams(seed).stream("pulse"))
     return (state.g.ravel().astype(np.float64) - G_MIN) / WINDOW
 
 
@@ -237,7 +239,7 @@ def test_merged_and_single_pulses_agree_in_distribution(u):
     state.g[...] = G_MIN + u * WINDOW
     stream = Streams(1).stream("pulse")
     for _ in range(n):
-        apply_pulses(model, compile_pulses(law), state, PulseCounts(np.ones(state.g.shape, int)), stream, None, 0.0)
+        apply(model, state, PulseCounts(np.ones(state.g.shape, int)), stream)
     one_by_one = (state.g.ravel().astype(np.float64) - G_MIN) / WINDOW
     assert stats_distance(at_once, one_by_one) < 2.6 * (2 / 40_000) ** 0.5  # Kolmogorov-Smirnov, false alarm 3e-6
 

@@ -1,0 +1,124 @@
+"""What a read sees of the cells, held while they neither change nor age visibly. Never reads, writes or moves the clock.
+
+All conductances are those of one chip time, that of the evaluation, but for cells that were pulsed since: these are as written. So what
+is held is a function of the state and that time alone, and a checkpoint keeps the time only.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.ageing import Ageing, row_spans
+from analog_sim.state import CellState
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+AGE_TOLERANCE = 1e-3
+"""Conductances are held while no cell's age has grown by more than this fraction: a drift error below nu * 1e-3."""
+
+FLICKER_TOLERANCE = 0.05
+"""The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
+
+FEW_ROWS = 0.5
+"""Share of the rows up to which what depends on them is mended instead of made anew."""
+
+
+class Present:
+    """Conductances, their noise and their sums as reads see them; each part is made when it is first asked for.
+
+    Args:
+        ageing: the time laws. cells: the state, looked at again whenever a part is made.
+        now: chip time of the evaluation, seconds. last_write: when any cell was last written before.
+    """
+
+    def __init__(self, ageing: Ageing, cells: CellState, now: float, last_write: float) -> None:
+        self._ageing, self._cells = ageing, cells
+        self._now = self._noise_now = now
+        self._until = self._end(now, now - last_write)
+        self._noise_until = self._noise_end(now, now - last_write)
+
+    def holds(self, now: float, last_write: float) -> bool:
+        """Whether a read at `now` may see this; noise that has aged is made anew."""
+        if now > self._noise_until:
+            self._noise_now = now
+            self._noise_until = self._noise_end(now, now - last_write)
+            self.__dict__.pop("variance", None)
+        return now <= self._until
+
+    @cached_property
+    def g(self) -> F32:
+        """Conductances, siemens (planes, rows, cols)."""
+        return self._ageing.conductance(self._cells, self._now)
+
+    @cached_property
+    def net(self) -> F32:
+        """Net conductance, siemens (rows, cols)."""
+        return self.g[0] - self.g[1] if len(self.g) == 2 else self.g[0]
+
+    @cached_property
+    def variance(self) -> F32 | float:
+        """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
+        return self._net_variance(None)
+
+    @cached_property
+    def row_sum(self) -> F32:
+        """Conductance that loads every row, siemens (rows,)."""
+        return self.g.sum(axis=2).sum(axis=0)
+
+    @cached_property
+    def col_sum(self) -> F32:
+        """Conductance that loads every column, siemens (cols,)."""
+        return self.g.sum(axis=1).sum(axis=0)
+
+    def pulsed(self, rows: I64, now: float) -> None:
+        """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
+        self._until = min(self._until, self._end(now, 0.0))
+        self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
+        made = self.__dict__
+        made.pop("row_sum", None)
+        made.pop("col_sum", None)
+        if not self._ageing.cell.ages:
+            made.pop("g", None)  # the state itself, whose array may have been replaced
+        if len(rows) > FEW_ROWS * self._cells.g.shape[0] * self._cells.g.shape[1]:
+            for part in ("g", "net", "variance"):
+                made.pop(part, None)
+            return
+        if "g" in made:
+            self._ageing.evaluate(self._cells, self._now, row_spans(rows, self._cells.g.shape[2]), self.g)
+        lines = np.unique(rows % self._cells.g.shape[1])
+        if "net" in made and len(self.g) == 2:
+            self.net[lines] = self.g[0, lines] - self.g[1, lines]
+        if "variance" in made and not isinstance(self.variance, float):
+            self.variance[lines] = self._net_variance(lines)
+
+    def times(self) -> list[float]:
+        """For a checkpoint: what a Present of the same cells needs to become this one."""
+        return [self._now, self._until, self._noise_now, self._noise_until]
+
+    def restore(self, times: list[float]) -> None:
+        """Become the one whose `times` these are."""
+        self._now, self._until, self._noise_now, self._noise_until = (float(t) for t in times)
+
+    def _net_variance(self, lines: I64 | None) -> F32 | float:
+        g = self.g if lines is None else self.g[:, lines]
+        v = self._ageing.read_variance(g, self._cells, self._noise_now, lines)
+        if isinstance(v, float):
+            return len(g) * v
+        return v[0] + v[1] if len(v) == 2 else v[0]
+
+    def _end(self, now: float, youngest: float) -> float:
+        """Chip time until which no conductance drifts visibly, when the youngest cell is of that age, seconds."""
+        cell = self._ageing.cell
+        scales = [] if cell.drift is None else [cell.drift.t_ref]
+        if cell.relaxation is not None:
+            scales.append(cell.relaxation.t_0)
+        return now + AGE_TOLERANCE * max(youngest, min(scales)) if scales else float("inf")
+
+    def _noise_end(self, now: float, youngest: float) -> float:
+        """The same for the 1/f noise."""
+        read = self._ageing.cell.read
+        return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if read.flicker.any() else float("inf")
