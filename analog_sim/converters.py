@@ -172,6 +172,11 @@ class Adc:
         self.full_range = np.full(lines, spec.range if isinstance(spec.range, float) else 1.0, np.float32)
 
     @property
+    def exact(self) -> bool:
+        """Whether readings are the currents themselves, so that no range matters."""
+        return self.spec.bits is None and not self.spec.noise and not self.spec.errors
+
+    @property
     def full_range(self) -> F32:
         """Full scale of every converter, (lines,) amperes."""
         return self._full

@@ -197,11 +197,9 @@ class EmulatedCrossbar:
         state = self.cells
         if target.shape != state.g.shape:
             raise ValueError(f"program: target has shape {target.shape}, this crossbar is {state.g.shape}")
-        if not np.isfinite(target.sum(dtype=np.float64)):
+        if not (np.isfinite(target.max()) and np.isfinite(target.min())):  # NaN is passed on by both
             raise ValueError("program: target conductances must be finite")
-        lo, hi = state.bounds(self.cell)
-        aim = np.clip(target, lo, hi).astype(np.float32, copy=False)
-        written = program(self.cell, aim, self._noise["programming"])
+        written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"])
         where = _both(mask, state.healthy())
         cost = self.cell.cost
         seconds = cost.t_program * self.info.rows * written.rounds
@@ -307,7 +305,10 @@ class EmulatedCrossbar:
         elif where is not None:
             np.copyto(state.g, g, where=where)
         if state.t_written is not None:
-            np.copyto(state.t_written, self.clock.now, where=True if where is None else where)
+            if where is None:
+                state.t_written[...] = self.clock.now
+            else:
+                np.copyto(state.t_written, self.clock.now, where=where)
             self._last_write = self.clock.now
         self._forget()
 

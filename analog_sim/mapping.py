@@ -71,7 +71,14 @@ def full_weight(w: F32, spec: MappingSpec) -> float:
     """Weight that is mapped on the edge of the window; 1 for a matrix of zeros."""
     if not isinstance(spec.weight_max, str):
         return spec.weight_max
-    return float(np.abs(w).max()) or 1.0
+    return float(max(w.max(), -w.min())) or 1.0
+
+
+def fractions(w: F32, where: Cut, full: float) -> F32:
+    """Weights (n_out, n_in) of one block as fractions of the full weight, in the layout of its array: (rows, cols)."""
+    fraction = np.empty((where.rows.stop - where.rows.start, where.cols.stop - where.cols.start), np.float32)
+    kernels.scaled_transpose(w[where.cols, where.rows], np.float32(1.0 / full), fraction)
+    return fraction
 
 
 def targets(fraction: F32, spec: MappingSpec, cell: CellModel) -> F32:

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from analog_sim.ageing import interleave
 from analog_sim.cell import CellModel
-from analog_sim.kernels.ageing import program_cells, read_variance
+from analog_sim.kernels.ageing import read_variance
+from analog_sim.kernels.programming import program_cells
 from analog_sim.rng import Stream
 
 F32 = npt.NDArray[np.float32]
+_NO_BOUNDS = np.zeros(1, np.float32), np.full(1, np.inf, np.float32)
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,21 @@ def nearest_level(target: F32, levels: F32) -> F32:
     return levels[np.searchsorted(edges, target)]
 
 
-def program(cell: CellModel, target: F32, stream: Stream) -> Written:
-    """Programme every cell once: ``g = max(0, target + sigma(u) z)``.
+def program(cell: CellModel, target: F32, lo: F32, hi: F32, stream: Stream) -> Written:
+    """Programme every cell once: ``g = max(0, t + sigma(u) z)``, ``t = clip(target, lo, hi)``.
 
     Args:
         cell: gives levels, the error table and the write-verify loop.
-        target: siemens, any shape, already inside the cells' own bounds.
+        target: siemens, any shape.
+        lo, hi: the cells' own bounds, siemens, of the same shape or one number for all.
         stream: programming noise.
     """
-    aim = target if cell.levels is None else nearest_level(target, cell.levels)
-    aim = np.ascontiguousarray(aim, np.float32)
+    target = np.asarray(target, np.float32)
+    if cell.levels is None and cell.verify is None:
+        return Written(_shoot(cell, target, _final_std(cell), stream, (lo, hi)), attempts=target.size, rounds=1)
+    aim = np.clip(target, lo, hi)
+    if cell.levels is not None:
+        aim = nearest_level(aim, cell.levels)
     if cell.verify is not None:
         return _relaxed(cell, _write_verify(cell, aim, stream), stream)
     return Written(_shoot(cell, aim, _final_std(cell), stream), attempts=aim.size, rounds=1)
@@ -66,12 +73,14 @@ def _relaxed(cell: CellModel, written: Written, stream: Stream) -> Written:
     return replace(written, g=_shoot(cell, written.g, cell.relaxation.initial_std[0], stream))
 
 
-def _shoot(cell: CellModel, aim: F32, std: F32, stream: Stream) -> F32:
+def _shoot(cell: CellModel, aim: F32, std: F32, stream: Stream, bounds: tuple[F32, F32] = _NO_BOUNDS) -> F32:
     if not std.any():
-        return aim.copy()
+        return np.clip(aim, *bounds)
+    aim = np.ascontiguousarray(aim, np.float32)
     out = np.empty_like(aim)
+    lo, hi = (np.ascontiguousarray(bound, np.float32).ravel() for bound in bounds)
     scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
-    program_cells(aim.ravel(), np.ascontiguousarray(std), *scale, *stream.reserve(aim.size), out.ravel())
+    program_cells(aim.ravel(), lo, hi, np.ascontiguousarray(std), *scale, *stream.reserve(aim.size), out.ravel())
     return out
 
 

@@ -14,7 +14,17 @@ from analog_sim.config import DataFile, StrictModel, UserError, one_of
 from analog_sim.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.cost import ConversionCounter, ConverterCost, Costs
 from analog_sim.emulated import EmulatedCrossbar
-from analog_sim.mapping import Cut, MappingSpec, cut, digits, full_weight, net_window, slice_coefficients, targets
+from analog_sim.mapping import (
+    Cut,
+    MappingSpec,
+    cut,
+    digits,
+    fractions,
+    full_weight,
+    net_window,
+    slice_coefficients,
+    targets,
+)
 from analog_sim.rng import Streams
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Proposal
@@ -164,7 +174,7 @@ class Tile:
         w = np.asarray(w, np.float32)
         if w.shape != self.shape:
             raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
-        if not np.isfinite(w).all():
+        if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
         self._writer = None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
@@ -226,7 +236,7 @@ class Tile:
         return {} if self._writer is None else self._writer.statistics()
 
     def _program_block(self, block: Block, w: F32) -> None:
-        fraction = np.multiply(w[block.cols, block.rows].T, np.float32(1.0 / self.full_weight), order="C")
+        fraction = fractions(w, Cut(block.rows, block.cols), self.full_weight)
         for array, (part, _) in zip(block.arrays, digits(fraction, self.spec.mapping), strict=True):
             if block.reference:
                 part = np.pad(part, ((0, 0), (0, 1)))  # the reference cells hold the weight zero

@@ -14,7 +14,7 @@ from numba import njit, prange
 
 from analog_sim.kernels import math as fm
 from analog_sim.kernels.rng import fill_normals, normal_pair, philox, signed
-from analog_sim.kernels.tables import at, pair_at, places
+from analog_sim.kernels.tables import pair_at, places
 
 CHUNK = 1024  # cells that one task looks up into a scratch that stays in L1, and then computes
 _DEAD = np.uint8(4)
@@ -171,20 +171,3 @@ def read_variance(g, t_written, now, t_read, tables, g_min, per_window, fault, o
         if fault.shape[0] > 0:
             for i in range(q):
                 oo[i] = _ZERO if fault[o + i] == _DEAD else oo[i]
-
-
-@njit(cache=True, parallel=True, fastmath=False)
-def program_cells(target, std, g_min, per_window, key0, key1, offset, out):
-    """Write ``max(0, target + std(u) z)`` to out, (N,); std: (K,) table over the state of the target; z of cell i: normal offset + i."""
-    for c in prange((target.shape[0] + CHUNK - 1) // CHUNK):
-        o = c * CHUNK
-        q = min(CHUNK, target.shape[0] - o)
-        tt, oo = target[o : o + q], out[o : o + q]
-        k, f, sigma = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
-        z = np.empty(q, np.float32)
-        fill_normals(z, key0, key1, offset + np.uint64(o))
-        places(tt, g_min, per_window, std.shape[0], k, f)
-        for i in range(q):
-            sigma[i] = at(std, k[i], f[i])
-        for i in range(q):
-            oo[i] = max(tt[i] + sigma[i] * z[i], _ZERO)

@@ -1,4 +1,4 @@
-"""Kernels of the mapping: fractions of the full weight to target conductances, in one pass. Flat arrays only."""
+"""Kernels of the mapping: weights to fractions of the full weight, and those to target conductances, in one pass each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from numba import njit
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
+_LINE = 16  # float32 in a line of the cache
+
+
+@njit(cache=True, fastmath=False)
+def scaled_transpose(w, factor, out):
+    """out = factor w^T; w: (n, m), rows contiguous; out: (m, n). In strips, so that whole lines of the cache are written."""
+    n, m = w.shape
+    for start in range(0, n, _LINE):
+        stop = min(start + _LINE, n)
+        for i in range(m):
+            target = out[i]
+            for j in range(start, stop):
+                target[j] = w[j, i] * factor
 
 
 @njit(cache=True, fastmath=False)

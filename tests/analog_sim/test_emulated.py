@@ -128,6 +128,17 @@ def test_programming_error_has_the_tabulated_spread():
         stats.assert_std(array.conductance_now(), 0.05 * G_MAX * (1 + level), ALPHA)
 
 
+@pytest.mark.parametrize("error", [0.0, 1e-6 * G_MAX])
+@pytest.mark.parametrize("variation", [VariationModel(), VariationModel(g_min=0.2, g_max=0.2)])
+def test_programming_stops_at_the_bounds_of_every_cell(error, variation):
+    array = crossbar(40, 40, g_min=0.1 * G_MAX, variation=variation, program_std=constant_table(error))
+    lo, hi = array.cells.bounds(array.cell)
+    target = np.where(np.arange(40) % 2 == 0, -G_MAX, 2 * G_MAX).astype(np.float32) + np.zeros((2, 40, 1), np.float32)
+    array.program(target)
+    expected = np.where(target > 0, hi, lo)
+    np.testing.assert_allclose(array.conductance_now(), expected, rtol=1e-6, atol=7 * error)
+
+
 def test_programming_aims_at_the_nearest_level():
     levels = np.array([0, 0.25, 0.5, 1], np.float32) * np.float32(G_MAX)
     array = crossbar(levels=levels)
