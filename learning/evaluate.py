@@ -8,6 +8,7 @@ the order or the number of workers. It never draws a random number: a task's fun
 
 from __future__ import annotations
 
+import os
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from learning.parallel.loky import Loky
 from learning.progress import Shown
 from learning.progress import progress as progress_of
 from learning.result_log import ResultLog, Row, Value
+from learning.worker import end_with_parent
 
 MAX_FAILURES = 3
 """A run goes on after a failed task, so that one bad chip does not cost a night; after this many it stops."""
@@ -128,7 +130,8 @@ def _outcomes(
         warm()
     with parallel.session():
         pool = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-        calls = (joblib.delayed(_attempt_alone)(function, number, task) for number, task in tasks)
+        parent = os.getpid() if parallel.children else None
+        calls = (joblib.delayed(_attempt_alone)(function, number, task, parent) for number, task in tasks)
         outcomes = cast("Generator[Outcome, None, None]", pool(calls))
         try:
             for outcome in outcomes:  # noqa: UP028  `yield from` would close the generator before we can
@@ -139,8 +142,10 @@ def _outcomes(
                 outcomes.close()
 
 
-def _attempt_alone(function: Function, number: int, task: Task) -> Outcome:
-    """Run one task in a worker, on one thread."""
+def _attempt_alone(function: Function, number: int, task: Task, parent: int | None) -> Outcome:
+    """Run one task in a worker, on one thread; the worker does not outlive its `parent`, when it is a child of this process."""
+    if parent is not None:
+        end_with_parent(parent)
     limit_worker()
     return _attempt(function, number, task)
 

@@ -6,6 +6,7 @@ Scripts use it as `from _cli import main_guard, parser`, and end with `sys.exit(
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,18 +75,24 @@ def require_schema(path: Path | str, wanted: str, overrides: Sequence[str] = ())
         )
 
 
-def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments: Sequence[str] | None = None) -> int:
-    """Run a script's main and return its exit status: 2 and one line per mistake for a UserError, 130 for Ctrl-C.
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what a cluster or a service manager sends before it kills. It ends a run as Ctrl-C does, workers included."""
 
-    Before anything of ours is imported, another package of the name of one of ours ends with one line and status 2. And analog_sim is
-    imported before torch, because it says how long idle threads spin; nothing can change that once a thread pool exists.
+
+def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments: Sequence[str] | None = None) -> int:
+    """Run a script's main and return its exit status.
+
+    2 and one line per mistake for a UserError, 130 for Ctrl-C, 143 for SIGTERM. Before anything of ours is imported, another package
+    of the name of one of ours ends with one line and status 2. And analog_sim is imported before torch, because it says how long idle
+    threads spin; nothing can change that once a thread pool exists.
     """
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         check_packages()
         return function(arguments) or 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(interruption, Terminated) else 130
     except Exception as error:
         # Imported only now: `--help` must not wait for the libraries behind the configuration.
         from analog_sim.config.errors import UserError
@@ -94,6 +101,13 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
             raise
         print(error, file=sys.stderr)
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
+    raise Terminated
 
 
 def check_packages() -> None:

@@ -29,6 +29,11 @@ class Parallel(Part):
         """Whether tasks run one after the other in this process."""
         return False
 
+    @property
+    def children(self) -> bool:
+        """Whether workers are child processes of this one."""
+        return False
+
     @abstractmethod
     def session(self) -> AbstractContextManager[None]:
         """Make joblib's calls within the block run here. Raises UserError when a package or a cluster is missing."""

@@ -19,6 +19,11 @@ class Loky(Parallel):
         """Whether one worker makes processes pointless."""
         return self.workers == 1
 
+    @property
+    def children(self) -> bool:
+        """They are."""
+        return True
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """Run joblib's calls on worker processes with one thread each."""

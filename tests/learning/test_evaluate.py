@@ -193,9 +193,8 @@ def session_lives(group: int) -> bool:
     return True
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process group")
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_ends_at_once_and_keeps_what_was_done(tmp_path: Path, jobs: int) -> None:
+def start_slow_run(tmp_path: Path, jobs: int) -> tuple[subprocess.Popen[str], Path]:
+    """A run of slow tasks in a session of its own, when a few are done, and its log."""
     path = tmp_path / "log.csv"
     script = tmp_path / "run.py"
     code = INTERRUPTED.format(helpers=str(Path(__file__).parents[1]), path=str(path), jobs=jobs)
@@ -208,10 +207,24 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_done(tmp_path: Path, jobs: int) 
         # A test run in the background of a script inherits "ignore"; a user's shell does not.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    deadline = time.monotonic() + 60
+    while not (path.exists() and path.read_bytes().count(b"\n") >= 4) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process, path
+
+
+def wait_for_the_end_of(group: int) -> None:
+    deadline = time.monotonic() + 10
+    while session_lives(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not session_lives(group), "no worker of the session is left"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process group")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_at_once_and_keeps_what_was_done(tmp_path: Path, jobs: int) -> None:
+    process, path = start_slow_run(tmp_path, jobs)
     try:
-        deadline = time.monotonic() + 60
-        while not (path.exists() and path.read_bytes().count(b"\n") >= 4) and time.monotonic() < deadline:
-            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
         _, errors = process.communicate(timeout=30)
     finally:
@@ -220,7 +233,14 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_done(tmp_path: Path, jobs: int) 
     assert "KeyboardInterrupt" in errors
     rows = ResultLog(path, {"chip": int, "x": float}, ("chip",)).rows
     assert 3 <= len(rows) < 200
-    deadline = time.monotonic() + 10
-    while session_lives(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not session_lives(process.pid), "no worker of the session is left"
+    wait_for_the_end_of(process.pid)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals to one process of a group")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path, name: str) -> None:
+    """Else they would go on for minutes, beside the workers of a resumed run."""
+    process, _ = start_slow_run(tmp_path, 2)
+    process.send_signal(getattr(signal, name))
+    process.communicate(timeout=30)
+    wait_for_the_end_of(process.pid)

@@ -1,6 +1,8 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -98,6 +100,20 @@ def test_guard_on_interruption(cli: ModuleType, capsys: pytest.CaptureFixture[st
 
     assert cli.main_guard(stopped) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGTERM")
+def test_guard_on_termination(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stopped(arguments: Sequence[str] | None) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        return 0
+
+    assert cli.main_guard(stopped) == 143
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_help_imports_nothing_heavy() -> None:

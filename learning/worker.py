@@ -1,0 +1,31 @@
+"""What a worker process does beside its tasks: it ends when the process that started it does. It never runs a task.
+
+A process that is killed outright (by SIGKILL, or for want of memory) tells its workers nothing. They would go on with their
+tasks and write into a run's folder while a resumed run does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+POLL_S = 0.2
+_NAME = "end-with-parent"
+
+
+def end_with_parent(parent: int) -> None:
+    """Watch from now on, in a thread, that process `parent` is still the parent of this one, and end this one when it is not.
+
+    Does nothing on Windows, and nothing when a watch is on already.
+    """
+    if sys.platform == "win32" or any(thread.name == _NAME for thread in threading.enumerate()):
+        return
+    threading.Thread(target=_watch, args=(parent,), name=_NAME, daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_S)
+    os._exit(1)  # at once, whatever the other threads are at: files are written whole or by one call
