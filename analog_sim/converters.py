@@ -12,12 +12,14 @@ from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
 from analog_sim.kernels import converting as kernels
-from analog_sim.rng import Stream, Streams
-from analog_sim.sensing import add_noise
+from analog_sim.kernels.sensing import noisy_adc
+from analog_sim.rng import Stream, Streams, worth_threads
+from analog_sim.sensing import add_noise, laid_out_as
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+_SILENT = np.empty((0, 0), np.float32)
 
 
 def steps(bits: int | None) -> int:
@@ -201,29 +203,39 @@ class Adc:
         current: contiguous in either memory order, overwritten; it may be `out`. variance: of read noise that is not in the currents
         yet, as `EmulatedCrossbar.sense` returns it; drawn here, together with the converter's own noise.
         """
-        if (
-            self.spec.range == "dynamic"
-        ):  # the range follows the noisy currents, and the converter's noise follows the range
+        if self.spec.range == "dynamic":
+            # The range follows the noisy currents, and the converter's noise follows the range.
             if variance is not None:
                 add_noise(self.noise, current, variance)
                 variance = None
             self.set_range(np.abs(current).max(axis=0))
-        self._add_noise(current, variance)
-        if self._errors is not None:
-            current[...] = self._errors.distort(current / self._full) * self._full
-        if current.flags.c_contiguous:
-            kernels.adc_rows(current, self._codes_per_ampere, self._lsb, self._steps, row_scale)
-        else:
-            kernels.adc_cols(current.T, self._codes_per_ampere, self._lsb, self._steps, row_scale)
+        self._digitise(current, *self._with_own_noise(variance), row_scale)
         if accumulate:
             out += current
         elif current is not out:
             out[...] = current
 
-    def _add_noise(self, current: F32, variance: F32 | None) -> None:
+    def _with_own_noise(self, variance: F32 | None) -> tuple[F32 | None, float]:
+        """Variance and further standard deviation (one number for all) of the noise of cells and converters, which is one Gaussian."""
         std = self.spec.noise * float(self._full[0])
-        if self.spec.per_column and std > 0.0:
-            own = np.square(np.float32(self.spec.noise) * self._full)
-            add_noise(self.noise, current, own if variance is None else variance + own)
-        elif variance is not None or std > 0.0:
+        if not self.spec.per_column or std == 0.0:
+            return variance, std
+        own = np.square(np.float32(self.spec.noise) * self._full)
+        return own if variance is None else variance + own, 0.0
+
+    def _digitise(self, current: F32, variance: F32 | None, std: float, row_scale: F32) -> None:
+        """Noise, static errors and conversion, in place."""
+        transposed = not current.flags.c_contiguous
+        lines = current.T if transposed else current
+        law = self._codes_per_ampere, self._lsb, self._steps, row_scale
+        noisy = variance is not None or std > 0.0
+        if noisy and self._errors is None and not worth_threads(current.size):
+            spread = _SILENT if variance is None else laid_out_as(current, variance)
+            words = self.noise.reserve(current.size)
+            noisy_adc(lines, spread.T if transposed else spread, np.float32(std), *words, *law, transposed)
+            return
+        if noisy:
             add_noise(self.noise, current, variance, std=std)
+        if self._errors is not None:
+            current[...] = self._errors.distort(current / self._full) * self._full
+        (kernels.adc_cols if transposed else kernels.adc_rows)(lines, *law)

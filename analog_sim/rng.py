@@ -48,7 +48,7 @@ def _size(shape: Shape) -> tuple[tuple[int, ...], int]:
     return dims, size
 
 
-def _threads(size: int) -> bool:
+def worth_threads(size: int) -> bool:
     """Whether a fill of `size` elements is worth Numba's threads."""
     return size >= 2 * kernels.TASK and numba.get_num_threads() > 1
 
@@ -107,7 +107,7 @@ class Stream:
         """Uniform float32 in [0, 1), on a grid of 2**-24."""
         dims, size = _size(shape)
         out = np.empty(size, np.float32)
-        fill = kernels.fill_uniforms_parallel if _threads(size) else kernels.fill_uniforms
+        fill = kernels.fill_uniforms_parallel if worth_threads(size) else kernels.fill_uniforms
         fill(out, *self.reserve(size))
         return out.reshape(dims)
 
@@ -119,7 +119,7 @@ class Stream:
         dims, size = _size(shape)
         if np.dtype(dtype) == np.float32:
             out = np.empty(size, np.float32)
-            fill = kernels.fill_normals_parallel if _threads(size) else kernels.fill_normals
+            fill = kernels.fill_normals_parallel if worth_threads(size) else kernels.fill_normals
             fill(out, *self.reserve(size))
             return out.reshape(dims)
         if np.dtype(dtype) == np.float64:
@@ -172,7 +172,7 @@ class Stream:
         own = np.float32(given)
         flat = y.reshape(-1)
         if variance is None:
-            add = kernels.add_normals_parallel if _threads(flat.size) else kernels.add_normals
+            add = kernels.add_normals_parallel if worth_threads(flat.size) else kernels.add_normals
             add(flat, own, *self.reserve(flat.size))
             return
         if variance.shape != y.shape or variance.dtype != np.float32 or not variance.flags.c_contiguous:
@@ -183,7 +183,7 @@ class Stream:
                     allowed=f"C-contiguous float32 {y.shape}",
                 )
             )
-        add_scaled = kernels.add_scaled_normals_parallel if _threads(flat.size) else kernels.add_scaled_normals
+        add_scaled = kernels.add_scaled_normals_parallel if worth_threads(flat.size) else kernels.add_scaled_normals
         add_scaled(flat, variance.reshape(-1), own * own, *self.reserve(flat.size))
 
     def state(self) -> StreamState:

@@ -8,6 +8,7 @@ import statistics_helpers as stats
 from analog_sim.config import ConfigError, validate
 from analog_sim.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.rng import Streams
+from analog_sim.sensing import add_noise
 
 X = Streams(1).stream("x").normals((5, 7))
 STREAMS = Streams(2)
@@ -84,6 +85,29 @@ def test_noise_of_cells_and_converter_is_one_gaussian_of_the_summed_variance(giv
             assert not out[:, j].any()
         else:
             stats.assert_std(out[:, j], float(expected[j]), 1e-6)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("order", "CF")
+def test_noise_in_groups_is_the_noise_of_one_draw(given, order):
+    """Two groups and some, at a place in the stream where no chunk begins: the bits of drawing first and converting then."""
+    shape = (70, 121)
+    current = Streams(4).stream("i").normals(shape).copy(order=order)
+    variance = np.square(Streams(5).stream("v").normals(shape)).copy(order=order) if given else None
+    row_scale = np.linspace(1, 2, 70, dtype=np.float32)
+    noisy, quiet = (
+        Adc(AdcSpec(bits=6, range=3.0, noise=0.02), 121, STREAMS),
+        Adc(AdcSpec(bits=6, range=3.0), 121, STREAMS),
+    )
+    for converter in (noisy, quiet):
+        converter.noise.normals(100)
+    grouped, expected = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    noisy.convert(current.copy(order="K"), row_scale, grouped, accumulate=False, variance=variance)
+    add_noise(quiet.noise, current, variance, std=0.06)
+    quiet.convert(current, row_scale, expected, accumulate=False)
+    np.testing.assert_array_equal(grouped, expected)
+    assert noisy.noise.position == quiet.noise.position
 
 
 def test_a_dynamic_range_follows_the_noisy_currents():
