@@ -210,7 +210,9 @@ class Adc:
                 variance = None
             self.set_range(np.abs(current).max(axis=0))
         self._digitise(current, *self._with_own_noise(variance), row_scale)
-        if accumulate:
+        if not current.flags.c_contiguous:
+            kernels.put_transposed(current.T, out, accumulate)
+        elif accumulate:
             out += current
         elif current is not out:
             out[...] = current

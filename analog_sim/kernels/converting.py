@@ -16,6 +16,7 @@ _MAGIC = np.float32(
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 
 
+_TILE = 16  # float32 in a line of the cache
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _ONE_BITS = np.int32(0x3F800000)
 
@@ -82,3 +83,23 @@ def adc_cols(current, codes_per_ampere, lsb, steps, row_scale):
             for b in range(line.shape[0]):
                 code = min(max(line[b] * c, -steps), steps)
                 line[b] = ((code + _MAGIC) - _MAGIC) * (step * row_scale[b])
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def put_transposed(lines, out, accumulate):
+    """out = lines^T, or out += lines^T; lines: (n, B), out: (B, n). In tiles of whole lines of the cache."""
+    n, batch = lines.shape
+    for first in range(0, batch, _TILE):
+        last = min(first + _TILE, batch)
+        for i in range(0, n - n % _TILE, _TILE):
+            for b in range(first, last):
+                target = out[b]
+                if accumulate:
+                    for k in range(i, i + _TILE):
+                        target[k] += lines[k, b]
+                else:
+                    for k in range(i, i + _TILE):
+                        target[k] = lines[k, b]
+    for b in range(batch):
+        for k in range(n - n % _TILE, n):
+            out[b, k] = out[b, k] + lines[k, b] if accumulate else lines[k, b]

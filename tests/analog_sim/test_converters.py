@@ -11,6 +11,7 @@ from analog_sim.rng import Streams
 from analog_sim.sensing import add_noise
 
 X = Streams(1).stream("x").normals((5, 7))
+WIDE = Streams(1).stream("wide").normals((19, 37))
 STREAMS = Streams(2)
 
 
@@ -50,14 +51,14 @@ def test_adc_is_its_naive_twin(bits, accumulate):
 @pytest.mark.parametrize("bits", [None, 5])
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_adc_gives_the_same_bits_in_either_memory_order_and_in_place(bits, accumulate):
-    converter = adc(AdcSpec(bits=bits, range=1.5))
-    row_scale = np.arange(1, 6, dtype=np.float32)
-    outs = [np.full(X.shape, 10, np.float32) for _ in range(2)]
+    converter = adc(AdcSpec(bits=bits, range=1.5), WIDE.shape[1])
+    row_scale = np.arange(1, 20, dtype=np.float32)
+    outs = [np.full(WIDE.shape, 10, np.float32) for _ in range(2)]
     for out, order in zip(outs, "CF", strict=True):
-        converter.convert(X.copy(order=order), row_scale, out, accumulate=accumulate)
+        converter.convert(WIDE.copy(order=order), row_scale, out, accumulate=accumulate)
     np.testing.assert_array_equal(*outs)
     if not accumulate:
-        here = X.copy()
+        here = WIDE.copy()
         converter.convert(here, row_scale, here, accumulate=False)
         np.testing.assert_array_equal(here, outs[0])
 
