@@ -63,7 +63,9 @@ class TrainExperiment(StrictModel):
         headroom: with `mapping.weight_max: absmax`, the weight at the edge of the window over the largest first weight, because
             weights grow. (Of decorrelating matrices: `decorrelation.full_scale`.)
         periphery: what the electronics around the arrays can do.
-        idle_per_batch: chip time that passes after every batch. compensate_every: batches between two drift compensations; null never.
+        idle_per_batch: chip time that passes after every batch. idle_at_end: all of it passes after the last batch instead, as for
+            a chip that learned at once and was then left alone for as long.
+        compensate_every: batches between two drift compensations; null never.
         calibration: training images that set the converters' ranges, where these are "calibrated". calibrate_every: batches between
             two calibrations, because outputs grow while a network learns; null never again.
         evaluate_every: samples between two evaluations; null for once an epoch. Evaluations read the chip and leave no trace.
@@ -99,6 +101,7 @@ class TrainExperiment(StrictModel):
     headroom: Annotated[float, Field(ge=1.0)] = 2.5
     periphery: Periphery = Periphery()
     idle_per_batch: Annotated[float, Q("time", "s", ge=0)] = 0.0
+    idle_at_end: bool = False
     compensate_every: Count | None = None
     calibration: Count = 256
     calibrate_every: Count | None = 100
@@ -190,6 +193,7 @@ def twin_of(arm: TrainExperiment) -> TrainExperiment | None:
             "tile": TileSpec(),
             "matrix_tile": None,
             "idle_per_batch": 0.0,
+            "idle_at_end": False,
             "twin": None,
         }
     )

@@ -119,13 +119,19 @@ class Trainer:
             if layer.decorrelator is not None and passed.passed is not None:
                 layer.decorrelator.learn(passed.passed)
         self.done += 1
-        if experiment.idle_per_batch:
-            self.network.layers[0].tile.wait(experiment.idle_per_batch)
+        self._idle()
         if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:
             for _, tile in self.network.tiles():
                 tile.compensate()
         if experiment.calibrates and experiment.calibrate_every and self.done % experiment.calibrate_every == 0:
             self.network.calibrate(self.data.x[: experiment.calibration])
+
+    def _idle(self) -> None:
+        """Let chip time pass: after every batch, or all of it after the last one."""
+        experiment = self.experiment
+        batches = 1 if not experiment.idle_at_end else self.total if self.done == self.total else 0
+        if experiment.idle_per_batch and batches:
+            self.network.layers[0].tile.wait(batches * experiment.idle_per_batch)
 
     def _write(self, proposed: Proposed, rate: float) -> None:
         """Hand the steps to the tiles, which are on different arrays and written at the same time; biases are digital."""
