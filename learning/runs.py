@@ -18,6 +18,8 @@ import platform
 import re
 import subprocess
 import sys
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -108,8 +110,7 @@ class RunDirectory:
     @property
     def environment(self) -> dict[str, Any]:
         """What was recorded of the machine when the run started last."""
-        result: dict[str, Any] = json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
-        return result
+        return _read_json(self.path / ENVIRONMENT)
 
     @property
     def figures(self) -> Path:
@@ -132,24 +133,26 @@ class RunDirectory:
         temporary.replace(folder / f"{name}.npz")
 
     def load_arrays(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of `save_arrays`, None when there are none."""
+        """Arrays of `save_arrays`, None when there are none. Raises UserError when the file is damaged."""
         path = self.path / "arrays" / f"{name}.npz"
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as data:
-            return {key: data[key] for key in data.files}
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as data:
+                return {key: data[key] for key in data.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+            raise UserError(f"{path}: not a readable file of arrays ({error})") from error
 
     def save_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write <name>.json, whole or not at all."""
         _write_whole(self.path / f"{name}.json", json.dumps(value, indent=2) + "\n")
 
     def load_json(self, name: str) -> dict[str, Any] | None:
-        """Value of `save_json`, None when there is none."""
+        """Value of `save_json`, None when there is none. Raises UserError when the file is damaged."""
         path = self.path / f"{name}.json"
         if not path.exists():
             return None
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return result
+        return _read_json(path)
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes out while results are written; see `run_lock`."""
@@ -162,7 +165,13 @@ class RunDirectory:
         return any(entry.name not in (CONFIG, ENVIRONMENT, LOCK) for entry in self.path.iterdir())
 
     def _refuse_other_config(self, text: str, free: Sequence[str]) -> None:
-        before, now = _flat(yaml.safe_load(self.config_text)), _flat(yaml.safe_load(text))
+        try:
+            before = _flat(yaml.safe_load(self.config_text))
+        except (ValueError, yaml.YAMLError) as error:
+            raise UserError(
+                f"{self.path / CONFIG}: cannot be read ({' '.join(str(error).split())}); choose another --out"
+            ) from error
+        now = _flat(yaml.safe_load(text))
         differing = [
             f"{key}: was {before.get(key, '(absent)')!r}, now {now.get(key, '(absent)')!r}"
             for key in sorted(before.keys() | now.keys())
@@ -238,6 +247,16 @@ def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(result, dict):
+        raise UserError(f"{path}: must hold one object (got {type(result).__name__})")
+    return result
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

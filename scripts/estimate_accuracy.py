@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(options: argparse.Namespace) -> Experiment:
     """The configuration with the options put on top. Raises ConfigError."""
-    from analog_sim.config import load_config
+    from analog_sim.config import UserError, find_key, load_config
     from learning.experiment import Experiment
 
     overrides = list(options.overrides)
@@ -47,6 +47,8 @@ def load(options: argparse.Namespace) -> Experiment:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
+    if options.checkpoint and not options.model and find_key(options.config, "model", overrides=overrides)[0] is None:
+        raise UserError("--checkpoint: holds the weights of your own network; name that by --model FILE.py:NAME")
     overrides += model_overrides(options.model, options.checkpoint)
     return load_config(options.config, Experiment, overrides=overrides)
 

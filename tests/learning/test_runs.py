@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from analog_sim.config import Q, StrictModel, UserError
+from learning.report.rebuild import rebuild
 from learning.runs import RunDirectory
 
 
@@ -141,6 +142,36 @@ def test_a_name_becomes_a_folder_name(tmp_path: Path, monkeypatch: pytest.Monkey
     Path("runs").write_text("")
     with pytest.raises(UserError, match=r"runs/demo.* cannot be written \(Not a directory\); .*--out"):
         create(None)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("summary.json", "{", r"summary.json: cannot be read"),
+        ("summary.json", "[]", r"summary.json: must hold one object \(got list\)"),
+        ("environment.json", "", r"environment.json: cannot be read"),
+        ("arrays/summary.npz", "zip", r"summary.npz: not a readable file of arrays"),
+        ("arrays/summary.npz", "", r"summary.npz: not a readable file of arrays"),
+        ("config.yaml", "a: [", r"config.yaml: cannot be read .*choose another --out"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str, message: str) -> None:
+    run = begun(tmp_path / "run")
+    run.save_json("summary", {})
+    run.save_arrays("summary", {"a": 1.0})
+    (run.path / file).write_text(content)
+    with pytest.raises(UserError, match=message):  # noqa: PT012  whichever of them reads that file
+        run.load_json("summary")
+        run.load_arrays("summary")
+        create(run.path, resume=True)
+
+
+def test_a_summary_of_another_version_is_named(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    run.save_json("summary", {"kind": "training"})
+    run.save_arrays("summary", {})
+    with pytest.raises(UserError, match=r"summary.json has no '\w+', as this version writes it"):
+        rebuild(run.path)
 
 
 def test_resume_in_a_fresh_folder_starts_there(tmp_path: Path) -> None:
