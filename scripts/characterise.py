@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     card = load_card(options.card, overrides=options.overrides)
     if options.against is not None and _is_measurement(options.against):
         return _against_measurement(options, card)
+    if options.against is not None and Path(options.against).is_file():
+        require_schema(options.against, "card/1")
     against = None if options.against is None else load_card(options.against)
 
     from learning.report.device import numbers_table, write_device_report
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.runs import RunDirectory
 
     run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
-    results = measure(card, cells=options.cells, seed=options.seed, resumable=False)
+    results = measure(card, cells=options.cells, seed=options.seed)
     page = write_device_report(run, card, results, against)
     shown = [card] if against is None else [card, against]
     print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
