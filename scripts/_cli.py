@@ -46,7 +46,7 @@ def add_set(target: argparse.ArgumentParser) -> None:
         dest="overrides",
         action="append",
         default=[],
-        help="change one key, for example --set device.read_noise.sigma=0.1; repeatable",
+        help="change one key, for example --set tile.adc.bits=6; repeatable",
     )
 
 

@@ -198,7 +198,7 @@ class Assembler:
         name = name.strip()
         path = (SWEEP, name[len(SWEEP) + 1 :]) if name.startswith(SWEEP + ".") else tuple(name.split("."))
         if not equals or not all(path):
-            self.problems.append(Problem(at, "", "must be PATH=VALUE, for example device.read_noise.sigma=0.1"))
+            self.problems.append(Problem(at, "", "must be PATH=VALUE, for example tile.adc.bits=6"))
             return None
         try:
             parsed, problems = parse(value, lambda line: at)

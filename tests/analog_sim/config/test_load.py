@@ -294,9 +294,9 @@ def test_override_of_another_kind_and_a_bare_kind(write: Any) -> None:
             "--set device.read_noise.simga=1: device.read_noise.simga: unknown key 'simga', did you mean 'sigma'? "
             "allowed: kind, sigma",
         ),
-        ("chips", "--set chips: must be PATH=VALUE, for example device.read_noise.sigma=0.1"),
-        ("a..b=1", "--set a..b=1: must be PATH=VALUE, for example device.read_noise.sigma=0.1"),
-        ("=1", "--set =1: must be PATH=VALUE, for example device.read_noise.sigma=0.1"),
+        ("chips", "--set chips: must be PATH=VALUE, for example tile.adc.bits=6"),
+        ("a..b=1", "--set a..b=1: must be PATH=VALUE, for example tile.adc.bits=6"),
+        ("=1", "--set =1: must be PATH=VALUE, for example tile.adc.bits=6"),
         ("times=[1", "--set times=[1: times: not valid YAML: while parsing a flow sequence expected ',' or ']'"),
         ("layers.5.size=1", "--set layers.5.size=1: layers.5: no such position; the list has 2 items"),
         ("device=nowhere.yaml", "--set device=nowhere.yaml: device: nowhere.yaml: no such file"),
