@@ -22,6 +22,7 @@ import numpy.typing as npt
 from numba import njit
 
 from analog_sim.kernels.math import fma
+from analog_sim.kernels.options import WITHIN
 from analog_sim.kernels.rng import philox, signed
 
 LANES = 32
@@ -76,7 +77,7 @@ _P4 = np.float32(8.987000182969496e-05)
 _P5 = np.float32(1.8262221601617057e-06)
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def quantile(y):
     """Normal quantile at probability (1 + y)/2, y float32 in [-1, 1]; see above for its error."""
     t = fma(-y, y, _ABOVE_ONE)
@@ -86,7 +87,7 @@ def quantile(y):
     return y * fma(fma(fma(fma(fma(_P5, log2, _P4), log2, _P3), log2, _P2), log2, _P1), log2, _P0)
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def seed_row(state, key0, key1, row, call):
     """Start the generators of a row at a call; state (STATE,) int32; the rest np.uint64, the keys and row below 2**32."""
     above = call >> _32 << _LANE_BITS  # calls beyond 2**32 count on in the first counter word
@@ -103,7 +104,7 @@ def seed_row(state, key0, key1, row, call):
         w3[lane] = signed(d)
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _advance(state, words, steps):
     """Advance all generators by 1 to STEPS steps.
 
@@ -144,7 +145,7 @@ def next_normals(state, words, steps, z):
             second[q] = quantile(fma(np.float32(np.int32(drawn[q] << _16)), _TO_UNIT, _HALF_STEP))
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _bin(half):
     """Bin of 16 random bits (np.uint16): the upper 9 of them, in the tails the upper 14."""
     inner = np.uint16(half >> _7)
@@ -154,7 +155,7 @@ def _bin(half):
     return left if half < _LEFT else (right if half >= _RIGHT else inner)
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def next_bins(state, words, steps, bins):
     """The next 2 LANES steps bins of a row into bins uint16: of every word the lower half, then the upper; steps <= STEPS."""
     _advance(state, words, steps)

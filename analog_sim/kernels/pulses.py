@@ -23,6 +23,7 @@ from numba import njit
 
 from analog_sim.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
 from analog_sim.kernels.math import fma
+from analog_sim.kernels.options import WITHIN
 from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, STEPS, WORDS, next_bins, next_normals, seed_row
 
 F32 = npt.NDArray[np.float32]
@@ -137,7 +138,7 @@ class Counts(NamedTuple):
     times: F32
 
 
-@njit(forceinline=True, error_model="numpy")
+@njit(error_model="numpy", **WITHIN)
 def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down):
     """Bring row r into grid coordinates; the gains of faulty cells are 0."""
     cols = g.shape[1]
@@ -183,7 +184,7 @@ def _load(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, befo
             down[j] *= healthy
 
 
-@njit(forceinline=True, error_model="numpy")
+@njit(error_model="numpy", **WITHIN)
 def _store(r, now, g, present, count, t_written, axis, y, before, low, width, n):
     """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
     cols = g.shape[1]
@@ -206,13 +207,13 @@ def _store(r, now, g, present, count, t_written, axis, y, before, low, width, n)
             count[r, j] += np.uint32(n[j])
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _node(axis, bits):
     """Index of the node below the grid coordinate of these bits (np.uint32)."""
     return np.uint64(np.uint32(bits - axis.first_bits) >> axis.shift)
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _run(axis, tables, scores, y, y_bits, up, down, table, columns, parts, number, listed, state, words, bins, at):
     """Listed pulses, one after the other: ``y += gain step``, held in the window.
 
@@ -332,7 +333,7 @@ def _merge_row(axis, line, y, up, down, n, state, words, z, alone):
     return found
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _apart(n, lane, left, pick):
     """The cells set in pick and their pulses into the lists lane, left; returns their number, all their pulses and the most on one."""
     found = 0
@@ -348,7 +349,7 @@ def _apart(n, lane, left, pick):
     return found, need, most
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _kth_pulses(k, found, lane, left, pick, parts):
     """Lists of the cells that get a pulse number k (from 0), first up, then down, into pick; their two parts into parts."""
     m = 0

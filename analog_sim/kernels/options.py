@@ -1,0 +1,10 @@
+"""Options of kernels that several files share. No kernel."""
+
+from typing import Any
+
+WITHIN: dict[str, Any] = {"forceinline": True, "_nrt": False}
+"""For helpers that are compiled into the loop that calls them, and make no array.
+
+Without `_nrt`, Numba counts references to every array argument and view at each call: two atomic operations apiece, which cost a short
+row of cells more than the arithmetic on it.
+"""
