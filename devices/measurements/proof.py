@@ -17,8 +17,8 @@ SMALL, TOLERABLE = 0.15, 0.35
 """Wasserstein distances, in standard deviations of the measured steps, up to which a fit is called good and fair."""
 WIDE, TOO_WIDE = 1.5, 5.0
 """Factors by which the spread over ramps may be off for a fit to be called good and fair."""
-LAG_SMALL, LAG_TOLERABLE = 1.25, 1.5
-"""Factors by which the scatter of changes over several reads may be off for a fit to be called good and fair."""
+LAG_SMALL, LAG_TOLERABLE = 1.2, 1.41
+"""Factors by which the scatter of changes over several reads may be off for a fit to be called good and fair (a variance of twice)."""
 RESAMPLES = 200
 
 Verdict = Literal["good", "fair", "bad", "unproven"]

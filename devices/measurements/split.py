@@ -82,20 +82,27 @@ def split(traces: Traces, *, by: Unit | Literal["auto"] = "auto", fraction: floa
 
 
 def _stretches(traces: Traces, fraction: float, rng: np.random.Generator) -> Split:
-    """Cut every trace into stretches and hold some out; a stretch begins with the last read of the one before."""
+    """Cut every trace into stretches and hold some out; a stretch begins with the last read of the one before it."""
     fit: list[tuple[int, int, int]] = []
     held: list[tuple[int, int, int]] = []
+    total = 0
     for r in range(len(traces)):
         first, last = int(traces.start[r]), int(traces.start[r + 1])
         count = min(STRETCHES, (last - first) // 6)
         if count < 2:
             fit.append((r, first, last))
+            total += 1
             continue
         edges = np.linspace(first, last - 1, count + 1).astype(int)
         out = set(rng.permutation(count)[: max(1, round(fraction * count))].tolist())
+        total += count
         for k in range(count):
-            (held if k in out else fit).append((r, int(edges[k]), int(edges[k + 1]) + 1))
-    text = f"{len(held)} of {len(held) + len(fit)} stretches of the traces held out, drawn at random"
+            own, stretch = held if k in out else fit, (r, int(edges[k]), int(edges[k + 1]) + 1)
+            if own is fit and k > 0 and k - 1 not in out:  # neighbours stay one: slow noise shows over long stretches
+                fit[-1] = (r, fit[-1][1], stretch[2])
+            else:
+                own.append(stretch)
+    text = f"{len(held)} of {total} stretches of the traces held out, drawn at random"
     return Split(_cut(traces, fit), _cut(traces, held), "stretch", text)
 
 

@@ -20,7 +20,10 @@ F64 = npt.NDArray[np.float64]
 
 CLEAR_WHITE, CLEAR_CORRELATED = 2.0, 10.0
 """By how much AIC must prefer white noise to none, and correlated noise to white alone."""
+MOST_LOST = 3.0
+"""Nats that correlated noise may lose on the held-out reads, in all: as much as chance takes on a few hundred reads."""
 DEVICES_CHECKED = 4
+"""Devices with a law each, among which correlated noise must show as well."""
 LONG_ENOUGH = 24
 """Reads of the longest trace from which on correlated noise is looked for."""
 
@@ -54,19 +57,19 @@ def fit_laws(
     if most == "correlated" and int(np.diff(traces.start).max()) >= LONG_ENOUGH:
         slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0])
         slow_gain = fits[0].aic - slow.aic
-        if shows_correlation(fits[0], slow):
+        if shows_correlation(fits[0], slow, held):
             others = [fit_law(fit.family, traces, start, held, noise="correlated", begin=fit) for fit in fits[1:]]
             return _sorted([slow, *others]), NoiseEvidence("correlated", gain, slow_gain)
     return fits, NoiseEvidence("white", gain, slow_gain)
 
 
-def shows_correlation(white: LawFit, slow: LawFit) -> bool:
-    """Whether correlated noise is clearly better by AIC, and no worse on held-out reads.
+def shows_correlation(white: LawFit, slow: LawFit, held: Traces | None) -> bool:
+    """Whether correlated noise is clearly better by AIC, and not clearly worse on the held-out reads.
 
     Its length means nothing where its size is 0, so that chance gains more by these two parameters than AIC's own count allows for.
     """
-    no_worse = np.isnan(slow.held_out) or slow.held_out >= white.held_out
-    return bool(white.aic - slow.aic > CLEAR_CORRELATED and no_worse)
+    lost = 0.0 if held is None else float(white.held_out - slow.held_out) * int(held.inside().sum())
+    return white.aic - slow.aic > CLEAR_CORRELATED and lost <= MOST_LOST
 
 
 def correlation_within_devices(best: LawFit, traces: Traces, start: Start, window: Window, one_by_one: bool) -> float:

@@ -31,7 +31,7 @@ def estimates_at(
     def shifted(y: F64) -> float:
         return cost(_with(x, inside, y))
 
-    step = np.array([_step_along(shifted, start, direction, 0.02, MOST_STEP) for direction in np.eye(len(inside))])
+    step = np.array([step_along(shifted, start, direction, 0.02, MOST_STEP) for direction in np.eye(len(inside))])
     covariance = _covariance(shifted, start, step)
     quantile = 1.959963984540054
     if clusters >= CLUSTERS_FOR_ROBUST:
@@ -66,7 +66,7 @@ def _with(x: F64, which: Sequence[int], y: F64) -> F64:
     return changed
 
 
-def _hessian(function: Callable[[F64], float], x: F64, step: F64) -> F64:
+def hessian(function: Callable[[F64], float], x: F64, step: F64) -> F64:
     """Second derivatives by central differences."""
     n = len(x)
     result = np.empty((n, n))
@@ -101,8 +101,8 @@ def _covariance(function: Callable[[F64], float], x: F64, step: F64) -> F64:
             return function(_with(x, curved.tolist(), x[curved] + scale * y))
 
         origin = np.zeros(len(curved))
-        _, vectors = np.linalg.eigh(_hessian(along, origin, np.ones(len(curved))))
-        lengths = np.array([_step_along(along, origin, direction, 1.0, 1e3) for direction in vectors.T])
+        _, vectors = np.linalg.eigh(hessian(along, origin, np.ones(len(curved))))
+        lengths = np.array([step_along(along, origin, direction, 1.0, 1e3) for direction in vectors.T])
         centre = along(origin)
         rises = np.array(
             [
@@ -120,7 +120,7 @@ def _covariance(function: Callable[[F64], float], x: F64, step: F64) -> F64:
     return result
 
 
-def _step_along(function: Callable[[F64], float], x: F64, direction: F64, step: float, most: float) -> float:
+def step_along(function: Callable[[F64], float], x: F64, direction: F64, step: float, most: float) -> float:
     """Step at which the function has risen by an eighth on average, half a standard error; at most `most`."""
     centre = function(x)
     for _ in range(6):

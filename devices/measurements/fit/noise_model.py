@@ -15,8 +15,8 @@ NoiseModel = Literal["none", "white", "correlated"]
 
 LENGTHS = (3.0, 12.0)
 """Reads: correlation lengths that a search begins from; the likelihood may have a summit for either."""
-RAMP_PER_LENGTH = 4.0
-"""A correlation length is at most the longest trace over this: a slower noise cannot be told from the mean curve."""
+RAMP_PER_LENGTH = 10.0
+"""A correlation length is at most the longest trace over this: slower noise is like pulses that scatter, and is left to them."""
 LEFT_TO_PULSES = 0.3
 """Factor on the scatter of pulses where a search for correlated noise begins."""
 
@@ -29,7 +29,7 @@ def noise_params(model: NoiseModel, start: Start, longest: int) -> list[tuple[Pa
     white = (Param("read_std", "S", log=True, low=1e-7 * width, high=width), max(start.read_std, 1e-5 * width))
     if model == "white":
         return [white]
-    high = max(longest / RAMP_PER_LENGTH, 2.0)
+    high = max(longest / RAMP_PER_LENGTH, LENGTHS[0])
     return [
         white,
         (Param("read_correlated", "S", log=True, low=1e-7 * width, high=width), white[1]),

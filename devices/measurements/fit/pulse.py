@@ -134,6 +134,7 @@ def fit_pulses(
         law = tables_on(fits[0], own, hard)
     noise = fits[0].noise
     scatter = pulse_scatter(traces, law, noise) if evidence.model == "correlated" else None
+    law = law if scatter is None else scatter.put_on(law, traces)
     notes = [*noise_notes(noise, evidence, scatter, law), *notes]
     groups = (
         [traces.take(np.flatnonzero(traces.cell == cell)) for cell in devices[:MOST_TABLES]] if several else [traces]

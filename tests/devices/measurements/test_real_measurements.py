@@ -114,12 +114,16 @@ def test_what_the_report_of_the_ramps_says(fitted: FitResult) -> None:
     held_out = [law.held_out for law in fitted.pulse.laws]
     assert held_out[0] == max(held_out)
     assert fitted.pulse.read_std == pytest.approx(0.25e-6, abs=0.05e-6)
+    assert fitted.pulse.evidence.model == "white", (
+        "changes over many pulses grow faster than a random walk: no slow read noise"
+    )
     (proof,) = fitted.proofs
     assert proof.verdict == "fair", proof.sentence()
     assert sum(b.inside for b in proof.bins) >= len(proof.bins) - 3
     ratio, curve = proof.spread_off
     assert curve is not None
     assert curve.label == "potentiation"
+    assert max(lag.factor for lag in proof.lags) < 1.2, "read noise and noise of pulses are split as in the data"
     assert ratio > 2.0
     assert any(note.startswith("history:") for note in fitted.notes)
     card = load_card(fitted.card)
@@ -136,6 +140,29 @@ def test_gong() -> None:
     assert x[0] == pytest.approx(-0.84444)
     assert x[1000] == pytest.approx(0.76667)
     assert measured.log.total("negative conductance, kept") == 8
+
+
+@pytest.mark.jit
+def test_slow_read_noise_of_gong_is_not_taken_for_scatter_of_pulses(tmp_path: Path) -> None:
+    """The changes about the mean curve scatter by 3.3 uS over one pulse and 5 uS over 64, where they stay: pulses add little."""
+    result = fit_measurements(config("gong"), tmp_path)
+    assert result.pulse is not None
+    noise, scatter = result.pulse.noise, result.pulse.scatter
+    assert result.pulse.evidence.correlated_gain > 20.0
+    assert noise.white == pytest.approx(2.2e-6, rel=0.1)
+    assert noise.correlated == pytest.approx(2.6e-6, rel=0.15)
+    assert 5.0 < noise.length < 15.0
+    assert scatter is not None
+    assert scatter.low < 0.19e-6 < scatter.high < 0.4e-6, "the published fit of these data has 0.19 uS"
+    card = load_card(result.card)
+    u = np.array([0.1, 0.5, 0.9])
+    assert (card.step_std(u, True) < 0.3e-6).all()
+    assert (card.step_mean(u, True) > 0).all()
+    assert float(card.read_std(25e-6, 0.0)) == pytest.approx(noise.total, rel=1e-6)
+    (proof,) = result.proofs
+    assert proof.verdict == "good", proof.sentence()
+    assert [lag.reads for lag in proof.lags if lag.direction > 0] == [1, 2, 4, 8, 16, 32, 64]
+    assert all(lag.factor == 1.0 for lag in proof.lags)
 
 
 def test_enode() -> None:

@@ -27,32 +27,40 @@ def trace(g: np.ndarray, pulses: np.ndarray, direction: np.ndarray) -> Traces:
 
 
 def exact_loglik(
-    g: np.ndarray, pulses: np.ndarray, direction: np.ndarray, slope: float, level: float, s: float, r: float
+    g: np.ndarray, pulses: np.ndarray, direction: np.ndarray, slope: float, level: float, s: float, noise: ReadNoise
 ) -> float:
-    """Log density of reads 2..n given the first, for ``g <- g + side (level - slope g) + s w`` and reads with noise r.
+    """Log density of reads 2..n given the first, for ``g <- g + side (level - slope g) + s w`` and reads with noise.
 
-    States and reads are one linear map of the first read and independent normals; the first state is N(first read, r**2).
+    States and reads are one linear map of the first read, its errors and independent normals; the first state is the first read
+    less its errors.
     """
     n = len(g)
-    # Each state: constant + weights on (noise of first read, pulse noises...).
+    # Each state: constant + weights on (white error of the first read, slow errors of all reads, pulse noises...).
     total = int(pulses.sum())
-    constant, weights = np.zeros(n), np.zeros((n, 1 + total))
-    constant[0], weights[0, 0] = g[0], r
+    constant, weights = np.zeros(n), np.zeros((n, 1 + n + total))
+    c, w = g[0], np.zeros(1 + n + total)
+    w[:2] = -noise.white, -1.0
     used = 0
-    c, w = constant[0], weights[0].copy()
-    for k in range(1, n):
+    for k in range(n):
         for _ in range(pulses[k]):
             a = 1.0 - direction[k] * slope
             c, w = a * c + direction[k] * level, a * w
-            w[1 + used] = s
+            w[1 + n + used] = s
             used += 1
         constant[k], weights[k] = c, w
-    covariance = weights[1:] @ weights[1:].T + r**2 * np.eye(n - 1)
+        weights[k, 1 + k] += 1.0  # the slow error of this read itself
+    lag = np.abs(np.arange(n)[:, None] - np.arange(n)[None, :])
+    sources = np.eye(1 + n + total)
+    sources[1 : 1 + n, 1 : 1 + n] = noise.correlated**2 * noise.correlation**lag
+    covariance = weights[1:] @ sources @ weights[1:].T + noise.white**2 * np.eye(n - 1)
     return float(stats.multivariate_normal(constant[1:], covariance).logpdf(g[1:]))
 
 
-@pytest.mark.parametrize("r", [0.05e-6, 0.8e-6])
-def test_linear_law_is_exact(r: float) -> None:
+@pytest.mark.parametrize(
+    "noise",
+    [ReadNoise(0.05e-6), ReadNoise(0.8e-6), ReadNoise(0.3e-6, 0.6e-6, 2.5), ReadNoise(0.1e-6, 1.5e-6, 12.0)],
+)
+def test_linear_law_is_exact(noise: ReadNoise) -> None:
     rng = np.random.default_rng(1)
     slope, level, s = 0.02, 5e-6, 0.3e-6
     pulses = np.array([0, 1, 1, 3, 0, 1, 2, 1])
@@ -60,8 +68,8 @@ def test_linear_law_is_exact(r: float) -> None:
     g = 4e-4 + np.cumsum(rng.normal(0, 1e-6, len(pulses)))
     u = np.array([LOW, HIGH])
     law = StepTables(np.stack([-(level - slope * u), level - slope * u]), np.full((2, 2), s), LOW, HIGH)
-    found = run_filter(trace(g, pulses, direction), law, ReadNoise(r))
-    expected = exact_loglik(g, pulses, direction, slope, level, s, r)
+    found = run_filter(trace(g, pulses, direction), law, noise)
+    expected = exact_loglik(g, pulses, direction, slope, level, s, noise)
     assert found.loglik.sum() == pytest.approx(expected, rel=1e-9)
     assert found.loglik[0] == 0.0
 
@@ -88,6 +96,22 @@ def test_innovations_of_the_true_law_are_standard_normal() -> None:
     assert abs(np.corrcoef(z[1:], z[:-1])[0, 1]) < 4.0 / np.sqrt(n)
 
 
+def test_innovations_under_correlated_noise_are_standard_normal() -> None:
+    rng = np.random.default_rng(3)
+    n, s, noise = 4000, 0.2e-6, ReadNoise(0.5e-6, 0.8e-6, 8.0)
+    pulses = np.ones(n, np.int64)
+    pulses[0] = 0
+    states = 2e-4 + np.concatenate(([0], np.cumsum(1e-7 + rng.normal(0, s, n - 1))))
+    reads = trace(states + noise.draw(rng, 1, n)[0], pulses, np.ones(n))
+    law = StepTables(np.array([[-1e-7, -1e-7], [1e-7, 1e-7]]), np.full((2, 2), s), LOW, HIGH)
+    z = run_filter(reads, law, noise).residuals(reads.g)[1:]
+    assert stats.kstest(z, "norm").pvalue > 1e-4
+    for lag in (1, 2, 5, 10):
+        assert abs(np.corrcoef(z[lag:], z[:-lag])[0, 1]) < 4.5 / np.sqrt(n)
+    white = run_filter(reads, law, ReadNoise(noise.total)).residuals(reads.g)[1:]
+    assert abs(np.corrcoef(white[1:], white[:-1])[0, 1]) > 0.2, "the test can fail"
+
+
 @pytest.mark.parametrize("mean", [-0.2, 0.0, 0.03, 0.5, 0.98, 1.4])
 @pytest.mark.parametrize("std", [0.01, 0.2])
 def test_clipped_moments(mean: float, std: float) -> None:
@@ -100,4 +124,4 @@ def test_clipped_moments(mean: float, std: float) -> None:
     got = _clipped(mean, std**2, 0.0, 1.0, 1e-12)
     assert got[0] == pytest.approx(first, abs=1e-6)
     assert got[1] == pytest.approx(second - first**2, abs=2e-6)
-    del below
+    assert got[2] == pytest.approx(1.0 - below - above, abs=1e-6)
