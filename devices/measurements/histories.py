@@ -59,12 +59,9 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     if untimed:
         log.note(f"{untimed} retention read(s) without a time are not fitted")
     t = table.t_s[good]
-    if (t < 0).any():
-        bad = np.flatnonzero(good)[np.argmax(t < 0)]
-        raise MeasurementError(f"line {int(table.line[bad])}: negative time after programming ({table.t_s[bad]:g} s)")
     nominal, group = _nominal_times(t)
     if len(nominal) < 2:
-        raise MeasurementError("the retention measurement holds a single time: no change to fit")
+        raise MeasurementError("the retention measurement has a single time since programming: no change to fit; allowed: two or more")
     g_all, sequence = table.conductance()[good], table.sequence[good]
     parts = list(runs(sequence))
     g, own = np.full((len(parts), len(nominal)), np.nan), np.full((len(parts), len(nominal)), np.nan)

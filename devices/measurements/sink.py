@@ -19,6 +19,9 @@ Negative = Literal["exclude", "magnitude", "keep"]
 UNFIT = (Flag.NOT_A_NUMBER | Flag.NEGATIVE | Flag.COMPLIANCE).value
 """Rows with one of these flags stay in the table but are not fitted."""
 
+LARGEST_S = 1.0
+"""Conductance that no memory cell has: the largest that a card may state."""
+
 
 @dataclass(frozen=True)
 class Measurements:
@@ -114,8 +117,11 @@ class Sink:
             if len(builder):
                 tables[role] = _in_time_order(builder.table())
                 self._count_flags(tables[role], sources)
+        if "retention" in tables:
+            _refuse_negative_times(tables["retention"], sources)
         if not tables and not self._distributions:
-            raise MeasurementError("no measurement was read: the files hold no rows")
+            why = "; ".join(self.log.lines()) or "the files hold no rows"
+            raise MeasurementError(f"no measurement was read: {why}")
         return Measurements(tables, tuple(self._distributions), sources, tuple(self._devices), self.log)
 
     def _count_flags(self, table: Table, sources: Sequence[Path]) -> None:
@@ -130,8 +136,27 @@ class Sink:
                     " a sign convention? set negative: magnitude",
                     line=int(table.line[np.argmax(negative)]),
                 )
+            _refuse_large(table.conductance(), own & reads & ((table.flag & UNFIT) == 0), path, table.line)
             for flag, words in FLAG_WORDS.items():
                 self._count(path, table.line, own & ((table.flag & flag.value) != 0), words)
+
+
+def _refuse_large(g: npt.NDArray[np.float64], reads: npt.NDArray[np.bool_], path: Path, line: npt.NDArray[Any]) -> None:
+    """Refuse reads above what a cell can have. Raises MeasurementError naming the first."""
+    large = np.flatnonzero(reads & (g > LARGEST_S))
+    if len(large):
+        row = large[0]
+        reason = f"conductance of {g[row]:.4g} S: more than {LARGEST_S:g} S is no memory cell; check unit and v_read"
+        raise failure(path, reason, line=int(line[row]))
+
+
+def _refuse_negative_times(table: Table, sources: Sequence[Path]) -> None:
+    """Times are counted from programming. Raises MeasurementError naming the first that lies before it."""
+    before = np.flatnonzero(table.t_s < 0)
+    if len(before):
+        row = before[0]
+        reason = f"time since programming must be >= 0 s (got {table.t_s[row]:g} s)"
+        raise failure(sources[int(table.source[row])], reason, line=int(table.line[row]))
 
 
 def _in_time_order(table: Table) -> Table:

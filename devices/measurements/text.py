@@ -147,16 +147,17 @@ def fields_of(text: str, delimiter: str) -> list[str]:
     return [field.strip() for field in text.split(delimiter)]
 
 
-def sniff_delimiter(text: str, following: str | None = None) -> str:
-    """Return the delimiter of a line: the candidate that splits it most; white space when none does.
+def sniff_delimiter(text: str, following: str | None = None, decimal: str = ".") -> str:
+    """Return the delimiter of a line: the candidate that splits it most; white space when none does. It is not the `decimal` mark.
 
     A header such as `G (uS)` holds white space of its own: with the line `following` it, white space is only taken when that line
     is split by it into as many fields; otherwise there is a single column.
     """
-    best = max(DELIMITERS, key=lambda delimiter: len(fields_of(text, delimiter)))
+    candidates = [delimiter for delimiter in DELIMITERS if delimiter != decimal]
+    best = max(candidates, key=lambda delimiter: len(fields_of(text, delimiter)))
     if len(fields_of(text, best)) > 1:
         return best
-    return DELIMITERS[0] if following is not None and len(following.split()) != len(text.split()) else " "
+    return candidates[0] if following is not None and len(following.split()) != len(text.split()) else " "
 
 
 def delimiter_name(delimiter: str) -> str:
@@ -207,15 +208,33 @@ class NumberColumn:
         if parsed is not None and parsed[1] and self.dimension is not None:
             unit = unit_name(parsed[1], self.dimension)
             if unit is None:
-                raise failure(
-                    path, f"{explain_unit(parsed[1], self.dimension)} (got {text!r})", line=line, column=self.name
-                )
+                reason = f"{explain_unit(parsed[1], self.dimension)} (got {text!r}){_mixed(stripped)}"
+                raise failure(path, reason, line=line, column=self.name)
             log.count(path, "value with its own unit, converted", line=line, column=self.name, got=stripped)
             return float(to_si(parsed[0], unit, self.dimension)) * self.factor + self.offset
         hint = ""
         if decimal == "." and re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", stripped):
             hint = "; a decimal comma? set decimal: ','"
-        raise failure(path, f"must be a number (got {text!r}){hint}", line=line, column=self.name)
+        reason = f"must be a number (got {text!r}){hint or _mixed(stripped)}"
+        raise failure(path, reason, line=line, column=self.name)
+
+
+def _mixed(text: str) -> str:
+    """A hint when a field holds what separates fields elsewhere."""
+    others = [delimiter_name(delimiter) for delimiter in DELIMITERS if delimiter in text]
+    return f"; it holds {others[0]}: are all lines delimited alike? is the decimal mark right?" if others else ""
+
+
+def refuse_longer_rows(lines: Sequence[Line], fields: int, delimiter: str, path: Path) -> None:
+    """Refuse a line with more values than the first one: nobody knows whose they are. Raises MeasurementError."""
+    for line in lines:
+        if delimiter != " " and line.text.count(delimiter) < fields:
+            continue
+        found = fields_of(line.text, delimiter)
+        if any(found[fields:]):
+            raise failure(
+                path, f"has {len(found)} values, the first line {fields}: whose are the others?", line=line.number
+            )
 
 
 def resolve_unit(path: Path, header: str, dimension: str | None, unit: str | None, line: int | None) -> str:
@@ -358,10 +377,10 @@ def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name
     return float(to_si(Decimal(number), unit, dimension))
 
 
-def is_number(text: str) -> bool:
-    """Whether a field is a plain number, by the rules of `float`."""
+def is_number(text: str, decimal: str = ".") -> bool:
+    """Whether a field is a plain number, by the rules of `float` and with this decimal mark."""
     try:
-        float(text)
+        float(text.replace(decimal, ".") if decimal != "." else text)
     except ValueError:
         return False
     return True

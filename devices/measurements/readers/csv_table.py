@@ -42,7 +42,9 @@ class CsvTable(ColumnReader):
             names, number, delimiter = self.header(lines, chosen)
             return Layout(names, number, delimiter, self.comment)
         first = lines.peek()
-        return Layout(None, None, chosen or sniff_delimiter(first.text if first else ""), self.comment)
+        return Layout(
+            None, None, chosen or sniff_delimiter(first.text if first else "", decimal=self.decimal), self.comment
+        )
 
     def read_file(self, lines: Lines, sink: Sink) -> None:
         """Line by line."""

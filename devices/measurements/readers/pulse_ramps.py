@@ -19,6 +19,7 @@ from devices.measurements.text import (
     fields_of,
     is_number,
     numbers,
+    refuse_longer_rows,
     resolve_unit,
     sniff_delimiter,
 )
@@ -64,9 +65,9 @@ class PulseRamps(Reader):
         if first is None:
             raise failure(path, "the file holds only blank lines")
         second = lines.peek(1)
-        delimiter = sniff_delimiter(first.text, second.text if second else None)
+        delimiter = sniff_delimiter(first.text, second.text if second else None, self.decimal)
         names = fields_of(first.text, delimiter)
-        if self.header == "yes" or (self.header == "auto" and not any(is_number(name) for name in names)):
+        if self.header == "yes" or (self.header == "auto" and not any(is_number(name, self.decimal) for name in names)):
             next(lines)
         else:
             names = [f"column {k + 1}" for k in range(len(names))]
@@ -77,6 +78,7 @@ class PulseRamps(Reader):
         ]
         ramps = [_Ramp(self, path, k, name, sink) for k, name in enumerate(names)]
         for block in data_lines(lines, sink.log):
+            refuse_longer_rows(block, len(names), delimiter, path)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal, short_rows=True)
             line = np.array([entry.number for entry in block])
             for k, ramp in enumerate(ramps):

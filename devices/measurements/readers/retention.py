@@ -69,7 +69,7 @@ class Retention(ColumnReader):
             names, number, delimiter = self.header(lines, chosen)
             return Layout(names, number, delimiter)
         first = lines.peek()
-        return Layout(None, None, chosen or sniff_delimiter(first.text if first else ""))
+        return Layout(None, None, chosen or sniff_delimiter(first.text if first else "", decimal=self.decimal))
 
     def column_map(self) -> ColumnMap:
         """As configured, with the target taken from the level column. Raises MeasurementError without columns."""

@@ -24,6 +24,7 @@ def read(settings: Mapping[str, Any]) -> None:
     sink.measurements()
 
 
+RAMPS: dict[str, Any] = {"kind": "pulse_ramps", "direction": "up", "unit": "A", "v_read": "0.1 V"}
 BAD_TEXT: list[tuple[str, dict[str, Any], bytes, str]] = [
     ("empty file", CSV, b"", r"bad\.txt: the file is empty"),
     ("only a header", CSV, b"g\n", r"no measurement was read"),
@@ -56,6 +57,26 @@ BAD_TEXT: list[tuple[str, dict[str, Any], bytes, str]] = [
     ),
     ("mixed units below", CSV, b"g (uS)\n1\n2 V\n", r"bad\.txt:3: column 'g \(uS\)': 'V' is a unit of voltage"),
     ("current", {**CSV, "columns": {"i": "i"}}, b"i\n1\n", r"a current needs the read voltage: give v_read"),
+    ("longer row", RAMPS, b"1,2\n3,4,5\n", r"bad\.txt:2: has 3 values, the first line 2: whose are the others\?"),
+    (
+        "mixed delimiters",
+        RAMPS,
+        b"1e-6,2e-6\n1e-6;2e-6\n",
+        r"bad\.txt:2: column 'column 1': .*; it holds ';': are all lines",
+    ),
+    ("no value", RAMPS, b"nan,nan\n,\n", r"no measurement was read: .*bad\.txt:1, column 'column 1': 2 x empty ramp"),
+    (
+        "mistaken unit",
+        {**RAMPS, "unit": "A"},
+        b"0.5,0.7\n",
+        r"bad\.txt:1: conductance of 5 S: .* check unit and v_read",
+    ),
+    (
+        "before programming",
+        {"kind": "retention", "columns": {"cell": "cell", "t": "t", "g": "g"}},
+        b"cell,t,g\n1,1,1e-6\n1,-2,1e-6\n",
+        r"bad\.txt:3: time since programming must be >= 0 s \(got -2 s\)",
+    ),
     ("not text", CSV, b"PK\x03\x04 workbook", r"a zip archive or an Excel workbook, not text"),
     ("binary", CSV, b"a\0b\0c", r"holds NUL bytes: not a text file"),
     ("gzip cut", CSV, b"\x1f\x8b\x08\x00\x00", r"not a complete gzip file"),
@@ -186,3 +207,11 @@ def test_configuration_mistakes_come_before_any_reading(tmp_path: Path) -> None:
     arbitrary = {"low": 1, "high": 1, "g_min": 1, "g_max": 2}
     with pytest.raises(ConfigError, match="must differ from low"):
         config([{"kind": "neurosim", "path": good["path"], "arbitrary": arbitrary}])
+
+
+def test_a_decimal_comma_is_no_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "ramps.txt").write_text("1,5e-6;2,5e-6\n3,5e-6;4,5e-6\n")
+    sink = Sink()
+    READERS["pulse_ramps"].model_validate({**RAMPS, "path": str(tmp_path / "ramps.txt"), "decimal": ","}).read(sink)
+    table = sink.measurements().tables["pulses"]
+    np.testing.assert_allclose(np.sort(table.i_A), [1.5e-6, 2.5e-6, 3.5e-6, 4.5e-6])
