@@ -241,7 +241,8 @@ class EmulatedCrossbar:
         if not len(rows):
             return
         self._last_write = now
-        self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
+        if self.cell.ages:
+            self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
         if self._seen is not None:
             self._seen.pulsed(rows, now)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.ageing import Ageing, row_spans
+from analog_sim.kernels.net import net_and_load
 from analog_sim.state import CellState
 
 F32 = npt.NDArray[np.float32]
@@ -54,20 +55,30 @@ class Present:
         """Conductances, siemens (planes, rows, cols)."""
         return self._ageing.conductance(self._cells, self._now)
 
-    @cached_property
+    @property
     def net(self) -> F32:
         """Net conductance, siemens (rows, cols)."""
-        return self.g[0] - self.g[1] if len(self.g) == 2 else self.g[0]
+        return self._lines[0]
+
+    @property
+    def row_sum(self) -> F32:
+        """Conductance that loads every row, siemens (rows,)."""
+        return self._lines[1]
+
+    @cached_property
+    def _lines(self) -> tuple[F32, F32]:
+        """Net conductance and load of every row."""
+        g = self.g
+        if len(g) == 1:
+            return g[0], g[0].sum(axis=1)
+        net, load = np.empty(g.shape[1:], np.float32), np.empty(g.shape[1], np.float32)
+        net_and_load(g[0], g[1], np.arange(g.shape[1]), net, load)
+        return net, load
 
     @cached_property
     def variance(self) -> F32 | float:
         """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
         return self._net_variance(None)
-
-    @cached_property
-    def row_sum(self) -> F32:
-        """Conductance that loads every row, siemens (rows,)."""
-        return self.g.sum(axis=2).sum(axis=0)
 
     @cached_property
     def col_sum(self) -> F32:
@@ -79,20 +90,25 @@ class Present:
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
         made = self.__dict__
-        made.pop("row_sum", None)
         made.pop("col_sum", None)
-        if not self._ageing.cell.ages:
-            made.pop("g", None)  # the state itself, whose array may have been replaced
-        if len(rows) > FEW_ROWS * self._cells.g.shape[0] * self._cells.g.shape[1]:
-            for part in ("g", "net", "variance"):
-                made.pop(part, None)
-            return
-        if "g" in made:
-            self._ageing.evaluate(self._cells, self._now, row_spans(rows, self._cells.g.shape[2]), self.g)
-        lines = np.unique(rows % self._cells.g.shape[1])
-        if "net" in made and len(self.g) == 2:
-            self.net[lines] = self.g[0, lines] - self.g[1, lines]
-        if "variance" in made and not isinstance(self.variance, float):
+        planes, total, cols = self._cells.g.shape
+        many = len(rows) > FEW_ROWS * planes * total
+        if many and isinstance(made.get("variance"), np.ndarray):
+            del made["variance"]
+        if planes == 1 or (many and self._ageing.cell.ages):
+            made.pop("_lines", None)
+        if many or not self._ageing.cell.ages:
+            made.pop(
+                "g", None
+            )  # too much of it has changed; or it is the state itself, whose array may have been replaced
+        elif "g" in made:
+            self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
+        touched = np.zeros(total, bool)
+        touched[rows % total] = True
+        lines = np.flatnonzero(touched)
+        if "_lines" in made:
+            net_and_load(self.g[0], self.g[1], lines, *self._lines)
+        if isinstance(made.get("variance"), np.ndarray):
             self.variance[lines] = self._net_variance(lines)
 
     def times(self) -> list[float]:

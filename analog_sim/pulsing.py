@@ -61,9 +61,10 @@ def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -
         return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots)
     _check(plan, planes, rows, cols)
     nothing = kernels.Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
-    fires = plan.row_bits.any(axis=0) if not cell.half_select else np.ones(rows, bool)
-    train = _train(plan, planes, cell.half_select)
-    return Prepared(nothing, train, np.flatnonzero(np.tile(fires, planes)), plan.length * len(plan.row_bits))
+    train, fired = _train(plan, planes, cell.half_select)
+    busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
+    of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
+    return Prepared(nothing, train, of_planes, plan.length * len(plan.row_bits))
 
 
 def apply_pulses(
@@ -120,21 +121,25 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> ke
     return kernels.Counts(signed.reshape(-1, shape[2]), times)
 
 
-def _train(plan: PulseTrain, planes: int, half_select: float) -> kernels.Train:
+def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[kernels.Train, npt.NDArray[np.uint64]]:
+    """The train as the kernels take it, and the slots (rows,) in which a row fires in any sample."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
     samples, cols = col_bits.shape
-    turned = np.empty((row_bits.shape[1], samples), np.uint64)
-    bit_kernels.turn_rows(row_bits, row_sign, turned)
+    turned, fired = np.empty((row_bits.shape[1], samples), np.uint64), np.empty(row_bits.shape[1], np.uint64)
+    bit_kernels.turn_rows(row_bits, row_sign, turned, fired)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
-    bit_kernels.split_words(col_bits, words)
-    columns = np.empty(int(np.bitwise_count(col_bits).sum(dtype=np.int64)) + 1, np.uint32)
+    number, slots = bit_kernels.split_words(col_bits, words)
+    for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
+        if int(used) >> plan.length:
+            raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
+    columns = np.empty(int(number) + 1, np.uint32)
     start = np.empty((samples, plan.length, 3), np.int64)
     bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
     act = np.array(_ACTS[planes, plan.mode], np.int8)
-    return kernels.Train(turned, words, col_sign, columns, start, act, np.float32(half_select))
+    return kernels.Train(turned, words, col_sign, columns, start, act, np.float32(half_select)), fired
 
 
 def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
@@ -152,9 +157,6 @@ def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
     ):
         if array.shape != (samples, lines):
             raise ValueError(f"pulse train: {name} has shape {array.shape}, this crossbar needs ({samples}, {lines})")
-    for name, bits in (("row_bits", plan.row_bits), ("col_bits", plan.col_bits)):
-        if int(np.bitwise_or.reduce(bits, axis=None)) >> plan.length:
-            raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
 
 
 def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> kernels.Cells:

@@ -10,6 +10,7 @@ from numba import njit, types
 from numba.core import config
 from numba.extending import intrinsic
 
+from analog_sim.kernels.options import WITHIN
 from analog_sim.kernels.rng import philox
 
 _0 = np.uint64(0)
@@ -61,22 +62,44 @@ else:
         return word(word), codegen
 
 
-@njit(cache=True, nogil=True)
-def _blocks(c1, call, key0, key1, lines, w0, w1, w2, w3):
-    """Philox blocks with counters (0 ... lines - 1, c1, call, 0xB1): word l of block i into wl[i], uint64 arrays."""
-    for i in range(lines):
-        a, b, c, d = philox(np.uint64(i), c1, call, _MARK, key0, key1)
-        w0[i] = a
-        w1[i] = b
-        w2[i] = c
-        w3[i] = d
+@njit(**WITHIN)
+def _blocks(counters, c1, call, key0, key1, w0, w1, w2, w3):
+    """Philox blocks with counters (counters[q], c1, call, 0xB1): word l of block q into wl[q], uint64 arrays."""
+    for q in range(counters.shape[0]):
+        a, b, c, d = philox(counters[q], c1, call, _MARK, key0, key1)
+        w0[q] = a
+        w1[q] = b
+        w2[q] = c
+        w3[q] = d
 
 
-@njit(cache=True, nogil=True)
+@njit(**WITHIN)
 def _two_slots(bound, w0, w1, keep, stream):
     """Streams of at most two slots, those in `keep`."""
     for i in range(bound.shape[0]):
         stream[i] = (np.uint64(w0[i] < bound[i]) | np.uint64(w1[i] < bound[i]) << _1) & keep
+
+
+@njit(**WITHIN)
+def _busy_lines(bound, line, bound_of_line, stream):
+    """The lines whose bound is not 0 and their bounds, into the first places of `line` and `bound_of_line`; empties all streams."""
+    m = 0
+    for i in range(bound.shape[0]):
+        stream[i] = _0
+        line[m] = np.uint64(i)  # void unless the place moves on: no branch
+        bound_of_line[m] = bound[i]
+        m += np.int64(bound[i] != _0)
+    return m
+
+
+@njit(**WITHIN)
+def _four_slots(bound, w0, w1, w2, w3, keep, shift, stream):
+    """Add the next slots of the streams, those in `keep`, from bit `shift` on."""
+    for q in range(stream.shape[0]):
+        t = bound[q]
+        low = np.uint64(w0[q] < t) | np.uint64(w1[q] < t) << _1
+        high = np.uint64(w2[q] < t) | np.uint64(w3[q] < t) << _1
+        stream[q] |= ((low | high << _2) & keep) << shift
 
 
 @njit(cache=True, nogil=True)
@@ -85,7 +108,7 @@ def draw_streams(threshold, length, key0, key1, call, out):
 
     Every bit has a 32-bit word of its own, a pure function of (key, call, s, n, i, k). For two slots or fewer: word
     k + 2 [i >= h] of the Philox block with counter (i mod h, s, call, 0xB1), h = ceil(n/2). For more: word k mod 4 of the
-    block with counter (i, s + 2**28 floor(k/4), call, 0xB1).
+    block with counter (i, s + 2**28 floor(k/4), call, 0xB1); lines that never fire are left out.
 
     Args:
         threshold: (S, n) uint64, 0 to 2**32. length: (S,) int64, 0 to 63; S < 2**28.
@@ -94,6 +117,10 @@ def draw_streams(threshold, length, key0, key1, call, out):
     """
     samples, lines = threshold.shape
     half = (lines + 1) // 2
+    first = np.arange(half).astype(np.uint64)
+    line = np.empty(lines + 1, np.uint64)
+    bound_of_line = np.empty(lines + 1, np.uint64)
+    packed = np.empty(lines + 1, np.uint64)
     w0 = np.empty(lines, np.uint64)
     w1 = np.empty(lines, np.uint64)
     w2 = np.empty(lines, np.uint64)
@@ -104,21 +131,21 @@ def draw_streams(threshold, length, key0, key1, call, out):
         bound = threshold[s]
         if slots <= 2:
             keep = (_1 << np.uint64(slots)) - _1
-            _blocks(np.uint64(s), call, key0, key1, half, w0, w1, w2, w3)
+            _blocks(first, np.uint64(s), call, key0, key1, w0, w1, w2, w3)
             _two_slots(bound[:half], w0, w1, keep, stream[:half])
             _two_slots(bound[half:], w2, w3, keep, stream[half:])
             continue
-        for i in range(lines):
-            stream[i] = _0
+        m = _busy_lines(bound, line, bound_of_line, stream)
+        busy = packed[:m]
+        for q in range(m):
+            busy[q] = _0
         for block in range((slots + 3) // 4):
             shift = np.uint64(4 * block)
             keep = (_1 << np.uint64(min(4, slots - 4 * block))) - _1
-            _blocks((np.uint64(s) | np.uint64(block << 28)) & _LOW, call, key0, key1, lines, w0, w1, w2, w3)
-            for i in range(lines):
-                t = bound[i]
-                low = np.uint64(w0[i] < t) | np.uint64(w1[i] < t) << _1
-                high = np.uint64(w2[i] < t) | np.uint64(w3[i] < t) << _1
-                stream[i] |= ((low | high << _2) & keep) << shift
+            _blocks(line[:m], (np.uint64(s) | np.uint64(block << 28)) & _LOW, call, key0, key1, w0, w1, w2, w3)
+            _four_slots(bound_of_line, w0, w1, w2, w3, keep, shift, busy)
+        for q in range(m):
+            stream[line[q]] = busy[q]
 
 
 @njit(cache=True, nogil=True)
@@ -150,21 +177,47 @@ def column_lists(col_bits, col_sign, columns, start, room):
 
 
 @njit(cache=True, nogil=True)
-def turn_rows(row_bits, row_sign, turned):
-    """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, NEGATIVE set for a negative sign."""
+def turn_rows(row_bits, row_sign, turned, fired):
+    """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, NEGATIVE set for a negative sign.
+
+    fired: (rows,) uint64, the slots in which a row fires in any sample.
+    """
     samples, rows = row_bits.shape
+    room = np.empty((8, samples), np.uint64)
     for first in range(0, rows, 8):
-        for s in range(samples):
-            for i in range(first, min(first + 8, rows)):
-                turned[i, s] = row_bits[s, i] | (np.uint64(np.int64(row_sign[s, i])) & NEGATIVE)
+        lines = min(8, rows - first)
+        if lines == 8:  # a fixed number, which the compiler unrolls
+            for s in range(samples):
+                for i in range(8):
+                    room[i, s] = row_bits[s, first + i] | (np.uint64(np.int64(row_sign[s, first + i])) & NEGATIVE)
+        else:
+            for s in range(samples):
+                for i in range(lines):
+                    room[i, s] = row_bits[s, first + i] | (np.uint64(np.int64(row_sign[s, first + i])) & NEGATIVE)
+        for i in range(lines):
+            any_slot = _0
+            for s in range(samples):
+                turned[first + i, s] = room[i, s]
+                any_slot |= room[i, s]
+            fired[first + i] = any_slot & ~NEGATIVE
 
 
 @njit(cache=True, nogil=True)
 def split_words(bits, words):
-    """Streams (S, C) uint64 in pieces of 32 slots, (1 or 2, S, C) uint32: half as wide lanes are counted twice as fast."""
+    """Streams (S, C) uint64 in pieces of 32 slots, (1 or 2, S, C) uint32: half as wide lanes are counted twice as fast.
+
+    Returns the number of set bits, and the slots in which any line fires.
+    """
     pieces, samples, lines = words.shape
+    number = _0
+    fired = _0
     for p in range(pieces):
         shift = np.uint64(32 * p)
         for s in range(samples):
             for j in range(lines):
                 words[p, s, j] = np.uint32((bits[s, j] >> shift) & _LOW)
+    for s in range(samples):
+        for j in range(lines):
+            number += popcount(bits[s, j])
+            fired |= bits[s, j]
+    return number, fired

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+_ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _CERTAIN = 4294967296.0
 _MAGNITUDE = np.int32(0x7FFFFFFF)
@@ -47,9 +48,14 @@ def share_strength(x_max, d_max, pulses, longest, balance, adapt, length, row, c
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def thresholds(values, strength, threshold):
-    """``2**32 min(|values_si| strength_s, 1)``, values: (S, n) float32, strength: (S,) float32, threshold: (S, n) uint64."""
+def thresholds(values, strength, positive, threshold, sign):
+    """``2**32 min(|values_si| strength_s, 1)`` and signs of values (S, n) float32.
+
+    strength: (S,) float32. positive: sign of a positive value and of 0, np.int8 of -1 or +1. threshold: (S, n) uint64. sign: (S, n) int8.
+    """
     for s in range(values.shape[0]):
-        row, target, a = values[s], threshold[s], strength[s]
+        row, target, signs, a = values[s], threshold[s], sign[s], strength[s]
         for i in range(row.shape[0]):
             target[i] = np.uint64(np.int64(np.float64(min(abs(row[i]) * a, _ONE)) * _CERTAIN))
+        for i in range(row.shape[0]):
+            signs[i] = -positive if row[i] < _ZERO else positive

@@ -15,7 +15,7 @@ from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import Lines, probabilities, signs_of, strengths, train_for
+from analog_sim.writing.trains import COL, ROW, Lines, probabilities, signs, strengths, train_for
 
 PHASES = 0.8191725133961645, 0.6710436067037893, 0.5497004779019703
 """Steps of the three phases: powers of 1/1.2207..., the root of x**4 = x + 1, which fill the unit cube evenly (Roberts' R3 sequence)."""
@@ -59,10 +59,9 @@ class DeterministicPulseWriter(Writer):
             number = self._samples + np.arange(len(gradient.x))
             self._samples += len(gradient.x)
             p_row, p_col = probabilities(gradient.x, chosen.row), probabilities(gradient.d, chosen.col)
-            row_sign, col_sign = signs_of(gradient)
-            rows = Lines(_first(np.floor(n * p_row + (number * PHASES[0] % 1.0)[:, None]), n), row_sign)
+            rows = Lines(_first(np.floor(n * p_row + (number * PHASES[0] % 1.0)[:, None]), n), signs(gradient.x, ROW))
             fired = np.floor(n * p_col + (number * PHASES[1] % 1.0)[:, None])
-            cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), col_sign)
+            cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), signs(gradient.d, COL))
             for block in self._target.blocks:
                 block.crossbar.pulse(train_for(block, rows, cols, n, pair))
         else:

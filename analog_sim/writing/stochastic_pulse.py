@@ -17,7 +17,7 @@ from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import Lines, signs_of, strengths, train_for
+from analog_sim.writing.trains import COL, ROW, Lines, strengths, train_for
 
 F32 = npt.NDArray[np.float32]
 
@@ -80,9 +80,8 @@ class StochasticPulseWriter(Writer):
             adapt=scheme.adapt_length,
         )
         self._clipping.trains(chosen.clipped, len(chosen.length))
-        row_sign, col_sign = signs_of(gradient)
-        rows = Lines(_bits(gradient.x, chosen.row, chosen.length, self._rows), row_sign)
-        cols = Lines(_bits(gradient.d, chosen.col, chosen.length, self._cols), col_sign)
+        rows = _fire(gradient.x, chosen.row, ROW, chosen.length, self._rows)
+        cols = _fire(gradient.d, chosen.col, COL, chosen.length, self._cols)
         longest = int(chosen.length.max())
         for block in self._target.blocks:
             block.crossbar.pulse(train_for(block, rows, cols, longest, scheme.pair))
@@ -107,9 +106,10 @@ class StochasticPulseWriter(Writer):
         return {"clipped": self._clipping.share, "refreshes": float(self._refresher.refreshes)}
 
 
-def _bits(values: F32, strength: F32, length: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.uint64]:
-    """Bit streams (S, n) uint64 of lines that carry `values` (S, n); one word of the stream is set aside for each call."""
-    threshold, out = np.empty((2, *values.shape), np.uint64)
-    thresholds(np.ascontiguousarray(values, np.float32), strength, threshold)
-    draw_streams(threshold, length, *stream.reserve(1), out)
-    return out
+def _fire(values: F32, strength: F32, positive: int, length: npt.NDArray[np.int64], stream: Stream) -> Lines:
+    """Trains of lines that carry `values` (S, n); one word of the stream is set aside for each call."""
+    threshold, bits = np.empty((2, *values.shape), np.uint64)
+    sign = np.empty(values.shape, np.int8)
+    thresholds(np.ascontiguousarray(values, np.float32), strength, np.int8(positive), threshold, sign)
+    draw_streams(threshold, length, *stream.reserve(1), bits)
+    return Lines(bits, sign)

@@ -15,7 +15,8 @@ from analog_sim.writing.scheme import WritableBlock
 
 F32 = npt.NDArray[np.float32]
 
-_ONE, _TWO = np.int8(1), np.int8(2)
+ROW, COL = 1, -1
+"""Signs of lines that carry a positive input, or a positive error: together they move the weight against the gradient."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def probabilities(values: F32, strength: F32) -> F32:
     return np.minimum(np.abs(values) * strength[:, None], np.float32(1.0))
 
 
-def signs_of(gradient: OuterProduct) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
-    """Signs of the rows and of the columns that move the weights against the gradient, int8 of -1 or +1."""
-    return (gradient.x >= 0).view(np.int8) * _TWO - _ONE, (gradient.d <= 0).view(np.int8) * _TWO - _ONE
+def signs(values: F32, positive: int) -> npt.NDArray[np.int8]:
+    """Signs of the lines that carry `values`, int8 of -1 or +1: `positive` for a positive value and for 0."""
+    return np.where(values < 0, -positive, positive).astype(np.int8)
 
 
 def train_for(block: WritableBlock, rows: Lines, cols: Lines, length: int, pair: PairMode) -> PulseTrain:

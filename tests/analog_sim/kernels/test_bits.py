@@ -42,6 +42,7 @@ def word(s, n, i, k, slots):
 def test_every_bit_is_decided_by_its_own_word(lines):
     lengths = [1, 2, 3, 31, 63]
     probability = Streams(1).stream("p").uniforms((len(lengths), lines))
+    probability[:, 2::3] = 0.0  # lines that never fire
     streams = drawn(probability, lengths)
     for s, slots in enumerate(lengths):
         for i in range(lines):
@@ -95,15 +96,19 @@ def test_column_lists_hold_every_column_that_fires(length):
 def test_turned_rows_carry_their_sign():
     bits, sign = random_streams(5, 19, MAX_LENGTH)
     turned = np.empty((19, 5), np.uint64)
-    turn_rows(bits, sign, turned)
+    fired = np.empty(19, np.uint64)
+    turn_rows(bits, sign, turned, fired)
     np.testing.assert_array_equal(turned, (bits | np.where(sign < 0, NEGATIVE, np.uint64(0))).T)
+    np.testing.assert_array_equal(fired, np.bitwise_or.reduce(bits, axis=0))
 
 
 @pytest.mark.parametrize("length", [32, MAX_LENGTH])
 def test_split_words_put_together_are_the_streams(length):
     bits, _ = random_streams(2, 9, length)
     pieces = np.empty(((1 if length <= 32 else 2), 2, 9), np.uint32)
-    split_words(bits, pieces)
+    number, fired = split_words(bits, pieces)
+    assert number == np.bitwise_count(bits).sum()
+    assert fired == np.bitwise_or.reduce(bits, axis=None)
     whole = sum(piece.astype(np.uint64) << np.uint64(32 * p) for p, piece in enumerate(pieces))
     np.testing.assert_array_equal(whole, bits)
 
