@@ -160,6 +160,8 @@ def test_split_holds_no_step_in_both_parts(cells: int, by: str) -> None:
     np.testing.assert_array_equal(np.sort(np.concatenate(changes)), np.sort(traces.changes()[0]))
     again = split(traces)
     np.testing.assert_array_equal(again.fit.g, parts.fit.g)
+    if by == "stretch":
+        assert len(parts.fit) < 20 - len(parts.held_out), "neighbours that are fitted stay one"
 
 
 def test_split_by_ramps_keeps_both_directions() -> None:
