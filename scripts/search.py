@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     made.add_argument("--hold-out", metavar="N", type=int, default=5000, help="training images to judge by (5000)")
     options = made.parse_args(arguments)
-    grid = dict(_axis(text) for text in options.grid)
+    grid = _grid(options.grid)
     options.overrides = [*options.overrides, f"validation={options.hold_out}", "twin=null"]
     experiment = load(options)
     from learning.training.search import search
@@ -36,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = search(experiment, grid, out=options.out, resume=options.resume, command=command)
     print(f"\n{found.table.text()}\n\nbest settings: {found.file}")
     return 0
+
+
+def _grid(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Key -> values of all --try. Raises UserError."""
+    from analog_sim.config import UserError
+
+    grid: dict[str, list[Any]] = {}
+    for key, values in map(_axis, texts):
+        if key in grid:
+            raise UserError(f"--try {key}: is given twice; give all its values at once, separated by commas")
+        grid[key] = values
+    return grid
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:

@@ -84,3 +84,5 @@ def test_search_finds_the_best_rate(config: Path, tmp_path: Path) -> None:
     wrong = run("search.py", config, "--try", "learning_rate")
     assert wrong.returncode == 2
     assert "--try learning_rate: must be PATH=V1,V2" in wrong.stderr
+    twice = run("search.py", config, "--try", "learning_rate=1", "--try", "learning_rate=2")
+    assert "--try learning_rate: is given twice" in twice.stderr
