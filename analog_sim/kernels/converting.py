@@ -19,11 +19,12 @@ _MAGIC = np.float32(
 _TILE = 16  # float32 in a line of the cache
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _ONE_BITS = np.int32(0x3F800000)
+_LEAST_BITS = np.int32(27 << 23)  # 2**-100: the inverse of a smaller scale, times the steps of a converter, may overflow
 
 
 @njit(cache=True, fastmath=False)
 def scale_rows(bits, out_bits):
-    """Write the abs-max of every row of x (B, n) to out (B,); 1 for a row of zeros, inf or NaN where the row has one.
+    """Write the abs-max of every row of x (B, n) to out (B,), at least 2**-100; 1 for a row of zeros, inf or NaN where the row has one.
 
     bits, out_bits: x and out seen as int32. Floats of one sign are ordered as their bits are, and an integer maximum vectorises
     where a float one must not.
@@ -33,7 +34,7 @@ def scale_rows(bits, out_bits):
         m = np.int32(0)
         for i in range(row.shape[0]):
             m = np.int32(max(m, np.int32(row[i] & _MAGNITUDE)))
-        out_bits[b] = m if m > 0 else _ONE_BITS
+        out_bits[b] = max(m, _LEAST_BITS) if m > 0 else _ONE_BITS
 
 
 @njit(cache=True, fastmath=False)

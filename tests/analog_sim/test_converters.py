@@ -37,6 +37,16 @@ def test_full_scales():
     assert Dac(DacSpec(), 7, 1.0, STREAMS).full_scale(np.zeros((1, 7), np.float32)) == 1.0
 
 
+@pytest.mark.parametrize("top", [1e-45, 1e-39, 1e-31])
+@pytest.mark.parametrize("bits", [None, 8])
+def test_inputs_near_the_smallest_number_stay_finite(top, bits):
+    """Gradients of a saturated softmax are that small; one over their abs-max is infinite."""
+    dac = Dac(DacSpec(bits=bits), 7, 1.0, STREAMS)
+    x = np.array([[0, top, -top, 0, 0, 0, top]], np.float32)
+    volts = dac.convert(x, dac.full_scale(x))
+    assert np.isfinite(volts).all() and np.abs(volts).max() <= 1.0
+
+
 @pytest.mark.parametrize("bits", [None, 2, 5, 9, 16])
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_adc_is_its_naive_twin(bits, accumulate):
