@@ -61,7 +61,9 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     t = table.t_s[good]
     nominal, group = _nominal_times(t)
     if len(nominal) < 2:
-        raise MeasurementError("the retention measurement has a single time since programming: no change to fit; allowed: two or more")
+        raise MeasurementError(
+            "the retention measurement has a single time since programming: no change to fit; allowed: two or more"
+        )
     g_all, sequence = table.conductance()[good], table.sequence[good]
     parts = list(runs(sequence))
     g, own = np.full((len(parts), len(nominal)), np.nan), np.full((len(parts), len(nominal)), np.nan)

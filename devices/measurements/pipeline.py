@@ -182,5 +182,7 @@ def common_window(
     pooled = pooled[np.isfinite(pooled)]
     low, high = max(0.0, float(pooled.min())), float(pooled.max())
     if high <= low:
-        raise MeasurementError(f"window: all reads are {low:g} S, so none can be found; give one: window: {{g_min: ..., g_max: ...}}")
+        raise MeasurementError(
+            f"window: all reads are {low:g} S, so none can be found; give one: window: {{g_min: ..., g_max: ...}}"
+        )
     return Window(low, high)
