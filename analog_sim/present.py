@@ -98,9 +98,8 @@ class Present:
         if planes == 1 or (many and self._ageing.cell.ages):
             made.pop("_lines", None)
         if many or not self._ageing.cell.ages:
-            made.pop(
-                "g", None
-            )  # too much of it has changed; or it is the state itself, whose array may have been replaced
+            # Too much of it has changed; or it is the state itself, whose array may have been replaced.
+            made.pop("g", None)
         elif "g" in made:
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
         touched = np.zeros(total, bool)
@@ -108,8 +107,9 @@ class Present:
         lines = np.flatnonzero(touched)
         if "_lines" in made:
             net_and_load(self.g[0], self.g[1], lines, *self._lines)
-        if isinstance(made.get("variance"), np.ndarray):
-            self.variance[lines] = self._net_variance(lines)
+        variance = made.get("variance")
+        if isinstance(variance, np.ndarray):
+            variance[lines] = self._net_variance(lines)
 
     def times(self) -> list[float]:
         """For a checkpoint: what a Present of the same cells needs to become this one."""
