@@ -26,13 +26,14 @@ def constant_table(value: float, nodes: int = 2) -> F32:
     return np.full((1, nodes), value, np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PulseModel:
     """Response to one programming pulse, as tables over the state of the cell.
 
     ``dg = gain * (mean(u) + std(u) * z)`` with z ~ N(0, 1), or ``dg = gain * Q(u, z)`` when quantiles are given, where Q is
     bilinear on (u, z) and z is the normal score of the step's probability. The new conductance is clipped to the cell's own
-    bounds. ``down_*`` hold the signed change (negative for a cell that is depressed as it should).
+    bounds. ``down_*`` hold the signed change (negative for a cell that is depressed as it should). Two models are equal when they are
+    the same object: what is made from a model is kept for it.
 
     Attributes:
         up_mean, up_std, down_mean, down_std: (T, K) siemens per pulse; T tables, one per measured device (1 for a parametric law).

@@ -33,16 +33,9 @@ def compile_pulses(pulse: PulseModel) -> Law:
         axis = Axis(LINEAR, noisy, np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 1, 2 * BINS_OF_SCORE)
         return Law(axis, steps.astype(np.float32).reshape(2, -1), line, line, scores)
     last = pulse.up_mean.shape[1] - 1
-    doublings = max(last - 1, 0).bit_length()
-    base = 2**doublings
-    place = (
-        np.float32(base),
-        np.float32(last),
-        np.uint32(np.float32(base).view(np.uint32)),
-        np.uint32(23 - doublings),
-        last + 1,
-        pulse.tables,
-    )
+    base, shift = grid_of(last)
+    first_bits = np.uint32(np.float32(base).view(np.uint32))
+    place = (np.float32(base), np.float32(last), first_bits, np.uint32(shift), last + 1, pulse.tables)
     means = np.stack([_lines(table, base).reshape(-1) for table in (pulse.up_mean, pulse.down_mean)])
     no_line = np.zeros((2, 4), np.float32)
     if pulse.up_quantiles is None or pulse.down_quantiles is None:
@@ -56,17 +49,27 @@ def compile_pulses(pulse: PulseModel) -> Law:
     return Law(Axis(BINS, noisy, *place, 2 * BINS_OF_SCORE * (last + 1)), tables, means, no_line, scores)
 
 
+def grid_of(intervals: int) -> tuple[int, int]:
+    """Base of the coordinate y of a table of so many intervals, and the places of y's mantissa below the node."""
+    doublings = max(intervals - 1, 0).bit_length()
+    return 2**doublings, 23 - doublings
+
+
 def _line(mean: F32, std: F32) -> F32:
     """Tables (1, 2) as (m0, m1, s0, s1): value at u = 0 and slope."""
     return np.array([mean[0, 0], mean[0, 1] - mean[0, 0], std[0, 0], std[0, 1] - std[0, 0]], np.float32)
 
 
-def _lines(table: F32 | F64, base: int) -> F32:
+def lines_of(table: F32 | F64, base: int) -> F64:
     """Tables (..., K) as intercept and slope in y from each node on, (..., K, 2); constant from the last node on."""
     padded = np.concatenate([table, table[..., -1:]], axis=-1).astype(np.float64)
     slope = np.diff(padded, axis=-1)
     intercept = padded[..., :-1] - slope * (base + np.arange(slope.shape[-1]))
-    return np.stack([intercept, slope], axis=-1).astype(np.float32)
+    return np.stack([intercept, slope], axis=-1)
+
+
+def _lines(table: F32 | F64, base: int) -> F32:
+    return lines_of(table, base).astype(np.float32)
 
 
 def _bins(quantiles: F32, weights: F64, base: int) -> F32:
@@ -92,11 +95,19 @@ def _scores() -> F64:
 
 
 def _bin_weights(nodes: int) -> F64:
-    """Mean over each bin of the linear interpolation between `nodes` normal scores, (bins, nodes); 0 for the bins that are never drawn."""
+    """Weights of `score_weights` for the bins; 0 for the bins that are never drawn."""
     which, z = _halves()
+    return score_weights(which, z, nodes)
+
+
+def score_weights(which: npt.NDArray[np.int64], z: F64, nodes: int) -> F64:
+    """Mean over groups of the linear interpolation between `nodes` normal scores, (groups, nodes).
+
+    which: group of each normal score z, both (N,).
+    """
     x = np.clip((z + QUANTILE_Z_MAX) / (2 * QUANTILE_Z_MAX), 0, 1) * (nodes - 1)
     k = np.minimum(x.astype(np.int64), nodes - 2)
-    weights = np.zeros((BINS_OF_SCORE, nodes))
+    weights = np.zeros((int(which.max()) + 1, nodes))
     np.add.at(weights, (which, k), 1 - (x - k))
     np.add.at(weights, (which, k + 1), x - k)
-    return weights / np.maximum(np.bincount(which, minlength=BINS_OF_SCORE), 1)[:, None]
+    return weights / np.maximum(np.bincount(which), 1)[:, None]

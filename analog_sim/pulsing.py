@@ -15,6 +15,8 @@ from analog_sim.chip import PulseCounts, PulseTrain
 from analog_sim.kernels import bits as bit_kernels
 from analog_sim.kernels import pulses as kernels
 from analog_sim.kernels.counts import largest_in_rows
+from analog_sim.kernels.pulse_merging import DENSE, Composed
+from analog_sim.pulse_composition import composed_of, nothing_composed
 from analog_sim.rng import Stream
 from analog_sim.state import CellState
 
@@ -89,16 +91,33 @@ def apply_pulses(
     """
     planes, rows, _ = state.g.shape
     cells = _cells(cell, state, present, now)
+    composed = _composed(cell, law, plan)
     place = stream.reserve(1)
     edges = _edges(planes * rows, cells.g.size)
 
     def run(first: int, last: int) -> int:
-        return int(kernels.pulse_rows(first, last, cells, law, plan.train, plan.counts, place))
+        return int(kernels.pulse_rows(first, last, cells, law, composed, plan.train, plan.counts, place))
 
     if len(edges) == 2:
         return run(*edges)
     with ThreadPoolExecutor(len(edges) - 1) as pool:
         return sum(pool.map(run, edges[:-1], edges[1:]))
+
+
+def _composed(cell: CellModel, law: kernels.Law, plan: Prepared) -> Composed:
+    """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
+    if law.axis.kind == kernels.LINEAR:
+        return nothing_composed()
+    if plan.counts.pulses.size:
+        pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
+        dense = bool(pulses.max(initial=0) > DENSE * plan.counts.pulses.shape[1])
+    else:
+        samples, cols = plan.train.col_sign.shape
+        slots = np.bitwise_count(plan.train.row_bits & ~bit_kernels.NEGATIVE).max(axis=0, initial=0)
+        starts = plan.train.start
+        firing = starts[:, -1, 2] - starts[:, 0, 0]
+        dense = bool(np.any(slots * firing > DENSE * (cols * starts.shape[1]))) if samples else False
+    return composed_of(cell) if dense else nothing_composed()
 
 
 def _edges(rows: int, cells: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Slow, obvious twin of the pulse kernels: one cell and one pulse at a time, in plain Python and float64. The kernels must agree.
 
-It works from the card's tables (`PulseModel`), not from the compiled ones, and states the order in which a row uses its noise.
+It works from the card's tables (`PulseModel`), not from the compiled ones, and states the order in which a row uses its noise. Only the
+composed tables of several pulses are taken as they are, word for word; tests compare those with pulses one by one.
 """
 
 import math
@@ -13,10 +14,13 @@ from scipy.special import ndtri
 
 from analog_sim.cell import QUANTILE_Z_MAX, CellModel
 from analog_sim.chip import PulseCounts, PulseTrain
+from analog_sim.kernels.pulse_merging import Composed
+from analog_sim.pulse_composition import composed_of
 from analog_sim.state import GAIN_UNIT, CellState
 
 LANES, STEPS = 32, 16
 MOST_PARTS = 256
+MOST, DENSE = 16, 1.5
 
 
 # --- Noise (analog_sim/kernels/pulse_noise.py) ------------------------------------------------------------------------------
@@ -96,6 +100,12 @@ class RowNoise:
             steps -= STEPS
         return out[:number]
 
+    def halves(self, number: int) -> list[int]:
+        """16 bits for each of a row of `number` cells, in pieces of at most STEPS steps."""
+        steps = -(-number // (2 * LANES))
+        words = [w for done in range(0, steps, STEPS) for w in self.words(min(STEPS, steps - done))]
+        return [half for w in words for half in (w % 2**16, w >> 16)][:number]
+
 
 def quantile(y: float) -> float:
     """The approximate normal quantile at (1 + y)/2: y times a polynomial in an approximate log2(1 - y**2)."""
@@ -159,6 +169,36 @@ class Cell:
             step = self.mean(up) + self.std(up) * scores_of(bin_).mean() / _score_rms()
         self.u = min(max(self.u + self.gain[up] * step, 0.0), 1.0)
 
+    def ratio(self, up: bool) -> float:
+        """Gain over that of the composed tables."""
+        windows = self.model.windows
+        width = self.model.window if windows is None else float(np.diff(windows[self.table])[0])
+        return self.gain[up] * width
+
+    def composed(self, n: int, half: int, tables: Composed) -> int:
+        """Up to MOST of the n pulses (n < 0: down) at once, if the cell may; returns how many are left."""
+        law = self.model.pulse
+        assert law is not None
+        now, up = min(max(n, -MOST), MOST), n > 0
+        base = 2 ** max(law.up_mean.shape[1] - 2, 0).bit_length()
+        intervals = law.up_mean.shape[1] - 1
+        y = base + intervals * self.u
+        state = min(int(self.u * (tables.states - 1)), tables.states - 1)
+        cell, x = cell_of(half)
+        word = int(tables.words[((self.table * tables.states + state) * (2 * MOST + 1) + now + MOST) * 128 + cell])
+        intercept, slope, rise = (float32_of(b) for b in (word >> 32, word % 2**32, (word << 16) % 2**32))
+        ratio, limit, drawn_out = self.ratio(up), math.inf, 1.0
+        if abs(ratio - 1) > 1e-3:
+            limit = 1.0 if ratio > 4 else max(float(tables.slowest[0 if up else 1]) / abs(ratio - 1), 1.0)
+            drawn_out = 16 * max(ratio, 1.0)
+        if abs(now) > limit or drawn_out > (word >> 32) % 256:
+            return n
+        step, k = intercept + slope * y + rise * x, abs(now)
+        moved = ratio * k * step * (1 + (k - 1) / 2 * (ratio - 1) * slope)
+        self.u = min(max(self.u + moved / intervals, 0.0), 1.0)
+        self.pulses += k
+        return n - now
+
     def disturb(self, times: float) -> None:
         """A number of mean steps, positive up, of a half-selected cell."""
         up = times > 0
@@ -189,6 +229,20 @@ class Cell:
         h = (k - 1) / 2
         half_growth = ((1 + b) ** h - 1) / b if b else h
         return self.u + step * growth, math.sqrt(k) * (std + s1 * step * half_growth) * (1 + b) ** h
+
+
+def cell_of(half: int) -> tuple[int, float]:
+    """Cell of a composed table for 16 random bits, and x in 1 to 5/4: quarters of the octaves of the distance from the bound."""
+    t = 2 * (half % 2**15) + 1
+    octave = t.bit_length() - 1
+    quarters = 4 * (t / 2**octave - 1)
+    cell = 4 * octave + int(quarters)
+    return (cell if half < 2**15 else 127 - cell), 1 + (quarters - int(quarters)) / 4
+
+
+def float32_of(bits: int) -> float:
+    """The float32 of 32 bits."""
+    return float(np.uint32(bits).view(np.float32))
 
 
 @cache
@@ -279,7 +333,7 @@ def _train(
         row = int(plan.row_bits[s, i])
         acts = [_act(int(plan.row_sign[s, i]) * int(c), plane, planes, plan.mode) for c in plan.col_sign[s]]
         firing = sum(int(b).bit_count() for b in plan.col_bits[s])
-        if row and linear and row.bit_count() * firing > 1.5 * cols * plan.length:
+        if row and row.bit_count() * firing > 1.5 * cols * plan.length:
             flush()
             hits = [(row & int(b)).bit_count() * act for b, act in zip(plan.col_bits[s], acts, strict=True)]
             _counts(line, hits, noise, linear, noisy)
@@ -314,6 +368,7 @@ def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, 
         if linear and noisy:
             noise.normals(len(line))
         return
+    counts = list(counts)
     alone = list(range(len(line)))
     if linear:
         z = noise.normals(len(line)) if noisy else [0.0] * len(line)
@@ -325,6 +380,14 @@ def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, 
                 mean, spread = c.merged(n)
                 c.u = min(max(mean + spread * z[j], 0.0), 1.0)
                 c.pulses += abs(n)
+    else:
+        sent, before = sum(map(abs, counts)), math.inf
+        while before > sent > DENSE * len(line):
+            halves = noise.halves(len(line)) if noisy else [0] * len(line)
+            tables = composed_of(line[0].model)
+            counts = [c.composed(n, half, tables) if n else 0 for c, n, half in zip(line, counts, halves, strict=True)]
+            before, sent = sent, sum(map(abs, counts))
+        alone = [j for j, n in enumerate(counts) if n]
     listed = sum(abs(counts[j]) for j in alone)
     for k in range(max((abs(counts[j]) for j in alone), default=0)):
         for up in (True, False):

@@ -145,6 +145,18 @@ def next_normals(state, words, steps, z):
             second[q] = quantile(fma(np.float32(np.int32(drawn[q] << _16)), _TO_UNIT, _HALF_STEP))
 
 
+@njit(cache=True, nogil=True)
+def next_halves(state, words, steps, halves):
+    """The next 2 LANES steps pieces of 16 random bits of a row into halves uint16: of every word the lower half, then the upper."""
+    for done in range(0, steps, STEPS):
+        part = min(STEPS, steps - done)
+        _advance(state, words, part)
+        drawn = words[STATE : STATE + LANES * part].view(np.uint16)
+        out = halves[2 * LANES * done : 2 * LANES * (done + part)]
+        for q in range(2 * LANES * part):
+            out[q] = drawn[q]
+
+
 @njit(**WITHIN)
 def _bin(half):
     """Bin of 16 random bits (np.uint16): the upper 9 of them, in the tails the upper 14."""

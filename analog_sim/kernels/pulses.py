@@ -8,8 +8,8 @@ position in the row): the same bits on any number of threads.
 There are two ways through the pulses of a row, and the plan alone decides between them, sample by sample:
 
     listed    which columns fire in a slot is known from one list for all rows; a pulse is one turn of a short loop
-    merged    where pulses are dense and the law is linear, the n pulses that a cell gets in a sample are one vector step,
-              in distribution the same (`_merge` says how nearly, and leaves alone the cells for which it is not)
+    merged    where pulses are dense, the n pulses that a cell gets in a sample are one step, in distribution the same;
+              `pulse_merging` says how nearly, and leaves alone the cells for which it is not
 
 Laws (`Axis.kind`): LINEAR, dg = m0 + m1 u + (s0 + s1 u) z, one device; NODES, mean and std on nodes of u; BINS, quantiles
 of the step on nodes of u, averaged over bins of the normal score. `analog_sim.pulse_tables` makes the tables.
@@ -24,7 +24,8 @@ from numba import njit
 from analog_sim.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import WITHIN
-from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, STEPS, WORDS, next_bins, next_normals, seed_row
+from analog_sim.kernels.pulse_merging import CELLS, DENSE, TURNS, compare_gains, merge_composed, merge_linear
+from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, STEPS, WORDS, next_bins, seed_row
 
 F32 = npt.NDArray[np.float32]
 U16 = npt.NDArray[np.uint16]
@@ -36,20 +37,10 @@ BINS = 2
 MOST_PARTS = 256
 """Lists that are collected before they are run."""
 
-DENSE = np.float32(1.5)
-"""Pulses per visited cell and sample above which merging is the faster way."""
-
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 _HALF = np.float32(0.5)
-_THIRD = np.float32(1.0 / 3.0)
-_2_THIRDS = np.float32(2.0 / 3.0)
-_QUARTER = np.float32(0.25)
-_3_QUARTERS = np.float32(0.75)
 _GAIN = np.float32(1.0 / 8192.0)
-_MERGE_MOVE = np.float32(0.1)
-_MERGE_SPREAD = np.float32(1e-4)
-_MERGE_MARGIN = np.float32(5.0)
 _1_PLACE = np.uint64(1)
 _A_NODE = np.uint64(11)  # places: 2 numbers for each of the 1024 bins
 _NO_BITS = np.uint64(0)
@@ -277,62 +268,6 @@ def _run(axis, tables, scores, y, y_bits, up, down, table, columns, parts, numbe
     at[1] = made
 
 
-@njit(cache=True, nogil=True)
-def _merge(line, y, up, down, n, z, alone):
-    """The n pulses of every cell in one step (n < 0: down); returns how many cells were left alone, set in `alone` (C,) uint32.
-
-    With ``u -> u + a + b u + (s0 + s1 u) z`` per pulse, n pulses have the mean ``u + (a + b u) A``, ``A = ((1 + b)**n - 1)/b``
-    (series to (n b)**3, relative error below (n b)**4/120), and the standard deviation ``sqrt(n) (s0 + s1 u') (1 + b)**h``,
-    ``h = (n - 1)/2``, u' the mean state after h pulses (relative error of the variance below (n b)**2/3); the shape is Gaussian
-    up to a skewness of 3 s1 sqrt(n).
-    A cell with n >= 2 is left alone, to be pulsed one by one, when n |b| > 0.1, when n s1**2 > 1e-4, or when its mean path
-    comes nearer to a bound of the window than 5 standard deviations: there every single pulse may be held by the bound.
-    """
-    up0, up1, up2, up3 = line[0, 0], line[0, 1], line[0, 2], line[0, 3]
-    down0, down1, down2, down3 = line[1, 0], line[1, 1], line[1, 2], line[1, 3]
-    found = np.int32(0)
-    for j in range(n.shape[0]):
-        rising = n[j] > np.int32(0)
-        k = np.float32(abs(n[j]))
-        rise = up[j]
-        fall = down[j]
-        # Both products, then the choice: a choice between the gains would be compiled to a gather.
-        b = rise * up1 if rising else fall * down1
-        s0 = rise * up2 if rising else fall * down2
-        s1 = rise * up3 if rising else fall * down3
-        v = y[j]
-        step = fma(b, v, rise * up0 if rising else fall * down0)
-        h = fma(_HALF, k, -_HALF)
-        hb = h * b
-        damping = fma(_HALF * (h - _1), b, _1)
-        series = fma(hb, fma(fma(_THIRD, k, -_2_THIRDS) * b, fma(fma(_QUARTER, k, -_3_QUARTERS), b, _1), _1), _1)
-        spread = np.sqrt(k) * fma(s1, fma(step * h, damping, v), s0) * fma(hb, damping, _1)
-        mean = fma(step * k, series, v)
-        moved = min(max(fma(spread, z[j], mean), _0), _1)
-        room = min(min(v, mean), _1 - max(v, mean))
-        near = (abs(spread) * _MERGE_MARGIN > room) & (spread != _0)
-        large = (k * abs(b) > _MERGE_MOVE) | (k * s1 * s1 > _MERGE_SPREAD)
-        apart = (k > _1) & (near | large)
-        y[j] = v if apart | (n[j] == np.int32(0)) else moved
-        alone[j] = np.uint32(apart)
-        found = np.int32(found + np.int32(apart))
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _merge_row(axis, line, y, up, down, n, state, words, z, alone):
-    """Merge what may be merged of the signed pulses n of a row; the other cells are set in `alone`. Returns their number."""
-    if axis.kind == LINEAR:
-        if axis.noisy:
-            next_normals(state, words, (n.shape[0] + 2 * LANES - 1) // (2 * LANES), z)
-        return np.int64(_merge(line, y, up, down, n, z, alone))
-    found = 0
-    for j in range(n.shape[0]):
-        alone[j] = np.uint32(n[j] != np.int32(0))
-        found += np.int64(alone[j])
-    return found
-
-
 @njit(**WITHIN)
 def _apart(n, lane, left, pick):
     """The cells set in pick and their pulses into the lists lane, left; returns their number, all their pulses and the most on one."""
@@ -397,12 +332,12 @@ def _hits(bits, above, below, words, s, col_sign, both, n):
 
 
 @njit(cache=True, nogil=True)
-def pulse_rows(first_row, last_row, cells, law, train, counts, place):
+def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     """Pulse rows first_row ... last_row - 1 of a crossbar (row r is row r % rows of plane r // rows) by a train, or by counts.
 
     Args:
         first_row, last_row: int.
-        cells, law, train, counts: see the classes.
+        cells, law, composed, train, counts: see the classes.
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
@@ -415,6 +350,7 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     cols = g.shape[1]
     rows = g.shape[0] // act.shape[0]
     samples, length = start.shape[0], start.shape[1]
+    tabled = composed.words.size > 0
     counted = count.size > 0 or t_written.size > 0 or present.size > 0
     source = present if present.size > 0 else g
     # Made here, not handed in: so the compiler knows that no two of them overlap.
@@ -429,6 +365,13 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
     table = np.empty(cols, np.uint32)
     lane = np.empty(cols + 1, np.uint32)
     pick = np.empty(cols + 1, np.uint32)
+    device = np.empty(cols, np.uint32)
+    nominal_gain = np.empty(cols, np.float32)
+    ratios = np.empty((2, cols), np.float32)
+    limits = np.empty((2, cols), np.float32)
+    halves = np.empty(cols + 2 * LANES, np.uint16)
+    place_of = np.empty(cols, np.uint32)
+    pair = np.empty(cols, np.uint64)
     n = np.empty(cols, np.int32)
     total = np.empty(cols, np.int32)
     left = np.empty(cols + 1, np.int32)
@@ -443,10 +386,14 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
         n[j] = np.int32(0)
         total[j] = np.int32(0)
         z[j] = _0
+        halves[j] = np.uint16(0)
+        device[j] = np.uint32(0)
+        nominal_gain[j] = composed.siemens[0] if tabled else _0
     for q in range(BUFFER):
         bins[q] = np.uint16(8)  # any bin will do for a law without noise
     key0, key1, call = place
     sent = 0
+    hits = np.int64(0)
     found = 0
     above = np.int32(0)
     below = np.int32(0)
@@ -457,11 +404,13 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
         events = 0
         if pulses.size > 0:
             any_pulse = np.int32(0)
+            hits = np.int64(0)
             for j in range(cols):
                 n[j] = pulses[r, j]
                 total[j] = abs(n[j])
                 any_pulse |= n[j]
-                sent += total[j]
+                hits += np.int64(total[j])
+            sent += hits
             fired[0] = -1
             events = np.int64(any_pulse != np.int32(0))
         elif counted:
@@ -479,6 +428,12 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
         if devices.size > 0:
             for j in range(cols):
                 table[j] = np.uint32(np.int64(devices[r, j]) * axis.stride)
+        if devices.size > 0 and tabled:
+            for j in range(cols):
+                device[j] = np.uint32(np.int64(devices[r, j]) * (composed.states * TURNS * CELLS))
+                nominal_gain[j] = composed.siemens[np.uint64(devices[r, j])]
+        if tabled:
+            compare_gains(composed.slowest, nominal_gain, up, down, ratios, limits)
         seed_row(state, key0, key1, np.uint64(r), call)
         at[0] = 0
         at[1] = 0
@@ -495,7 +450,7 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                 below = np.int32(act[plane, 1 - turn])
                 firing = start[s, length - 1, 2] - start[s, 0, 0]
                 pairs = np.float32(np.int64(popcount(bits)) * firing)
-                merged = axis.kind == LINEAR and pairs > DENSE * np.float32(cols * length)
+                merged = (axis.kind == LINEAR or tabled) and pairs > DENSE * np.float32(cols * length)
                 disturbed = half > _0
                 if merged or counted:
                     hits = _hits(bits, above, below, col_words, s, col_sign, True, n)
@@ -550,7 +505,27 @@ def pulse_rows(first_row, last_row, cells, law, train, counts, place):
                 listed -= now
                 number = 0
                 if merged and turn_of_cells < 0:
-                    found = _merge_row(axis, line, y, up, down, n, state, words, z, pick)
+                    if axis.kind == LINEAR:
+                        found = merge_linear(axis.noisy, line, y, up, down, n, state, words, z, pick)
+                    else:
+                        found = merge_composed(
+                            axis,
+                            composed,
+                            y,
+                            y_bits,
+                            n,
+                            hits,
+                            device,
+                            ratios,
+                            limits,
+                            state,
+                            words,
+                            halves,
+                            place_of,
+                            pair,
+                            z,
+                            pick,
+                        )
                     if found > 0:
                         found, listed, most = _apart(n, lane, left, pick)
                 turn_of_cells += 1

@@ -12,6 +12,7 @@ import statistics_helpers as stats
 
 from analog_sim.cell import CellModel, FaultModel, PulseModel, VariationModel
 from analog_sim.chip import PulseCounts, PulseTrain
+from analog_sim.pulse_composition import nothing_composed
 from analog_sim.pulse_tables import compile_pulses
 from analog_sim.pulsing import apply_pulses, prepare
 from analog_sim.rng import Streams
@@ -185,7 +186,13 @@ def test_parts_of_the_rows_are_the_same_bits_as_all_of_them():
         none = _counts(PulseCounts(np.zeros((2, 6, 9), int)), (2, 6, 9), 0.0)._replace(
             pulses=np.empty((0, 0), np.int32)
         )
-        arguments = _cells(model, state, None, 0.0), compile_pulses(model.pulse), _train(plan, 2, 0.0), none
+        arguments = (
+            _cells(model, state, None, 0.0),
+            compile_pulses(model.pulse),
+            nothing_composed(),
+            _train(plan, 2, 0.0)[0],
+            none,
+        )
         place = np.uint64(1), np.uint64(2), np.uint64(3)
         sent = sum(kernels.pulse_rows(a, b, *arguments, place) for a, b in pairwise(edges))
         results.append((state.g, sent))
@@ -213,7 +220,7 @@ def pulsed(law, u, n, cells=40_000, seed=0):
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize("nodes", [2, 5], ids=["merged", "listed"])
+@pytest.mark.parametrize("nodes", [2, 5], ids=["closed form", "composed table"])
 @pytest.mark.parametrize("n", [1, 8, -8, 20])
 def test_moments_of_many_pulses_on_soft_bounds(n, nodes):
     """Steps b (1 + c z) (1 - u): 1 - u is a product of independent factors, whose first two moments are closed forms."""

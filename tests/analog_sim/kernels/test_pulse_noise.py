@@ -18,6 +18,7 @@ from analog_sim.kernels.pulse_noise import (
     WORDS,
     bins_of_halves,
     next_bins,
+    next_halves,
     next_normals,
     quantile,
     seed_row,
@@ -50,6 +51,15 @@ def test_normals_equal_the_twin(steps):
     for _ in range(2):
         next_normals(state, words, steps, z)
         np.testing.assert_allclose(z, twin.normals(2 * LANES * steps), atol=3e-5)
+
+
+@pytest.mark.parametrize("steps", [2, STEPS + 3])
+def test_halves_equal_the_twin(steps):
+    (state, words), twin = row_of_noise(), naive_pulses.RowNoise(KEY, ROW, CALL)
+    halves = np.empty(2 * LANES * steps, np.uint16)
+    for _ in range(2):
+        next_halves(state, words, steps, halves)
+        np.testing.assert_array_equal(halves, twin.halves(2 * LANES * steps))
 
 
 def normals_of_the_grid():

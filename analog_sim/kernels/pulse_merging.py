@@ -1,0 +1,233 @@
+"""Several pulses on a cell as one step: closed forms for linear laws, composed tables for all others. Never decides when to merge a sample.
+
+Both work on the signed pulses ``n`` that every cell of a row gets at once, and leave alone the cells for which one step would not be
+the same in distribution; those are pulsed one by one.
+
+Composed tables hold the step in n pulses for every state and probability (`analog_sim.pulse_composition` makes them) for cells whose
+gain, in windows per siemens, is the table's. For a gain (1 + e) times as large, with T(u, p) the step of the table and h = (n - 1)/2,
+
+    u -> u + (1 + e) T (1 + e (h/n) dT/du)
+
+The second factor is the path of a cell that moves by n (1 + e) instead of n steps: it makes mean, variance and third moment right to
+first order in the change of the law along the path. An error of second order remains, and a drift of (1 + e) e h s ds/du, s the spread
+of a step. Left alone are cells of another gain with ``n |e|`` above a limit, or four times the gain; and those whose path may touch a
+bound of the window, unless the gain is the table's and the table is smooth there.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from analog_sim.kernels.math import fma
+from analog_sim.kernels.pulse_noise import LANES, next_halves, next_normals
+
+F32 = npt.NDArray[np.float32]
+
+MOST = 16
+"""Pulses that one step by a composed table takes at most."""
+
+TURNS = 2 * MOST + 1
+"""Tables for each state: of -MOST to MOST pulses, nothing at none."""
+
+CELLS = 128
+"""Numbers for each state of a composed table: 16 octaves of 4 from the least step to the median, and back to the largest."""
+
+DENSE = np.float32(1.5)
+"""Pulses for each cell of a row, at once, above which merging is the faster way."""
+
+_0 = np.float32(0.0)
+_1 = np.float32(1.0)
+_MOST_GAIN = np.float32(4.0)
+_HALF = np.float32(0.5)
+_THIRD = np.float32(1.0 / 3.0)
+_2_THIRDS = np.float32(2.0 / 3.0)
+_QUARTER = np.float32(0.25)
+_3_QUARTERS = np.float32(0.75)
+_MERGE_MOVE = np.float32(0.1)
+_MERGE_SPREAD = np.float32(1e-4)
+_MERGE_MARGIN = np.float32(5.0)
+_SAME_GAIN = np.float32(1e-3)
+_NO_LIMIT = np.float32(1e30)
+_PER_GAIN = np.float32(16.0)
+_TOUCH = np.int32(255)
+_MOST = np.int32(MOST)
+_NO_PULSE = np.int32(0)
+_16 = np.int32(16)
+_OCTAVE = np.uint32(21)  # places below the octave and quarter of a float32
+_FIRST_CELL = np.uint32(0x3F800000 >> 21)
+_ONE_BITS = np.uint32(0x3F800000)
+_TURNS = np.uint32(TURNS)
+_CELLS = np.uint32(CELLS)
+_IN_CELL = np.uint32(2**21 - 1)
+_BEYOND = np.uint32(0x7FFF)
+_LAST_CELL = np.uint32(CELLS - 1)
+
+
+class Composed(NamedTuple):
+    """Steps of 1 to `MOST` pulses for each device and direction; no words: nothing is merged by tables.
+
+    words: (devices * states * TURNS * CELLS,), the step of one of the n pulses in grid units, ``intercept + slope y + rise x``, x = 1
+        at the outer end of a cell of probability and 5/4 at its other end. Upper half: the intercept, a float32 whose lower 8 bits say
+        how far a path may be drawn out before it touches a bound, in sixteenths of the table's; 1: no farther, but the table has the
+        bound; 0: not even that. Lower half: the slope, a float32 whose lower 16 bits are the upper ones of the rise.
+    shift: the state below y is ``(bits(y) - first_bits) >> shift``. states: of the grid.
+    slowest: (2,), for up and down: the |e| n at which a cell of gain (1 + e) times the table's is left alone.
+    siemens: (devices,), of a grid unit of the table.
+    """
+
+    words: npt.NDArray[np.uint64]
+    shift: np.uint32
+    states: int
+    slowest: F32
+    siemens: F32
+
+
+@njit(cache=True, nogil=True)
+def _merge_line(line, y, up, down, n, z, alone):
+    """The n pulses of every cell in one step (n < 0: down); returns how many cells were left alone, set in `alone` (C,) uint32.
+
+    With ``u -> u + a + b u + (s0 + s1 u) z`` per pulse, n pulses have the mean ``u + (a + b u) A``, ``A = ((1 + b)**n - 1)/b``
+    (series to (n b)**3, relative error below (n b)**4/120), and the standard deviation ``sqrt(n) (s0 + s1 u') (1 + b)**h``,
+    ``h = (n - 1)/2``, u' the mean state after h pulses (relative error of the variance below (n b)**2/3); the shape is Gaussian
+    up to a skewness of 3 s1 sqrt(n).
+    A cell with n >= 2 is left alone, to be pulsed one by one, when n |b| > 0.1, when n s1**2 > 1e-4, or when its mean path
+    comes nearer to a bound of the window than 5 standard deviations: there every single pulse may be held by the bound.
+    """
+    up0, up1, up2, up3 = line[0, 0], line[0, 1], line[0, 2], line[0, 3]
+    down0, down1, down2, down3 = line[1, 0], line[1, 1], line[1, 2], line[1, 3]
+    found = np.int32(0)
+    for j in range(n.shape[0]):
+        rising = n[j] > np.int32(0)
+        k = np.float32(abs(n[j]))
+        rise = up[j]
+        fall = down[j]
+        # Both products, then the choice: a choice between the gains would be compiled to a gather.
+        b = rise * up1 if rising else fall * down1
+        s0 = rise * up2 if rising else fall * down2
+        s1 = rise * up3 if rising else fall * down3
+        v = y[j]
+        step = fma(b, v, rise * up0 if rising else fall * down0)
+        h = fma(_HALF, k, -_HALF)
+        hb = h * b
+        damping = fma(_HALF * (h - _1), b, _1)
+        series = fma(hb, fma(fma(_THIRD, k, -_2_THIRDS) * b, fma(fma(_QUARTER, k, -_3_QUARTERS), b, _1), _1), _1)
+        spread = np.sqrt(k) * fma(s1, fma(step * h, damping, v), s0) * fma(hb, damping, _1)
+        mean = fma(step * k, series, v)
+        moved = min(max(fma(spread, z[j], mean), _0), _1)
+        room = min(min(v, mean), _1 - max(v, mean))
+        near = (abs(spread) * _MERGE_MARGIN > room) & (spread != _0)
+        large = (k * abs(b) > _MERGE_MOVE) | (k * s1 * s1 > _MERGE_SPREAD)
+        apart = (k > _1) & (near | large)
+        y[j] = v if apart | (n[j] == np.int32(0)) else moved
+        alone[j] = np.uint32(apart)
+        found = np.int32(found + np.int32(apart))
+    return found
+
+
+@njit(cache=True, nogil=True)
+def merge_linear(noisy, line, y, up, down, n, state, words, z, alone):
+    """Merge what may be merged of the signed pulses n of a row; the other cells are set in `alone`. Returns their number."""
+    if noisy:
+        next_normals(state, words, (n.shape[0] + 2 * LANES - 1) // (2 * LANES), z)
+    return np.int64(_merge_line(line, y, up, down, n, z, alone))
+
+
+@njit(forceinline=True, error_model="numpy")
+def compare_gains(slowest, siemens, up, down, ratios, limits):
+    """Gains of a row over those of the tables, and the most pulses that cells of other gain may get at once, both (2, C).
+
+    siemens: (C,), of a grid unit of each cell's table.
+    """
+    for side in range(2):
+        gain = up if side == 0 else down
+        most = slowest[side]
+        for j in range(siemens.shape[0]):
+            ratio = gain[j] * siemens[j]
+            off = abs(ratio - _1)
+            limit = _1 if ratio > _MOST_GAIN else max(most / max(off, _SAME_GAIN), _1)
+            ratios[side, j] = ratio
+            limits[side, j] = _NO_LIMIT if off <= _SAME_GAIN else limit
+
+
+@njit(forceinline=True)
+def _places(first_bits, shift, y_bits, n, halves, device, place, x):
+    """Place of every cell's step in the words of the tables, and x in 1 to 5/4, how far it is in the cell of probability."""
+    for j in range(n.shape[0]):
+        state = np.uint32(np.uint32(y_bits[j] - first_bits) >> shift)
+        turn = np.uint32(min(max(n[j], -_MOST), _MOST) + _MOST)
+        half = np.uint32(halves[j])
+        t = np.float32(np.int32((half & _BEYOND) * np.uint32(2) + np.uint32(1))).view(np.uint32)
+        cell = np.uint32(np.uint32(t >> _OCTAVE) - _FIRST_CELL)
+        cell = cell if half <= _BEYOND else np.uint32(_LAST_CELL - cell)
+        place[j] = np.uint32(np.uint32(np.uint32(state * _TURNS + turn) * _CELLS + cell) + device[j])
+        x[j] = np.uint32((t & _IN_CELL) | _ONE_BITS).view(np.float32)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _steps(axis, both, x, ratios, limits, y, n):
+    """One step of up to `MOST` pulses for every cell that may; n keeps the pulses that are left. Returns whether there are any.
+
+    both: (2 C,) int32, the words of the tables.
+    """
+    bottom = axis.base
+    top = axis.base + axis.scale
+    rest = _NO_PULSE
+    for j in range(n.shape[0]):
+        pulses = n[j]
+        rising = pulses > _NO_PULSE
+        now = min(max(pulses, -_MOST), _MOST)
+        k = abs(np.float32(now))
+        # Both, then the choice: a choice between arrays would be compiled to a gather.
+        ratio_up, ratio_down, limit_up, limit_down = ratios[0, j], ratios[1, j], limits[0, j], limits[1, j]
+        ratio = ratio_up if rising else ratio_down
+        limit = limit_up if rising else limit_down
+        v = y[j]
+        slope = np.int32(both[2 * j])
+        value = np.int32(both[2 * j + 1])
+        rise = np.int32(slope << _16).view(np.float32)
+        slope = slope.view(np.float32)
+        step = fma(slope, v, fma(rise, x[j], value.view(np.float32)))
+        path = fma(_HALF, k, -_HALF) * (ratio - _1)
+        moved = min(max(fma(ratio * k * step, fma(path, slope, _1), v), bottom), top)
+        touch = np.float32(np.int32(value & _TOUCH))
+        drawn_out = max(ratio, _1) * _PER_GAIN if limit < _NO_LIMIT else _1
+        apart = (k > limit) | (drawn_out > touch)
+        y[j] = v if apart else moved
+        left = pulses if apart else np.int32(pulses - now)
+        n[j] = left
+        rest = np.int32(rest | left)
+    return rest != _NO_PULSE
+
+
+@njit(forceinline=True)
+def merge_composed(
+    axis, composed, y, y_bits, n, sent, device, ratios, limits, state, words, halves, place, pair, x, alone
+):
+    """Merge what may be merged of the signed pulses n of a row, `sent` of them, by tables: up to `MOST` at a time while those are dense.
+
+    The cells with pulses left in n are set in `alone`; returns their number. device: (C,) uint32, where a cell's table begins.
+    """
+    cols = n.shape[0]
+    both = pair.view(np.int32)
+    before = sent + 1
+    found = 1
+    while found > 0 and sent < before and composed.words.size > 0 and np.float32(sent) > DENSE * np.float32(cols):
+        if axis.noisy:
+            next_halves(state, words, (cols + 2 * LANES - 1) // (2 * LANES), halves)
+        _places(axis.first_bits, composed.shift, y_bits, n, halves, device, place, x)
+        for j in range(cols):
+            pair[j] = composed.words[np.uint64(place[j])]
+        before = sent
+        sent = 0
+        found = np.int64(_steps(axis, both, x, ratios, limits, y, n))
+        if found > 0:
+            for j in range(cols):
+                sent += np.int64(abs(n[j]))
+    if found > 0:
+        found = 0
+        for j in range(cols):
+            alone[j] = np.uint32(n[j] != _NO_PULSE)
+            found += np.int64(alone[j])
+    return found
