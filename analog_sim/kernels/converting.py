@@ -19,7 +19,8 @@ _MAGIC = np.float32(
 _TILE = 16  # float32 in a line of the cache
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _ONE_BITS = np.int32(0x3F800000)
-_LEAST_BITS = np.int32(27 << 23)  # 2**-100: the inverse of a smaller scale, times the steps of a converter, may overflow
+# 2**-100: one over a smaller scale, times the steps of a converter, may overflow
+_LEAST_BITS = np.int32(27 << 23)
 
 
 @njit(cache=True, fastmath=False)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from numba import njit
 
 from analog_sim.kernels.math import fma
+from analog_sim.kernels.options import WITHIN
 from analog_sim.kernels.pulse_noise import LANES, next_halves, next_normals
 
 F32 = npt.NDArray[np.float32]
@@ -134,7 +135,7 @@ def merge_linear(noisy, line, y, up, down, n, state, words, z, alone):
     return np.int64(_merge_line(line, y, up, down, n, z, alone))
 
 
-@njit(forceinline=True, error_model="numpy")
+@njit(error_model="numpy", **WITHIN)
 def compare_gains(slowest, siemens, up, down, ratios, limits):
     """Gains of a row over those of the tables, and the most pulses that cells of other gain may get at once, both (2, C).
 
@@ -151,7 +152,7 @@ def compare_gains(slowest, siemens, up, down, ratios, limits):
             limits[side, j] = _NO_LIMIT if off <= _SAME_GAIN else limit
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def _places(first_bits, shift, y_bits, n, halves, device, place, x):
     """Place of every cell's step in the words of the tables, and x in 1 to 5/4, how far it is in the cell of probability."""
     for j in range(n.shape[0]):
@@ -165,7 +166,7 @@ def _places(first_bits, shift, y_bits, n, halves, device, place, x):
         x[j] = np.uint32((t & _IN_CELL) | _ONE_BITS).view(np.float32)
 
 
-@njit(forceinline=True, error_model="numpy")
+@njit(error_model="numpy", **WITHIN)
 def _steps(axis, both, x, ratios, limits, y, n):
     """One step of up to `MOST` pulses for every cell that may; n keeps the pulses that are left. Returns whether there are any.
 

@@ -44,7 +44,8 @@ def test_inputs_near_the_smallest_number_stay_finite(top, bits):
     dac = Dac(DacSpec(bits=bits), 7, 1.0, STREAMS)
     x = np.array([[0, top, -top, 0, 0, 0, top]], np.float32)
     volts = dac.convert(x, dac.full_scale(x))
-    assert np.isfinite(volts).all() and np.abs(volts).max() <= 1.0
+    assert np.isfinite(volts).all()
+    assert np.abs(volts).max() <= 1.0
 
 
 @pytest.mark.parametrize("bits", [None, 2, 5, 9, 16])
