@@ -102,13 +102,11 @@ class Present:
             made.pop("g", None)
         elif "g" in made:
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
-        touched = np.zeros(total, bool)
-        touched[rows % total] = True
-        lines = np.flatnonzero(touched)
         if "_lines" in made:
-            net_and_load(self.g[0], self.g[1], lines, *self._lines)
+            net_and_load(self.g[0], self.g[1], rows, *self._lines)
         variance = made.get("variance")
         if isinstance(variance, np.ndarray):
+            lines = np.unique(rows % total)
             variance[lines] = self._net_variance(lines)
 
     def times(self) -> list[float]:

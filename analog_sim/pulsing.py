@@ -148,7 +148,8 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[kernels.T
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
     samples, cols = col_bits.shape
     turned, fired = np.empty((row_bits.shape[1], samples), np.uint64), np.empty(row_bits.shape[1], np.uint64)
-    bit_kernels.turn_rows(row_bits, row_sign, turned, fired)
+    when = np.empty((row_bits.shape[1], (samples + 63) // 64), np.uint64)
+    bit_kernels.turn_rows(row_bits, row_sign, turned, fired, when)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
     number, slots = bit_kernels.split_words(col_bits, words)
     for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
@@ -157,8 +158,16 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[kernels.T
     columns = np.empty(int(number) + 1, np.uint32)
     start = np.empty((samples, plan.length, 3), np.int64)
     bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
+    if half_select:
+        when[:] = _all_samples(samples)
     act = np.array(_ACTS[planes, plan.mode], np.int8)
-    return kernels.Train(turned, words, col_sign, columns, start, act, np.float32(half_select)), fired
+    return kernels.Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired
+
+
+def _all_samples(samples: int) -> npt.NDArray[np.uint64]:
+    """Words whose bits are set for every sample, as in `bits.turn_rows`."""
+    full = np.packbits(np.arange((samples + 63) // 64 * 64) < samples, bitorder="little")
+    return full.view("<u8").astype(np.uint64)
 
 
 def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
@@ -209,4 +218,4 @@ def _no_train(planes: int) -> kernels.Train:
     rows = np.empty((0, 0), np.uint64)
     start = np.empty((0, 1, 3), np.int64)
     act = np.zeros((planes, 2), np.int8)
-    return kernels.Train(rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))
+    return kernels.Train(rows, rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))

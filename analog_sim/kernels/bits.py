@@ -3,15 +3,18 @@
 A bit stream is a 64-bit word: bit k says whether the line fires in slot k; at most 63 slots.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit, types
 from numba.core import config
 from numba.extending import intrinsic
 
 from analog_sim.kernels.options import WITHIN
 from analog_sim.kernels.rng import philox
+
+U64 = npt.NDArray[np.uint64]
 
 _0 = np.uint64(0)
 _1 = np.uint64(1)
@@ -74,6 +77,13 @@ def _blocks(counters, c1, call, key0, key1, w0, w1, w2, w3):
 
 
 @njit(**WITHIN)
+def _one_slot(bound, w, stream):
+    """Streams of one slot."""
+    for i in range(bound.shape[0]):
+        stream[i] = np.uint64(w[i] < bound[i])
+
+
+@njit(**WITHIN)
 def _two_slots(bound, w0, w1, keep, stream):
     """Streams of at most two slots, those in `keep`."""
     for i in range(bound.shape[0]):
@@ -102,50 +112,83 @@ def _four_slots(bound, w0, w1, w2, w3, keep, shift, stream):
         stream[q] |= ((low | high << _2) & keep) << shift
 
 
+class Room(NamedTuple):
+    """Scratch of `draw_sample` for n lines, made by `room_for`."""
+
+    counters: U64
+    line: U64
+    bound: U64
+    packed: U64
+    w0: U64
+    w1: U64
+    w2: U64
+    w3: U64
+
+
+@njit(cache=True, nogil=True)
+def room_for(lines):
+    """Scratch of `draw_sample`."""
+    return Room(
+        np.arange(lines).astype(np.uint64),
+        np.empty(lines + 1, np.uint64),
+        np.empty(lines + 1, np.uint64),
+        np.empty(lines + 1, np.uint64),
+        np.empty(lines, np.uint64),
+        np.empty(lines, np.uint64),
+        np.empty(lines, np.uint64),
+        np.empty(lines, np.uint64),
+    )
+
+
+@njit(**WITHIN)
+def draw_sample(bound, slots, s, key0, key1, call, room, stream):
+    """Streams (n,) uint64 of sample number s, of `slots` slots; bound: (n,) uint64; as `draw_streams` states."""
+    counters, line, bound_of_line, packed, w0, w1, w2, w3 = room
+    if slots == 1:
+        q = (bound.shape[0] + 3) // 4
+        _blocks(counters[:q], np.uint64(s), call, key0, key1, w0, w1, w2, w3)
+        _one_slot(bound[:q], w0, stream[:q])
+        _one_slot(bound[q : 2 * q], w1, stream[q : 2 * q])
+        _one_slot(bound[2 * q : 3 * q], w2, stream[2 * q : 3 * q])
+        _one_slot(bound[3 * q :], w3, stream[3 * q :])
+        return
+    if slots <= 2:
+        half = (bound.shape[0] + 1) // 2
+        keep = (_1 << np.uint64(slots)) - _1
+        _blocks(counters[:half], np.uint64(s), call, key0, key1, w0, w1, w2, w3)
+        _two_slots(bound[:half], w0, w1, keep, stream[:half])
+        _two_slots(bound[half:], w2, w3, keep, stream[half:])
+        return
+    m = _busy_lines(bound, line, bound_of_line, stream)
+    busy = packed[:m]
+    for q in range(m):
+        busy[q] = _0
+    for block in range((slots + 3) // 4):
+        shift = np.uint64(4 * block)
+        keep = (_1 << np.uint64(min(4, slots - 4 * block))) - _1
+        _blocks(line[:m], (np.uint64(s) | np.uint64(block << 28)) & _LOW, call, key0, key1, w0, w1, w2, w3)
+        _four_slots(bound_of_line, w0, w1, w2, w3, keep, shift, busy)
+    for q in range(m):
+        stream[line[q]] = busy[q]
+
+
 @njit(cache=True, nogil=True)
 def draw_streams(threshold, length, key0, key1, call, out):
     """Random bit streams: bit k of out[s, i] is 1 with probability ``threshold[s, i] 2**-32`` for k < length[s], else 0.
 
-    Every bit has a 32-bit word of its own, a pure function of (key, call, s, n, i, k). For two slots or fewer: word
-    k + 2 [i >= h] of the Philox block with counter (i mod h, s, call, 0xB1), h = ceil(n/2). For more: word k mod 4 of the
-    block with counter (i, s + 2**28 floor(k/4), call, 0xB1); lines that never fire are left out.
+    Every bit has a 32-bit word of its own, a pure function of (key, call, s, n, i, k). For one slot: word floor(i/q) of the
+    Philox block with counter (i mod q, s, call, 0xB1), q = ceil(n/4). For two: word k + 2 [i >= h] of the block with counter
+    (i mod h, s, call, 0xB1), h = ceil(n/2). For more: word k mod 4 of the block with counter (i, s + 2**28 floor(k/4), call, 0xB1);
+    lines that never fire are left out.
 
     Args:
         threshold: (S, n) uint64, 0 to 2**32. length: (S,) int64, 0 to 63; S < 2**28.
         key0, key1: np.uint64 holding 32-bit values. call: np.uint64 below 2**32.
         out: (S, n) uint64.
     """
-    samples, lines = threshold.shape
-    half = (lines + 1) // 2
-    first = np.arange(half).astype(np.uint64)
-    line = np.empty(lines + 1, np.uint64)
-    bound_of_line = np.empty(lines + 1, np.uint64)
-    packed = np.empty(lines + 1, np.uint64)
-    w0 = np.empty(lines, np.uint64)
-    w1 = np.empty(lines, np.uint64)
-    w2 = np.empty(lines, np.uint64)
-    w3 = np.empty(lines, np.uint64)
-    for s in range(samples):
-        slots = length[s]
-        stream = out[s]
-        bound = threshold[s]
-        if slots <= 2:
-            keep = (_1 << np.uint64(slots)) - _1
-            _blocks(first, np.uint64(s), call, key0, key1, w0, w1, w2, w3)
-            _two_slots(bound[:half], w0, w1, keep, stream[:half])
-            _two_slots(bound[half:], w2, w3, keep, stream[half:])
-            continue
-        m = _busy_lines(bound, line, bound_of_line, stream)
-        busy = packed[:m]
-        for q in range(m):
-            busy[q] = _0
-        for block in range((slots + 3) // 4):
-            shift = np.uint64(4 * block)
-            keep = (_1 << np.uint64(min(4, slots - 4 * block))) - _1
-            _blocks(line[:m], (np.uint64(s) | np.uint64(block << 28)) & _LOW, call, key0, key1, w0, w1, w2, w3)
-            _four_slots(bound_of_line, w0, w1, w2, w3, keep, shift, busy)
-        for q in range(m):
-            stream[line[q]] = busy[q]
+    room = room_for(threshold.shape[1])
+    for s in range(threshold.shape[0]):
+        draw_sample(threshold[s], length[s], s, key0, key1, call, room, out[s])
 
 
 @njit(cache=True, nogil=True)
@@ -163,24 +206,37 @@ def column_lists(col_bits, col_sign, columns, start, room):
     for s in range(samples):
         row = col_bits[s]
         sign = col_sign[s]
+        slots = _0
         for j in range(cols):
+            slots |= row[j]
             room[0, j] = row[j] if sign[j] > 0 else _0
             room[1, j] = row[j] if sign[j] < 0 else _0
         for k in range(start.shape[1]):
             shift = np.uint64(k)
+            used = (slots >> shift) & _1 != _0  # most trains of a batch are shorter than the longest
             for side in range(2):
                 start[s, k, side] = q
-                for j in range(cols):
+                for j in range(cols if used else 0):
                     columns[q] = j  # void unless the place moves on: no branch
                     q += (room[side, j] >> shift) & _1
             start[s, k, 2] = q
 
 
+@njit(**WITHIN)
+def _samples_that_fire(line):
+    """Word whose bit k says whether stream k of line (up to 64,) fires, whatever its sign."""
+    word = _0
+    for k in range(np.uint64(line.shape[0])):
+        word |= np.uint64((line[k] & ~NEGATIVE) != _0) << np.uint64(k)
+    return word
+
+
 @njit(cache=True, nogil=True)
-def turn_rows(row_bits, row_sign, turned, fired):
+def turn_rows(row_bits, row_sign, turned, fired, when):
     """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, NEGATIVE set for a negative sign.
 
     fired: (rows,) uint64, the slots in which a row fires in any sample.
+    when: (rows, ceil(S/64)) uint64, the samples in which it fires: bit s mod 64 of word s // 64.
     """
     samples, rows = row_bits.shape
     room = np.empty((8, samples), np.uint64)
@@ -195,11 +251,14 @@ def turn_rows(row_bits, row_sign, turned, fired):
                 for i in range(lines):
                     room[i, s] = row_bits[s, first + i] | (np.uint64(np.int64(row_sign[s, first + i])) & NEGATIVE)
         for i in range(lines):
+            line, target = room[i], turned[first + i]
             any_slot = _0
             for s in range(samples):
-                turned[first + i, s] = room[i, s]
-                any_slot |= room[i, s]
+                target[s] = line[s]
+                any_slot |= line[s]
             fired[first + i] = any_slot & ~NEGATIVE
+            for w in range(when.shape[1]):
+                when[first + i, w] = _samples_that_fire(line[64 * w : 64 * w + 64])
 
 
 @njit(cache=True, nogil=True)

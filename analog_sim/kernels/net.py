@@ -7,13 +7,18 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def net_and_load(plus, minus, lines, net, load):
-    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every i in lines.
+def net_and_load(plus, minus, cells_of, net, load):
+    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of.
 
-    plus, minus, net: (rows, cols) float32 siemens; lines: (n,) int64; load: (rows,) float32 siemens. The sum may be taken in any order
-    (the last bits of a logged energy depend on the vector unit), the difference is exact to rounding everywhere.
+    plus, minus, net: (rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes; load: (rows,) float32
+    siemens. The sum may be taken in any order (the last bits of a logged energy depend on the vector unit).
     """
-    for i in lines:
+    done = np.zeros(net.shape[0], np.bool_)
+    for row in cells_of:
+        i = row if row < net.shape[0] else row - net.shape[0]
+        if done[i]:
+            continue
+        done[i] = True
         a, b, target = plus[i], minus[i], net[i]
         total = np.float32(0.0)
         for j in range(target.shape[0]):

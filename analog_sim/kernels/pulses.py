@@ -105,12 +105,14 @@ class Law(NamedTuple):
 class Train(NamedTuple):
     """A pulse train made ready; without samples when cells are pulsed by counts.
 
-    row_bits: of `bits.turn_rows`. col_words: of `bits.split_words`. columns, start: of `bits.column_lists`.
+    row_bits, when: of `bits.turn_rows`; with half-selection a row counts as firing in every sample. col_words: of `bits.split_words`.
+    columns, start: of `bits.column_lists`.
     act: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
     half: fraction of a mean step that a half-selected cell suffers.
     """
 
     row_bits: npt.NDArray[np.uint64]
+    when: npt.NDArray[np.uint64]
     col_words: npt.NDArray[np.uint32]
     col_sign: npt.NDArray[np.int8]
     columns: npt.NDArray[np.uint32]
@@ -345,7 +347,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     """
     g, present, lo, hi, gain_up, gain_down, devices, fault, count, t_written, nominal = cells
     axis, tables, means, line, scores = law
-    row_bits, col_words, col_sign, columns, start, act, half = train
+    row_bits, when, col_words, col_sign, columns, start, act, half = train
     pulses, times = counts
     cols = g.shape[1]
     rows = g.shape[0] // act.shape[0]
@@ -416,9 +418,12 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
         elif counted:
             for j in range(cols):
                 total[j] = np.int32(0)
-        for s in range(samples):
-            fired[events] = s
-            events += np.int64(((row_bits[i, s] & ~NEGATIVE) != _NO_BITS) | (half > _0))
+        for w in range(when.shape[1]):
+            left_over = when[i, w]
+            while left_over != _NO_BITS:
+                fired[events] = 64 * w + np.int64(lowest_bit(left_over))
+                left_over &= left_over - _ONE_BIT
+                events += 1
         if times.size > 0:
             fired[events] = -2
             events += 1

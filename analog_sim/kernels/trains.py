@@ -1,9 +1,11 @@
-"""From the inputs and errors of a batch to what its lines need: train lengths, strengths, thresholds, signs. They draw no bit."""
+"""From the inputs and errors of a batch to the trains of its lines: lengths, strengths, bit streams. They touch no conductance."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from analog_sim.kernels.bits import draw_sample, room_for
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -48,14 +50,22 @@ def share_strength(x_max, d_max, pulses, longest, balance, adapt, length, row, c
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def thresholds(values, strength, positive, threshold, sign):
-    """``2**32 min(|values_si| strength_s, 1)`` and signs of values (S, n) float32.
+def fire(values, strength, positive, length, key0, key1, call, bits, sign):
+    """Bit streams and signs of lines that carry values (S, n) float32 and fire with probability ``min(|values_si| strength_s, 1)``.
 
-    strength: (S,) float32. positive: sign of a positive value and of 0, np.int8 of -1 or +1. threshold: (S, n) uint64. sign: (S, n) int8.
+    The bits are those of `bits.draw_streams` for the thresholds floor(2**32 probability).
+
+    Args:
+        strength: (S,) float32. positive: sign of a line that carries a positive value or 0, np.int8 of -1 or +1.
+        length, key0, key1, call: as there. bits: (S, n) uint64. sign: (S, n) int8.
     """
+    lines = values.shape[1]
+    room = room_for(lines)
+    threshold = np.empty(lines, np.uint64)
     for s in range(values.shape[0]):
-        row, target, signs, a = values[s], threshold[s], sign[s], strength[s]
-        for i in range(row.shape[0]):
-            target[i] = np.uint64(np.int64(np.float64(min(abs(row[i]) * a, _ONE)) * _CERTAIN))
-        for i in range(row.shape[0]):
+        row, signs, a = values[s], sign[s], strength[s]
+        for i in range(lines):
+            threshold[i] = np.uint64(np.int64(np.float64(min(abs(row[i]) * a, _ONE)) * _CERTAIN))
+        for i in range(lines):
             signs[i] = -positive if row[i] < _ZERO else positive
+        draw_sample(threshold, length[s], s, key0, key1, call, room, bits[s])

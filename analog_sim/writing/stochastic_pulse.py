@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.kernels.bits import draw_streams
-from analog_sim.kernels.trains import thresholds
+from analog_sim.kernels.trains import fire
 from analog_sim.rng import Stream, Streams
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal
@@ -108,8 +107,7 @@ class StochasticPulseWriter(Writer):
 
 def _fire(values: F32, strength: F32, positive: int, length: npt.NDArray[np.int64], stream: Stream) -> Lines:
     """Trains of lines that carry `values` (S, n); one word of the stream is set aside for each call."""
-    threshold, bits = np.empty((2, *values.shape), np.uint64)
-    sign = np.empty(values.shape, np.int8)
-    thresholds(np.ascontiguousarray(values, np.float32), strength, np.int8(positive), threshold, sign)
-    draw_streams(threshold, length, *stream.reserve(1), bits)
+    values = np.ascontiguousarray(values, np.float32)
+    bits, sign = np.empty(values.shape, np.uint64), np.empty(values.shape, np.int8)
+    fire(values, strength, np.int8(positive), length, *stream.reserve(1), bits, sign)
     return Lines(bits, sign)

@@ -32,13 +32,16 @@ def drawn(probability, length):
 
 def word(s, n, i, k, slots):
     """The 32-bit word that decides bit k of line i of n in a sample of `slots` slots."""
-    if slots <= 2:
+    if slots == 1:
+        quarter = (n + 3) // 4
+        return philox((i % quarter, s, CALL, 0xB1), (KEY0, KEY1))[i // quarter]
+    if slots == 2:
         half = (n + 1) // 2
         return philox((i % half, s, CALL, 0xB1), (KEY0, KEY1))[k + 2 * (i >= half)]
     return philox((i, s + 2**28 * (k // 4), CALL, 0xB1), (KEY0, KEY1))[k % 4]
 
 
-@pytest.mark.parametrize("lines", [1, 6, 7])
+@pytest.mark.parametrize("lines", [1, 2, 5, 6, 7, 8])
 def test_every_bit_is_decided_by_its_own_word(lines):
     lengths = [1, 2, 3, 31, 63]
     probability = Streams(1).stream("p").uniforms((len(lengths), lines))
@@ -93,13 +96,18 @@ def test_column_lists_hold_every_column_that_fires(length):
     assert start[-1, -1, 2] == np.bitwise_count(bits).sum()
 
 
-def test_turned_rows_carry_their_sign():
-    bits, sign = random_streams(5, 19, MAX_LENGTH)
-    turned = np.empty((19, 5), np.uint64)
-    fired = np.empty(19, np.uint64)
-    turn_rows(bits, sign, turned, fired)
+@pytest.mark.parametrize("samples", [5, 64, 70])
+def test_turned_rows_carry_their_sign_and_know_when_they_fire(samples):
+    bits, sign = random_streams(samples, 19, MAX_LENGTH)
+    bits[Streams(1).stream("silent").uniforms(bits.shape) < 0.7] = 0
+    turned, fired = np.empty((19, samples), np.uint64), np.empty(19, np.uint64)
+    when = np.empty((19, (samples + 63) // 64), np.uint64)
+    turn_rows(bits, sign, turned, fired, when)
     np.testing.assert_array_equal(turned, (bits | np.where(sign < 0, NEGATIVE, np.uint64(0))).T)
     np.testing.assert_array_equal(fired, np.bitwise_or.reduce(bits, axis=0))
+    for i in range(19):
+        expected = {s for s in range(samples) if bits[s, i]}
+        assert {s for s in range(64 * when.shape[1]) if int(when[i, s // 64]) >> (s % 64) & 1} == expected
 
 
 @pytest.mark.parametrize("length", [32, MAX_LENGTH])
