@@ -104,7 +104,7 @@ def test_a_users_model_and_checkpoint(script, tmp_path: Path) -> None:
         ([str(CONFIG), "--set", "device.g_max=30 V"], "device.g_max"),
         ([str(CONFIG), "--model", "net.py"], "--model: must be FILE.py:NAME"),
         ([str(CONFIG), "--model", "net.py:build"], "model.file: no such file"),
-        ([str(CONFIG), "--checkpoint", "w.pt"], "model.checkpoint: no such file"),
+        ([str(CONFIG), "--checkpoint", "w.pt"], "--checkpoint: holds the weights of your own network"),
         ([str(CONFIG), "--backend", "scpi"], "--backend: an estimate runs on emulated chips"),
         ([str(CONFIG), "--chip", "-1"], "--chip: chips are counted from 0"),
         ([str(CONFIG), "--resume"], "--resume: needs the folder"),
