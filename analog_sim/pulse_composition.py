@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cell import CellModel, PulseModel
-from analog_sim.kernels.pulse_merging import CELLS, MOST, TURNS, Composed
+from analog_sim.kernels.pulse_merging import CELLS, MOST, OFF, TURNS, Composed
 from analog_sim.pulse_tables import grid_of, lines_of, score_weights
 
 F64 = npt.NDArray[np.float64]
@@ -30,15 +30,21 @@ BUCKETS = 4096
 STILL = 1e-7
 """Of the window: a lesser move is none."""
 
-SMOOTH = 1.5
-"""Spread of a step, in intervals of the grid, from which on a table may be read where paths touch a bound."""
+ABRUPT = 0.05
+"""Of the window: a law whose median step is as large is not composed; a few of its pulses cross the window, and are sent one by one."""
 
-MOVE, VARIANCE = 0.05, 0.01
-"""How far a cell may differ from the table's gain: limits of |e| n |dm/du| and of the relative error of the variance, see `_slowest`."""
+ERROR = 0.1
+"""Of the spread of one step: what a table may be off between its states, or for another gain where the law bends."""
+
+MOVE, VARIANCE, LARGEST_OFF = 0.05, 0.01, 3.0
+"""How far the gain of a cell may be from the table's, see `_even_off`; and in any case."""
 
 
 def composed_of(cell: CellModel) -> Composed:
-    """Tables of up to `MOST` pulses for a card; kept for the last few cards. Raises ValueError when they are too many for the index."""
+    """Tables of up to `MOST` pulses for a card, none for abrupt steps; kept for the last few cards.
+
+    Raises ValueError when they are too many for the index.
+    """
     assert cell.pulse is not None
     widths = np.full(cell.pulse.tables, cell.window) if cell.windows is None else np.diff(cell.windows)[:, 0]
     return _composed(cell.pulse, tuple(float(w) for w in widths))
@@ -47,7 +53,7 @@ def composed_of(cell: CellModel) -> Composed:
 def nothing_composed() -> Composed:
     """No tables, for operations in which nothing is merged by them."""
     none = np.empty(0, np.float32)
-    return Composed(np.empty(0, np.uint64), np.uint32(0), 0, none, none)
+    return Composed(np.empty(0, np.uint64), np.uint32(0), 0, none)
 
 
 @lru_cache(maxsize=8)
@@ -58,6 +64,9 @@ def _composed(pulse: PulseModel, widths: tuple[float, ...]) -> Composed:
     states = intervals * 2**doublings + 1
     if len(widths) * states * TURNS * CELLS >= 2**32:
         raise ValueError(f"pulse tables: {len(widths)} tables of {intervals + 1} nodes are too many for a 32-bit index")
+    both = ((pulse.up_mean, pulse.up_std), (pulse.down_mean, pulse.down_std))
+    if max(np.median(np.abs(mean) + std) for mean, std in both) > ABRUPT * min(widths):
+        return nothing_composed()
     gains = intervals / np.array(widths)
     steps = (
         np.stack([_steps(pulse, up=True, base=base), _steps(pulse, up=False, base=base)], axis=1)
@@ -67,10 +76,9 @@ def _composed(pulse: PulseModel, widths: tuple[float, ...]) -> Composed:
     middles = np.array([[_compose(side, start, base, intervals) for side in device] for device in steps])
     moves = middles - start[:, None]
     return Composed(
-        _packed(moves, start, _touches(moves, start, base, intervals)),
+        _packed(moves, start, _largest_off(steps, moves, start, base)),
         np.uint32(shift - doublings),
         states,
-        np.array([_slowest(steps[:, side]) for side in range(2)], np.float32),
         (1 / gains).astype(np.float32),
     )
 
@@ -174,8 +182,8 @@ _FIRST_LINE = 12
 """Cells below the fourth octave hold one value of t each, at their outer end."""
 
 
-def _packed(moves: F64, start: F64, touches: I64) -> npt.NDArray[np.uint64]:
-    """The words of `Composed` from the moves (T, 2, MOST, Q, M) of the states `start` (Q,) and their touches (T, 2, MOST, Q)."""
+def _packed(moves: F64, start: F64, off: I64) -> npt.NDArray[np.uint64]:
+    """The words of `Composed` from the moves (T, 2, MOST, Q, M) of the states `start` (Q,) and `_largest_off` (T, 2, MOST, Q)."""
     lines = _lines_of_cells(moves) / np.arange(1, MOST + 1)[:, None, None, None]
     value, rise = lines[..., 0], 4 * lines[..., 1]
     slope = np.zeros_like(value)
@@ -189,44 +197,82 @@ def _packed(moves: F64, start: F64, touches: I64) -> npt.NDArray[np.uint64]:
     value[:, :, :, :-1] = middle
     at = np.append((start[:-1] + start[1:]) / 2, start[-1])
     intercept = (value - slope * at[:, None] - 1.125 * rise).astype(np.float32).view(np.uint32)
-    intercept = intercept & np.uint32(0xFFFFFF00) | touches[..., None].astype(np.uint32)
+    intercept = intercept & np.uint32(0xFFFFFF00) | off[..., None].astype(np.uint32)
     words = intercept.astype(np.uint64) << np.uint64(32) | lower
     up, down = words[:, 0], words[:, 1]  # (T, MOST, Q, CELLS)
     none = np.zeros_like(up[:, :1])
     return np.ascontiguousarray(np.concatenate([down[:, ::-1], none, up], axis=1).swapaxes(1, 2)).ravel()
 
 
-def _touches(moves: F64, start: F64, base: int, intervals: int) -> I64:
-    """How far the paths from each state to the next may be drawn out before one touches a bound, in sixteenths: (T, 2, MOST, Q).
+def _largest_off(steps: F64, moves: F64, start: F64, base: int) -> I64:
+    """OFF (1 + |e|) of the largest e for which cells of (1 + e) times the gain may use a table from each state to the next.
 
-    17 to 255; for those that touch as they are 1 where a step is spread wider than the grid, so that the held paths change smoothly from
-    state to state, else 0. moves: (T, 2, MOST, Q, M).
+    At least OFF for |e| > 0; 1 where only the table's own gain may (paths touch a bound), 0 where none may: the moves of the states
+    between differ from lines by too much. (T, 2, MOST, Q).
+
+    steps: (T, 2, K - 1, M, 2), moves: (T, 2, MOST, Q, M), both in grid units.
     """
+    _, p, _ = _levels()
+    intervals = steps.shape[2]
     low = np.minimum.accumulate(np.minimum(moves[..., 0], 0), axis=2)
     high = np.maximum.accumulate(np.maximum(moves[..., -1], 0), axis=2)
-    below, above = np.broadcast_to(start - base, low.shape), np.broadcast_to(base + intervals - start, low.shape)
     # A state that does not move towards a bound does not touch it, be it at the bound.
-    factor = np.minimum(
-        np.divide(below, -low, where=low < -STILL * intervals, out=np.full(low.shape, np.inf)),
-        np.divide(above, high, where=high > STILL * intervals, out=np.full(low.shape, np.inf)),
+    still = STILL * intervals
+    room = np.minimum(
+        np.divide(start - base, -low, where=low < -still, out=np.full(low.shape, np.inf)),
+        np.divide(base + intervals - start, high, where=high > still, out=np.full(low.shape, np.inf)),
     )
-    one = moves[:, :, :1]
+    error = ERROR * _scale_of_a_step(steps, start, base)[:, :, None] + still
+    least = np.minimum(room - 1, _even_off(steps, start + low - base, start + high - base, np.abs(moves @ p), error))
+    beside = np.zeros(low.shape)
+    beside[..., :-1] = _beside_lines(moves) @ p
+    least[..., :-1] = np.minimum(least[..., :-1], least[..., 1:])
+    units = np.floor(OFF * (1 + np.minimum(least, LARGEST_OFF))).astype(np.int64)
+    return np.where(beside <= error, np.where(units > OFF, units, 1), 0)
+
+
+def _beside_lines(moves: F64) -> F64:
+    """How far moves between two states are off the line, at most, for each level: (..., Q, M) to (..., Q - 1, M).
+
+    A bend at a fraction f of the way has second differences (1 - f) B and f B at the states before and after it, and is off by f (1 - f) B.
+    """
+    bends = np.zeros_like(moves)
+    bends[..., 1:-1, :] = np.diff(moves, 2, axis=-2)
+    before, after = bends[..., :-1, :], bends[..., 1:, :]
+    product = np.maximum(before * after, 0)
+    return np.divide(product, np.abs(before + after), where=product > 0, out=np.zeros_like(product))
+
+
+def _scale_of_a_step(steps: F64, start: F64, base: int) -> F64:
+    """Spread of a step that no bound holds, or a fiftieth of its mean where that is more, grid units, (T, 2, Q)."""
     _, p, _ = _levels()
-    spread = np.sqrt(np.maximum(one**2 @ p - (one @ p) ** 2, 0))
-    for least in (factor, spread):
-        least[..., :-1] = np.minimum(least[..., :-1], least[..., 1:])
-    sixteenths = np.floor(16 * np.minimum(factor, 15.9)).astype(np.int64)
-    return np.where(sixteenths > 16, sixteenths, spread >= SMOOTH * (start[1] - start[0]))
+    interval = np.minimum((start - base).astype(np.int64), steps.shape[2] - 1)
+    line = steps[:, :, interval]
+    free = line[..., 0] + line[..., 1] * start[:, None]
+    mean = free @ p
+    return np.maximum(np.sqrt((free - mean[..., None]) ** 2 @ p), np.abs(mean) / 50)
 
 
-def _slowest(steps: F64) -> float:
-    """The |e| n at which n pulses on a cell whose gain is (1 + e) times the table's, at most 4 times, are no longer one step.
+def _even_off(steps: F64, low: F64, high: F64, far: F64, error: F64) -> F64:
+    """The largest e at which n pulses on paths from low to high, (T, 2, MOST, Q), are one step as far as the law's change on the way goes.
 
-    From the largest slopes in u of the mean step, |e| n |dm/du| <= MOVE, and of the random part of a step,
-    ((1 + e)**2 - 1) n var(ds/du) <= VARIANCE. steps: (T, K - 1, M, 2), grid units.
+    With the largest slopes in u of the mean step, e (n - 1) |dm/du| <= MOVE, and of its random part,
+    ((1 + e)**2 - 1) (n - 1) var(ds/du) <= VARIANCE; and where the slope of the mean changes by B, e (n - 1) B far/8 <= error.
+
+    far: mean displacement, error: (T, 2, 1, Q), both in grid units.
     """
     _, p, _ = _levels()
     mean = steps[..., 1] @ p
-    variance = (steps[..., 1] - mean[..., None]) ** 2 @ p
-    slope = max(float(np.abs(mean).max()) / MOVE, 5 * float(variance.max()) / VARIANCE)
-    return 1 / max(slope, 1e-6)
+    variances = (steps[..., 1] - mean[..., None]) ** 2 @ p
+    last = steps.shape[2] - 1
+    first, after = (np.clip(np.floor(y).astype(np.int64), 0, last) for y in (low, high))
+    out = np.full(low.shape, np.inf)
+    for t, side, k, q in np.ndindex(low.shape):
+        if k:
+            way = slice(first[t, side, k, q], after[t, side, k, q] + 1)
+            slopes = mean[t, side, way]
+            by_move = MOVE / max(k * np.abs(slopes).max(), 1e-9)
+            by_variance = np.sqrt(1 + VARIANCE / max(k * variances[t, side, way].max(), 1e-9)) - 1
+            by_bend = 8 * error[t, side, 0, q] / max(k * np.ptp(slopes) * far[t, side, k, q], 1e-12)
+            out[t, side, k, q] = min(by_move, by_variance, by_bend)
+    return out

@@ -187,11 +187,8 @@ class Cell:
         cell, x = cell_of(half)
         word = int(tables.words[((self.table * tables.states + state) * (2 * MOST + 1) + now + MOST) * 128 + cell])
         intercept, slope, rise = (float32_of(b) for b in (word >> 32, word % 2**32, (word << 16) % 2**32))
-        ratio, limit, drawn_out = self.ratio(up), math.inf, 1.0
-        if abs(ratio - 1) > 1e-3:
-            limit = 1.0 if ratio > 4 else max(float(tables.slowest[0 if up else 1]) / abs(ratio - 1), 1.0)
-            drawn_out = 16 * max(ratio, 1.0)
-        if abs(now) > limit or drawn_out > (word >> 32) % 256:
+        ratio = self.ratio(up)
+        if (60 * (1 + abs(ratio - 1)) if abs(ratio - 1) > 1e-3 else 1) > (word >> 32) % 256:
             return n
         step, k = intercept + slope * y + rise * x, abs(now)
         moved = ratio * k * step * (1 + (k - 1) / 2 * (ratio - 1) * slope)
@@ -320,6 +317,8 @@ def _train(
     samples, cols = plan.col_bits.shape
     parts: list[tuple[list[int], bool]] = []
     half = line[0].model.half_select
+    # Without tables, or once they left too many cells of the row alone, a law that is not linear is never merged.
+    poor = not linear and not composed_of(line[0].model).words.size
 
     def flush() -> None:
         listed = sum(len(columns) for columns, _ in parts)
@@ -333,10 +332,10 @@ def _train(
         row = int(plan.row_bits[s, i])
         acts = [_act(int(plan.row_sign[s, i]) * int(c), plane, planes, plan.mode) for c in plan.col_sign[s]]
         firing = sum(int(b).bit_count() for b in plan.col_bits[s])
-        if row and row.bit_count() * firing > 1.5 * cols * plan.length:
+        if row and not poor and row.bit_count() * firing > 1.5 * cols * plan.length:
             flush()
             hits = [(row & int(b)).bit_count() * act for b, act in zip(plan.col_bits[s], acts, strict=True)]
-            _counts(line, hits, noise, linear, noisy)
+            poor = 4 * _counts(line, hits, noise, linear, noisy) > cols and not linear
         else:
             for k in range(plan.length):
                 if row >> k & 1:
@@ -362,12 +361,12 @@ def _act(product: int, plane: int, planes: int, mode: str) -> int:
     return mine if mode == "both" else max(mine, 0)
 
 
-def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, noisy: bool) -> None:
-    """Signed pulses on the cells of a row: merged where they may be, the rest as first pulses, second pulses, ..."""
+def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, noisy: bool) -> int:
+    """Signed pulses on the cells of a row: merged where they may be, the rest (whose number is returned) as first, second, ... pulses."""
     if not any(counts):
         if linear and noisy:
             noise.normals(len(line))
-        return
+        return 0
     counts = list(counts)
     alone = list(range(len(line)))
     if linear:
@@ -382,7 +381,7 @@ def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, 
                 c.pulses += abs(n)
     else:
         sent, before = sum(map(abs, counts)), math.inf
-        while before > sent > DENSE * len(line):
+        while composed_of(line[0].model).words.size and before > sent > DENSE * len(line):
             halves = noise.halves(len(line)) if noisy else [0] * len(line)
             tables = composed_of(line[0].model)
             counts = [c.composed(n, half, tables) if n else 0 for c, n, half in zip(line, counts, halves, strict=True)]
@@ -395,6 +394,7 @@ def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, 
                 if abs(counts[j]) > k and (counts[j] > 0) == up:
                     line[j].pulse(up, noise.next_bin(listed) if noisy else None)
                     listed -= 1
+    return len(alone)
 
 
 def _disturb_by_counts(line: list[Cell], counts: np.ndarray, i: int, half: float) -> None:

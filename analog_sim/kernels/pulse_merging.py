@@ -10,8 +10,8 @@ gain, in windows per siemens, is the table's. For a gain (1 + e) times as large,
 
 The second factor is the path of a cell that moves by n (1 + e) instead of n steps: it makes mean, variance and third moment right to
 first order in the change of the law along the path. An error of second order remains, and a drift of (1 + e) e h s ds/du, s the spread
-of a step. Left alone are cells of another gain with ``n |e|`` above a limit, or four times the gain; and those whose path may touch a
-bound of the window, unless the gain is the table's and the table is smooth there.
+of a step. For every state and n the table says how large |e| may be, so that these errors stay small and no path touches a bound of
+the window, and whether it may be read at all between its states.
 """
 
 from typing import NamedTuple
@@ -32,6 +32,9 @@ MOST = 16
 TURNS = 2 * MOST + 1
 """Tables for each state: of -MOST to MOST pulses, nothing at none."""
 
+OFF = 60
+"""Units of a table's largest difference of gain."""
+
 CELLS = 128
 """Numbers for each state of a composed table: 16 octaves of 4 from the least step to the median, and back to the largest."""
 
@@ -40,7 +43,6 @@ DENSE = np.float32(1.5)
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
-_MOST_GAIN = np.float32(4.0)
 _HALF = np.float32(0.5)
 _THIRD = np.float32(1.0 / 3.0)
 _2_THIRDS = np.float32(2.0 / 3.0)
@@ -49,10 +51,9 @@ _3_QUARTERS = np.float32(0.75)
 _MERGE_MOVE = np.float32(0.1)
 _MERGE_SPREAD = np.float32(1e-4)
 _MERGE_MARGIN = np.float32(5.0)
+_OFF = np.float32(OFF)
+_LOW_BITS = np.int32(255)
 _SAME_GAIN = np.float32(1e-3)
-_NO_LIMIT = np.float32(1e30)
-_PER_GAIN = np.float32(16.0)
-_TOUCH = np.int32(255)
 _MOST = np.int32(MOST)
 _NO_PULSE = np.int32(0)
 _16 = np.int32(16)
@@ -70,18 +71,16 @@ class Composed(NamedTuple):
     """Steps of 1 to `MOST` pulses for each device and direction; no words: nothing is merged by tables.
 
     words: (devices * states * TURNS * CELLS,), the step of one of the n pulses in grid units, ``intercept + slope y + rise x``, x = 1
-        at the outer end of a cell of probability and 5/4 at its other end. Upper half: the intercept, a float32 whose lower 8 bits say
-        how far a path may be drawn out before it touches a bound, in sixteenths of the table's; 1: no farther, but the table has the
-        bound; 0: not even that. Lower half: the slope, a float32 whose lower 16 bits are the upper ones of the rise.
+        at the outer end of a cell of probability and 5/4 at its other end. Upper half: the intercept, a float32 whose lower 8 bits are
+        `OFF` (1 + |e|), rounded down, of the largest |e|; 1: the table's gain only; 0: not even that. Lower half: the slope, a float32
+        whose lower 16 bits are the upper ones of the rise.
     shift: the state below y is ``(bits(y) - first_bits) >> shift``. states: of the grid.
-    slowest: (2,), for up and down: the |e| n at which a cell of gain (1 + e) times the table's is left alone.
     siemens: (devices,), of a grid unit of the table.
     """
 
     words: npt.NDArray[np.uint64]
     shift: np.uint32
     states: int
-    slowest: F32
     siemens: F32
 
 
@@ -136,20 +135,18 @@ def merge_linear(noisy, line, y, up, down, n, state, words, z, alone):
 
 
 @njit(error_model="numpy", **WITHIN)
-def compare_gains(slowest, siemens, up, down, ratios, limits):
-    """Gains of a row over those of the tables, and the most pulses that cells of other gain may get at once, both (2, C).
+def compare_gains(siemens, up, down, ratios, offs):
+    """Gains of a row over those of the tables, (1 + e), and OFF (1 + |e|), 1 for equal gains; both (2, C).
 
     siemens: (C,), of a grid unit of each cell's table.
     """
     for side in range(2):
         gain = up if side == 0 else down
-        most = slowest[side]
         for j in range(siemens.shape[0]):
             ratio = gain[j] * siemens[j]
             off = abs(ratio - _1)
-            limit = _1 if ratio > _MOST_GAIN else max(most / max(off, _SAME_GAIN), _1)
             ratios[side, j] = ratio
-            limits[side, j] = _NO_LIMIT if off <= _SAME_GAIN else limit
+            offs[side, j] = _1 if off <= _SAME_GAIN else _OFF * (off + _1)
 
 
 @njit(**WITHIN)
@@ -167,7 +164,7 @@ def _places(first_bits, shift, y_bits, n, halves, device, place, x):
 
 
 @njit(error_model="numpy", **WITHIN)
-def _steps(axis, both, x, ratios, limits, y, n):
+def _steps(axis, both, x, ratios, offs, y, n):
     """One step of up to `MOST` pulses for every cell that may; n keeps the pulses that are left. Returns whether there are any.
 
     both: (2 C,) int32, the words of the tables.
@@ -181,9 +178,9 @@ def _steps(axis, both, x, ratios, limits, y, n):
         now = min(max(pulses, -_MOST), _MOST)
         k = abs(np.float32(now))
         # Both, then the choice: a choice between arrays would be compiled to a gather.
-        ratio_up, ratio_down, limit_up, limit_down = ratios[0, j], ratios[1, j], limits[0, j], limits[1, j]
+        ratio_up, ratio_down, off_up, off_down = ratios[0, j], ratios[1, j], offs[0, j], offs[1, j]
         ratio = ratio_up if rising else ratio_down
-        limit = limit_up if rising else limit_down
+        off = off_up if rising else off_down
         v = y[j]
         slope = np.int32(both[2 * j])
         value = np.int32(both[2 * j + 1])
@@ -192,9 +189,7 @@ def _steps(axis, both, x, ratios, limits, y, n):
         step = fma(slope, v, fma(rise, x[j], value.view(np.float32)))
         path = fma(_HALF, k, -_HALF) * (ratio - _1)
         moved = min(max(fma(ratio * k * step, fma(path, slope, _1), v), bottom), top)
-        touch = np.float32(np.int32(value & _TOUCH))
-        drawn_out = max(ratio, _1) * _PER_GAIN if limit < _NO_LIMIT else _1
-        apart = (k > limit) | (drawn_out > touch)
+        apart = off > np.float32(np.int32(value & _LOW_BITS))
         y[j] = v if apart else moved
         left = pulses if apart else np.int32(pulses - now)
         n[j] = left
@@ -204,7 +199,7 @@ def _steps(axis, both, x, ratios, limits, y, n):
 
 @njit(forceinline=True)
 def merge_composed(
-    axis, composed, y, y_bits, n, sent, device, ratios, limits, state, words, halves, place, pair, x, alone
+    axis, composed, y, y_bits, n, sent, device, ratios, offs, state, words, halves, place, pair, x, alone
 ):
     """Merge what may be merged of the signed pulses n of a row, `sent` of them, by tables: up to `MOST` at a time while those are dense.
 
@@ -222,7 +217,7 @@ def merge_composed(
             pair[j] = composed.words[np.uint64(place[j])]
         before = sent
         sent = 0
-        found = np.int64(_steps(axis, both, x, ratios, limits, y, n))
+        found = np.int64(_steps(axis, both, x, ratios, offs, y, n))
         if found > 0:
             for j in range(cols):
                 sent += np.int64(abs(n[j]))

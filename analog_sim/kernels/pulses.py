@@ -34,6 +34,9 @@ LINEAR = 0
 NODES = 1
 BINS = 2
 
+FEW = 4
+"""Of how many cells one may be left alone by a composed table; once more are, a row goes on without tables."""
+
 MOST_PARTS = 256
 """Lists that are collected before they are run."""
 
@@ -370,7 +373,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     device = np.empty(cols, np.uint32)
     nominal_gain = np.empty(cols, np.float32)
     ratios = np.empty((2, cols), np.float32)
-    limits = np.empty((2, cols), np.float32)
+    offs = np.empty((2, cols), np.float32)
     halves = np.empty(cols + 2 * LANES, np.uint16)
     place_of = np.empty(cols, np.uint32)
     pair = np.empty(cols, np.uint64)
@@ -438,10 +441,11 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                 device[j] = np.uint32(np.int64(devices[r, j]) * (composed.states * TURNS * CELLS))
                 nominal_gain[j] = composed.siemens[np.uint64(devices[r, j])]
         if tabled:
-            compare_gains(composed.slowest, nominal_gain, up, down, ratios, limits)
+            compare_gains(nominal_gain, up, down, ratios, offs)
         seed_row(state, key0, key1, np.uint64(r), call)
         at[0] = 0
         at[1] = 0
+        poor = False
         number = 0
         listed = 0
         for e in range(events):
@@ -455,7 +459,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                 below = np.int32(act[plane, 1 - turn])
                 firing = start[s, length - 1, 2] - start[s, 0, 0]
                 pairs = np.float32(np.int64(popcount(bits)) * firing)
-                merged = (axis.kind == LINEAR or tabled) and pairs > DENSE * np.float32(cols * length)
+                merged = (axis.kind == LINEAR or (tabled and not poor)) and pairs > DENSE * np.float32(cols * length)
                 disturbed = half > _0
                 if merged or counted:
                     hits = _hits(bits, above, below, col_words, s, col_sign, True, n)
@@ -522,7 +526,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                             hits,
                             device,
                             ratios,
-                            limits,
+                            offs,
                             state,
                             words,
                             halves,
@@ -531,6 +535,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                             z,
                             pick,
                         )
+                        poor = FEW * found > cols
                     if found > 0:
                         found, listed, most = _apart(n, lane, left, pick)
                 turn_of_cells += 1

@@ -29,11 +29,11 @@ def soft_bounds(states=200, noise=0.3, nodes=2):
     return PulseModel(*(np.asarray(t, np.float32)[None] for t in (up, noise * up, down, -noise * down)))
 
 
-def measured(devices=2, nodes=5, scores=9):
+def measured(devices=2, nodes=5, scores=9, size=0.4):
     """Made-up measurements: skewed quantiles, some of the wrong sign, steps different for every device and state."""
     rng = np.random.default_rng(7)
-    up = np.sort(rng.normal(0.02, 0.02, (devices, nodes, scores)), axis=-1) * WINDOW
-    down = np.sort(rng.normal(-0.02, 0.03, (devices, nodes, scores)), axis=-1) * WINDOW
+    up = np.sort(rng.normal(0.02, 0.02, (devices, nodes, scores)), axis=-1) * WINDOW * size
+    down = np.sort(rng.normal(-0.02, 0.03, (devices, nodes, scores)), axis=-1) * WINDOW * size
     tables = [t.astype(np.float32) for t in (up.mean(-1), up.std(-1), down.mean(-1), down.std(-1), up, down)]
     return PulseModel(*tables)
 
@@ -61,6 +61,8 @@ CARDS = {
     "nodes": {"pulse": soft_bounds(nodes=9)},
     "nodes of several devices": {"pulse": several(), "variation": SPREAD},
     "quantiles": {"pulse": measured(1)},
+    "quantiles with spread": {"pulse": measured(1, size=0.1), "variation": SPREAD},
+    "abrupt quantiles": {"pulse": measured(1, size=2.0)},
     "quantiles of several devices": {"pulse": measured(2), "windows": WINDOWS},
     "faults": {"pulse": soft_bounds(), "faults": FaultModel(stuck_low=0.2, stuck_random=0.2, dead_cols=0.2)},
     "endurance": {"pulse": soft_bounds(), "variation": SPREAD, "endurance": 50.0},
