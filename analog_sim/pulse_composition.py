@@ -191,17 +191,22 @@ def _packed(moves: F64, start: F64, off: I64) -> npt.NDArray[np.uint64]:
     middle = (value[:, :, :, :-1] + value[:, :, :, 1:]) / 2
     # Bits first, then the intercept: what they read as is right in the middle of an interval of states and of a cell.
     upper = rise.astype(np.float32).view(np.uint32) + np.uint32(0x8000) >> np.uint32(16)
-    lower = slope.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000) | upper
+    lower = _normal(slope).view(np.uint32) & np.uint32(0xFFFF0000) | upper
     slope = lower.view(np.float32).astype(np.float64)
     rise = (upper << np.uint32(16)).view(np.float32).astype(np.float64)
     value[:, :, :, :-1] = middle
     at = np.append((start[:-1] + start[1:]) / 2, start[-1])
-    intercept = (value - slope * at[:, None] - 1.125 * rise).astype(np.float32).view(np.uint32)
+    intercept = _normal(value - slope * at[:, None] - 1.125 * rise).view(np.uint32)
     intercept = intercept & np.uint32(0xFFFFFF00) | off[..., None].astype(np.uint32)
     words = intercept.astype(np.uint64) << np.uint64(32) | lower
     up, down = words[:, 0], words[:, 1]  # (T, MOST, Q, CELLS)
     none = np.zeros_like(up[:, :1])
     return np.ascontiguousarray(np.concatenate([down[:, ::-1], none, up], axis=1).swapaxes(1, 2)).ravel()
+
+
+def _normal(x: F64) -> npt.NDArray[np.float32]:
+    """As float32 whose leading bits are never all zero: zero with other bits in its low places would be a denormal, which is slow."""
+    return np.where(np.abs(x) < 1e-30, 1e-30, x).astype(np.float32)
 
 
 def _largest_off(steps: F64, moves: F64, start: F64, base: int) -> I64:
