@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.blas import saxpy, sgemm
+from scipy.linalg.blas import saxpy
 
 from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
-from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
 
 F32 = npt.NDArray[np.float32]
 
@@ -78,9 +78,7 @@ class DigitalTile:
     def update(self, proposal: Proposal, rate: float) -> None:
         """``W <- W - rate * gradient``, in place."""
         if isinstance(proposal, OuterProduct):
-            # W^T is Fortran-ordered, so BLAS adds the product to it without a temporary matrix.
-            x, d = np.ascontiguousarray(proposal.x, np.float32), np.ascontiguousarray(proposal.d, np.float32)
-            sgemm(-rate, x.T, d.T, beta=1.0, c=self._w.T, trans_b=1, overwrite_c=1)
+            add_outer_products(self._w, proposal.d, proposal.x, -rate)
         else:
             dw = np.ascontiguousarray(proposal.dw, np.float32)
             saxpy(dw.reshape(-1), self._w.reshape(-1), a=-rate)  # in place: no temporary matrix

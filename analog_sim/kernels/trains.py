@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from analog_sim.kernels.bits import draw_sample, room_for
+from analog_sim.kernels.options import WITHIN
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -13,30 +14,33 @@ _CERTAIN = 4294967296.0
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
-def largest_in_rows(bits, out_bits):
-    """Abs-max of every row of x (S, n) into out (S,); bits, out_bits: both seen as int32 (see `converting.scale_rows`)."""
-    for s in range(bits.shape[0]):
-        row = bits[s]
-        m = np.int32(0)
-        for i in range(row.shape[0]):
-            m = np.int32(max(m, np.int32(row[i] & _MAGNITUDE)))
-        out_bits[s] = m
+@njit(**WITHIN)
+def _largest(bits):
+    """Bits of the abs-max of a vector of floats that is seen as int32 (see `converting.scale_rows`)."""
+    m = np.int32(0)
+    for i in range(bits.shape[0]):
+        m = np.int32(max(m, np.int32(bits[i] & _MAGNITUDE)))
+    return m
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
-def share_strength(x_max, d_max, pulses, longest, balance, adapt, length, row, col):
+def share_strength(x_bits, d_bits, pulses, longest, balance, adapt, length, row, col):
     """Length and strengths of every train, as `analog_sim.writing.trains.strengths` states; returns how many samples are clipped.
 
     Args:
-        x_max, d_max: (S,) float32 abs-max of inputs and errors. pulses: float64, mean pulses that a gradient of one asks for.
+        x_bits, d_bits: inputs (S, n_in) and errors (S, n_out) seen as int32.
+        pulses: float64, mean pulses that a gradient of one asks for.
         longest: slots. balance, adapt: bool.
         length: (S,) int64. row, col: (S,) float32, firing probability of a line for an input or error of one.
     """
     clipped = 0
+    largest = np.empty(2, np.int32)
+    largest_as_floats = largest.view(np.float32)
     for s in range(length.shape[0]):
-        x = np.float64(x_max[s])
-        d = np.float64(d_max[s])
+        largest[0] = _largest(x_bits[s])
+        largest[1] = _largest(d_bits[s])
+        x = np.float64(largest_as_floats[0])
+        d = np.float64(largest_as_floats[1])
         slots = longest
         if adapt:
             slots = np.int64(min(max(np.ceil(pulses * x * d), 1.0), np.float64(longest)))

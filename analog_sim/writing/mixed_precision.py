@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from analog_sim.kernels.counts import take_whole
 from analog_sim.rng import Streams
-from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
 
@@ -49,11 +50,11 @@ class MixedPrecisionWriter(Writer):
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Gather the change; send whole steps."""
-        per_gradient = np.float32(-rate * self._steps_per_weight)
+        per_gradient = -rate * self._steps_per_weight
         if isinstance(proposal, OuterProduct):
-            self._chi += proposal.x.T @ (per_gradient * proposal.d)
+            add_outer_products(self._chi, proposal.x, proposal.d, per_gradient)
         else:
-            self._chi += per_gradient * proposal.dw.T
+            self._chi += np.float32(per_gradient) * proposal.dw.T
         if (self._refresher.updates + 1) % self._scheme.every == 0:
             self._send()
         self._refresher.count()
@@ -62,11 +63,9 @@ class MixedPrecisionWriter(Writer):
         scheme = self._scheme
         for block in self._target.blocks:
             part = self._chi[block.rows, block.cols]
-            due = np.trunc(part / np.float32(scheme.threshold)) * np.float32(scheme.threshold)
-            whole = np.clip(np.rint(due), -scheme.max_pulses, scheme.max_pulses)
-            if whole.any():
-                part -= whole
-                self._pulses += send_counts(block, whole.astype(np.int16), scheme.pair)
+            whole = np.empty(part.shape, np.int16)
+            if take_whole(part, np.float32(scheme.threshold), np.float32(scheme.max_pulses), whole):
+                self._pulses += send_counts(block, whole, scheme.pair)
 
     def state(self) -> dict[str, Any]:
         """Accumulator and counters."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.blas import sgemm
 
 F32 = npt.NDArray[np.float32]
 
@@ -43,3 +44,13 @@ class Dense:
 
 
 Proposal = OuterProduct | Dense
+
+
+def add_outer_products(target: F32, left: F32, right: F32, factor: float) -> None:
+    """``target += factor sum_b left_b right_b^T`` in place, without a temporary matrix.
+
+    target: (m, n) C-contiguous float32. left: (B, m). right: (B, n).
+    """
+    left, right = np.ascontiguousarray(left, np.float32), np.ascontiguousarray(right, np.float32)
+    # The transpose is Fortran-ordered, so BLAS adds the product to it.
+    sgemm(factor, right.T, left.T, beta=1.0, c=target.T, trans_b=1, overwrite_c=1)

@@ -72,12 +72,9 @@ def strengths(
     """
     samples = len(gradient.x)
     length = np.empty(samples, np.int64)
-    x_max, d_max, row, col = np.empty((4, samples), np.float32)
-    kernels.largest_in_rows(np.ascontiguousarray(gradient.x, np.float32).view(np.int32), x_max.view(np.int32))
-    kernels.largest_in_rows(np.ascontiguousarray(gradient.d, np.float32).view(np.int32), d_max.view(np.int32))
-    clipped = kernels.share_strength(
-        x_max, d_max, float(pulses_per_gradient), longest, balance, adapt, length, row, col
-    )
+    row, col = np.empty(samples, np.float32), np.empty(samples, np.float32)
+    x, d = (np.ascontiguousarray(v, np.float32).view(np.int32) for v in (gradient.x, gradient.d))
+    clipped = kernels.share_strength(x, d, float(pulses_per_gradient), longest, balance, adapt, length, row, col)
     return Strengths(row, col, length, clipped / samples)
 
 
