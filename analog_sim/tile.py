@@ -227,7 +227,8 @@ class Tile:
         missing = [need for need in sorted(scheme.needs) if not getattr(can, need)]
         if missing:
             raise UserError(
-                f"tile.writing: '{scheme.kind}' needs a chip with {', '.join(missing)}; {self.cell.name} is not"
+                f"tile.writing: '{scheme.kind}' needs a chip that has: {', '.join(missing)}; {self.cell.name} has not"
+                + (" (its card has no part `pulse`)" if "pulsed" in missing else "")
             )
         return scheme.writer(self, self._streams.child("writing"))
 

@@ -152,11 +152,14 @@ class Trainer:
         self.diverged = True
         broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
         kept = checkpoint.load(self._checkpoint)
-        last = 0 if kept is None else int(kept["done"]) * self.experiment.batch
+        state = "there is no checkpoint yet"
+        if kept is not None:
+            state = (
+                f"the checkpoint of sample {int(kept['done']) * self.experiment.batch} is kept in {self._checkpoint}"
+            )
         raise UserError(
             f"training diverged at sample {self.samples} (batch {self.done} of {self.total}, seed {self.seed}): the loss is "
-            f"{proposed.loss}, first broken: {broken}; the checkpoint of sample {last} is kept in {self._checkpoint}. "
-            f"Try a smaller learning_rate (now {self.experiment.learning_rate:g})"
+            f"{proposed.loss}, first broken: {broken}; {state}. Try a smaller learning_rate (now {self.experiment.learning_rate:g})"
         )
 
     def _due(self) -> bool:

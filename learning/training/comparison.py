@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -99,8 +99,8 @@ def _mean_text(rows: Sequence[Row], column: str) -> str:
     return "" if not rows or rows[0][column] is None else f"{mean(rows, column):.3g}"
 
 
-def _numbers(rows: Sequence[Mapping[str, object]], column: str) -> np.ndarray:
-    return np.array([float(row[column] or 0.0) for row in rows])  # type: ignore[arg-type]
+def _numbers(rows: Sequence[Row], column: str) -> np.ndarray:
+    return np.array([float(row[column] or 0.0) for row in rows])
 
 
 def _of_seed(curves: Sequence[Row], like: Row) -> list[Row]:

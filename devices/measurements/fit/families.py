@@ -148,45 +148,45 @@ class ConstantFamily(LawFamily):
         return LinearStep(**_sizes(values), noise_additive=values["noise_additive"])
 
 
-class SoftBoundsFamily(LawFamily):
-    """soft_bounds: step proportional to the distance from a bound that is fitted, or given when the window is."""
-
-    kind = "soft_bounds"
+class BoundedFamily(LawFamily):
+    """A step that ends at a bound, which is fitted, or given when the window is."""
 
     def __init__(self, free_bounds: bool) -> None:
         self._free = free_bounds
 
     def params(self, start: Start) -> list[tuple[Param, float]]:
-        """Sizes at the far bound, bounds, noise."""
+        """Sizes at the far bound, shape, bounds, noise."""
         first = [abs(start.mean[0, -1]), abs(start.mean[1, 0])]
         return [
             *_size_params(start, first),
+            *self.shape_params(start),
             *(_bound_params(start) if self._free else []),
             *_noise_params(start, max(first)),
         ]
+
+    def shape_params(self, start: Start) -> list[tuple[Param, float]]:
+        """Parameters of the step's fall towards the bound; none unless the law has some."""
+        return []
+
+
+class SoftBoundsFamily(BoundedFamily):
+    """soft_bounds: step proportional to the distance from the bound."""
+
+    kind = "soft_bounds"
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
         """SoftBounds."""
         return SoftBounds(**_sizes(values), noise=values["noise"], noise_additive=values["noise_additive"])
 
 
-class PowerFamily(LawFamily):
-    """power_step: a power of the distance from a bound that is fitted, or given when the window is."""
+class PowerFamily(BoundedFamily):
+    """power_step: a power of the distance from the bound."""
 
     kind = "power_step"
 
-    def __init__(self, free_bounds: bool) -> None:
-        self._free = free_bounds
-
-    def params(self, start: Start) -> list[tuple[Param, float]]:
-        """Sizes, exponents, bounds, noise."""
-        first = [abs(start.mean[0, -1]), abs(start.mean[1, 0])]
-        return [
-            *_size_params(start, first),
-            *_per_direction(start, "gamma", "", [1.0, 1.0], log=True, low=0.01, high=50.0),
-            *(_bound_params(start) if self._free else []),
-            *_noise_params(start, max(first)),
-        ]
+    def shape_params(self, start: Start) -> list[tuple[Param, float]]:
+        """Exponents."""
+        return _per_direction(start, "gamma", "", [1.0, 1.0], log=True, low=0.01, high=50.0)
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
         """PowerStep."""

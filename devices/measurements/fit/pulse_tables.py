@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from devices.measurements.fit.quantiles import fitted_table
+from devices.measurements.fit.quantiles import QuantileTable, fitted_table
 from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.problems import MeasurementError
 from devices.measurements.read_noise import ReadNoise
@@ -55,16 +55,15 @@ def tables_of_groups(
                 window.g_max,
                 law.hard,
             )
-        found = {up: fitted_table(traces, local, noise, up, gain=gain) for up in (True, False)}
-        for table in found.values():
+        up, down = (fitted_table(traces, local, noise, direction, gain=gain) for direction in (True, False))
+        for table in (up, down):
             hidden |= table is not None and table.normal_shape
             thin |= table is not None and table.steps < STEPS_PER_TABLE
-        up = found[True].q if found[True] is not None else None  # type: ignore[union-attr]
-        down = found[False].q if found[False] is not None else None  # type: ignore[union-attr]
-        if up is None and down is None:
+        pair = _both_directions(up, down)
+        if pair is None:
             continue
-        ups.append(up if up is not None else -down[::-1, ::-1])  # type: ignore[index]
-        downs.append(down if down is not None else -up[::-1, ::-1])  # type: ignore[index]
+        ups.append(pair[0])
+        downs.append(pair[1])
         windows.append((window.g_min, window.g_max))
     if hidden:
         notes.append(
@@ -77,6 +76,13 @@ def tables_of_groups(
     if several:
         notes.append(window_note(own_windows, nominal))
     return PulseTables(np.stack(ups), np.stack(downs), own_windows if several else None, nominal)
+
+
+def _both_directions(up: QuantileTable | None, down: QuantileTable | None) -> tuple[F64, F64] | None:
+    """Quantiles up and down; a direction that was not measured is the mirror image of the other. None when neither was."""
+    if up is None:
+        return None if down is None else (-down.q[::-1, ::-1], down.q)
+    return up.q, -up.q[::-1, ::-1] if down is None else down.q
 
 
 def enough_for_several(traces: Traces, devices: npt.NDArray[np.int64], measured: tuple[bool, bool]) -> bool:
