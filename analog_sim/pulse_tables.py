@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cell import QUANTILE_Z_MAX, PulseModel
+from analog_sim.kernels.pulse_laws import BINS, LINEAR, NODES, Axis, Law
 from analog_sim.kernels.pulse_noise import BINS as BINS_OF_SCORE
 from analog_sim.kernels.pulse_noise import bins_of_halves
-from analog_sim.kernels.pulses import BINS, LINEAR, NODES, Axis, Law
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

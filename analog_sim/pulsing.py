@@ -15,7 +15,11 @@ from analog_sim.chip import PulseCounts, PulseTrain
 from analog_sim.kernels import bits as bit_kernels
 from analog_sim.kernels import pulses as kernels
 from analog_sim.kernels.counts import largest_in_rows
+from analog_sim.kernels.pulse_cells import Cells
+from analog_sim.kernels.pulse_laws import LINEAR, Law
+from analog_sim.kernels.pulse_lists import AT_ONCE
 from analog_sim.kernels.pulse_merging import DENSE, Composed
+from analog_sim.kernels.pulse_plans import Counts, Train
 from analog_sim.pulse_composition import composed_of, nothing_composed
 from analog_sim.rng import Stream
 from analog_sim.state import CellState
@@ -45,8 +49,8 @@ class Prepared:
         slots: pulse slots used (what the operation takes in time).
     """
 
-    counts: kernels.Counts
-    train: kernels.Train
+    counts: Counts
+    train: Train
     rows: I64
     slots: int
 
@@ -62,7 +66,7 @@ def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -
         busy = largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
         return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots)
     _check(plan, planes, rows, cols)
-    nothing = kernels.Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
+    nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
     train, fired = _train(plan, planes, cell.half_select)
     busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
@@ -71,7 +75,7 @@ def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -
 
 def apply_pulses(
     cell: CellModel,
-    law: kernels.Law,
+    law: Law,
     state: CellState,
     plan: Prepared,
     stream: Stream,
@@ -104,9 +108,9 @@ def apply_pulses(
         return sum(pool.map(run, edges[:-1], edges[1:]))
 
 
-def _composed(cell: CellModel, law: kernels.Law, plan: Prepared) -> Composed:
+def _composed(cell: CellModel, law: Law, plan: Prepared) -> Composed:
     """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
-    if law.axis.kind == kernels.LINEAR:
+    if law.axis.kind == LINEAR:
         return nothing_composed()
     if plan.counts.pulses.size:
         pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
@@ -126,7 +130,7 @@ def _edges(rows: int, cells: int) -> list[int]:
     return [rows * k // parts for k in range(parts + 1)]
 
 
-def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> kernels.Counts:
+def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Counts:
     given = plan.counts
     if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
@@ -137,10 +141,10 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> ke
         along_row = signed.sum(axis=2, keepdims=True, dtype=np.int64)
         along_col = signed.sum(axis=1, keepdims=True, dtype=np.int64)
         times = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
-    return kernels.Counts(signed.reshape(-1, shape[2]), times)
+    return Counts(signed.reshape(-1, shape[2]), times)
 
 
-def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[kernels.Train, npt.NDArray[np.uint64]]:
+def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64]]:
     """The train as the kernels take it, and the slots (rows,) in which a row fires in any sample."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
@@ -155,13 +159,13 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[kernels.T
     for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    columns = np.empty(int(number) + 1, np.uint32)
+    columns = np.empty(int(number) + AT_ONCE, np.uint32)
     start = np.empty((samples, plan.length, 3), np.int64)
     bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
     if half_select:
         when[:] = _all_samples(samples)
     act = np.array(_ACTS[planes, plan.mode], np.int8)
-    return kernels.Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired
+    return Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:
@@ -187,7 +191,7 @@ def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
             raise ValueError(f"pulse train: {name} has shape {array.shape}, this crossbar needs ({samples}, {lines})")
 
 
-def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> kernels.Cells:
+def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> Cells:
     """The arrays of a crossbar as the kernels take them: a row of cells in each row, empty where there is none."""
     cols = state.g.shape[2]
     state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
@@ -196,7 +200,7 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
     def flat(array: np.ndarray | None, dtype: Callable[..., object]) -> np.ndarray:
         return np.empty((0, 0), dtype) if array is None else array.reshape(-1, cols)  # type: ignore[call-overload]
 
-    return kernels.Cells(
+    return Cells(
         flat(state.g, np.float32),
         flat(None if present is None else np.ascontiguousarray(present), np.float32),
         flat(state.lo, np.uint16),
@@ -211,11 +215,11 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
     )
 
 
-def _no_train(planes: int) -> kernels.Train:
+def _no_train(planes: int) -> Train:
     """A train without samples, for cells that are pulsed by counts."""
     words = np.empty((1, 0, 0), np.uint32)
     signs = np.empty((0, 0), np.int8)
     rows = np.empty((0, 0), np.uint64)
     start = np.empty((0, 1, 3), np.int64)
     act = np.zeros((planes, 2), np.int8)
-    return kernels.Train(rows, rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))
+    return Train(rows, rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))

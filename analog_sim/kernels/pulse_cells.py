@@ -1,0 +1,111 @@
+"""Rows of cells between the arrays of a crossbar and the grid coordinate that pulses act on. Never sends a pulse.
+
+The coordinate is ``y = base + scale u`` with ``u = (g - lo)/(hi - lo)`` in the cell's own window; a cell whose y has not changed keeps
+its g bit by bit.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from analog_sim.kernels.math import fma
+from analog_sim.kernels.options import WITHIN
+
+F32 = npt.NDArray[np.float32]
+U16 = npt.NDArray[np.uint16]
+
+_0 = np.float32(0.0)
+_1 = np.float32(1.0)
+_HALF = np.float32(0.5)
+_GAIN = np.float32(1.0 / 8192.0)
+
+
+class Cells(NamedTuple):
+    """The arrays of `analog_sim.state.CellState` as (planes * rows, cols); one that the card does not need has size 0.
+
+    present: conductances at chip time when the card ages; otherwise g has them.
+    nominal: (g_min, g_max, bound_lsb, 1/endurance, now).
+    """
+
+    g: F32
+    present: F32
+    lo: U16
+    hi: U16
+    gain_up: U16
+    gain_down: U16
+    table: npt.NDArray[np.uint8]
+    fault: npt.NDArray[np.uint8]
+    counter: npt.NDArray[np.uint32]
+    t_written: npt.NDArray[np.float64]
+    nominal: npt.NDArray[np.float64]
+
+
+@njit(error_model="numpy", **WITHIN)
+def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, gains):
+    """Bring row r into grid coordinates; gains (2 C,): up and down of every cell, 0 for faulty ones."""
+    cols = g.shape[1]
+    # One plain loop for each case: choices inside a loop would be compiled to gathers and scatters.
+    if lo.size > 0:
+        lsb = np.float32(nominal[2])
+        for j in range(cols):
+            bottom = np.float32(lo[r, j]) * lsb
+            low[j] = bottom
+            width[j] = np.float32(hi[r, j]) * lsb - bottom
+    else:
+        bottom = np.float32(nominal[0])
+        window = np.float32(nominal[1]) - bottom
+        for j in range(cols):
+            low[j] = bottom
+            width[j] = window
+    if nominal[3] > 0.0:
+        wear = np.float32(nominal[3])
+        for j in range(cols):
+            closed = width[j] / (_1 + wear * np.float32(count[r, j]))
+            low[j] += _HALF * (width[j] - closed)
+            width[j] = closed
+    if gain_up.size > 0:
+        for j in range(cols):
+            inverse = axis.scale / width[j]
+            place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
+            y[j] = place
+            before[j] = place
+            gains[2 * j] = np.float32(gain_up[r, j]) * _GAIN * inverse
+            gains[2 * j + 1] = np.float32(gain_down[r, j]) * _GAIN * inverse
+    else:
+        for j in range(cols):
+            inverse = axis.scale / width[j]
+            place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
+            y[j] = place
+            before[j] = place
+            gains[2 * j] = inverse
+            gains[2 * j + 1] = inverse
+    if fault.size > 0:
+        for j in range(cols):
+            healthy = np.float32(fault[r, j] == np.uint8(0))
+            gains[2 * j] *= healthy
+            gains[2 * j + 1] *= healthy
+
+
+@njit(error_model="numpy", **WITHIN)
+def store_row(r, now, g, present, count, t_written, axis, y, before, low, width, n):
+    """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
+    cols = g.shape[1]
+    inverse = _1 / axis.scale
+    if present.size > 0:
+        for j in range(cols):
+            if y[j] != before[j]:
+                g[r, j] = fma((y[j] - axis.base) * inverse, width[j], low[j])
+            elif n[j] != np.int32(0):
+                g[r, j] = present[r, j]
+    else:
+        for j in range(cols):
+            g[r, j] = fma((y[j] - axis.base) * inverse, width[j], low[j]) if y[j] != before[j] else g[r, j]
+    if t_written.size > 0:
+        for j in range(cols):
+            if (n[j] != np.int32(0)) | (y[j] != before[j]):
+                t_written[r, j] = now
+    if count.size > 0:
+        for j in range(cols):
+            count[r, j] += np.uint32(n[j])

@@ -1,0 +1,134 @@
+"""Pulses one by one: lists of the cells that are pulsed, in order, and the loop that runs them. Never decides what is listed.
+
+An entry of a list is ``2 j + side``: one pulse up (side 0) or down (1) on cell j of the row, and the place of its gain.
+"""
+
+import numpy as np
+from numba import njit
+
+from analog_sim.kernels.math import fma
+from analog_sim.kernels.options import WITHIN
+from analog_sim.kernels.pulse_laws import LINEAR, NODES, node_below
+from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
+
+AT_ONCE = 8
+"""Entries that are copied together; a list may be written, and read, so many places beyond its end."""
+
+_SIDE = np.uint64(1)
+_1_PLACE = np.uint64(1)
+_A_NODE = np.uint64(11)  # places: 2 numbers for each of the 1024 bins
+
+
+@njit(**WITHIN)
+def add_list(columns, first, last, flip, entries, filled):
+    """Append columns[first:last] of `bits.column_lists` to a list of `filled` entries; returns its new length.
+
+    flip: np.uint32, 1 when columns of negative sign potentiate.
+    """
+    target = np.uint64(filled)
+    source = np.uint64(first)
+    end = np.uint64(last)
+    while source < end:
+        # A fixed number, which the compiler makes one step of; what is too much is written over by the next list.
+        for q in range(np.uint64(AT_ONCE)):
+            entries[target + q] = columns[source + q] ^ flip
+        source += np.uint64(AT_ONCE)
+        target += np.uint64(AT_ONCE)
+    return filled + last - first
+
+
+@njit(cache=True, _nrt=False)
+def run_list(axis, tables, scores, y, y_bits, gains, table, entries, number, listed, state, words, bins, at):
+    """The first `number` pulses of a list, one after the other: ``y += gain step``, held in the window.
+
+    listed: pulses that noise should be made for, these or more. y_bits: the bits of y, the same memory. gains: of `load_row`.
+    at: (2,) int64, bins used and made; goes on from call to call.
+    """
+    low = axis.base
+    high = axis.base + axis.scale
+    used = at[0]
+    made = at[1]
+    done = 0
+    while done < number:
+        if used == made:
+            steps = min(STEPS, (listed - done + 2 * LANES - 1) // (2 * LANES))
+            if axis.noisy:
+                next_bins(state, words, steps, bins)
+            made = 2 * LANES * steps
+            used = 0
+        now = min(number - done, made - used)
+        c = np.uint64(done)
+        p = np.uint64(used)
+        if axis.kind == LINEAR:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = np.uint64(bins[p + q]) << _1_PLACE
+                v = fma(gains[entry], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                y[j] = min(max(v, low), high)
+        elif axis.kind == NODES:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
+                std = fma(tables[side, t + np.uint64(3)], v, tables[side, t + np.uint64(2)])
+                step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[side, t + _1_PLACE], v, tables[side, t]))
+                y[j] = min(max(fma(gains[entry], step, v), low), high)
+        elif axis.devices == 1:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = (node_below(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
+                v = fma(gains[entry], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                y[j] = min(max(v, low), high)
+        else:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = (
+                    np.uint64(table[j])
+                    + (node_below(axis, y_bits[j]) << _A_NODE)
+                    + (np.uint64(bins[p + q]) << _1_PLACE)
+                )
+                v = fma(gains[entry], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                y[j] = min(max(v, low), high)
+        used += now
+        done += now
+    at[0] = used
+    at[1] = made
+
+
+@njit(**WITHIN)
+def apart(n, lane, left, pick):
+    """The cells set in pick and their pulses into the lists lane, left; returns their number, all their pulses and the most on one."""
+    found = 0
+    for j in range(n.shape[0]):
+        lane[found] = np.uint32(j)
+        left[found] = n[j]
+        found += np.int64(pick[j])
+    need = 0
+    most = 0
+    for q in range(found):
+        need += abs(left[q])
+        most = max(most, abs(left[q]))
+    return found, need, most
+
+
+@njit(**WITHIN)
+def list_kth_pulses(k, found, lane, left, entries):
+    """List the cells that get a pulse number k (from 0), first up, then down; returns their number."""
+    m = 0
+    for side in range(2):
+        sign = np.int32(1 - 2 * side)
+        for q in range(found):
+            entries[m] = lane[q] << np.uint32(1) | np.uint32(side)
+            m += np.int64(sign * left[q] > np.int32(k))
+    return m
