@@ -262,6 +262,8 @@ class Rows:
             op = np.array([self._word(text, OPS, "op", int(at)) for text, at in zip(labels["op"], line, strict=True)])
         else:
             silent = pulses == 0
+            if "direction" in labels and not {"v", "n_pulses"} & set(value):
+                silent = silent | np.array([text.lower() in NO_WORDS for text in labels["direction"]])
             for quantity in ("v", "width"):
                 if quantity in value:
                     silent = silent | (np.nan_to_num(value[quantity]) == 0)

@@ -13,6 +13,8 @@ F64 = npt.NDArray[np.float64]
 
 SAME_TIME = 1.5
 """Reads whose times lie within this factor of each other belong to one nominal time."""
+SPAN = 2.0
+"""Factor that the times of one nominal time may span; where reads follow more densely, decades are cut evenly into such parts."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Histories:
 
 
 def histories_of(table: Table, log: ReadLog) -> Histories:
-    """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them.
+    """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them, and a
+    dense series is cut into groups a factor of 2 wide.
 
     Cells without a first read, or with only one, hold no change: they are counted and left out.
     Raises MeasurementError when the table has no times or no cell with two of them.
@@ -96,7 +99,11 @@ def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:
     unique = np.unique(t)
     positive = unique[unique > 0]
     starts = np.concatenate(([True], positive[1:] > SAME_TIME * positive[:-1])) if len(positive) else np.empty(0, bool)
-    groups = np.split(positive, np.flatnonzero(starts)[1:]) if len(positive) else []
+    groups = [
+        part
+        for run in (np.split(positive, np.flatnonzero(starts)[1:]) if len(positive) else [])
+        for part in _even_parts(run)
+    ]
     zero = [0.0] if unique[0] == 0 else []
     weights = dict(zip(*np.unique(t, return_counts=True), strict=True))
     nominal = [float(np.average(part, weights=[weights[x] for x in part])) for part in groups]
@@ -105,3 +112,12 @@ def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:
     if zero:
         index[t == 0] = 0
     return np.array(zero + nominal), index.astype(np.int64)
+
+
+def _even_parts(times: F64) -> list[F64]:
+    """Ascending times without gaps, cut into parts of one nominal time each: even in log time, none wider than `SPAN`."""
+    count = int(np.ceil(np.log(times[-1] / times[0]) / np.log(SPAN) - 1e-9))
+    if count < 2:
+        return [times]
+    edges = np.geomspace(times[0], times[-1], count + 1)[1:-1]
+    return [part for part in np.split(times, np.searchsorted(times, edges, side="right")) if len(part)]

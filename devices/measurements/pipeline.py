@@ -13,9 +13,10 @@ from devices.measurements.config import MeasurementConfig
 from devices.measurements.fit.ageing import AgeingFit, path_memory
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.noise import NoiseFit, series_of
-from devices.measurements.fit.pulse import PulseFit, fit_distributions
+from devices.measurements.fit.pulse import PulseFit, adequacy_notes, fit_distributions
 from devices.measurements.histories import Histories, histories_of
 from devices.measurements.problems import MeasurementError
+from devices.measurements.programming_proof import programming_pairs, prove_programming
 from devices.measurements.proof import Proof
 from devices.measurements.pulse_kinds import ConditionRow, chosen_pulses
 from devices.measurements.pulse_stage import (
@@ -71,6 +72,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     histories = histories_of(tables["retention"], log) if "retention" in tables else None
     series = series_of(tables["noise"]) if "noise" in tables else []
     window = common_window(given, pulse, histories, series, tables)
+    pairs = programming_pairs(tables, histories)
     programming, stuck_text, histories = programmed(tables, histories, window)
     notes += stuck_text
     proofs: list[Proof] = []
@@ -96,6 +98,8 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
                     " The emulator's path has independent increments: single times are as measured, differences between two late"
                     " times of one cell are too large"
                 )
+        if pairs is not None and programming is not None:
+            proofs.append(prove_programming(config, pairs, programming, window, trial))
         if series:
             say(f"fitting the spectra of {len(series)} noise series")
             noise, proof = resting_noise(config, series, window, trial)
@@ -106,7 +110,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         window = given or pulse.window
         parts.window = window
     compose(parts, config, pulse, programming, ageing, noise)
-    notes += pulse.notes if pulse is not None else ()
+    notes += (*pulse.notes, *adequacy_notes(pulse.laws)) if pulse is not None else ()
     writing = add_writing(config, parts, pulse, programming)
     if writing is not None:
         notes.append(
@@ -173,7 +177,10 @@ def common_window(
         return pulse.window
     values = []
     if histories is not None:
-        values.append(np.concatenate((histories.initial, histories.target[np.isfinite(histories.target)])))
+        written = np.concatenate((histories.initial, histories.target[np.isfinite(histories.target)]))
+        values.append(
+            written if np.ptp(written) > 0 else histories.g.ravel()
+        )  # of one cell, where it drifts to as well
     values += [one.g for one in series]
     if isinstance(tables, dict) and "programming" in tables:
         table = tables["programming"]

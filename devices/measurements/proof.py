@@ -15,11 +15,17 @@ F64 = npt.NDArray[np.float64]
 
 SMALL, TOLERABLE = 0.15, 0.35
 """Wasserstein distances, in standard deviations of the measured steps, up to which a fit is called good and fair."""
+SAME_SPREAD = 0.002
+"""Share of a ramp's height below which a spread over ramps is none."""
 WIDE, TOO_WIDE = 1.5, 5.0
 """Factors by which the spread over ramps may be off for a fit to be called good and fair."""
 LAG_SMALL, LAG_TOLERABLE = 1.2, 1.41
 """Factors by which the scatter of changes over several reads may be off for a fit to be called good and fair (a variance of twice)."""
 RESAMPLES = 200
+FEWEST_CLUSTERS = 4
+"""Devices or traces from which on whole ones are resampled; of few the band is widened as Student's t is."""
+RESOLUTION = 0.02
+"""Share of the mean step (or change) below which a difference is none: data without scatter have no yardstick of their own."""
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
 
@@ -32,7 +38,8 @@ class Bin:
         label: of the bin in words. direction: +1, -1, or 0. low, high: edges (siemens of the state, or seconds).
         measured, emulated: sizes. mean, std: (measured, emulated) siemens.
         wasserstein: siemens. ks: Kolmogorov-Smirnov distance. band, ks_band: their 95 % quantiles for the data against themselves.
-        scale: siemens, standard deviation of the measured sample.
+        scale: siemens, standard deviation of the measured sample, at least the resolution.
+        resolution: siemens, a distance that is none: `RESOLUTION` of the mean.
         wrong_sign: (measured, emulated) share of changes against the direction; NaN for samples that are not steps.
     """
 
@@ -50,6 +57,7 @@ class Bin:
     ks_band: float
     scale: float
     wrong_sign: tuple[float, float] = (np.nan, np.nan)
+    resolution: float = 0.0
 
     @property
     def relative(self) -> float:
@@ -58,8 +66,8 @@ class Bin:
 
     @property
     def inside(self) -> bool:
-        """Whether the distance is no larger than the data's from themselves."""
-        return self.wasserstein <= self.band
+        """Whether the distance is no larger than the data's from themselves, or than the resolution."""
+        return self.wasserstein <= max(self.band, self.resolution)
 
     @property
     def excess(self) -> float:
@@ -142,7 +150,9 @@ class Proof:
             if curve.kind != "pulses" or not later.any():
                 continue
             count = int(np.median(curve.count[later]))
-            ratio = float(np.median(curve.std[1, later] / np.maximum(curve.std[0, later], 1e-30)))
+            least = SAME_SPREAD * max(float(np.ptp(curve.mean[0])), 1e-30)
+            measured, emulated = np.maximum(curve.std[:, later], least)
+            ratio = float(np.median(emulated / measured))
             chance = float(np.sqrt(stats.f.ppf(0.995, 10 * count, count - 1)))
             if max(ratio, 1.0 / max(ratio, 1e-30)) > max(chance, max(worst, 1.0 / worst)):
                 worst, which = ratio, curve
@@ -198,9 +208,20 @@ class Proof:
             else ""
         )
         return (
-            f"{name} of {self.what}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}; "
+            f"{name} of {self.what}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}{self._others()}; "
             f"{place} (band {band:.2f}){doubt}{self._shape(worst)}{self._spread()}{self._split()}"
         )
+
+    def _others(self) -> str:
+        """Why bins outside their bands do not count, where they do not."""
+        outside = [b for b in self.bins if not b.inside]
+        if not outside:
+            return ""
+        if self.by_chance:
+            return ", the others no farther outside than chance explains"
+        if max(b.excess for b in outside) <= SMALL:
+            return f", the others off by less than {SMALL:g} standard deviations of the data, which is too little to matter"
+        return ""
 
     def _split(self) -> str:
         """Whether noise of reads and of pulses are split as in the data."""
@@ -230,7 +251,10 @@ class Proof:
         ratio, curve = self.spread_off
         if curve is None or max(ratio, 1.0 / ratio) <= WIDE:
             return ""
-        return f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one: there the cell's history counts"
+        return (
+            f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one: history or differences of the cells that"
+            " the card lacks"
+        )
 
 
 def two_sample(a: F64, b: F64) -> tuple[float, float]:
@@ -262,7 +286,7 @@ def compare(
         measured: (n,) held-out values. emulated: (m,). reference: (k,) the fitted values of the same bin.
         label, direction, low, high: of the bin. rng: of the bootstrap, resamples: how many.
         measured_cluster, reference_cluster: (n,), (k,) trace or cell of each value; whole clusters are resampled when there are
-            at least eight, so that values that hang together do not make the band too narrow.
+            at least four, so that values that hang together do not make the band too narrow.
     """
     pooled = np.concatenate((measured, reference))
     if measured_cluster is None or reference_cluster is None:
@@ -270,7 +294,7 @@ def compare(
     else:
         clusters = np.concatenate((measured_cluster, reference_cluster))
     names, cluster = np.unique(clusters, return_inverse=True)
-    by_cluster = len(names) >= 8 and len(names) < len(pooled)
+    by_cluster = len(names) >= FEWEST_CLUSTERS and len(names) < len(pooled)
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1]) if by_cluster else []
     sizes = len(measured), max(len(reference), 1)
     distances = np.empty((resamples, 2))
@@ -284,11 +308,14 @@ def compare(
                 samples.append(pooled[rng.integers(0, len(pooled), size)])
         distances[k] = two_sample(samples[0], samples[1])
     band = np.quantile(distances, 0.95, axis=0)
+    if by_cluster:
+        band *= stats.t.ppf(0.975, len(names) - 1) / stats.norm.ppf(0.975)
     wrong = (
         (float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0)))
         if direction
         else (np.nan, np.nan)
     )
+    resolution = RESOLUTION * abs(float(pooled.mean()))
     return Bin(
         label,
         direction,
@@ -301,6 +328,7 @@ def compare(
         *two_sample(measured, emulated),
         float(band[0]),
         float(band[1]),
-        float(pooled.std()),
+        max(float(pooled.std()), resolution),
         wrong,
+        resolution,
     )

@@ -12,6 +12,8 @@ Unit = Literal["device", "trace", "stretch", "none"]
 
 ENOUGH_DEVICES, ENOUGH_TRACES, ENOUGH_READS = 6, 6, 60
 """From how many devices, traces of a direction, or reads of a trace on a split by that unit is made."""
+FEWEST_TRACES = 3
+"""Traces of a direction that do, where they are too short to be cut."""
 STRETCHES = 10
 """Stretches a trace is cut into when there are too few traces to hold whole ones out."""
 
@@ -60,6 +62,8 @@ def split(traces: Traces, *, by: Unit | Literal["auto"] = "auto", fraction: floa
             by = "trace"
         elif np.median(lengths) >= ENOUGH_READS:
             by = "stretch"
+        elif smallest >= FEWEST_TRACES:
+            by = "trace"
         else:
             by = "none"
     if by == "none":

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.proof import RESAMPLES, Bin, Proof, compare
+from devices.measurements.proof import FEWEST_CLUSTERS, RESAMPLES, Bin, Proof, compare
 from devices.measurements.ramp_curves import ramp_curves
 from devices.measurements.traces import Traces
 
@@ -34,13 +34,16 @@ def steps_proof(
     rng = np.random.default_rng(seed)
     bins: list[Bin] = []
     facts: dict[str, tuple[float, float, str]] = {}
+    # Devices differ as a whole: where there are enough they, and not their traces, are what the bootstrap draws.
+    several = len(np.union1d(held_out.cell, fitted.cell)) >= FEWEST_CLUSTERS
     for direction, word in ((1, "potentiation"), (-1, "depression")):
         samples = []
         for part, state in zip((held_out, emulated, fitted), states, strict=True):
             change, at, sides = part.changes()
             own = sides == direction
-            samples.append(((change / part.pulses[at])[own], state[at][own], part.trace_of()[at][own]))
-        (held, held_state, held_trace), (copy, copy_state, _), (fit, fit_state, fit_trace) = samples
+            unit = part.trace_of()[at][own]
+            samples.append(((change / part.pulses[at])[own], state[at][own], part.cell[unit] if several else unit))
+        (held, held_state, held_unit), (copy, copy_state, _), (fit, fit_state, fit_unit) = samples
         if len(held) < 2 or not len(copy):
             continue
         facts |= _step_facts(word, direction, held, copy)
@@ -49,7 +52,7 @@ def steps_proof(
         for k in range(count):
             low, high = float(edges[k]), float(edges[k + 1])
             own, other, reference = ((state >= low) & (state <= high) for state in (held_state, copy_state, fit_state))
-            label = f"{word} at {1e6 * low:.4g} to {1e6 * high:.4g} uS"
+            label = f"{word} at {1e6 * max(low, 0.0):.4g} to {1e6 * high:.4g} uS"
             if own.sum() < 2:
                 continue
             if not other.any():
@@ -64,8 +67,8 @@ def steps_proof(
                     direction=direction,
                     low=low,
                     high=high,
-                    measured_cluster=held_trace[own],
-                    reference_cluster=fit_trace[reference] + len(held_out),
+                    measured_cluster=held_unit[own],
+                    reference_cluster=fit_unit[reference] + (0 if several else len(held_out)),
                     rng=rng,
                     resamples=resamples,
                 )

@@ -185,17 +185,54 @@ def _guess_directions(
     pulsed: npt.NDArray[np.bool_],
     log: ReadLog,
 ) -> None:
-    """Give pulses of unknown direction that of their sequence's net change, in place."""
+    """Give pulses of unknown direction that of the rise or fall they are in, in place."""
     if not ((direction == 0) & pulsed).any():
         return
-    guessed = 0
+    guessed, turned = 0, 0
     for part in runs(table.sequence):
         unknown = (direction[part] == 0) & pulsed[part]
         if unknown.any():
-            known = g[part][good[part] & np.isfinite(g[part])]
+            at = np.flatnonzero(good[part] & np.isfinite(g[part]))
+            turns, first = turning_points(g[part][at])
+            turned += len(turns) > 0
             guessed += 1
-            direction[part][unknown] = 1 if len(known) < 2 or known[-1] >= known[0] else -1
-    log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall")
+            legs = np.searchsorted(at[turns], np.arange(len(unknown)), side="left")  # a turning point ends its leg
+            direction[part][unknown] = (first * (-1) ** legs)[unknown]
+    both = f"; {turned} of them do both, by turns: check that each turn is one of the pulses" if turned else ""
+    log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall{both}")
+
+
+TURN, CLEAR_TURN = 0.25, 5.0
+"""A rise has ended where a fall of this share of the range follows, if it is also this many standard errors of the noise."""
+
+
+def turning_points(g: F64) -> tuple[I64, int]:
+    """Where reads that first rise begin to fall, and so on: indices of the extremes, and the direction of the first leg.
+
+    Reads are averaged over a twentieth of them, so that noise makes no turns; what does not come back is one leg.
+    """
+    if len(g) < 2:
+        return np.empty(0, np.int64), 1
+    net = 1 if g[-1] >= g[0] else -1
+    width = max(1, len(g) // 20)
+    smooth = np.convolve(np.pad(g, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid")
+    noise = 1.4826 * float(np.median(np.abs(np.diff(g, 2)))) / np.sqrt(6.0 * width) if len(g) > 2 else 0.0
+    enough = max(TURN * float(np.ptp(smooth)), CLEAR_TURN * noise)
+    if enough <= 0.0:
+        return np.empty(0, np.int64), net
+    turns: list[int] = []
+    side, high, low = 0, 0, 0
+    for k, value in enumerate(smooth):
+        high, low = (k if value > smooth[high] else high), (k if value < smooth[low] else low)
+        if side >= 0 and value < smooth[high] - enough:
+            turns += [high] if side > 0 or high > width else []
+            side, low = -1, k
+        elif side <= 0 and value > smooth[low] + enough:
+            turns += [low] if side < 0 or low > width else []
+            side, high = 1, k
+    if not turns:
+        return np.empty(0, np.int64), net
+    return np.array(turns, np.int64), side * (-1) ** len(turns)
 
 
 def _say_what_is_lost(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.proof import RESAMPLES, Lag, Proof
+from devices.measurements.proof import RESAMPLES, RESOLUTION, Lag, Proof
 from devices.measurements.ramp_curves import ramps_of
 from devices.measurements.traces import Traces
 
@@ -30,9 +30,10 @@ COVERAGE = 0.99
 
 @dataclass(frozen=True)
 class _Run:
-    """Reads of one run about their mean curve, (n,) siemens, and the number of its cell."""
+    """Reads of one run about their mean curve, (n,) siemens, its mean step in siemens, and the number of its cell."""
 
     rest: F64
+    step: float
     cell: int
 
 
@@ -63,7 +64,7 @@ def _runs(traces: Traces, direction: int) -> list[_Run]:
         if len(g) > 4 * DEGREE:
             x = np.linspace(-1.0, 1.0, len(g))
             curve = np.polynomial.legendre.legval(x, np.polynomial.legendre.legfit(x, g, DEGREE))
-            found.append(_Run(g - curve, cell))
+            found.append(_Run(g - curve, abs(float(g[-1] - g[0])) / (len(g) - 1), cell))
     return found
 
 
@@ -71,15 +72,17 @@ def _compared(
     direction: int, held: Sequence[_Run], copy: Sequence[_Run], fit: Sequence[_Run], rng: np.random.Generator
 ) -> list[Lag]:
     length = int(np.median([len(run.rest) for run in held]))
+    least = RESOLUTION * float(np.mean([run.step for run in held]))
     if length < SHORTEST_RUN:
         return []
     lags = [2**k for k in range(12) if 2**k <= length // PART_OF_RUN]
     found = []
     for lag in lags:
         pooled = _clusters([*held, *fit], lag)
-        measured, emulated = _scatter(_clusters(held, lag)), _scatter(_clusters(copy, lag))
+        measured, emulated = (max(_scatter(_clusters(runs, lag)), least) for runs in (held, copy))
         if len(pooled) < 4 or not measured > 0 or not emulated > 0:
             continue
+        pooled[:, 0] = np.maximum(pooled[:, 0], pooled[:, 1] * least**2)
         share = len(held) / (len(held) + len(fit))
         sizes = [max(2, round(part * len(pooled))) for part in (share, 1.0 - share)]
         draws = np.array(

@@ -345,13 +345,18 @@ def _noise(result: FitResult) -> list[Section]:
         "Parts of the spectrum that AIC keeps. The 1/f coefficient is the root of A in S(f) = A / f; slope: exponent when it is free; "
         "KS: distance of the scaled periodogram from its distribution.",
     )
+    noisy = [one for one in result.noise.spectra if one.parts]
+    silent = len(result.noise.spectra) - len(noisy)
+    texts = (f"{silent} series hold the same value in every read: no noise, no spectrum.",) if silent else ()
+    if not noisy:
+        return [Section("Read noise", texts, (("spectra", table),))]
     plot = Plot(
         "spectra",
-        spectra(result.noise.spectra),
+        spectra(noisy),
         "Left: spectra and their parts. Right: spread of the reads within windows, and the law that the card holds.",
         raster=True,
     )
-    return [Section("Read noise", (), (("spectra", table),), (plot,))]
+    return [Section("Read noise", texts, (("spectra", table),), (plot,))]
 
 
 def _data(result: FitResult) -> Section:

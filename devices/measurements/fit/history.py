@@ -3,13 +3,19 @@
 import numpy as np
 from scipy import stats
 
+from devices.measurements.fit.quantiles import with_measured_mean
 from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.read_noise import ReadNoise
 from devices.measurements.traces import Traces
 
 
 def history_note(traces: Traces, law: StepTables, noise: ReadNoise, first: int = 5) -> str:
-    """A sentence when the first pulses of a run in one direction act differently from later ones at the same state."""
+    """A sentence when the first pulses of a run in one direction act differently from later ones at the same state.
+
+    What the law itself misses at a state is taken out first: it is no history.
+    """
+    for up in (False, True):
+        law = with_measured_mean(traces, law, noise, up)
     filtered = run_filter(traces, law, noise)
     at = np.flatnonzero(traces.inside() & (traces.pulses > 0))
     since = np.zeros(len(at), np.int64)

@@ -29,6 +29,7 @@ from devices.measurements.fit.pulse_tables import (
     range_of,
     tables_of_groups,
     window_note,
+    window_span_note,
 )
 from devices.measurements.fit.quantiles import distribution_table
 from devices.measurements.fit.scatter import Scatter, pulse_scatter
@@ -121,10 +122,9 @@ def fit_pulses(
     if evidence.model != "none" and window is None:  # reads overshoot the states by their noise
         own = range_of(run_filter(traces, law, fits[0].noise).filtered)
         law = tables_on(fits[0], own, hard)
-    if not any(fit.adequate for fit in fits):
-        notes.append(
-            "no pulse law fits: even the best is off by more than a quarter of the mean step somewhere; use the tables"
-        )
+    coarse = window_span_note(traces.g, own)
+    if coarse:
+        notes.append(coarse)
     history = history_note(traces, law, fits[0].noise)
     if history:
         notes.append(history)
@@ -155,6 +155,15 @@ def fit_pulses(
         len(devices),
         tuple(notes),
         start.measured,
+    )
+
+
+def adequacy_notes(laws: Sequence[LawFit]) -> tuple[str, ...]:
+    """A sentence when none of the compared laws describes the cell, else nothing."""
+    if not laws or any(law.adequate for law in laws):
+        return ()
+    return (
+        "no pulse law fits: even the best is off by more than a quarter of the mean step somewhere; use the tables",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from devices.measurements.fit.quantiles import QuantileTable, fitted_table
+from devices.measurements.fit.quantiles import STATES, QuantileTable, fitted_table
 from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.problems import MeasurementError
 from devices.measurements.read_noise import ReadNoise
@@ -109,6 +109,18 @@ def window_note(windows: F64, nominal: Window) -> str:
         f"{len(windows)} devices with windows of their own, from {1e6 * windows[:, 0].min():.3g} to {1e6 * windows[:, 0].max():.3g} uS"
         f" at the low end and {1e6 * windows[:, 1].min():.3g} to {1e6 * windows[:, 1].max():.3g} uS at the high end; weights are mapped"
         f" to {1e6 * nominal.g_min:.3g} ... {1e6 * nominal.g_max:.3g} uS, which three quarters of them reach at either end"
+    )
+
+
+def window_span_note(g: F64, window: Window) -> str:
+    """A sentence when a quarter of the reads lie within the lowest of the tables' evenly spaced nodes."""
+    node = window.width / (STATES - 1)
+    low = float(np.mean(g < window.g_min + node))
+    if low < 0.25:
+        return ""
+    return (
+        f"{low:.0%} of the reads lie below {1e6 * (window.g_min + node):.3g} uS, the lowest {1 / (STATES - 1):.0%} of the window: the"
+        " emulator's states are evenly spaced, so it cannot tell these apart; for a card of the low states give a window"
     )
 
 

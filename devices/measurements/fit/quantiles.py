@@ -23,10 +23,12 @@ STATES = 33
 """Nodes over the state of a fitted table."""
 SCORES = 33
 """Nodes over the normal score: a quarter of a standard deviation apart."""
+CLOSEST = 1.0 / 512.0
+"""Distance of states below which they count as one when a curve is laid through them."""
 DAMPING = 300
 """Sample size at which a step towards the noise-free shape is halved."""
-PER_SHAPE = 500
-"""Steps that a shape is taken from at least, where there are as many."""
+PER_SHAPE, PER_SPREAD, MOST_GROUPS = 500, 40, 16
+"""Steps that a shape, and a spread, are taken from at least, where there are as many; and groups of either at most."""
 NOISE_LIMIT = 0.7
 """Share of read noise in the variance beyond which a shape cannot be recovered and is taken as normal."""
 
@@ -70,20 +72,14 @@ def fitted_table(
     window = Window(law.g_min, law.g_max)
     grid = np.linspace(0.0, 1.0, states)
     nodes = np.linspace(0.0, 1.0, law.mean.shape[1])
-    mean, std = np.interp(grid, nodes, law.mean[int(up)]), np.interp(grid, nodes, law.std[int(up)])
+    std = np.interp(grid, nodes, law.std[int(up)])
     at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
     if len(at) == 0:
         return None
     factor = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
     pulses = traces.pulses[at]
-    current = law
-    for _ in range(2):  # the spline's correction changes what the filter follows
-        filtered = run_filter(traces, current, noise, gain)
-        state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
-        innovation = (traces.g[at] - filtered.predicted[at]) / factor
-        mean = mean + _smooth(state, filtered.weight[at] * innovation / pulses, grid)
-        both = np.stack([np.interp(nodes, grid, mean) if side == int(up) else law.mean[side] for side in (0, 1)])
-        current = StepTables(both, law.std, law.g_min, law.g_max, law.hard)
+    current = with_measured_mean(traces, law, noise, up, gain=gain, states=states)
+    mean = np.interp(grid, nodes, current.mean[int(up)])
     filtered = run_filter(traces, current, noise, gain)
     state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
     innovation = (traces.g[at] - filtered.predicted[at]) / factor
@@ -92,11 +88,32 @@ def fitted_table(
     own = np.interp(state, grid, std) ** 2 * pulses
     around = np.maximum(filtered.variance[at] / factor**2 - own, 0.0) / pulses
     low, high = float(state.min()), float(state.max())
-    shapes, centres, normal = _shapes(state, innovation / np.sqrt(pulses), around, std, grid)
-    q = mean[:, None] + _between(grid, centres, shapes)
+    shapes, normal = _shapes(state, innovation / np.sqrt(pulses), around, std, grid)
+    q = mean[:, None] + shapes
     inside = np.clip(grid, low, high)
     q = np.stack([np.interp(inside, grid, column) for column in q.T], axis=1)
     return QuantileTable(np.maximum.accumulate(q, axis=1), window, low, high, len(at), normal)
+
+
+def with_measured_mean(
+    traces: Traces, law: StepTables, noise: ReadNoise, up: bool, *, gain: F64 | None = None, states: int = STATES
+) -> StepTables:
+    """The law with its mean step of one direction corrected by what the data say beyond it; arguments as of `fitted_table`."""
+    window = Window(law.g_min, law.g_max)
+    grid, nodes = np.linspace(0.0, 1.0, states), np.linspace(0.0, 1.0, law.mean.shape[1])
+    at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
+    if len(at) == 0:
+        return law
+    factor = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
+    mean, current = np.interp(grid, nodes, law.mean[int(up)]), law
+    for _ in range(2):  # the spline's correction changes what the filter follows
+        filtered = run_filter(traces, current, noise, gain)
+        state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
+        innovation = (traces.g[at] - filtered.predicted[at]) / factor
+        mean = mean + _smooth(state, filtered.weight[at] * innovation / traces.pulses[at], grid)
+        both = np.stack([np.interp(nodes, grid, mean) if side == int(up) else law.mean[side] for side in (0, 1)])
+        current = StepTables(both, law.std, law.g_min, law.g_max, law.hard)
+    return current
 
 
 def distribution_table(
@@ -120,35 +137,43 @@ def _smooth(x: F64, y: F64, at: F64) -> F64:
     """Smoothing spline of y over x (generalised cross-validation) at `at`, on means of up to 60 groups of equal size."""
     order = np.argsort(x, kind="stable")
     groups = [part for part in np.array_split(order, min(60, max(1, len(x) // 10))) if len(part)]
-    centre = np.array([x[part].mean() for part in groups])
-    value = np.array([y[part].mean() for part in groups])
-    keep = np.concatenate(([True], np.diff(centre) > 1e-9))
-    centre, value = centre[keep], value[keep]
+    _, same = np.unique(np.rint(np.array([x[part].mean() for part in groups]) / CLOSEST), return_inverse=True)
+    members = [np.concatenate([groups[k] for k in np.flatnonzero(same == j)]) for j in range(int(same.max()) + 1)]
+    centre, value = (np.array([v[part].mean() for part in members]) for v in (x, y))
     if len(centre) < 8:
         return np.full(at.shape, float(y.mean()))
     spline = interpolate.make_smoothing_spline(centre, value)
     return np.asarray(spline(np.clip(at, centre[0], centre[-1])), np.float64)
 
 
-def _shapes(state: F64, residual: F64, noise: F64, law_std: F64, grid: F64) -> tuple[F64, F64, bool]:
-    """Quantiles of the step about its mean in groups of the state, freed of noise: (B, Z), centres (B,), whether any is normal."""
+def _shapes(state: F64, residual: F64, noise: F64, law_std: F64, grid: F64) -> tuple[F64, bool]:
+    """Quantiles of the step about its mean at every node, freed of noise: (K, Z) siemens; whether any shape is taken as normal.
+
+    The spread changes over the window faster than the shape, and fewer steps tell it: each shape is of steps divided by a spread
+    that is found in narrower groups of the state. Where noise hides the steps, the law's spread and a normal shape are taken.
+    """
     z = scores()
     order = np.argsort(state, kind="stable")
-    groups = np.array_split(order, int(np.clip(len(order) // PER_SHAPE, 1, 16)))
-    found, centres, normal = [], [], False
-    for part in groups:
-        r = residual[part]
-        sigma2 = float(noise[part].mean())
-        centre = float(state[part].mean())
-        total = float(np.mean(r**2)) if len(r) > 1 else 0.0
-        if len(r) < 20 or sigma2 > NOISE_LIMIT * total:
-            spread = float(np.interp(centre, grid, law_std)) if len(r) >= 2 else 0.0
-            found.append(spread * z)
-            normal = True
-        else:
-            found.append(_deconvolved(r, sigma2, total - sigma2, z))
-        centres.append(centre)
-    return np.stack(found), np.array(centres), normal
+    groups = np.array_split(order, int(np.clip(len(order) // PER_SHAPE, 1, MOST_GROUPS)))
+    narrow = max(1, min(len(order) // PER_SPREAD, MOST_GROUPS) // len(groups))
+    centres, spreads, middles, shapes, normal = [], [], [], [], False
+    for group in groups:
+        hidden = len(group) < 20 or float(noise[group].mean()) > NOISE_LIMIT * float(np.mean(residual[group] ** 2))
+        normal |= hidden
+        own = []
+        for part in np.array_split(group, narrow):
+            centre, left = float(state[part].mean()), float(np.mean(residual[part] ** 2) - noise[part].mean())
+            law = float(np.interp(centre, grid, law_std)) if len(group) >= 2 else 0.0
+            own.append(law if hidden or left < 0.0 else float(np.sqrt(left)))
+            centres.append(centre)
+        local = np.interp(state[group], centres[-len(own) :], own)
+        there = local > 0.0
+        scaled = np.where(there, residual[group], 0.0) / np.where(there, local, 1.0)
+        sigma2 = float(np.mean(np.where(there, noise[group], 0.0) / np.where(there, local, 1.0) ** 2))
+        shapes.append(z if hidden else _deconvolved(scaled, sigma2, 1.0, z))
+        middles.append(float(state[group].mean()))
+        spreads += own
+    return np.interp(grid, centres, spreads)[:, None] * _between(grid, np.array(middles), np.stack(shapes)), normal
 
 
 def _deconvolved(r: F64, sigma2: float, target: float, z: F64) -> F64:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from analog_sim.config import Q
 from devices.measurements.arbitrary import Arbitrary
@@ -36,6 +37,7 @@ class PulseRamps(Reader):
         arbitrary: instead of a unit, what numbers in arbitrary units mean.
         columns_are: ramps of one device, or one device each.
         header: whether the first line names the columns; auto looks whether it holds a number.
+        leading: columns before the first ramp, such as the number of the pulse; they are skipped.
         amplitude, width: of the pulses, for the record. decimal: decimal mark.
     """
 
@@ -46,6 +48,7 @@ class PulseRamps(Reader):
     arbitrary: Arbitrary | None = None
     columns_are: Literal["ramps", "devices"] = "ramps"
     header: Literal["auto", "yes", "no"] = "auto"
+    leading: Annotated[int, Field(ge=0)] = 0
     amplitude: Annotated[float, Q("voltage", "V")] | None = None
     width: Annotated[float, Q("time", "s", gt=0)] | None = None
     decimal: Literal[".", ","] = "."
@@ -74,18 +77,32 @@ class PulseRamps(Reader):
         dimension = None if self.arbitrary is not None else self.value
         columns = [
             NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, first.number))
-            for k, name in enumerate(names)
+            for k, name in list(enumerate(names))[self.leading :]
         ]
-        ramps = [_Ramp(self, path, k, name, sink) for k, name in enumerate(names)]
+        if not columns:
+            raise failure(path, f"has no column after {self.leading} leading one(s)", line=first.number)
+        ramps = [_Ramp(self, path, k, column.name, sink) for k, column in enumerate(columns)]
         for block in data_lines(lines, sink.log):
             refuse_longer_rows(block, len(names), delimiter, path)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal, short_rows=True)
             line = np.array([entry.number for entry in block])
+            if not any(ramp.started for ramp in ramps):
+                _refuse_pulse_numbers(path, values, columns, first.number)
             for k, ramp in enumerate(ramps):
                 ramp.pour(values[:, k], line)
-        for name, ramp in zip(names, ramps, strict=True):
+        for column, ramp in zip(columns, ramps, strict=True):
             if not ramp.started:
-                sink.log.count(path, "empty ramp", line=first.number, column=name)
+                sink.log.count(path, "empty ramp", line=first.number, column=column.name)
+
+
+def _refuse_pulse_numbers(path: Path, values: F64, columns: list[NumberColumn], line: int) -> None:
+    """Refuse a first column of several that counts 0, 1, 2, ... or 1, 2, 3, ...: it numbers the pulses. Raises MeasurementError."""
+    count = values[:, 0] / columns[0].scale
+    if len(columns) > 1 and len(count) > 3 and count[0] in (0.0, 1.0) and np.allclose(np.diff(count), 1.0):
+        reason = (
+            f"counts {count[0]:g}, {count[1]:g}, {count[2]:g}, ...: the number of the pulse, not a ramp? set leading: 1"
+        )
+        raise failure(path, reason, line=line, column=columns[0].name)
 
 
 class _Ramp:

@@ -98,7 +98,8 @@ def checked(
         row, column = np.argwhere(~np.isfinite(dg))[0]
         raise failure(path, f"the change at probability {row + 1}, state {column + 1} is not a number")
     if (np.diff(p) <= 0).any() or p[0] < 0 or p[-1] > 1:
-        raise failure(path, f"probabilities must ascend within [0, 1] (got {p[0]} ... {p[-1]})", line=lines[1])
+        hint = "; percent? divide by 100" if 1 < p[-1] <= 100 else ""
+        raise failure(path, f"probabilities must ascend within [0, 1] (got {p[0]} ... {p[-1]}){hint}", line=lines[1])
     if (g < 0).any():
         raise failure(path, f"negative conductance among the states ({g.min()} S)", line=lines[0])
     order = np.argsort(g, kind="stable")

@@ -12,7 +12,7 @@ from devices.card import DeviceCard
 from devices.measurements.fit.families import PIECEWISE_NODES, families
 from devices.measurements.fit.laws import LawFit, fit_law, tables_of
 from devices.measurements.fit.moments import first_look
-from devices.measurements.fit.pulse import fit_pulses
+from devices.measurements.fit.pulse import adequacy_notes, fit_pulses
 from devices.measurements.split import Split, split
 from devices.measurements.traces import Traces
 from devices.window import Window
@@ -151,7 +151,7 @@ def test_laws_are_told_apart_and_an_unfit_one_is_called_so() -> None:
         read_noise="correlated",
         tables_per_device=False,
     )
-    assert any("no pulse law fits" in note for note in poor.notes)
+    assert any("no pulse law fits" in note for note in adequacy_notes(poor.laws))
 
 
 @pytest.mark.jit

@@ -221,7 +221,9 @@ def test_technology_c(tmp_path: Path) -> None:
     assert result.histories is not None
     assert len(result.histories) == 16292
     assert result.ageing[0].kind == "relaxation"
-    (proof,) = result.proofs
+    proof, programming = result.proofs
+    assert programming.what == "programming"
+    assert programming.verdict == "good", programming.sentence()
     spread = [(m, e) for name, (m, e, _) in proof.facts.items() if name.startswith("spread")]
     for measured, emulated in spread:
         assert emulated == pytest.approx(measured, rel=0.1)
