@@ -27,7 +27,7 @@ CLOSEST = 1.0 / 512.0
 """Distance of states below which they count as one when a curve is laid through them."""
 DAMPING = 300
 """Sample size at which a step towards the noise-free shape is halved."""
-PER_SHAPE, PER_SPREAD, MOST_GROUPS = 500, 40, 16
+PER_SHAPE, PER_SPREAD, MOST_GROUPS = 500, 80, 16
 """Steps that a shape, and a spread, are taken from at least, where there are as many; and groups of either at most."""
 NOISE_LIMIT = 0.7
 """Share of read noise in the variance beyond which a shape cannot be recovered and is taken as normal."""
