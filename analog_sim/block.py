@@ -107,9 +107,9 @@ class Block:
         )  # all columns share the noise of the reference, so it is drawn before the subtraction
         return np.subtract(current[:, :-1], current[:, -1:], out=room), None
 
-    def _read_back(self, array: EmulatedCrossbar, volts: F32, _room: F32 | None) -> tuple[F32, F32 | None]:
+    def _read_back(self, array: EmulatedCrossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
         if not self.reference:
-            return array.sense(volts, transpose=True)
+            return array.sense(volts, transpose=True, out=room)
         # The reference column cannot take minus the sum of all inputs within the voltage limits: it is read by itself at full
         # voltage and subtracted digitally in proportion.
         full = np.float32(self.dac_back.v_full)

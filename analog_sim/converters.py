@@ -14,7 +14,7 @@ from analog_sim.config import Q, StrictModel
 from analog_sim.kernels import converting as kernels
 from analog_sim.kernels.sensing import noisy_adc
 from analog_sim.rng import Stream, Streams, worth_threads
-from analog_sim.sensing import add_noise, laid_out_as
+from analog_sim.sensing import add_noise, spread_over
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
@@ -200,8 +200,8 @@ class Adc:
     def convert(self, current: F32, row_scale: F32, out: F32, *, accumulate: bool, variance: F32 | None = None) -> None:
         """Digitise currents (B, lines) in amperes and put ``row_scale_b * reading`` into out, adding when `accumulate`.
 
-        current: contiguous in either memory order, overwritten; it may be `out`. variance: of read noise that is not in the currents
-        yet, as `EmulatedCrossbar.sense` returns it; drawn here, together with the converter's own noise.
+        current: overwritten; it may be `out`. variance: of read noise that is not in the currents yet, as `EmulatedCrossbar.sense`
+        returns it; drawn here, together with the converter's own noise.
         """
         if self.spec.range == "dynamic":
             # The range follows the noisy currents, and the converter's noise follows the range.
@@ -210,9 +210,7 @@ class Adc:
                 variance = None
             self.set_range(np.abs(current).max(axis=0))
         self._digitise(current, *self._with_own_noise(variance), row_scale)
-        if not current.flags.c_contiguous:
-            kernels.put_transposed(current.T, out, accumulate)
-        elif accumulate:
+        if accumulate:
             out += current
         elif current is not out:
             out[...] = current
@@ -227,17 +225,14 @@ class Adc:
 
     def _digitise(self, current: F32, variance: F32 | None, std: float, row_scale: F32) -> None:
         """Noise, static errors and conversion, in place."""
-        transposed = not current.flags.c_contiguous
-        lines = current.T if transposed else current
         law = self._codes_per_ampere, self._lsb, self._steps, row_scale
         noisy = variance is not None or std > 0.0
         if noisy and self._errors is None and not worth_threads(current.size):
-            spread = _SILENT if variance is None else laid_out_as(current, variance)
-            words = self.noise.reserve(current.size)
-            noisy_adc(lines, spread.T if transposed else spread, np.float32(std), *words, *law, transposed)
+            spread = _SILENT if variance is None else spread_over(current, variance)
+            noisy_adc(current, spread, np.float32(std), *self.noise.reserve(current.size), *law)
             return
         if noisy:
             add_noise(self.noise, current, variance, std=std)
         if self._errors is not None:
             current[...] = self._errors.distort(current / self._full) * self._full
-        (kernels.adc_cols if transposed else kernels.adc_rows)(lines, *law)
+        kernels.adc_rows(current, *law)

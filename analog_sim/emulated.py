@@ -93,7 +93,6 @@ class EmulatedCrossbar:
         current, variance, joules = self._multiply(v, transpose)
         if variance is not None:
             add_noise(self._noise["read"], current, variance)
-        current = np.ascontiguousarray(current)
         self._finish_read(v, current, joules, transpose)
         return current
 
@@ -103,12 +102,12 @@ class EmulatedCrossbar:
         Args:
             v: as in `mvm`.
             transpose: as in `mvm`.
-            out: room for the currents of a read that is not transposed, C-contiguous; a new array when None.
+            out: room for the currents, C-contiguous; a new array when None.
 
         Returns:
-            currents of `mvm`, in either memory order; and the variance of their read noise, amperes squared, in the same order or
-            (batch, 1), None when the cells are silent. Both are the caller's to overwrite. While the log is recording, the noise is
-            drawn here, because the record is of what a read returns.
+            currents of `mvm`; and the variance of their read noise, amperes squared, of the same shape or (batch, 1), None when the
+            cells are silent. Both are the caller's to overwrite. While the log is recording, the noise is drawn here, because the
+            record is of what a read returns.
         """
         if self.log.recording:
             return self.mvm(v, transpose=transpose), None
@@ -122,16 +121,15 @@ class EmulatedCrossbar:
         alpha = self.cell.iv_alpha
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
-        v = np.ascontiguousarray(v)
+        v = np.ascontiguousarray(v, np.float32)
         load = state.col_sum if transpose else state.row_sum
-        # BLAS multiplies A v^T faster than v A^T at the sizes of a batch, even with a copy that restores the layout.
-        current = (state.net @ v.T).T if transpose else np.matmul(v, state.net, out=out)
-        each = state.variance
+        current = (state.back if transpose else state.forward).multiply(v, out)
+        each = state.variance_back if transpose else state.variance
         variance: F32 | None = None
         if not isinstance(each, float):
             squared = np.empty_like(v)
             power = square_and_power(v, load, squared)
-            variance = (each @ squared.T).T if transpose else squared @ each
+            variance = each.multiply(squared)
         else:
             power = read_power(v, load)
             if each > 0.0:

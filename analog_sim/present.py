@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from analog_sim.ageing import Ageing, row_spans
 from analog_sim.kernels.net import net_and_load
+from analog_sim.panels import Panels
 from analog_sim.state import CellState
 
 F32 = npt.NDArray[np.float32]
@@ -47,7 +48,7 @@ class Present:
         if now > self._noise_until:
             self._noise_now = now
             self._noise_until = self._noise_end(now, now - last_write)
-            self.__dict__.pop("variance", None)
+            self._drop("variance", "variance_back")
         return now <= self._until
 
     @cached_property
@@ -58,7 +59,17 @@ class Present:
     @property
     def net(self) -> F32:
         """Net conductance, siemens (rows, cols)."""
+        return self.g[0] if len(self.g) == 1 else self.forward.matrix()
+
+    @property
+    def forward(self) -> Panels:
+        """Net conductance, siemens (rows, cols), as reads multiply with it."""
         return self._lines[0]
+
+    @cached_property
+    def back(self) -> Panels:
+        """The same for transposed reads, (cols, rows)."""
+        return Panels.of_transposed(self.net)
 
     @property
     def row_sum(self) -> F32:
@@ -66,19 +77,26 @@ class Present:
         return self._lines[1]
 
     @cached_property
-    def _lines(self) -> tuple[F32, F32]:
+    def _lines(self) -> tuple[Panels, F32]:
         """Net conductance and load of every row."""
         g = self.g
         if len(g) == 1:
-            return g[0], g[0].sum(axis=1)
-        net, load = np.empty(g.shape[1:], np.float32), np.empty(g.shape[1], np.float32)
-        net_and_load(g[0], g[1], np.arange(g.shape[1]), net, load)
+            return Panels.of(g[0]), g[0].sum(axis=1)
+        net, load = Panels(*g.shape[1:]), np.empty(g.shape[1], np.float32)
+        net_and_load(g[0], g[1], np.arange(g.shape[1]), net.array, load)
         return net, load
 
     @cached_property
-    def variance(self) -> F32 | float:
+    def variance(self) -> Panels | float:
         """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
-        return self._net_variance(None)
+        each = self._net_variance(None)
+        return each if isinstance(each, float) else Panels.of(each)
+
+    @cached_property
+    def variance_back(self) -> Panels | float:
+        """The same for transposed reads, (cols, rows)."""
+        each = self.variance
+        return each if isinstance(each, float) else Panels.of_transposed(each.matrix())
 
     @cached_property
     def col_sum(self) -> F32:
@@ -89,25 +107,27 @@ class Present:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
+        self._drop("col_sum", "back", "variance_back")
         made = self.__dict__
-        made.pop("col_sum", None)
         planes, total, cols = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total
-        if many and isinstance(made.get("variance"), np.ndarray):
-            del made["variance"]
+        if many:
+            self._drop("variance")
         if planes == 1 or (many and self._ageing.cell.ages):
-            made.pop("_lines", None)
+            self._drop("_lines")
         if many or not self._ageing.cell.ages:
             # Too much of it has changed; or it is the state itself, whose array may have been replaced.
-            made.pop("g", None)
+            self._drop("g")
         elif "g" in made:
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
         if "_lines" in made:
-            net_and_load(self.g[0], self.g[1], rows, *self._lines)
+            net_and_load(self.g[0], self.g[1], rows, self.forward.array, self.row_sum)
         variance = made.get("variance")
-        if isinstance(variance, np.ndarray):
+        if isinstance(variance, Panels):
             lines = np.unique(rows % total)
-            variance[lines] = self._net_variance(lines)
+            values = self._net_variance(lines)
+            assert not isinstance(values, float)
+            variance.put(lines, values)
 
     def times(self) -> list[float]:
         """For a checkpoint: what a Present of the same cells needs to become this one."""
@@ -116,6 +136,11 @@ class Present:
     def restore(self, times: list[float]) -> None:
         """Become the one whose `times` these are."""
         self._now, self._until, self._noise_now, self._noise_until = (float(t) for t in times)
+
+    def _drop(self, *parts: str) -> None:
+        """Let these be made anew when they are next asked for."""
+        for part in parts:
+            self.__dict__.pop(part, None)
 
     def _net_variance(self, lines: I64 | None) -> F32 | float:
         g = self.g if lines is None else self.g[:, lines]

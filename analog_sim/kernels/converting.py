@@ -16,7 +16,6 @@ _MAGIC = np.float32(
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 
 
-_TILE = 16  # float32 in a line of the cache
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _ONE_BITS = np.int32(0x3F800000)
 # 2**-100: one over a smaller scale, times the steps of a converter, may overflow
@@ -71,37 +70,3 @@ def adc_rows(current, codes_per_ampere, lsb, steps, row_scale):
             for j in range(row.shape[0]):
                 code = min(max(row[j] * codes_per_ampere[j], -steps), steps)
                 row[j] = ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)
-
-
-@njit(cache=True, nogil=True, fastmath=False)
-def adc_cols(current, codes_per_ampere, lsb, steps, row_scale):
-    """The same for currents (n, B), as a transposed read leaves them: the same bits."""
-    for j in range(current.shape[0]):
-        line, c, step = current[j], codes_per_ampere[j], lsb[j]
-        if steps == _ZERO:
-            for b in range(line.shape[0]):
-                line[b] *= row_scale[b]
-        else:
-            for b in range(line.shape[0]):
-                code = min(max(line[b] * c, -steps), steps)
-                line[b] = ((code + _MAGIC) - _MAGIC) * (step * row_scale[b])
-
-
-@njit(cache=True, nogil=True, fastmath=False)
-def put_transposed(lines, out, accumulate):
-    """out = lines^T, or out += lines^T; lines: (n, B), out: (B, n). In tiles of whole lines of the cache."""
-    n, batch = lines.shape
-    for first in range(0, batch, _TILE):
-        last = min(first + _TILE, batch)
-        for i in range(0, n - n % _TILE, _TILE):
-            for b in range(first, last):
-                target = out[b]
-                if accumulate:
-                    for k in range(i, i + _TILE):
-                        target[k] += lines[k, b]
-                else:
-                    for k in range(i, i + _TILE):
-                        target[k] = lines[k, b]
-    for b in range(batch):
-        for k in range(n - n % _TILE, n):
-            out[b, k] = out[b, k] + lines[k, b] if accumulate else lines[k, b]

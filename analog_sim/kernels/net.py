@@ -5,23 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim.kernels.product import WIDTH
+
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def net_and_load(plus, minus, cells_of, net, load):
+def net_and_load(plus, minus, cells_of, panels, load):
     """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of.
 
-    plus, minus, net: (rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes; load: (rows,) float32
-    siemens. The sum may be taken in any order (the last bits of a logged energy depend on the vector unit).
+    plus, minus: (rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes; panels: the net
+    conductance in the order of `kernels.product`; load: (rows,) float32 siemens. The sum may be taken in any order (the last bits of a
+    logged energy depend on the vector unit).
     """
-    done = np.zeros(net.shape[0], np.bool_)
+    rows, cols = plus.shape
+    done = np.zeros(rows, np.bool_)
     for row in cells_of:
-        i = row if row < net.shape[0] else row - net.shape[0]
+        i = row if row < rows else row - rows
         if done[i]:
             continue
         done[i] = True
-        a, b, target = plus[i], minus[i], net[i]
         total = np.float32(0.0)
-        for j in range(target.shape[0]):
-            target[j] = a[j] - b[j]
-            total += a[j] + b[j]
+        for p in range(panels.shape[0]):
+            first = p * WIDTH
+            a, b, target = plus[i, first : first + WIDTH], minus[i, first : first + WIDTH], panels[p, i]
+            for j in range(min(WIDTH, cols - first)):
+                target[j] = a[j] - b[j]
+                total += a[j] + b[j]
         load[i] = total

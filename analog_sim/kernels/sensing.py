@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from analog_sim.kernels.converting import adc_cols, adc_rows
+from analog_sim.kernels.converting import adc_rows
 from analog_sim.kernels.rng import CHUNK, add_normals, add_scaled_normals
 
 _GROUP = 4 * CHUNK  # with as many variances: 32 KiB
@@ -17,10 +17,10 @@ _IN_CHUNK = np.uint64(CHUNK - 1)
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale, transposed):
-    """``current += sqrt(variance + std**2) n``, then `adc_rows`, or `adc_cols` when transposed; in place.
+def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale):
+    """``current += sqrt(variance + std**2) n``, then `adc_rows`; in place.
 
-    current: (B, n), or (n, B) when transposed; variance: the same, or (0, 0) for zero; n of element i in memory: normal offset + i.
+    current: (B, n); variance: the same, or (0, 0) for zero; n of element i in memory: normal offset + i.
     """
     width = current.shape[1]
     flat, spread = current.reshape(-1), variance.reshape(-1)
@@ -34,8 +34,5 @@ def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb,
             add_normals(flat[done:stop], std, key0, key1, offset + np.uint64(done))
         done = stop
         last = done // width
-        if transposed:
-            adc_cols(current[line:last], codes_per_ampere[line:last], lsb[line:last], steps, row_scale)
-        else:
-            adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])
+        adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])
         line = last

@@ -85,7 +85,9 @@ def test_what_is_held_and_mended_is_the_full_evaluation(law, parts):
         np.testing.assert_array_equal(array.conductance_now(), g)
         np.testing.assert_array_equal(array.net_now(), g[0] - g[1])
         variance = fresh.read_variance(g, array.cells, noise_at)
-        np.testing.assert_array_equal(seen.variance, variance[0] + variance[1])
+        np.testing.assert_array_equal(seen.variance.matrix(), variance[0] + variance[1])
+        np.testing.assert_array_equal(seen.back.matrix(), (g[0] - g[1]).T)
+        np.testing.assert_array_equal(seen.variance_back.matrix(), (variance[0] + variance[1]).T)
         np.testing.assert_allclose(seen.row_sum, g.sum(axis=(0, 2)), rtol=1e-5)
         np.testing.assert_allclose(seen.col_sum, g.sum(axis=(0, 1)), rtol=1e-5)
 

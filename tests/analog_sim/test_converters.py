@@ -61,36 +61,31 @@ def test_adc_is_its_naive_twin(bits, accumulate):
 
 @pytest.mark.parametrize("bits", [None, 5])
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_adc_gives_the_same_bits_in_either_memory_order_and_in_place(bits, accumulate):
+def test_adc_gives_the_same_bits_in_place(bits, accumulate):
     converter = adc(AdcSpec(bits=bits, range=1.5), WIDE.shape[1])
     row_scale = np.arange(1, 20, dtype=np.float32)
-    outs = [np.full(WIDE.shape, 10, np.float32) for _ in range(2)]
-    for out, order in zip(outs, "CF", strict=True):
-        converter.convert(WIDE.copy(order=order), row_scale, out, accumulate=accumulate)
-    np.testing.assert_array_equal(*outs)
-    if not accumulate:
-        here = WIDE.copy()
-        converter.convert(here, row_scale, here, accumulate=False)
-        np.testing.assert_array_equal(here, outs[0])
+    elsewhere, here = np.full(WIDE.shape, 10, np.float32), WIDE.copy()
+    converter.convert(WIDE.copy(), row_scale, elsewhere, accumulate=accumulate)
+    converter.convert(here, row_scale, here, accumulate=False)
+    np.testing.assert_allclose(elsewhere, here + 10 * np.float32(accumulate), rtol=1e-6)
 
 
 @pytest.mark.parametrize("given", ["none", "of every vector", "of every output"])
 @pytest.mark.parametrize("spec", [{"range": 2.0}, {"range": "auto", "per_column": True}, {"range": 2.0, "noise": 0.0}])
-@pytest.mark.parametrize("order", "CF")
-def test_noise_of_cells_and_converter_is_one_gaussian_of_the_summed_variance(given, spec, order):
-    """False alarms: 18 cases of at most 3 columns at alpha 1e-6."""
+def test_noise_of_cells_and_converter_is_one_gaussian_of_the_summed_variance(given, spec):
+    """False alarms: 9 cases of at most 3 columns at alpha 1e-6."""
     batch, lines = 3000, 3
     converter = Adc(AdcSpec(**{"noise": 0.05, **spec}), lines, STREAMS)
     converter.set_range(np.array([1.0, 2.0, 4.0], np.float32))
     variance = {
         "none": None,
         "of every vector": np.full((batch, 1), 0.02, np.float32),
-        "of every output": np.broadcast_to(np.float32([0.0, 0.01, 0.03]), (batch, lines)).copy(order=order),
+        "of every output": np.broadcast_to(np.float32([0.0, 0.01, 0.03]), (batch, lines)).copy(),
     }[given]
     own = np.square(converter.spec.noise * converter.full_range)
     expected = np.sqrt(own + (0.0 if variance is None else variance[0]))
     out = np.empty((batch, lines), np.float32)
-    current = np.zeros((batch, lines), np.float32, order=order)
+    current = np.zeros((batch, lines), np.float32)
     converter.convert(current, np.ones(batch, np.float32), out, accumulate=False, variance=variance)
     for j in range(lines):
         if expected[j] == 0.0:
@@ -101,12 +96,11 @@ def test_noise_of_cells_and_converter_is_one_gaussian_of_the_summed_variance(giv
 
 @pytest.mark.jit
 @pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("order", "CF")
-def test_noise_in_groups_is_the_noise_of_one_draw(given, order):
+def test_noise_in_groups_is_the_noise_of_one_draw(given):
     """Two groups and some, at a place in the stream where no chunk begins: the bits of drawing first and converting then."""
     shape = (70, 121)
-    current = Streams(4).stream("i").normals(shape).copy(order=order)
-    variance = np.square(Streams(5).stream("v").normals(shape)).copy(order=order) if given else None
+    current = Streams(4).stream("i").normals(shape)
+    variance = np.square(Streams(5).stream("v").normals(shape)) if given else None
     row_scale = np.linspace(1, 2, 70, dtype=np.float32)
     noisy, quiet = (
         Adc(AdcSpec(bits=6, range=3.0, noise=0.02), 121, STREAMS),
@@ -115,7 +109,7 @@ def test_noise_in_groups_is_the_noise_of_one_draw(given, order):
     for converter in (noisy, quiet):
         converter.noise.normals(100)
     grouped, expected = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    noisy.convert(current.copy(order="K"), row_scale, grouped, accumulate=False, variance=variance)
+    noisy.convert(current.copy(), row_scale, grouped, accumulate=False, variance=variance)
     add_noise(quiet.noise, current, variance, std=0.06)
     quiet.convert(current, row_scale, expected, accumulate=False)
     np.testing.assert_array_equal(grouped, expected)
