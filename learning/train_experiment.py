@@ -67,7 +67,8 @@ class TrainExperiment(StrictModel):
             a chip that learned at once and was then left alone for as long.
         compensate_every: batches between two drift compensations; null never.
         calibration: training images that set the converters' ranges, where these are "calibrated". calibrate_every: batches between
-            two calibrations, because outputs grow while a network learns; null never again.
+            two calibrations, because outputs grow while a network learns; before the first they come after 1, 2, 4, 8, ... batches,
+            because they grow fastest then; null never again.
         evaluate_every: samples between two evaluations; null for once an epoch. Evaluations read the chip and leave no trace.
         probe: training images on which the correlations of the layers' inputs are measured.
         targets: accuracies for which the table says how many samples were needed.

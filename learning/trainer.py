@@ -23,7 +23,7 @@ from learning.train_experiment import TrainExperiment
 from learning.training import checkpoint, probe
 from learning.training.chip import build
 from learning.training.data import Order, TrainData
-from learning.training.schedule import rate_factor
+from learning.training.schedule import calibration_due, rate_factor
 
 F32 = npt.NDArray[np.float32]
 CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
@@ -123,7 +123,8 @@ class Trainer:
         if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:
             for _, tile in self.network.tiles():
                 tile.compensate()
-        if experiment.calibrates and experiment.calibrate_every and self.done % experiment.calibrate_every == 0:
+        every = experiment.calibrate_every
+        if experiment.calibrates and every is not None and calibration_due(self.done, every):
             self.network.calibrate(self.data.x[: experiment.calibration])
 
     def _idle(self) -> None:

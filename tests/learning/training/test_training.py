@@ -18,7 +18,7 @@ from learning.training import checkpoint
 from learning.training.comparison import first_reaching
 from learning.training.data import Order, training_data
 from learning.training.run import TWIN, describe, place, plan, train
-from learning.training.schedule import rate_factor
+from learning.training.schedule import calibration_due, rate_factor
 
 SMALL: dict[str, Any] = {
     "schema": "train/1",
@@ -472,3 +472,25 @@ def test_validation_images_are_the_last_training_images() -> None:
     held, plain = training_data(setup.dataset, 40), training_data(setup.dataset, 0)
     np.testing.assert_array_equal(np.concatenate([held.x, held.x_eval]), plain.x)
     assert len(held.x_eval) == 40
+
+
+def test_converters_are_calibrated_early_and_then_every_period() -> None:
+    assert [n for n in range(25) if calibration_due(n, 10)] == [1, 2, 4, 8, 10, 20]
+    assert [n for n in range(10) if calibration_due(n, 8)] == [1, 2, 4, 8]
+    assert [n for n in range(4) if calibration_due(n, 1)] == [1, 2, 3]
+
+
+def test_ranges_follow_the_first_steps(tmp_path: Path) -> None:
+    """Three batches into a period of a thousand, ranges are no longer those of the first weights, unless told never to follow."""
+    ranges = []
+    for every in (None, 1000):
+        setup = with_card("ecram", calibrate_every=every, tile={"adc": {"bits": 8}}, rule="backprop")
+        it = trainer(setup, tmp_path / str(every))
+        for batches in (0, 3):
+            while it.done < batches:
+                it.step()
+            ranges.append([block.adc.full_range for _, tile in it.network.tiles() for block in tile.blocks])
+    for start, kept, same_start, followed in zip(*ranges, strict=True):
+        np.testing.assert_array_equal(kept, start)
+        np.testing.assert_array_equal(same_start, start)
+        assert (followed != start).all()
