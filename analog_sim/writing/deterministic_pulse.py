@@ -12,7 +12,7 @@ from pydantic import Field
 
 from analog_sim.rng import Streams
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
-from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
 from analog_sim.writing.trains import COL, ROW, Lines, probabilities, signs, strengths, train_for
@@ -52,6 +52,7 @@ class DeterministicPulseWriter(Writer):
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch; a dense gradient is rounded with the same phases."""
         pair, n = self._scheme.pair, self._scheme.length
+        proposal = for_cells(proposal, self._target.gain)
         if isinstance(proposal, OuterProduct):
             gradient = proposal if rate >= 0.0 else OuterProduct(proposal.x, -proposal.d)
             chosen = strengths(gradient, abs(rate) * self._pulses_per_weight, n, balance=True, adapt=False)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from analog_sim.rng import Streams
-from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
 
@@ -28,6 +28,7 @@ class IdealWriter(Writer):
     def update(self, proposal: Proposal, rate: float) -> None:
         """Write the change block by block."""
         target = self._target
+        proposal = for_cells(proposal, target.gain)
         per_gradient = np.float32(-rate * target.scale)
         two_sided = target.mapping.sides == "two"
         for block in target.blocks:

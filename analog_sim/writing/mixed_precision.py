@@ -38,7 +38,7 @@ class MixedPrecision(PulsedScheme):
 
 
 class MixedPrecisionWriter(Writer):
-    """Holds the accumulator, (n_in, n_out) float32 in mean steps."""
+    """Holds the accumulator, (n_in, n_out) float32: what the weights still lack, in mean steps at a digital gain of 1."""
 
     def __init__(self, scheme: MixedPrecision, target: WriteTarget) -> None:
         self._scheme = scheme
@@ -64,8 +64,17 @@ class MixedPrecisionWriter(Writer):
         for block in self._target.blocks:
             part = self._chi[block.rows, block.cols]
             whole = np.empty(part.shape, np.int16)
-            if take_whole(part, np.float32(scheme.threshold), np.float32(scheme.max_pulses), whole):
+            if self._take(part, self._target.gain[block.cols], whole):
                 self._pulses += send_counts(block, whole, scheme.pair)
+
+    def _take(self, part: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], whole: npt.NDArray[np.int16]) -> int:
+        """Take whole steps out of `part`; a step of a cell counts for the gain (n_out,) of the drift compensation."""
+        limits = np.float32(self._scheme.threshold), np.float32(self._scheme.max_pulses)
+        if (gain == 1.0).all():
+            return take_whole(part, *limits, whole)
+        taken = take_whole(part / gain, *limits, whole)
+        part -= whole * gain
+        return taken
 
     def state(self) -> dict[str, Any]:
         """Accumulator and counters."""

@@ -46,6 +46,15 @@ class Dense:
 Proposal = OuterProduct | Dense
 
 
+def for_cells(proposal: Proposal, gain: F32) -> Proposal:
+    """Gradient for the cells, ``diag(1 / gain) dW``: outputs are multiplied by gain (n_out,), and so is every step of the cells."""
+    if (gain == 1.0).all():
+        return proposal
+    if isinstance(proposal, OuterProduct):
+        return OuterProduct(proposal.x, proposal.d / gain)
+    return Dense(proposal.dw / gain[:, None])
+
+
 def add_outer_products(target: F32, left: F32, right: F32, factor: float) -> None:
     """``target += factor sum_b left_b right_b^T`` in place, without a temporary matrix.
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from analog_sim.kernels.trains import fire
 from analog_sim.rng import Stream, Streams
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
-from analog_sim.writing.proposal import OuterProduct, Proposal
+from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
 from analog_sim.writing.trains import COL, ROW, Lines, strengths, train_for
@@ -57,6 +57,7 @@ class StochasticPulseWriter(Writer):
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch: trains for outer products, stochastically rounded counts for a dense gradient."""
+        proposal = for_cells(proposal, self._target.gain)
         if isinstance(proposal, OuterProduct):
             self._send_trains(proposal, rate)
         else:

@@ -103,8 +103,11 @@ class TikiTakaWriter(Writer):
         sign = self._chopper[line]
         gain = np.float32(scheme.transfer * self._steps_per_weight)
         self._filter[:, line] += gain * sign * (reading - self._reference[:, line])
-        due = np.clip(np.trunc(self._filter[:, line]), -MOST_PULSES, MOST_PULSES)  # the rest stays in the filter
-        self._filter[:, line] -= due
+        worth = self._target.gain  # what a step of a cell counts for: the digital gain of the drift compensation
+        due = np.clip(
+            np.trunc(self._filter[:, line] / worth), -MOST_PULSES, MOST_PULSES
+        )  # the rest stays in the filter
+        self._filter[:, line] -= due * worth
         self._transfers += 1
         self._pulse_line(line, due.astype(np.int16))
         if scheme.reference == "dynamic":
