@@ -7,7 +7,7 @@ spins for milliseconds by default, on a core that another process may need: it i
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 ENVIRONMENT = (
@@ -60,6 +60,20 @@ def worker_environment(n: int = 1) -> dict[str, str]:
 
 
 @contextmanager
+def kept_environment(names: Iterable[str]) -> Iterator[None]:
+    """After the block, the environment variables of these names are as they were before it."""
+    saved = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def thread_policy(n: int) -> Iterator[None]:
     """Within the block, Numba and BLAS use n threads and child processes are started with n; afterwards everything is as before.
 
@@ -70,22 +84,15 @@ def thread_policy(n: int) -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
     before = numba.get_num_threads()
-    saved = {name: os.environ.get(name) for name in ENVIRONMENT}
     # Numba refuses a changed NUMBA_NUM_THREADS once its threads run, in this process too: children get it from worker_environment().
     exported = {name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"}
-    with threadpool_limits(limits=n):
+    with threadpool_limits(limits=n), kept_environment(exported):
         numba.set_num_threads(min(n, _numba_limit()))
         os.environ.update(exported)
         try:
             yield
         finally:
             numba.set_num_threads(before)
-            for name in exported:
-                value = saved[name]
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
 
 def limit_worker(n: int = 1) -> None:

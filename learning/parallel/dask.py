@@ -8,7 +8,7 @@ from typing import Any, Literal
 import joblib
 
 from analog_sim.config import UserError
-from analog_sim.threads import worker_environment
+from analog_sim.threads import kept_environment, worker_environment
 from learning.parallel.base import Parallel
 
 
@@ -57,10 +57,17 @@ def require(module: str, kind: str) -> None:
 
 @contextmanager
 def one_thread_per_worker() -> Iterator[None]:
-    """Set what a Dask worker process is started with: it does not size Numba's pool by itself, as loky does."""
+    """Set what a Dask worker process is started with: it does not size Numba's pool by itself, as loky does.
+
+    Dask writes `pre-spawn-environ` into the environment of this process and leaves it there; Numba refuses to compile here once
+    NUMBA_NUM_THREADS differs from what its threads were started with. So a worker sets that one itself, before Numba is imported.
+    """
     import dask
 
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": worker_environment(1)}):
+    before_spawning = worker_environment(1)
+    in_worker = {"NUMBA_NUM_THREADS": before_spawning.pop("NUMBA_NUM_THREADS")}
+    settings = {"distributed.nanny.pre-spawn-environ": before_spawning, "distributed.nanny.environ": in_worker}
+    with kept_environment(before_spawning), dask.config.set(settings):
         yield
 
 

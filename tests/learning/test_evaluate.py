@@ -16,6 +16,7 @@ import pytest
 from task_helpers import chip_rows, failing, pools_of_worker, refusing, shared_sum
 
 from analog_sim.config import UserError
+from analog_sim.threads import ENVIRONMENT
 from learning.evaluate import MAX_FAILURES, Task, TaskFailed, run_tasks
 from learning.parallel.dask import Dask
 from learning.parallel.loky import Loky
@@ -51,6 +52,7 @@ def test_rows_are_the_same_wherever_they_are_computed(tmp_path: Path, parallel: 
 
 def test_dask_gives_the_same_rows(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
     # Dask's own shutdown and its use of deprecated asyncio are not ours to mend.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONWARNINGS", "ignore")
@@ -64,6 +66,8 @@ def test_dask_gives_the_same_rows(tmp_path: Path) -> None:
             )
     assert rows == [row for row in expected() if row["study"] == "nominal" and row["chip"] < 4]
     assert {(row["numba"], row["blas"]) for row in limits} == {(1, 1)}
+    # Dask spawns with the variables set here too, and leaves them: Numba would refuse to compile in this process from now on.
+    assert {name: os.environ.get(name) for name in ENVIRONMENT} == before
 
 
 def test_a_scheduler_that_does_not_answer_is_the_users_to_mend(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from analog_sim.config import ConfigError, StrictModel, UserError, one_of, validate
 from analog_sim.threads import available_cores
 from learning.parallel.base import Parallel
-from learning.parallel.dask import Dask
+from learning.parallel.dask import Dask, one_thread_per_worker
 from learning.parallel.loky import Loky
 from learning.parallel.slurm import Slurm
 
@@ -63,3 +63,12 @@ def test_the_slurm_script_asks_for_what_was_configured() -> None:
     assert script.index("export NUMBA_NUM_THREADS=1") < script.index("module load x") < script.index("distributed")
     assert "--nworkers 4 " in script
     assert "--nthreads 1 " in script
+
+
+def test_dask_never_sets_numba_num_threads_in_this_process() -> None:
+    """Not even while workers run: Numba refuses to compile once it differs from what its threads were started with."""
+    dask = pytest.importorskip("dask", reason="the extra `cluster` is not installed")
+    with one_thread_per_worker():
+        here, there = (dask.config.get(f"distributed.nanny.{name}") for name in ("pre-spawn-environ", "environ"))
+    assert "NUMBA_NUM_THREADS" not in here
+    assert here["OMP_NUM_THREADS"] == there["NUMBA_NUM_THREADS"] == "1"
