@@ -19,8 +19,6 @@ from numba import njit, prange, types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-from analog_sim.kernels.options import WITHIN
-
 _WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
 _LANES = 16 if _WIDE else 8
 _VECTORS = 2
@@ -36,8 +34,12 @@ _BYTES = 4
 def pack_columns(matrix, panels):
     """Put the columns of the matrix (m, n), as rows, into panels (m / WIDTH rounded up, n, WIDTH)."""
     for p in range(panels.shape[0]):
-        part = matrix[p * WIDTH : (p + 1) * WIDTH]
-        panels[p, :, : part.shape[0]] = part.T
+        first = p * WIDTH
+        last = min(first + WIDTH, matrix.shape[0])
+        for i in range(matrix.shape[1]):
+            target = panels[p, i]
+            for j in range(first, last):
+                target[j - first] = matrix[j, i]
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
@@ -130,9 +132,9 @@ else:
             for c in range(_VECTORS):
                 builder.store(row[c].incomings[1][0], vector_at(target, c), align=_BYTES)
 
-    _block8, _block4, _block2, _block1 = (_block_kernel(rows) for rows in (8, 4, 2, 1))
+    _block8, _block4, _block1 = (_block_kernel(rows) for rows in (8, 4, 1))
 
-    @njit(**WITHIN)
+    @njit(cache=True, _nrt=False)
     def _lines(v, v_stride, panel, depth, out, out_stride, n):
         """n vectors of voltages against one panel, in blocks as large as registers and n allow."""
         done = 0
@@ -143,11 +145,9 @@ else:
         while n - done >= 4:
             _block4(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 4
-        if n - done >= 2:
-            _block2(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
-            done += 2
-        if n - done >= 1:
+        while n - done >= 1:
             _block1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+            done += 1
 
     @njit(cache=True, fastmath=False)
     def _panel(v, panels, out, first, p):
