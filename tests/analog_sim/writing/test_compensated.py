@@ -126,6 +126,7 @@ def test_an_accumulator_holds_what_the_weights_lack_while_the_gain_changes():
     np.testing.assert_allclose(tile.read_weights(exact=True) - before / 2, step, rtol=0.01)
 
 
+@pytest.mark.jit
 def test_tiki_taka_moves_the_weights_alike_whatever_the_gain():
     """The fast array sees the same gradients; the transfers differ by at most what waits in the filter, one step of a cell."""
     writing = TikiTaka(fast_rate=50.0, transfer=1.0)
