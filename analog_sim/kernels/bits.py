@@ -197,8 +197,7 @@ def column_lists(col_bits, col_sign, columns, start, room):
 
     Args:
         col_bits: (S, C) uint64. col_sign: (S, C) int8 of -1 or +1.
-        columns: all lists one after the other, (F + 1 or more,) uint32 with F the number of set bits: 2 j for column j of positive sign,
-            2 j + 1 of negative.
+        columns: all lists one after the other, (F + 1 or more,) uint32 with F the number of set bits.
         start: (S, length, 3) int64, where the positive part of a list begins, where the negative part begins, where that ends.
         room: (2, C) uint64, scratch.
     """
@@ -218,7 +217,7 @@ def column_lists(col_bits, col_sign, columns, start, room):
             for side in range(2):
                 start[s, k, side] = q
                 for j in range(cols if used else 0):
-                    columns[q] = 2 * j + side  # void unless the place moves on: no branch
+                    columns[q] = j  # void unless the place moves on: no branch
                     q += (room[side, j] >> shift) & _1
             start[s, k, 2] = q
 

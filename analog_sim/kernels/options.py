@@ -8,3 +8,6 @@ WITHIN: dict[str, Any] = {"forceinline": True, "_nrt": False}
 Without `_nrt`, Numba counts references to every array argument and view at each call: two atomic operations apiece, which cost a short
 row of cells more than the arithmetic on it.
 """
+
+CALLED: dict[str, Any] = {"cache": True, "_nrt": False}
+"""For helpers that are called, not compiled into their caller, and make no array: once for many pulses, so that the call costs nothing."""

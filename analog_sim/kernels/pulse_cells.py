@@ -43,8 +43,8 @@ class Cells(NamedTuple):
 
 
 @njit(error_model="numpy", **WITHIN)
-def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, gains):
-    """Bring row r into grid coordinates; gains (2 C,): up and down of every cell, 0 for faulty ones."""
+def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down):
+    """Bring row r into grid coordinates; the gains of faulty cells are 0."""
     cols = g.shape[1]
     # One plain loop for each case: choices inside a loop would be compiled to gathers and scatters.
     if lo.size > 0:
@@ -71,21 +71,21 @@ def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, b
             place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
             y[j] = place
             before[j] = place
-            gains[2 * j] = np.float32(gain_up[r, j]) * _GAIN * inverse
-            gains[2 * j + 1] = np.float32(gain_down[r, j]) * _GAIN * inverse
+            up[j] = np.float32(gain_up[r, j]) * _GAIN * inverse
+            down[j] = np.float32(gain_down[r, j]) * _GAIN * inverse
     else:
         for j in range(cols):
             inverse = axis.scale / width[j]
             place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
             y[j] = place
             before[j] = place
-            gains[2 * j] = inverse
-            gains[2 * j + 1] = inverse
+            up[j] = inverse
+            down[j] = inverse
     if fault.size > 0:
         for j in range(cols):
             healthy = np.float32(fault[r, j] == np.uint8(0))
-            gains[2 * j] *= healthy
-            gains[2 * j + 1] *= healthy
+            up[j] *= healthy
+            down[j] *= healthy
 
 
 @njit(error_model="numpy", **WITHIN)

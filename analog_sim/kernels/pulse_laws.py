@@ -65,7 +65,7 @@ def node_below(axis, bits):
 
 
 @njit(cache=True, nogil=True)
-def disturb(axis, means, y, y_bits, gains, table, times):
+def disturb(axis, means, y, y_bits, up, down, table, times):
     """Move every cell by `times` mean steps (C,) float32, positive up; no noise. What half-selected cells suffer."""
     high = axis.base + axis.scale
     for j in range(table.shape[0]):
@@ -74,6 +74,4 @@ def disturb(axis, means, y, y_bits, gains, table, times):
         device = np.uint64(table[j]) // np.uint64(axis.stride)
         t = (device * np.uint64(axis.nodes) + node_below(axis, y_bits[j])) << np.uint64(1)
         step = fma(means[side, t + np.uint64(1)], v, means[side, t])
-        y[j] = min(
-            max(fma(abs(times[j]) * (gains[2 * j] if times[j] > _0 else gains[2 * j + 1]), step, v), axis.base), high
-        )
+        y[j] = min(max(fma(abs(times[j]) * (up[j] if times[j] > _0 else down[j]), step, v), axis.base), high)

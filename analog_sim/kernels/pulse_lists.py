@@ -1,51 +1,64 @@
-"""Pulses one by one: lists of the cells that are pulsed, in order, and the loop that runs them. Never decides what is listed.
+"""Pulses one by one where few columns fire at once: a row's lists one after the other, run in one loop. Never decides what is listed.
 
-An entry of a list is ``2 j + side``: one pulse up (side 0) or down (1) on cell j of the row, and the place of its gain.
+An entry is ``2 j + side``: one pulse up (side 0) or down (1) on cell j of the row. A loop for each of many short lists would cost more
+in mispredicted ends than the pulses do; for long lists `pulse_parts` has less to do for each pulse, and copies nothing.
 """
 
 import numpy as np
 from numba import njit
 
 from analog_sim.kernels.math import fma
-from analog_sim.kernels.options import WITHIN
+from analog_sim.kernels.options import CALLED, WITHIN
 from analog_sim.kernels.pulse_laws import LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
 
 AT_ONCE = 8
 """Entries that are copied together; a list may be written, and read, so many places beyond its end."""
 
+_A_SIDE = np.uint32(1)
+_UP = np.uint64(0)
 _SIDE = np.uint64(1)
 _1_PLACE = np.uint64(1)
 _A_NODE = np.uint64(11)  # places: 2 numbers for each of the 1024 bins
 
 
 @njit(**WITHIN)
-def add_list(columns, first, last, flip, entries, filled):
-    """Append columns[first:last] of `bits.column_lists` to a list of `filled` entries; returns its new length.
+def add_list(start, s, k, above, below, columns, entries, listed):
+    """Append the columns that fire in slot k of sample s to a list of so many entries; returns its new length.
 
-    flip: np.uint32, 1 when columns of negative sign potentiate.
+    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing.
     """
-    target = np.uint64(filled)
-    source = np.uint64(first)
-    end = np.uint64(last)
-    while source < end:
-        # A fixed number, which the compiler makes one step of; what is too much is written over by the next list.
-        for q in range(np.uint64(AT_ONCE)):
-            entries[target + q] = columns[source + q] ^ flip
-        source += np.uint64(AT_ONCE)
-        target += np.uint64(AT_ONCE)
-    return filled + last - first
+    for sign in range(2):
+        what = above if sign == 0 else below
+        side = np.uint32(what < np.int32(0))
+        first = start[s, k, sign]
+        m = start[s, k, sign + 1] - first if what != np.int32(0) else 0
+        done = 0
+        while True:
+            # A fixed number, and at least once: most lists are shorter, and an end that varied would be mispredicted. What is too
+            # much is written over by the next list.
+            source = np.uint64(first + done)
+            target = np.uint64(listed + done)
+            for q in range(np.uint64(AT_ONCE)):
+                entries[target + q] = columns[source + q] << _A_SIDE | side
+            done += AT_ONCE
+            if done >= m:
+                break
+        listed += m
+    return listed
 
 
-@njit(cache=True, _nrt=False)
-def run_list(axis, tables, scores, y, y_bits, gains, table, entries, number, listed, state, words, bins, at):
+@njit(**CALLED)
+def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, listed, state, words, bins, at):
     """The first `number` pulses of a list, one after the other: ``y += gain step``, held in the window.
 
-    listed: pulses that noise should be made for, these or more. y_bits: the bits of y, the same memory. gains: of `load_row`.
+    listed: pulses that noise should be made for, these or more. y_bits: the bits of y, the same memory.
+    tables: of both directions one after the other.
     at: (2,) int64, bins used and made; goes on from call to call.
     """
     low = axis.base
     high = axis.base + axis.scale
+    size = np.uint64(tables.shape[0]) >> _1_PLACE
     used = at[0]
     made = at[1]
     done = 0
@@ -65,8 +78,8 @@ def run_list(axis, tables, scores, y, y_bits, gains, table, entries, number, lis
                 side = entry & _SIDE
                 j = entry >> _1_PLACE
                 v = y[j]
-                t = np.uint64(bins[p + q]) << _1_PLACE
-                v = fma(gains[entry], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                t = (side << _A_NODE) | (np.uint64(bins[p + q]) << _1_PLACE)
+                v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
                 y[j] = min(max(v, low), high)
         elif axis.kind == NODES:
             for q in range(np.uint64(now)):
@@ -74,18 +87,18 @@ def run_list(axis, tables, scores, y, y_bits, gains, table, entries, number, lis
                 side = entry & _SIDE
                 j = entry >> _1_PLACE
                 v = y[j]
-                t = np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
-                std = fma(tables[side, t + np.uint64(3)], v, tables[side, t + np.uint64(2)])
-                step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[side, t + _1_PLACE], v, tables[side, t]))
-                y[j] = min(max(fma(gains[entry], step, v), low), high)
+                t = side * size + np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
+                std = fma(tables[t + np.uint64(3)], v, tables[t + np.uint64(2)])
+                step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[t + _1_PLACE], v, tables[t]))
+                y[j] = min(max(fma(up[j] if side == _UP else down[j], step, v), low), high)
         elif axis.devices == 1:
             for q in range(np.uint64(now)):
                 entry = np.uint64(entries[c + q])
                 side = entry & _SIDE
                 j = entry >> _1_PLACE
                 v = y[j]
-                t = (node_below(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
-                v = fma(gains[entry], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                t = side * size + (node_below(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
+                v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
                 y[j] = min(max(v, low), high)
         else:
             for q in range(np.uint64(now)):
@@ -94,11 +107,12 @@ def run_list(axis, tables, scores, y, y_bits, gains, table, entries, number, lis
                 j = entry >> _1_PLACE
                 v = y[j]
                 t = (
-                    np.uint64(table[j])
+                    side * size
+                    + np.uint64(table[j])
                     + (node_below(axis, y_bits[j]) << _A_NODE)
                     + (np.uint64(bins[p + q]) << _1_PLACE)
                 )
-                v = fma(gains[entry], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
                 y[j] = min(max(v, low), high)
         used += now
         done += now
@@ -129,6 +143,6 @@ def list_kth_pulses(k, found, lane, left, entries):
     for side in range(2):
         sign = np.int32(1 - 2 * side)
         for q in range(found):
-            entries[m] = lane[q] << np.uint32(1) | np.uint32(side)
+            entries[m] = lane[q] << _A_SIDE | np.uint32(side)
             m += np.int64(sign * left[q] > np.int32(k))
     return m

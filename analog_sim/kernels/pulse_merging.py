@@ -85,7 +85,7 @@ class Composed(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _merge_line(line, y, gains, n, z, alone):
+def _merge_line(line, y, up, down, n, z, alone):
     """The n pulses of every cell in one step (n < 0: down); returns how many cells were left alone, set in `alone` (C,) uint32.
 
     With ``u -> u + a + b u + (s0 + s1 u) z`` per pulse, n pulses have the mean ``u + (a + b u) A``, ``A = ((1 + b)**n - 1)/b``
@@ -101,8 +101,8 @@ def _merge_line(line, y, gains, n, z, alone):
     for j in range(n.shape[0]):
         rising = n[j] > np.int32(0)
         k = np.float32(abs(n[j]))
-        rise = gains[2 * j]
-        fall = gains[2 * j + 1]
+        rise = up[j]
+        fall = down[j]
         # Both products, then the choice: a choice between the gains would be compiled to a gather.
         b = rise * up1 if rising else fall * down1
         s0 = rise * up2 if rising else fall * down2
@@ -127,22 +127,23 @@ def _merge_line(line, y, gains, n, z, alone):
 
 
 @njit(cache=True, nogil=True)
-def merge_linear(noisy, line, y, gains, n, state, words, z, alone):
+def merge_linear(noisy, line, y, up, down, n, state, words, z, alone):
     """Merge what may be merged of the signed pulses n of a row; the other cells are set in `alone`. Returns their number."""
     if noisy:
         next_normals(state, words, (n.shape[0] + 2 * LANES - 1) // (2 * LANES), z)
-    return np.int64(_merge_line(line, y, gains, n, z, alone))
+    return np.int64(_merge_line(line, y, up, down, n, z, alone))
 
 
 @njit(error_model="numpy", **WITHIN)
-def compare_gains(siemens, gains, ratios, offs):
+def compare_gains(siemens, up, down, ratios, offs):
     """Gains of a row over those of the tables, (1 + e), and OFF (1 + |e|), 1 for equal gains; both (2, C).
 
     siemens: (C,), of a grid unit of each cell's table.
     """
     for side in range(2):
+        gain = up if side == 0 else down
         for j in range(siemens.shape[0]):
-            ratio = gains[2 * j + side] * siemens[j]
+            ratio = gain[j] * siemens[j]
             off = abs(ratio - _1)
             ratios[side, j] = ratio
             offs[side, j] = _1 if off <= _SAME_GAIN else _OFF * (off + _1)

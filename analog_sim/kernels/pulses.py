@@ -7,7 +7,8 @@ position in the row): the same bits on any number of threads.
 
 There are two ways through the pulses of a row, and the plan alone decides between them, sample by sample:
 
-    listed    which columns fire in a slot is known from one list for all rows; a row puts those of its slots one after the other
+    listed    which columns fire in a slot is known from one list for all rows; a row runs the lists of the slots in which it fires,
+              one by one (`pulse_parts`) or, when they are short, put one after the other (`pulse_lists`)
     merged    where pulses are dense, the n pulses that a cell gets in a sample are one step, in distribution the same;
               `pulse_merging` says how nearly, and leaves alone the cells for which it is not
 """
@@ -15,12 +16,13 @@ There are two ways through the pulses of a row, and the plan alone decides betwe
 import numpy as np
 from numba import njit
 
-from analog_sim.kernels.bits import NEGATIVE, lowest_bit, popcount
+from analog_sim.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
 from analog_sim.kernels.pulse_cells import load_row, store_row
 from analog_sim.kernels.pulse_laws import LINEAR, disturb
 from analog_sim.kernels.pulse_lists import AT_ONCE, add_list, apart, list_kth_pulses, run_list
 from analog_sim.kernels.pulse_merging import CELLS, DENSE, TURNS, compare_gains, merge_composed, merge_linear
 from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, WORDS, seed_row
+from analog_sim.kernels.pulse_parts import add_parts, columns_at_once, run_parts
 from analog_sim.kernels.pulse_plans import coincidences
 
 FEW = 4
@@ -28,6 +30,12 @@ FEW = 4
 
 MOST_LISTED = 1024
 """Pulses from which on a list is run."""
+
+MOST_PARTS = 256
+"""Parts that are collected before they are run."""
+
+SHORT = 8.0
+"""Mean length of the lists of columns up to which those of a row are put one after the other (the result is the same)."""
 
 _0 = np.float32(0.0)
 _NO_BITS = np.uint64(0)
@@ -50,6 +58,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     axis, tables, means, line, scores = law
     row_bits, when, col_words, col_sign, columns, start, act, half = train
     pulses, times = counts
+    flat_tables = tables.reshape(-1)
     cols = g.shape[1]
     rows = g.shape[0] // act.shape[0]
     samples, length = start.shape[0], start.shape[1]
@@ -62,7 +71,8 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     before = np.empty(cols, np.float32)
     low = np.empty(cols, np.float32)
     width = np.empty(cols, np.float32)
-    gains = np.empty(2 * cols, np.float32)
+    up = np.empty(cols, np.float32)
+    down = np.empty(cols, np.float32)
     z = np.empty(cols + 2 * LANES, np.float32)
     table = np.empty(cols, np.uint32)
     lane = np.empty(cols + 1, np.uint32)
@@ -80,6 +90,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     state = np.empty(STATE, np.int32)
     words = np.empty(WORDS, np.int32)
     entries = np.empty(MOST_LISTED + cols * max(length, 1) + AT_ONCE, np.uint32)  # only as much is touched as is listed
+    parts = np.empty(3 * (MOST_PARTS + 2 * MAX_LENGTH), np.int64)
     fired = np.empty(samples + 3, np.int64)
     at = np.empty(2, np.int64)
     bins = np.empty(BUFFER, np.uint16)
@@ -95,7 +106,9 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
         bins[q] = np.uint16(8)  # any bin will do for a law without noise
     key0, key1, call = place
     sent = 0
+    short = columns_at_once(start) <= SHORT
     hits = np.int64(0)
+    number = 0
     need = 0
     above = np.int32(0)
     below = np.int32(0)
@@ -129,7 +142,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
             events += 1
         if events == 0:
             continue
-        load_row(r, nominal, source, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, gains)
+        load_row(r, nominal, source, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down)
         if devices.size > 0:
             for j in range(cols):
                 table[j] = np.uint32(np.int64(devices[r, j]) * axis.stride)
@@ -138,7 +151,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                 device[j] = np.uint32(np.int64(devices[r, j]) * (composed.states * TURNS * CELLS))
                 nominal_gain[j] = composed.siemens[np.uint64(devices[r, j])]
         if tabled:
-            compare_gains(nominal_gain, gains, ratios, offs)
+            compare_gains(nominal_gain, up, down, ratios, offs)
         seed_row(state, key0, key1, np.uint64(r), call)
         at[0] = 0
         at[1] = 0
@@ -153,7 +166,6 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                 bits = row_bits[i, s] & ~NEGATIVE
                 above = np.int32(act[plane, turn])
                 below = np.int32(act[plane, 1 - turn])
-                flip = np.uint32((above < np.int32(0)) | (below > np.int32(0)))
                 firing = start[s, length - 1, 2] - start[s, 0, 0]
                 pairs = np.float32(np.int64(popcount(bits)) * firing)
                 merged = (axis.kind == LINEAR or (tabled and not poor)) and pairs > DENSE * np.float32(cols * length)
@@ -167,16 +179,55 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                 while bits != _NO_BITS and not merged:
                     k = lowest_bit(bits)
                     bits &= bits - _ONE_BIT
-                    first = start[s, k, 0 if above != np.int32(0) else 1]
-                    last = start[s, k, 2 if below != np.int32(0) else 1]
-                    listed = add_list(columns, first, last, flip, entries, listed)
-            if merged or disturbed or listed >= MOST_LISTED or e == events - 1:
-                run_list(axis, tables, scores, y, y_bits, gains, table, entries, listed, listed, state, words, bins, at)
+                    if short:
+                        listed = add_list(start, s, k, above, below, columns, entries, listed)
+                    else:
+                        number, listed = add_parts(start, s, k, above, below, parts, number, listed)
+            full = listed >= MOST_LISTED if short else number >= MOST_PARTS
+            if merged or disturbed or full or e == events - 1:
+                if number == 0:
+                    run_list(
+                        axis,
+                        flat_tables,
+                        scores,
+                        y,
+                        y_bits,
+                        up,
+                        down,
+                        table,
+                        entries,
+                        listed,
+                        listed,
+                        state,
+                        words,
+                        bins,
+                        at,
+                    )
+                else:
+                    run_parts(
+                        axis,
+                        tables,
+                        scores,
+                        y,
+                        y_bits,
+                        up,
+                        down,
+                        table,
+                        columns,
+                        parts,
+                        number,
+                        listed,
+                        state,
+                        words,
+                        bins,
+                        at,
+                    )
                 sent += listed
                 listed = 0
+                number = 0
             if merged:
                 if axis.kind == LINEAR:
-                    found = merge_linear(axis.noisy, line, y, gains, n, state, words, z, pick)
+                    found = merge_linear(axis.noisy, line, y, up, down, n, state, words, z, pick)
                 else:
                     found = merge_composed(
                         axis,
@@ -202,13 +253,29 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                     found, need, most = apart(n, lane, left, pick)
                 for k in range(most):
                     now = list_kth_pulses(k, found, lane, left, entries)
-                    run_list(axis, tables, scores, y, y_bits, gains, table, entries, now, need, state, words, bins, at)
+                    run_list(
+                        axis,
+                        flat_tables,
+                        scores,
+                        y,
+                        y_bits,
+                        up,
+                        down,
+                        table,
+                        entries,
+                        now,
+                        need,
+                        state,
+                        words,
+                        bins,
+                        at,
+                    )
                     need -= now
             if disturbed:
                 if s >= 0:
                     coincidences(row_bits[i, s] & ~NEGATIVE, above, below, col_words, s, col_sign, False, n)
                 for j in range(cols):
                     z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
-                disturb(axis, means, y, y_bits, gains, table, z)
+                disturb(axis, means, y, y_bits, up, down, table, z)
         store_row(r, nominal[4], g, present, count, t_written, axis, y, before, low, width, total)
     return sent

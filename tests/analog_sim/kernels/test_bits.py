@@ -91,8 +91,8 @@ def test_column_lists_hold_every_column_that_fires(length):
         for k in range(length):
             first, middle, last = start[s, k]
             fires = [j for j in range(11) if int(bits[s, j]) >> k & 1]
-            assert list(columns[first:middle]) == [2 * j for j in fires if sign[s, j] > 0]
-            assert list(columns[middle:last]) == [2 * j + 1 for j in fires if sign[s, j] < 0]
+            assert list(columns[first:middle]) == [j for j in fires if sign[s, j] > 0]
+            assert list(columns[middle:last]) == [j for j in fires if sign[s, j] < 0]
     assert start[-1, -1, 2] == np.bitwise_count(bits).sum()
 
 
