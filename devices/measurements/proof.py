@@ -15,6 +15,8 @@ F64 = npt.NDArray[np.float64]
 
 SMALL, TOLERABLE = 0.15, 0.35
 """Wasserstein distances, in standard deviations of the measured steps, up to which a fit is called good and fair."""
+MEAN_STEP_OFF = 0.25
+"""Error of the mean step, as a share of it, that a comparison should show."""
 SAME_SPREAD = 0.002
 """Share of a ramp's height below which a spread over ramps is none."""
 WIDE, TOO_WIDE = 1.5, 5.0
@@ -22,8 +24,8 @@ WIDE, TOO_WIDE = 1.5, 5.0
 LAG_SMALL, LAG_TOLERABLE = 1.2, 1.41
 """Factors by which the scatter of changes over several reads may be off for a fit to be called good and fair (a variance of twice)."""
 RESAMPLES = 200
-FEWEST_CLUSTERS = 4
-"""Devices or traces from which on whole ones are resampled; of few the band is widened as Student's t is."""
+FEWEST_DEVICES, FEWEST_CLUSTERS = 3, 8
+"""Devices, and traces or stretches of a device, from which on whole ones are resampled; of few the band is widened as Student's t is."""
 RESOLUTION = 0.02
 """Share of the mean step (or change) below which a difference is none: data without scatter have no yardstick of their own."""
 
@@ -40,6 +42,7 @@ class Bin:
         wasserstein: siemens. ks: Kolmogorov-Smirnov distance. band, ks_band: their 95 % quantiles for the data against themselves.
         scale: siemens, standard deviation of the measured sample, at least the resolution.
         resolution: siemens, a distance that is none: `RESOLUTION` of the mean.
+        whole: whether it is all states of a direction together, where few data tell most.
         wrong_sign: (measured, emulated) share of changes against the direction; NaN for samples that are not steps.
     """
 
@@ -58,6 +61,18 @@ class Bin:
     scale: float
     wrong_sign: tuple[float, float] = (np.nan, np.nan)
     resolution: float = 0.0
+    whole: bool = False
+
+    @property
+    def blur(self) -> float:
+        """The band in standard deviations of the data."""
+        return self.band / self.scale if self.scale > 0 else 0.0
+
+    @property
+    def coarse(self) -> bool:
+        """Whether a bad fit would stay inside the band: one off by `TOLERABLE`, and by a quarter of the mean step."""
+        step = abs(self.mean[0]) if self.direction else 0.0
+        return self.band > max(TOLERABLE * self.scale, MEAN_STEP_OFF * step)
 
     @property
     def relative(self) -> float:
@@ -167,15 +182,21 @@ class Proof:
         return max(outside or self.bins, key=lambda b: b.relative)
 
     @property
+    def cannot_tell(self) -> bool:
+        """Whether a bad fit would look good as well: all states of a direction together, else half of the bins, are too coarse."""
+        wide = [b for b in self.bins if b.whole] or self.bins
+        return bool(wide) and 2 * sum(b.coarse for b in wide) >= len(wide)
+
+    @property
     def by_chance(self) -> bool:
-        """Whether no more bins are outside their bands, and no farther, than chance allows."""
+        """Whether no more bins are outside their bands, and no farther, than chance allows; all states together leave it little."""
         outside = [b for b in self.bins if not b.inside]
         allowed = int(stats.binom.ppf(0.99, len(self.bins), 0.05))
-        return len(outside) <= allowed and all(b.wasserstein <= 1.5 * b.band for b in outside)
+        return len(outside) <= allowed and all(b.wasserstein <= (1.2 if b.whole else 1.5) * b.band for b in outside)
 
     @property
     def verdict(self) -> Verdict:
-        """good, fair or bad by the worst bin outside its band; unproven without bins.
+        """good, fair or bad by the worst bin outside its band; unproven without bins, or when a bad fit would look good as well.
 
         Of many bins one in twenty lies outside its 95 % band by chance: as few as that (99 % quantile), and not by more than half
         the band, count as inside.
@@ -187,7 +208,7 @@ class Proof:
         factor = max(ratio, 1.0 / ratio)
         lag = max((one.factor for one in self.lags), default=1.0)
         if worst <= SMALL and factor <= WIDE and lag <= LAG_SMALL:
-            return "good"
+            return "unproven" if self.cannot_tell else "good"
         return "fair" if worst <= TOLERABLE and factor <= TOO_WIDE and lag <= LAG_TOLERABLE else "bad"
 
     def sentence(self) -> str:
@@ -196,21 +217,27 @@ class Proof:
         if worst is None:
             return f"UNPROVEN {self.what}: {self.how}"
         within = sum(b.inside for b in self.bins)
-        name = {"good": "GOOD FIT", "fair": "FAIR FIT", "bad": "BAD FIT"}[self.verdict]
+        name = {
+            "good": f"GOOD FIT of {self.what}",
+            "fair": f"FAIR FIT of {self.what}",
+            "bad": f"BAD FIT of {self.what}",
+            "unproven": f"UNPROVEN {self.what}: cannot tell, the data are too few or scatter too much ({self.how}; a bad fit would stay"
+            " within what they differ from themselves)",
+        }[self.verdict]
         place = (
             f"worst region: {worst.label}, Wasserstein distance {worst.relative:.2f} standard deviations of the data"
         )
-        band = worst.band / worst.scale if worst.scale > 0 else float("nan")
-        weak = max((b.band / b.scale for b in self.bins if b.scale > 0), default=0.0)
-        doubt = (
-            f"; the data differ from themselves by up to {weak:.2f}, so they cannot tell more"
-            if weak > TOLERABLE
-            else ""
-        )
         return (
-            f"{name} of {self.what}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}{self._others()}; "
-            f"{place} (band {band:.2f}){doubt}{self._shape(worst)}{self._spread()}{self._split()}"
+            f"{name}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}{self._others()}; "
+            f"{place} (band {worst.blur:.2f}){self._doubt()}{self._shape(worst)}{self._spread()}{self._split()}"
         )
+
+    def _doubt(self) -> str:
+        """Where the data cannot tell, although they can as a whole."""
+        weak = max(self.bins, key=lambda b: b.blur)
+        if self.cannot_tell or not weak.coarse:
+            return ""
+        return f"; in places the data differ from themselves by up to {weak.blur:.2f}, so they cannot tell more there"
 
     def _others(self) -> str:
         """Why bins outside their bands do not count, where they do not."""
@@ -277,6 +304,8 @@ def compare(
     high: float = np.nan,
     measured_cluster: npt.NDArray[np.int64] | None = None,
     reference_cluster: npt.NDArray[np.int64] | None = None,
+    fewest: int = FEWEST_CLUSTERS,
+    whole: bool = False,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Bin:
@@ -284,9 +313,9 @@ def compare(
 
     Args:
         measured: (n,) held-out values. emulated: (m,). reference: (k,) the fitted values of the same bin.
-        label, direction, low, high: of the bin. rng: of the bootstrap, resamples: how many.
+        label, direction, low, high, whole: of the bin. rng: of the bootstrap, resamples: how many.
         measured_cluster, reference_cluster: (n,), (k,) trace or cell of each value; whole clusters are resampled when there are
-            at least four, so that values that hang together do not make the band too narrow.
+            `fewest` of about equal size, so that values that hang together do not make the band too narrow.
     """
     pooled = np.concatenate((measured, reference))
     if measured_cluster is None or reference_cluster is None:
@@ -294,8 +323,10 @@ def compare(
     else:
         clusters = np.concatenate((measured_cluster, reference_cluster))
     names, cluster = np.unique(clusters, return_inverse=True)
-    by_cluster = len(names) >= FEWEST_CLUSTERS and len(names) < len(pooled)
-    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1]) if by_cluster else []
+    count = np.bincount(cluster)
+    equal = len(pooled) ** 2 / float(np.sum(count.astype(np.float64) ** 2))  # clusters of one size that would weigh as much
+    by_cluster = equal > fewest - 0.5 and len(names) < len(pooled)
+    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(count)[:-1]) if by_cluster else []
     sizes = len(measured), max(len(reference), 1)
     distances = np.empty((resamples, 2))
     for k in range(resamples):
@@ -309,7 +340,7 @@ def compare(
         distances[k] = two_sample(samples[0], samples[1])
     band = np.quantile(distances, 0.95, axis=0)
     if by_cluster:
-        band *= stats.t.ppf(0.975, len(names) - 1) / stats.norm.ppf(0.975)
+        band *= stats.t.ppf(0.975, equal - 1.0) / stats.norm.ppf(0.975)
     wrong = (
         (float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0)))
         if direction
@@ -331,4 +362,5 @@ def compare(
         max(float(pooled.std()), resolution),
         wrong,
         resolution,
+        whole,
     )

@@ -1,10 +1,12 @@
 """Steps of held-out traces against those of their emulated replay, in bins of the state. It never replays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.proof import FEWEST_CLUSTERS, RESAMPLES, Bin, Proof, compare
+from devices.measurements.proof import FEWEST_CLUSTERS, FEWEST_DEVICES, RESAMPLES, Bin, Proof, compare
 from devices.measurements.ramp_curves import ramp_curves
 from devices.measurements.traces import Traces
 
@@ -34,8 +36,7 @@ def steps_proof(
     rng = np.random.default_rng(seed)
     bins: list[Bin] = []
     facts: dict[str, tuple[float, float, str]] = {}
-    # Devices differ as a whole: where there are enough they, and not their traces, are what the bootstrap draws.
-    several = len(np.union1d(held_out.cell, fitted.cell)) >= FEWEST_CLUSTERS
+    several = _devices_are_drawn(fitted, held_out)
     for direction, word in ((1, "potentiation"), (-1, "depression")):
         samples = []
         for part, state in zip((held_out, emulated, fitted), states, strict=True):
@@ -49,10 +50,15 @@ def steps_proof(
         facts |= _step_facts(word, direction, held, copy)
         count = int(np.clip(len(held) // 25, 1, BINS))
         edges = np.quantile(held_state, np.linspace(0.0, 1.0, count + 1))
-        for k in range(count):
-            low, high = float(edges[k]), float(edges[k + 1])
-            own, other, reference = ((state >= low) & (state <= high) for state in (held_state, copy_state, fit_state))
-            label = f"{word} at {1e6 * max(low, 0.0):.4g} to {1e6 * high:.4g} uS"
+        levelled = _levelled((held, copy, fit), (held_state, copy_state, fit_state), edges)
+        ranges = [(float(edges[k]), float(edges[k + 1]), False) for k in range(count)]
+        for low, high, whole in [*ranges, (float(edges[0]), float(edges[-1]), True)]:
+            own, other, reference = (
+                whole | ((state >= low) & (state <= high)) for state in (held_state, copy_state, fit_state)
+            )
+            steps = levelled if whole else (held, copy, fit)
+            place = "all states" if whole else f"{1e6 * max(low, 0.0):.4g} to {1e6 * high:.4g} uS"
+            label = f"{word} at {place}"
             if own.sum() < 2:
                 continue
             if not other.any():
@@ -60,21 +66,48 @@ def steps_proof(
                 continue
             bins.append(
                 compare(
-                    held[own],
-                    copy[other],
-                    fit[reference],
+                    steps[0][own],
+                    steps[1][other],
+                    steps[2][reference],
                     label=label,
                     direction=direction,
                     low=low,
                     high=high,
                     measured_cluster=held_unit[own],
                     reference_cluster=fit_unit[reference] + (0 if several else len(held_out)),
+                    fewest=FEWEST_DEVICES if several else FEWEST_CLUSTERS,
+                    whole=whole,
                     rng=rng,
                     resamples=resamples,
                 )
             )
     curves, more = ramp_curves(held_out, emulated)
     return Proof("the pulse response", how, tuple(bins), curves, facts | more)
+
+
+def _levelled(steps: Sequence[F64], states: Sequence[F64], edges: F64) -> tuple[F64, ...]:
+    """Steps about the measured mean step of their state, with the mean of all put on: so that few steps of many states compare.
+
+    Args:
+        steps, states: of the held-out, emulated and fitted part. edges: of the bins of the state.
+    """
+    measured, state = np.concatenate((steps[0], steps[2])), np.concatenate((states[0], states[2]))
+    at = np.clip(np.searchsorted(edges, state, side="right") - 1, 0, len(edges) - 2)
+    number = np.maximum(np.bincount(at, minlength=len(edges) - 1), 1)
+    centre, mean = (np.bincount(at, values, len(edges) - 1) / number for values in (state, measured))
+    return tuple(
+        own - np.interp(where, centre, mean) + measured.mean() for own, where in zip(steps, states, strict=True)
+    )
+
+
+def _devices_are_drawn(fitted: Traces, held_out: Traces) -> bool:
+    """Whether devices, and not their traces, are what a bootstrap must draw: they differ as wholes.
+
+    Not where the same devices are fitted and held out, for then their differences are in both parts.
+    """
+    shared = np.intersect1d(held_out.cell, fitted.cell)
+    devices = np.union1d(held_out.cell, fitted.cell)
+    return len(devices) >= FEWEST_DEVICES and (fitted is held_out or not len(shared))
 
 
 def _never_reached(label: str, direction: int, low: float, high: float, held: F64) -> Bin:

@@ -149,7 +149,7 @@ def bin_table(proof: Proof) -> Table:
             f"{1e6 * b.mean[0]:.4g} / {1e6 * b.mean[1]:.4g}",
             f"{1e6 * b.std[0]:.4g} / {1e6 * b.std[1]:.4g}",
             f"{b.relative:.3f}",
-            f"{b.band / b.scale if b.scale > 0 else 0.0:.3f}",
+            f"{b.blur:.3f}",
             f"{b.ks:.3f}",
             f"{b.ks_band:.3f}",
             "yes" if b.inside else "NO",

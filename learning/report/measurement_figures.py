@@ -106,7 +106,7 @@ def distances(proof: Proof) -> Figure:
     """Wasserstein distance of every bin, in standard deviations of the data, with the data's own band."""
     figure, (axes,) = new_figure(7.2, 0.22 * len(proof.bins) + 1.0)
     y = np.arange(len(proof.bins))[::-1]
-    band = [b.band / b.scale if b.scale > 0 else 0.0 for b in proof.bins]
+    band = [b.blur for b in proof.bins]
     axes.barh(y, band, height=0.8, color=COLOURS[4], alpha=0.45, label=f"95 % band of {proof.yardstick}")
     relative = np.array([min(b.relative, 10.0) for b in proof.bins])
     inside = np.array([b.inside for b in proof.bins])
