@@ -72,7 +72,7 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
         histories = histories_of(measured.tables["retention"], measured.log)
         proofs.append(ageing_proof(cell, histories, histories, how=HOW, seed=seed))
     if "noise" in measured.tables:
-        series = series_of(measured.tables["noise"])
+        series = series_of(measured.tables["noise"], measured.sources)
         proofs.append(noise_proof(cell, series, series, how=HOW, seed=seed))
     if not proofs:
         raise MeasurementError("the measurement holds no pulses, retention or noise that a card could be compared with")

@@ -18,7 +18,8 @@ from devices.measurements.proof import Bin, Proof, two_sample
 
 F64 = npt.NDArray[np.float64]
 
-STATES = 5
+AT = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""States that are compared, as shares of a device's window."""
 CELLS = 2000
 LEVELS = (np.arange(400) + 0.5) / 400
 FEWEST_DEVICES = 6
@@ -63,24 +64,26 @@ def distribution_proof(
         own = {d.device: d for d in distributions if d.direction == direction}
         if not own:
             continue
-        whole: list[tuple[F64, F64]] = []
-        for k in range(STATES):
-            u = (k + 0.5) / STATES
+        steps: list[tuple[dict[int, F64], F64, F64]] = []
+        for k, u in enumerate(AT):
             samples = {device: _steps_of(distribution, u) for device, distribution in own.items()}
             measured = np.concatenate([samples[int(names[j])] for j in held if int(names[j]) in samples])
-            emulated = _emulated(cell, u, direction, seed + k)
+            steps.append((samples, measured, _emulated(cell, u, direction, seed + k)))
+        rows = [(u, u, row) for u, row in zip(AT, steps, strict=True)]
+        for low, high, (samples, measured, emulated) in [*rows, (AT[0], AT[-1], _levelled(steps))]:
+            whole = low < high
+            place = "all states" if whole else f"{low:.0%} of the window"
             scale = float(measured.std())
             distance, ks = two_sample(measured, emulated)
-            own_scatter = held is used
             band, ks_band = (
-                _sampling(measured, rng) if own_scatter else _band(samples, names, len(held), len(used), rng)
+                _sampling(measured, rng) if held is used else _band(samples, names, len(held), len(used), rng)
             )
             bins.append(
                 Bin(
-                    f"{word} at {u:.0%} of the window",
+                    f"{word} at {place}",
                     direction,
-                    u,
-                    u,
+                    low,
+                    high,
                     len(measured),
                     len(emulated),
                     (float(measured.mean()), float(emulated.mean())),
@@ -91,10 +94,10 @@ def distribution_proof(
                     ks_band,
                     scale,
                     (float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0))),
+                    whole=whole,
                 )
             )
-            whole.append((measured, emulated))
-        pooled = [np.concatenate(part) for part in zip(*whole, strict=True)]
+        pooled = [np.concatenate(part) for part in ([row[1] for row in steps], [row[2] for row in steps])]
         facts |= {
             f"{word}: mean step": (float(pooled[0].mean()), float(pooled[1].mean()), "S"),
             f"{word}: standard deviation of steps": (float(pooled[0].std()), float(pooled[1].std()), "S"),
@@ -106,6 +109,21 @@ def distribution_proof(
         }
     yardstick = "the data against themselves" if held is not used else f"{CELLS} draws from the tables"
     return Proof("the pulse response", how, tuple(bins), (), facts, yardstick=yardstick)
+
+
+def _levelled(steps: Sequence[tuple[dict[int, F64], F64, F64]]) -> tuple[dict[int, F64], F64, F64]:
+    """All states together: steps about the devices' mean step at each state, with the mean over states put on."""
+    means = [float(np.mean([part.mean() for part in samples.values()])) for samples, _, _ in steps]
+    off = [mean - float(np.mean(means)) for mean in means]
+    devices = {
+        device: np.concatenate([samples[device] - own for (samples, _, _), own in zip(steps, off, strict=True)])
+        for device in steps[0][0]
+    }
+    return (
+        devices,
+        np.concatenate([measured - own for (_, measured, _), own in zip(steps, off, strict=True)]),
+        np.concatenate([emulated - own for (_, _, emulated), own in zip(steps, off, strict=True)]),
+    )
 
 
 def _steps_of(distribution: StepDistribution, u: float) -> F64:

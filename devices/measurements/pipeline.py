@@ -70,7 +70,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         say(f"making tables of {len(measured.distributions)} step distributions")
         pulse = fit_distributions(measured.distributions, window=given)
     histories = histories_of(tables["retention"], log) if "retention" in tables else None
-    series = series_of(tables["noise"]) if "noise" in tables else []
+    series = series_of(tables["noise"], measured.sources) if "noise" in tables else []
     window = common_window(given, pulse, histories, series, tables)
     pairs = programming_pairs(tables, histories)
     programming, stuck_text, histories = programmed(tables, histories, window)

@@ -324,17 +324,21 @@ def compare(
         clusters = np.concatenate((measured_cluster, reference_cluster))
     names, cluster = np.unique(clusters, return_inverse=True)
     count = np.bincount(cluster)
-    equal = len(pooled) ** 2 / float(np.sum(count.astype(np.float64) ** 2))  # clusters of one size that would weigh as much
+    equal = len(pooled) ** 2 / float(
+        np.sum(count.astype(np.float64) ** 2)
+    )  # clusters of one size that would weigh as much
     by_cluster = equal > fewest - 0.5 and len(names) < len(pooled)
     members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(count)[:-1]) if by_cluster else []
     sizes = len(measured), max(len(reference), 1)
+    most = int(np.ceil(len(pooled) / count.min()))
     distances = np.empty((resamples, 2))
     for k in range(resamples):
         samples = []
         for size in sizes:
-            if by_cluster:
-                wanted = max(1, round(size * len(names) / len(pooled)))
-                samples.append(pooled[np.concatenate([members[c] for c in rng.integers(0, len(names), wanted)])])
+            if by_cluster:  # clusters until there are as many values, so that small ones do not make small samples
+                drawn = rng.integers(0, len(names), len(names) + most)
+                drawn = drawn[: 1 + np.searchsorted(np.cumsum(count[drawn]), size)]
+                samples.append(pooled[np.concatenate([members[c] for c in drawn])])
             else:
                 samples.append(pooled[rng.integers(0, len(pooled), size)])
         distances[k] = two_sample(samples[0], samples[1])

@@ -21,7 +21,7 @@ F64 = npt.NDArray[np.float64]
 CLEAR_WHITE, CLEAR_CORRELATED = 2.0, 10.0
 """By how much AIC must prefer white noise to none, and correlated noise to white alone."""
 MOST_LOST = 3.0
-"""Nats that correlated noise may lose on the held-out reads, in all: as much as chance takes on a few hundred reads."""
+"""Nats that a law, or correlated noise, may lose on the held-out reads, in all: as much as chance takes on a few hundred reads."""
 DEVICES_CHECKED = 4
 """Devices with a law each, among which correlated noise must show as well."""
 LONG_ENOUGH = 24
@@ -52,14 +52,14 @@ def fit_laws(
     gain = plain.aic - fits[0].aic
     if not (gain > CLEAR_WHITE and fits[0].noise.white > 1e-3 * float(np.nanmedian(start.std))):
         refitted = [fit_law(fit.family, traces, start, held, noise="none") for fit in fits]
-        return _sorted(refitted), NoiseEvidence("none", gain, 0.0)
+        return best_first(refitted, held), NoiseEvidence("none", gain, 0.0)
     slow_gain = 0.0
     if most == "correlated" and int(np.diff(traces.start).max()) >= LONG_ENOUGH:
         slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0])
         slow_gain = fits[0].aic - slow.aic
         if shows_correlation(fits[0], slow, held):
             others = [fit_law(fit.family, traces, start, held, noise="correlated", begin=fit) for fit in fits[1:]]
-            return _sorted([slow, *others]), NoiseEvidence("correlated", gain, slow_gain)
+            return best_first([slow, *others], held), NoiseEvidence("correlated", gain, slow_gain)
     return fits, NoiseEvidence("white", gain, slow_gain)
 
 
@@ -98,7 +98,7 @@ def without_correlation(
     fits: tuple[LawFit, ...], held: Traces | None, traces: Traces, start: Start
 ) -> tuple[LawFit, ...]:
     """Return the same laws fitted with white read noise."""
-    return _sorted([fit_law(fit.family, traces, start, held) for fit in fits])
+    return best_first([fit_law(fit.family, traces, start, held) for fit in fits], held)
 
 
 def _every_law(
@@ -108,22 +108,30 @@ def _every_law(
     fits = []
     for variants in laws.values():
         best: LawFit | None = None
-        for family in variants:  # from coarse to fine, as long as AIC gains
+        for family in variants:  # from coarse to fine, as long as the finer is better
             fit = fit_law(family, traces, start, held, noise=noise)
-            if best is not None and fit.order >= best.order:
+            if best is not None and best_first([best, fit], held)[0] is best:
                 break
             best = fit
         assert best is not None  # every kind has a variant
         fits.append(best)
-    return _sorted(fits)
+    return best_first(fits, held)
 
 
-def _sorted(fits: Sequence[LawFit]) -> tuple[LawFit, ...]:
-    return tuple(sorted(fits, key=lambda fit: fit.order))
+def best_first(fits: Sequence[LawFit], held: Traces | None) -> tuple[LawFit, ...]:
+    """Sort laws by AIC, those last that predict the held-out reads clearly worse than the best does, the more the later."""
+    reads = 0 if held is None else int(held.inside().sum())
+    most = max(fit.held_out for fit in fits)
+
+    def key(fit: LawFit) -> tuple[float, float, int]:
+        lost = reads * float(most - fit.held_out) if reads else 0.0
+        return (lost if lost > MOST_LOST else 0.0), *fit.order
+
+    return tuple(sorted(fits, key=key))
 
 
 def with_gains(
-    fits: tuple[LawFit, ...], traces: Traces, start: Start, window: Window, model: NoiseModel
+    fits: tuple[LawFit, ...], held: Traces | None, traces: Traces, start: Start, window: Window, model: NoiseModel
 ) -> tuple[tuple[LawFit, ...], Gains | None, F64 | None]:
     """Separate the spread between devices from the scatter of pulses: gains and laws in turn, each given the other.
 
@@ -149,7 +157,7 @@ def with_gains(
         gains = again
     refitted = [replace(refit(fit), held_out=fit.held_out) for fit in fits]
     widened = [replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in refitted]
-    return _sorted(widened), gains, gain
+    return best_first(widened, held), gains, gain
 
 
 def _widened(estimate: Estimate, gains: Gains) -> Estimate:

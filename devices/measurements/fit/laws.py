@@ -68,7 +68,7 @@ class LawFit:
 
     @property
     def order(self) -> tuple[float, int]:
-        """Key that sorts laws, the best first: by AIC, and by simplicity where there are too few reads for one."""
+        """Key that sorts laws by the fitted reads alone: by AIC, and by simplicity where there are too few reads for one."""
         return self.aic, self.parameters
 
     @property

@@ -6,12 +6,13 @@ parts are fitted by that likelihood (Whittle), and AIC decides which parts the d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, signal, stats
 
-from devices.measurements.problems import MeasurementError
+from devices.measurements.problems import MeasurementError, failure
 from devices.measurements.sink import UNFIT
 from devices.measurements.table import Table, runs
 from devices.window import Window
@@ -28,11 +29,17 @@ FEWEST = 256
 
 @dataclass(frozen=True)
 class Series:
-    """Reads of one resting cell at a constant rate: (n,) siemens, seconds between reads, and the cell's sequence number."""
+    """Reads of one resting cell at a constant rate.
+
+    Attributes:
+        g: (n,) siemens. interval: seconds between reads. sequence: number of the cell's. source, line: where the first read stands.
+    """
 
     g: F64
     interval: float
     sequence: int
+    source: Path | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,11 @@ class NoiseFit:
     t_read: float
 
 
-def series_of(table: Table) -> list[Series]:
+def series_of(table: Table, sources: Sequence[Path]) -> list[Series]:
     """Cut a table into series; a flagged read is replaced by the read before it (counted by its flag).
+
+    Args:
+        table: of the role noise. sources: the files by their number in the table, for messages.
 
     Raises MeasurementError when there are no times, or when the reads of a series are not equally spaced.
     """
@@ -116,21 +126,20 @@ def series_of(table: Table) -> list[Series]:
     found = []
     for part in runs(table.sequence):
         t, values, keep = table.t_s[part], g[part].copy(), good[part]
+        path, first = sources[int(table.source[part.start])], int(table.line[part.start])
         if len(t) < 2 or not keep.any():
             continue
         if not np.isfinite(t).all():
-            raise MeasurementError(f"line {int(table.line[part.start])}: a noise series needs times, or sample_time")
+            raise failure(path, "a noise series needs times, or sample_time", line=first)
         step = np.diff(t)
         interval = float(np.median(step))
         if interval <= 0 or (np.abs(step - interval) > 0.2 * interval).mean() > 0.01:
             bad = part.start + int(np.argmax(np.abs(step - interval)))
-            raise MeasurementError(
-                f"line {int(table.line[bad])}: reads of a noise series are not equally spaced"
-                f" (median {interval:g} s, here {step[bad - part.start]:g} s)"
-            )
+            reason = f"reads of a noise series are not equally spaced (median {interval:g} s, here {step[bad - part.start]:g} s)"
+            raise failure(path, reason, line=int(table.line[bad]))
         last = np.maximum.accumulate(np.where(keep, np.arange(len(values)), -1))
         last[last < 0] = int(np.argmax(keep))
-        found.append(Series(values[last], interval, int(table.sequence[part.start])))
+        found.append(Series(values[last], interval, int(table.sequence[part.start]), path, first))
     return found
 
 
@@ -264,10 +273,11 @@ def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
     """
     spectra = [spectrum for spectrum in map(fit_spectrum, series) if spectrum is not None]
     if not spectra:
-        longest = max((len(one.g) for one in series), default=0)
-        raise MeasurementError(
-            f"no noise series is long enough for a spectrum: needs {FEWEST} reads (longest: {longest})"
-        )
+        if not series:
+            raise MeasurementError("the noise measurement holds no series of two reads or more")
+        longest = max(series, key=lambda one: len(one.g))
+        reason = f"no noise series is long enough for a spectrum: needs {FEWEST} reads (longest: {len(longest.g)})"
+        raise MeasurementError(reason) if longest.source is None else failure(longest.source, reason, line=longest.line)
     order = np.argsort([spectrum.mean for spectrum in spectra])
     groups = np.array_split(order, min(9, len(spectra)))
     centres = np.array([np.mean([spectra[k].mean for k in part]) for part in groups])

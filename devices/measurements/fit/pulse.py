@@ -47,7 +47,7 @@ class PulseFit:
     """A fitted pulse measurement.
 
     Attributes:
-        window: nominal, in siemens. tables: for the card. start: moments. laws: every fitted law, best AIC first.
+        window: nominal, in siemens. tables: for the card. start: moments. laws: every fitted law, the best first.
         noise: of the reads, taken out of the steps. evidence: by how much AIC prefers it.
         scatter: of pulses that slow read noise hides, with its interval; None without correlated noise.
         gains: device-to-device spread, None with too few devices or when every device has its own table.
@@ -130,7 +130,7 @@ def fit_pulses(
         notes.append(history)
     gains, gain = None, None
     if not several and len(devices) >= FEWEST_DEVICES:
-        fits, gains, gain = with_gains(fits, traces, start, own, evidence.model)
+        fits, gains, gain = with_gains(fits, parts.held_out, traces, start, own, evidence.model)
         law = tables_on(fits[0], own, hard)
     noise = fits[0].noise
     scatter = pulse_scatter(traces, law, noise) if evidence.model == "correlated" else None

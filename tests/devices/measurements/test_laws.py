@@ -1,5 +1,6 @@
 """Every pulse law recovered from emulated traces: no bias, and 95 % intervals that cover the truth in 95 % of many chips."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from statistics_helpers import TEST_ALPHA, bonferroni
 from trace_writers import Lab, measure
 
 from devices.card import DeviceCard
+from devices.measurements.fit.comparison_of_laws import best_first
 from devices.measurements.fit.families import PIECEWISE_NODES, families
 from devices.measurements.fit.laws import LawFit, fit_law, tables_of
 from devices.measurements.fit.moments import first_look
@@ -152,6 +154,20 @@ def test_laws_are_told_apart_and_an_unfit_one_is_called_so() -> None:
         tables_per_device=False,
     )
     assert any("no pulse law fits" in note for note in adequacy_notes(poor.laws))
+
+
+@pytest.mark.jit
+def test_held_out_reads_decide_between_laws_before_aic() -> None:
+    """A law that gains by AIC and loses clearly on held-out reads comes last; one that loses as little as chance does not."""
+    traces = traces_of_lab(
+        measure(card("linear_step", {"states": 60}).compile(), cells=4, up=30, down=30, start=0.1, seed=8)
+    )
+    fit = fit_law(families(False)["linear_step"][0], traces, first_look(traces, WINDOW), traces, max_iterations=5)
+    reads = int(traces.inside().sum())
+    flexible = replace(fit, kind="flexible", loglik=fit.loglik + 50.0, held_out=fit.held_out - 40.0 / reads)
+    near = replace(fit, kind="near", loglik=fit.loglik + 10.0, held_out=fit.held_out - 1.0 / reads)
+    assert [law.kind for law in best_first([flexible, fit, near], traces)] == ["near", "linear_step", "flexible"]
+    assert [law.kind for law in best_first([flexible, fit, near], None)] == ["flexible", "near", "linear_step"]
 
 
 @pytest.mark.jit

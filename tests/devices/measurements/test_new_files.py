@@ -134,9 +134,10 @@ def test_noise_free_ramps_are_fitted_well(tmp_path: Path) -> None:
     assert all(lag.factor == 1.0 for lag in proof.lags)
 
 
-def bins(*distances: float, band: float = 0.1) -> tuple[Bin, ...]:
+def bins(*distances: float, band: float = 0.1, whole: bool = False) -> tuple[Bin, ...]:
     return tuple(
-        Bin(f"bin {k}", 1, 0, 1, 100, 100, (1, 1), (1, 1), d, 0.0, band, 0.0, 1.0) for k, d in enumerate(distances)
+        Bin(f"bin {k}", 1, 0, 1, 100, 100, (1, 1), (1, 1), d, 0.0, band, 0.0, 1.0, whole=whole)
+        for k, d in enumerate(distances)
     )
 
 
@@ -146,6 +147,11 @@ def bins(*distances: float, band: float = 0.1) -> tuple[Bin, ...]:
         (bins(0.05, 0.05), "GOOD FIT of steps: 2 of 2 bins within the 95 % band of the data against themselves; worst"),
         (bins(*[0.05] * 9, 0.12), "9 of 10 bins .* themselves, the others no farther outside than chance explains; worst"),
         (bins(0.05, *[0.14] * 4), "GOOD .* 1 of 5 .*, the others off by less than 0.15 standard deviations .* too little"),
+        (bins(0.05, *[0.05] * 3, band=0.4), "^UNPROVEN steps: cannot tell, the data are too few or scatter too much .*: 4 of 4 bins"),
+        (bins(*[0.05] * 3, band=0.4) + bins(0.05, whole=True), "^GOOD .* in places the data differ from themselves by up to 0.40"),
+        (bins(*[0.7] * 3, band=0.4), "^BAD FIT of steps: 0 of 3 bins"),
+        (bins(*[0.05] * 9) + bins(0.13, whole=True), "^GOOD .* 0.15 standard deviations of the data, which is too little"),
+        (bins(*[0.05] * 9, band=0.2) + bins(0.3, band=0.2, whole=True), "^FAIR FIT of steps: 9 of 10"),
         (bins(0.05, *[0.3] * 4), "FAIR FIT of steps: 1 of 5 bins within the 95 % band of the data against themselves; worst"),
     ],
 )  # fmt: skip
@@ -161,7 +167,9 @@ def test_devices_of_different_speed_make_the_band_wide() -> None:
     cluster = np.repeat(np.arange(7), 30)
     held, rest = np.concatenate(steps[:2]), np.concatenate(steps[2:])
     kinds = {
-        "devices": compare(held, rest, rest, label="", measured_cluster=cluster[:60], reference_cluster=cluster[60:], rng=rng),
+        "devices": compare(
+            held, rest, rest, label="", measured_cluster=cluster[:60], reference_cluster=cluster[60:], fewest=3, rng=rng
+        ),
         "steps": compare(held, rest, rest, label="", rng=rng),
     }  # fmt: skip
     assert kinds["devices"].band > 2.0 * kinds["steps"].band
@@ -272,6 +280,14 @@ def test_few_programmed_cells_are_unproven(tmp_path: Path) -> None:
     text = "Target (uS),Read (uS)\n" + "\n".join(f"{k},{k + 0.1 * (-1) ** k}" for k in range(1, 21))
     result, _ = fit(tmp_path, text, kind="csv", role="programming", columns={"target": "Target", "g": "Read"})
     assert result.sentences == ("UNPROVEN programming: nothing is held out: too few cells, so the fit is not proven",)
+
+
+def test_a_short_noise_series_is_named(tmp_path: Path) -> None:
+    text = "# reads\ncell (uS)\n" + "5\n6\n" * 50
+    with pytest.raises(
+        MeasurementError, match=r"lab\.csv:\d+: no noise series is long enough .* needs 256 reads \(longest: 100\)"
+    ):
+        fit(tmp_path, text.split("\n", 1)[1], kind="noise_series", series_are="columns", sample_rate="10 Hz")
 
 
 def test_reads_without_noise_make_a_page_without_a_spectrum(tmp_path: Path) -> None:

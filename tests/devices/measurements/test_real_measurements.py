@@ -239,7 +239,7 @@ def test_technology_c(tmp_path: Path) -> None:
 @pytest.mark.jit
 def test_technology_a_noise(tmp_path: Path) -> None:
     measured = read_config("noise_techA")
-    series = series_of(measured.tables["noise"])
+    series = series_of(measured.tables["noise"], measured.sources)
     assert [len(one.g) for one in series] == [100_000] * 5
     assert [one.interval for one in series] == pytest.approx([1 / 400] * 5)
     result = fit_measurements(config("noise_techA"), tmp_path)

@@ -1,7 +1,7 @@
 """How far the verdict of a proof can be trusted: known cells, cards that are right and wrong, many emulated experiments. It never fits.
 
-Budgets: a right card must not be called FAIR or BAD in more than 2 of 12 experiments (its rate was below 2 % in 60; at 5 % the test
-fails with probability 0.02, at 2 % with 0.002, and the seeds are fixed). A wrong card must not be called GOOD in more than 5 of 12.
+Budgets: a right card must not be called FAIR or BAD in more than 2 of 12 experiments (none was in 48; were the rate 2 %, 2 tests in 1000
+would fail, at 5 % 2 in 100, and the seeds are fixed). A wrong card must not be called GOOD in more than 5 of 12.
 """
 
 from collections import Counter
@@ -67,9 +67,7 @@ def proven(card: CellModel, lab: Traces, seed: int) -> Proof:
 
     def again(traces: Traces, replicas: int) -> Traces:
         noise = ReadNoise(READ_STD)
-        return replay(
-            card, traces, initial_states(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise
-        )
+        return replay(card, traces, initial_states(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise)
 
     held, copy = parts.held_out, again(parts.held_out, 5)
     states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
