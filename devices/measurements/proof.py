@@ -235,7 +235,11 @@ class Proof:
     def _doubt(self) -> str:
         """Where the data cannot tell, although they can as a whole."""
         weak = max(self.bins, key=lambda b: b.blur)
-        if self.cannot_tell or not weak.coarse:
+        if self.cannot_tell:
+            return ""
+        if any(b.whole and b.band > abs(b.mean[0]) for b in self.bins):
+            return "; single steps scatter too much to show their mean: the curves over ramps show whether it is right"
+        if not weak.coarse:
             return ""
         return f"; in places the data differ from themselves by up to {weak.blur:.2f}, so they cannot tell more there"
 

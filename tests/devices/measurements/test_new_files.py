@@ -1,6 +1,7 @@
 """Files as a lab sends them and no test had before: what went wrong with them once, each a test. It never needs published data."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,12 @@ def bins(*distances: float, band: float = 0.1, whole: bool = False) -> tuple[Bin
 )  # fmt: skip
 def test_the_first_line_says_why_a_fit_is_good(found: tuple[Bin, ...], words: str) -> None:
     assert re.search(words, Proof("steps", "", found).sentence())
+
+
+def test_a_mean_step_below_the_scatter_is_said() -> None:
+    found = [replace(b, mean=(0.01, 0.05)) for b in bins(0.05, 0.05) + bins(0.05, whole=True)]
+    line = Proof("steps", "", tuple(found)).sentence()
+    assert "single steps scatter too much to show their mean" in line
 
 
 def test_devices_of_different_speed_make_the_band_wide() -> None:
