@@ -65,8 +65,8 @@ class Bin:
 
     @property
     def blur(self) -> float:
-        """The band in standard deviations of the data."""
-        return self.band / self.scale if self.scale > 0 else 0.0
+        """The band, or the resolution where it is the larger, in standard deviations of the data."""
+        return max(self.band, self.resolution) / self.scale if self.scale > 0 else 0.0
 
     @property
     def coarse(self) -> bool:
