@@ -1,7 +1,7 @@
 """How far the verdict of a proof can be trusted: known cells, cards that are right and wrong, many emulated experiments. It never fits.
 
-Budgets: a right card must not be called FAIR or BAD in more than 2 of 12 experiments (none was in 48; were the rate 2 %, 2 tests in 1000
-would fail, at 5 % 2 in 100, and the seeds are fixed). A wrong card must not be called GOOD in more than 5 of 12.
+Budgets: a right card must not be called FAIR or BAD in more than 2 of 12 experiments (1 was in 48; at a rate of 2 %, 2 tests in 1000
+fail, at 5 % 2 in 100, and the seeds are fixed). A wrong card must not be called GOOD in more than 5 of 12.
 """
 
 from collections import Counter
