@@ -134,7 +134,7 @@ else:
 
     _block8, _block4, _block1 = (_block_kernel(rows) for rows in (8, 4, 1))
 
-    @njit(cache=True, _nrt=False)
+    @njit(cache=True, fastmath=False)
     def _lines(v, v_stride, panel, depth, out, out_stride, n):
         """n vectors of voltages against one panel, in blocks as large as registers and n allow."""
         done = 0
