@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
-from numba.core import config
 from numba.extending import intrinsic
 
-from analog_sim.kernels.options import WITHIN
+from analog_sim.kernels.options import JIT_OFF, WITHIN
 from analog_sim.kernels.rng import philox
 
 U64 = npt.NDArray[np.uint64]
@@ -30,7 +29,7 @@ MAX_LENGTH = 63
 NEGATIVE = np.uint64(1 << 63)
 """Set in the stream of a row of negative sign (`turn_rows`)."""
 
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
+if JIT_OFF:
 
     def popcount(word: Any) -> Any:
         """Number of set bits of an unsigned integer, in the integer's own type."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.core import config
 from numba.extending import intrinsic
+
+from analog_sim.kernels.options import JIT_OFF
 
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _MANTISSA = np.int32(0x7FFFFF)
@@ -52,7 +53,7 @@ _E4 = np.float32(0.0013398875016719103)
 _E5 = np.float32(0.00015353360504377633)
 
 
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
+if JIT_OFF:
 
     def fma(a: Any, b: Any, c: Any) -> Any:
         """a b + c for float32, through float64 where the product is exact: fused but for a rare double rounding."""

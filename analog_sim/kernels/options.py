@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from numba.core import config
+
+JIT_OFF = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]
+"""Whether kernels run as plain Python (NUMBA_DISABLE_JIT): what is written in the compiler's own language needs a twin then."""
+
 WITHIN: dict[str, Any] = {"forceinline": True, "_nrt": False}
 """For helpers that are compiled into the loop that calls them, and make no array.
 

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 from numba import njit, prange, types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
+
+from analog_sim.kernels.options import JIT_OFF
 
 _WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
 _LANES = 16 if _WIDE else 8
@@ -42,7 +44,7 @@ def pack_columns(matrix, panels):
                 target[j - first] = matrix[j, i]
 
 
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
+if JIT_OFF:
 
     def multiply(v: Any, panels: Any, out: Any) -> None:
         """``out = v M`` for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""

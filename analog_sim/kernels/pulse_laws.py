@@ -19,6 +19,9 @@ LINEAR = 0
 NODES = 1
 BINS = 2
 
+A_NODE = np.uint64(11)
+"""Places of a node in tables of BINS: 2**11, two numbers for each of the 1024 bins."""
+
 _0 = np.float32(0.0)
 _UP = np.uint64(0)
 _DOWN = np.uint64(1)

@@ -9,7 +9,7 @@ from numba import njit
 
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
-from analog_sim.kernels.pulse_laws import LINEAR, NODES, node_below
+from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
 
 AT_ONCE = 8
@@ -19,7 +19,6 @@ _A_SIDE = np.uint32(1)
 _UP = np.uint64(0)
 _SIDE = np.uint64(1)
 _1_PLACE = np.uint64(1)
-_A_NODE = np.uint64(11)  # places: 2 numbers for each of the 1024 bins
 
 
 @njit(**WITHIN)
@@ -78,7 +77,7 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 side = entry & _SIDE
                 j = entry >> _1_PLACE
                 v = y[j]
-                t = (side << _A_NODE) | (np.uint64(bins[p + q]) << _1_PLACE)
+                t = (side << A_NODE) | (np.uint64(bins[p + q]) << _1_PLACE)
                 v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
                 y[j] = min(max(v, low), high)
         elif axis.kind == NODES:
@@ -97,7 +96,7 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 side = entry & _SIDE
                 j = entry >> _1_PLACE
                 v = y[j]
-                t = side * size + (node_below(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
+                t = side * size + (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
                 v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
                 y[j] = min(max(v, low), high)
         else:
@@ -109,7 +108,7 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 t = (
                     side * size
                     + np.uint64(table[j])
-                    + (node_below(axis, y_bits[j]) << _A_NODE)
+                    + (node_below(axis, y_bits[j]) << A_NODE)
                     + (np.uint64(bins[p + q]) << _1_PLACE)
                 )
                 v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)

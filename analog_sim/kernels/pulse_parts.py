@@ -5,11 +5,10 @@ from numba import njit
 
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
-from analog_sim.kernels.pulse_laws import LINEAR, NODES, node_below
+from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
 
 _1_PLACE = np.uint64(1)
-_A_NODE = np.uint64(11)  # places: 2 numbers for each of the 1024 bins
 
 
 @njit(**WITHIN)
@@ -86,7 +85,7 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = (node_below(axis, y_bits[j]) << _A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
+                    t = (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
                     v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
                     y[j] = min(max(v, low), high)
             else:
@@ -95,7 +94,7 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                     v = y[j]
                     t = (
                         np.uint64(table[j])
-                        + (node_below(axis, y_bits[j]) << _A_NODE)
+                        + (node_below(axis, y_bits[j]) << A_NODE)
                         + (np.uint64(bins[p + q]) << _1_PLACE)
                     )
                     v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)

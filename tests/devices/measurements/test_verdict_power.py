@@ -1,7 +1,8 @@
 """How far the verdict of a proof can be trusted: known cells, cards that are right and wrong, many emulated experiments. It never fits.
 
 Budgets: a right card must not be called FAIR or BAD in more than 2 of 12 experiments (1 was in 48; at a rate of 2 %, 2 tests in 1000
-fail, at 5 % 2 in 100, and the seeds are fixed). A wrong card must not be called GOOD in more than 5 of 12.
+fail, at 5 % 2 in 100, and the seeds are fixed). A wrong card must not be called GOOD in more than 4 of 12 where a single device, or
+six that differ, were measured (3 were), and in no more than 1 elsewhere (none was).
 """
 
 from collections import Counter
@@ -87,7 +88,7 @@ def verdicts(devices: int, spread: float, law: tuple[int, float]) -> Counter[str
     return found
 
 
-@pytest.mark.parametrize(("devices", "spread", "good"), [(1, 0.0, 10), (3, 0.0, 6), (20, 0.15, 10)])
+@pytest.mark.parametrize(("devices", "spread", "good"), [(1, 0.0, 10), (3, 0.0, 8), (20, 0.15, 10)])
 def test_a_right_card_is_good(devices: int, spread: float, good: int) -> None:
     found = verdicts(devices, spread, RIGHT)
     assert found["fair"] + found["bad"] <= 2, found
@@ -95,10 +96,10 @@ def test_a_right_card_is_good(devices: int, spread: float, good: int) -> None:
 
 
 @pytest.mark.parametrize("law", WRONG.values(), ids=WRONG)
-@pytest.mark.parametrize(("devices", "spread"), [(1, 0.0), (3, 0.0), (20, 0.15)])
-def test_a_wrong_card_is_seldom_good(devices: int, spread: float, law: tuple[int, float]) -> None:
+@pytest.mark.parametrize(("devices", "spread", "most"), [(1, 0.0, 4), (3, 0.0, 1), (20, 0.15, 1)])
+def test_a_wrong_card_is_seldom_good(devices: int, spread: float, most: int, law: tuple[int, float]) -> None:
     found = verdicts(devices, spread, law)
-    assert found["good"] <= 5, found
+    assert found["good"] <= most, found
 
 
 def test_six_devices_that_differ_cannot_tell() -> None:
@@ -107,4 +108,4 @@ def test_six_devices_that_differ_cannot_tell() -> None:
     assert found["fair"] + found["bad"] <= 2, found
     assert found["unproven"] >= 4, found
     wrong = verdicts(6, 0.15, WRONG["mean step 30 % larger"])
-    assert wrong["good"] <= 5, wrong
+    assert wrong["good"] <= 4, wrong
