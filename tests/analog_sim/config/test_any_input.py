@@ -97,7 +97,7 @@ def test_round_trip_through_a_file_is_exact(tmp_path: Path, data: dict[str, Any]
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(KEYS, ANYTHING, max_size=5))
 def test_any_data(data: dict[str, Any]) -> None:
-    check_only_config_errors(lambda: validate(data, Root))
+    check_only_config_errors(lambda: validate(data, Root), data)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -105,6 +105,7 @@ def test_any_data(data: dict[str, Any]) -> None:
     st.dictionaries(KEYS, ANYTHING, max_size=5).map(lambda data: yaml.safe_dump(data, allow_unicode=True))
     | st.text(max_size=40)
 )
+@example("pydantic: null")
 @example("base: .")
 @example("base: ''")
 @example('base: "\\0"')
@@ -118,7 +119,7 @@ def test_any_data(data: dict[str, Any]) -> None:
 def test_any_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    check_only_config_errors(lambda: load_config(path, Root))
+    check_only_config_errors(lambda: load_config(path, Root), text)
 
 
 @settings(max_examples=150, deadline=None)
@@ -133,10 +134,12 @@ def test_any_file(tmp_path: Path, text: str) -> None:
 @example(["leaf.kind=1", "leaf.kind.x=2"])
 @example(["leaves={0: {}}"])
 def test_any_override(overrides: list[str]) -> None:
-    check_only_config_errors(lambda: override(Root(leaves=(Leaf(),)), overrides))
+    check_only_config_errors(lambda: override(Root(leaves=(Leaf(),)), overrides), overrides)
 
 
-def check_only_config_errors(call: Any) -> None:
+def check_only_config_errors(call: Any, given: Any) -> None:
+    """``given`` is what the user wrote: a message may quote it, so its own words prove nothing about whose message it is."""
+    foreign = [words for words in ("pydantic", "Input should") if words not in str(given)]
     try:
         model = call()
     except ConfigError as error:
@@ -145,7 +148,7 @@ def check_only_config_errors(call: Any) -> None:
         assert validate(model.model_dump(), Root) == model
         return
     assert problems
-    assert not any("pydantic" in problem.message or "Input should" in problem.message for problem in problems)
+    assert not any(words in problem.message for problem in problems for words in foreign)
 
 
 def test_deep_nesting_is_refused_and_does_not_exhaust_the_stack(tmp_path: Path) -> None:
