@@ -111,7 +111,7 @@ class Present:
         made = self.__dict__
         planes, total, cols = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total
-        if many:
+        if many and not isinstance(made.get("variance"), float):  # one number for all cells is none of their state
             self._drop("variance")
         if planes == 1 or (many and self._ageing.cell.ages):
             self._drop("_lines")

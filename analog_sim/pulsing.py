@@ -93,11 +93,11 @@ def apply_pulses(
             else None.
         now: chip time in seconds.
     """
-    planes, rows, _ = state.g.shape
+    rows = state.g.shape[1]
     cells = _cells(cell, state, present, now)
     composed = _composed(cell, law, plan)
     place = stream.reserve(1)
-    edges = _edges(planes * rows, cells.g.size)
+    edges = _edges(rows, cells.g.size)
 
     def run(first: int, last: int) -> int:
         return int(kernels.pulse_rows(first, last, cells, law, composed, plan.train, plan.counts, place))

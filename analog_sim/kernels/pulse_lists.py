@@ -47,6 +47,13 @@ def add_list(start, s, k, above, below, columns, entries, listed):
     return listed
 
 
+@njit(**WITHIN)
+def turn_list(entries, listed):
+    """Exchange up and down in a list of so many entries."""
+    for q in range(listed):
+        entries[q] ^= _A_SIDE
+
+
 @njit(**CALLED)
 def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, listed, state, words, bins, at):
     """The first `number` pulses of a list, one after the other: ``y += gain step``, held in the window.

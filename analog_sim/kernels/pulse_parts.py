@@ -30,6 +30,13 @@ def add_parts(start, s, k, above, below, parts, number, listed):
 
 
 @njit(**WITHIN)
+def turn_parts(parts, number):
+    """Exchange up and down in so many parts."""
+    for part in range(number):
+        parts[3 * part + 2] ^= np.int64(1)
+
+
+@njit(**WITHIN)
 def columns_at_once(start):
     """Mean length of the lists of one sign, over those that are not empty."""
     lists = 0

@@ -8,7 +8,8 @@ position in the row): the same bits on any number of threads.
 There are two ways through the pulses of a row, and the plan alone decides between them, sample by sample:
 
     listed    which columns fire in a slot is known from one list for all rows; a row runs the lists of the slots in which it fires,
-              one by one (`pulse_parts`) or, when they are short, put one after the other (`pulse_lists`)
+              one by one (`pulse_parts`) or, when they are short, put one after the other (`pulse_lists`); both cells of a pair get
+              the same pulses with opposite signs, so that the second runs what was listed for the first
     merged    where pulses are dense, the n pulses that a cell gets in a sample are one step, in distribution the same;
               `pulse_merging` says how nearly, and leaves alone the cells for which it is not
 """
@@ -19,10 +20,10 @@ from numba import njit
 from analog_sim.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
 from analog_sim.kernels.pulse_cells import load_row, store_row
 from analog_sim.kernels.pulse_laws import LINEAR, disturb
-from analog_sim.kernels.pulse_lists import AT_ONCE, add_list, apart, list_kth_pulses, run_list
+from analog_sim.kernels.pulse_lists import AT_ONCE, add_list, apart, list_kth_pulses, run_list, turn_list
 from analog_sim.kernels.pulse_merging import CELLS, DENSE, TURNS, compare_gains, merge_composed, merge_linear
 from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, WORDS, seed_row
-from analog_sim.kernels.pulse_parts import add_parts, columns_at_once, run_parts
+from analog_sim.kernels.pulse_parts import add_parts, columns_at_once, run_parts, turn_parts
 from analog_sim.kernels.pulse_plans import coincidences
 
 FEW = 4
@@ -44,10 +45,11 @@ _ONE_BIT = np.uint64(1)
 
 @njit(cache=True, nogil=True)
 def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
-    """Pulse rows first_row ... last_row - 1 of a crossbar (row r is row r % rows of plane r // rows) by a train, or by counts.
+    """Pulse rows first_row ... last_row - 1 of every plane of a crossbar (row i of plane p is row p rows + i of the arrays) by a train, or
+    by counts.
 
     Args:
-        first_row, last_row: int.
+        first_row, last_row: int, of a plane.
         cells, law, composed, train, counts: see the classes.
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
@@ -60,7 +62,9 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     pulses, times = counts
     flat_tables = tables.reshape(-1)
     cols = g.shape[1]
-    rows = g.shape[0] // act.shape[0]
+    planes = act.shape[0]
+    rows = g.shape[0] // planes
+    opposite = planes == 2 and act[0, 0] == -act[1, 0] and act[0, 1] == -act[1, 1]
     samples, length = start.shape[0], start.shape[1]
     tabled = composed.words.size > 0
     counted = count.size > 0 or t_written.size > 0 or present.size > 0
@@ -109,14 +113,21 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     short = columns_at_once(start) <= SHORT
     hits = np.int64(0)
     number = 0
+    listed = 0
+    events = 0
+    whole = False
     need = 0
     above = np.int32(0)
     below = np.int32(0)
-    for r in range(first_row, last_row):
-        plane = r // rows
-        i = r % rows
+    for q in range(first_row * planes, last_row * planes):
+        plane = q % planes
+        i = q // planes
+        r = plane * rows + i
+        # The cells of the second plane get the pulses of the first the other way: a list that held all of them is run again.
+        again = plane > 0 and whole and opposite
         # What happens to this row, in turn: pulses by counts (-1) or the samples in which it fires, disturbance (-2).
-        events = 0
+        if plane == 0 or pulses.size > 0:
+            events = 0
         if pulses.size > 0:
             any_pulse = np.int32(0)
             hits = np.int64(0)
@@ -128,10 +139,10 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
             sent += hits
             fired[0] = -1
             events = np.int64(any_pulse != np.int32(0))
-        elif counted:
+        elif counted and not again:
             for j in range(cols):
                 total[j] = np.int32(0)
-        for w in range(when.shape[1]):
+        for w in range(when.shape[1] if plane == 0 else 0):
             left_over = when[i, w]
             while left_over != _NO_BITS:
                 fired[events] = 64 * w + np.int64(lowest_bit(left_over))
@@ -156,12 +167,19 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
         at[0] = 0
         at[1] = 0
         poor = False
-        listed = 0
-        for e in range(events):
+        if again and short:
+            turn_list(entries, listed)
+        elif again:
+            turn_parts(parts, number)
+        else:
+            listed = 0
+            number = 0
+            whole = True
+        for e in range(events - 1 if again else 0, events):
             s = fired[e]
             merged = s == -1
             disturbed = s == -2
-            if s >= 0:
+            if s >= 0 and not again:
                 turn = np.int64(row_bits[i, s] >> np.uint64(63))
                 bits = row_bits[i, s] & ~NEGATIVE
                 above = np.int32(act[plane, turn])
@@ -223,8 +241,10 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                         at,
                     )
                 sent += listed
-                listed = 0
-                number = 0
+                whole = whole and e == events - 1 and not merged and not disturbed
+                if not whole:
+                    listed = 0
+                    number = 0
             if merged:
                 if axis.kind == LINEAR:
                     found = merge_linear(axis.noisy, line, y, up, down, n, state, words, z, pick)

@@ -182,7 +182,7 @@ def test_parts_of_the_rows_are_the_same_bits_as_all_of_them():
 
     plan = train((2, 6, 9), samples=3, length=5, density=0.5)
     results = []
-    for edges in ((0, 12), (0, 1, 7, 12)):
+    for edges in ((0, 6), (0, 1, 4, 6)):
         model, state = chip(CARDS["linear with spread"], (2, 6, 9))
         assert model.pulse is not None
         none = _counts(PulseCounts(np.zeros((2, 6, 9), int)), (2, 6, 9), 0.0)._replace(
