@@ -47,12 +47,14 @@ class Prepared:
         counts, train: see the kernels; one of them is empty.
         rows: those in which any cell may change, ascending, counted through all planes.
         slots: pulse slots used (what the operation takes in time).
+        busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
     """
 
     counts: Counts
     train: Train
     rows: I64
     slots: int
+    busiest: I64
 
 
 def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> Prepared:
@@ -64,13 +66,13 @@ def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -
         largest_in_rows(counts.pulses, largest)
         slots = int(largest.max())
         busy = largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
-        return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots)
+        return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots, np.empty(0, np.int64))
     _check(plan, planes, rows, cols)
     nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
-    train, fired = _train(plan, planes, cell.half_select)
+    train, fired, busiest = _train(plan, planes, cell.half_select)
     busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
-    return Prepared(nothing, train, of_planes, plan.length * len(plan.row_bits))
+    return Prepared(nothing, train, of_planes, plan.length * len(plan.row_bits), busiest)
 
 
 def apply_pulses(
@@ -116,11 +118,9 @@ def _composed(cell: CellModel, law: Law, plan: Prepared) -> Composed:
         pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
         dense = bool(pulses.max(initial=0) > DENSE * plan.counts.pulses.shape[1])
     else:
-        samples, cols = plan.train.col_sign.shape
-        slots = np.bitwise_count(plan.train.row_bits & ~bit_kernels.NEGATIVE).max(axis=0, initial=0)
-        starts = plan.train.start
+        starts, cols = plan.train.start, plan.train.col_sign.shape[1]
         firing = starts[:, -1, 2] - starts[:, 0, 0]
-        dense = bool(np.any(slots * firing > DENSE * (cols * starts.shape[1]))) if samples else False
+        dense = bool((plan.busiest * firing > DENSE * (cols * starts.shape[1])).any())
     return composed_of(cell) if dense else nothing_composed()
 
 
@@ -144,16 +144,17 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Co
     return Counts(signed.reshape(-1, shape[2]), times)
 
 
-def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64]]:
-    """The train as the kernels take it, and the slots (rows,) in which a row fires in any sample."""
+def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64], I64]:
+    """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `Prepared.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
     samples, cols = col_bits.shape
-    turned, fired = np.empty((row_bits.shape[1], samples), np.uint64), np.empty(row_bits.shape[1], np.uint64)
-    when = np.empty((row_bits.shape[1], (samples + 63) // 64), np.uint64)
-    bit_kernels.turn_rows(row_bits, row_sign, turned, fired, when)
+    rows = row_bits.shape[1]
+    turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
+    when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
+    bit_kernels.turn_rows(row_bits, row_sign, half_select > 0.0, turned, fired, when, busiest)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
     number, slots = bit_kernels.split_words(col_bits, words)
     for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
@@ -165,7 +166,7 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, np
     if half_select:
         when[:] = _all_samples(samples)
     act = np.array(_ACTS[planes, plan.mode], np.int8)
-    return Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired
+    return Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

@@ -221,43 +221,38 @@ def column_lists(col_bits, col_sign, columns, start, room):
             start[s, k, 2] = q
 
 
-@njit(**WITHIN)
-def _samples_that_fire(line):
-    """Word whose bit k says whether stream k of line (up to 64,) fires, whatever its sign."""
-    word = _0
-    for k in range(np.uint64(line.shape[0])):
-        word |= np.uint64((line[k] & ~NEGATIVE) != _0) << np.uint64(k)
-    return word
-
-
 @njit(cache=True, nogil=True)
-def turn_rows(row_bits, row_sign, turned, fired, when):
+def turn_rows(row_bits, row_sign, everything, turned, fired, when, most):
     """Streams (S, rows) uint64 and signs (S, rows) int8 of the rows as (rows, S) uint64, NEGATIVE set for a negative sign.
 
+    everything: write the streams without a pulse too; otherwise these stay as they are in `turned`, to be known by `when`.
     fired: (rows,) uint64, the slots in which a row fires in any sample.
     when: (rows, ceil(S/64)) uint64, the samples in which it fires: bit s mod 64 of word s // 64.
+    most: (S,) int64, in how many slots the busiest row of a sample fires.
     """
     samples, rows = row_bits.shape
-    room = np.empty((8, samples), np.uint64)
-    for first in range(0, rows, 8):
-        lines = min(8, rows - first)
-        if lines == 8:  # a fixed number, which the compiler unrolls
-            for s in range(samples):
-                for i in range(8):
-                    room[i, s] = row_bits[s, first + i] | (np.uint64(np.int64(row_sign[s, first + i])) & NEGATIVE)
-        else:
-            for s in range(samples):
-                for i in range(lines):
-                    room[i, s] = row_bits[s, first + i] | (np.uint64(np.int64(row_sign[s, first + i])) & NEGATIVE)
-        for i in range(lines):
-            line, target = room[i], turned[first + i]
-            any_slot = _0
-            for s in range(samples):
-                target[s] = line[s]
-                any_slot |= line[s]
-            fired[first + i] = any_slot & ~NEGATIVE
-            for w in range(when.shape[1]):
-                when[first + i, w] = _samples_that_fire(line[64 * w : 64 * w + 64])
+    firing = np.empty(rows + 1, np.uint64)
+    fired[:] = _0
+    when[:] = _0
+    for s in range(samples):
+        line, sign = row_bits[s], row_sign[s]
+        number = 0
+        for i in range(rows):
+            firing[number] = np.uint64(i)  # void unless the place moves on: no branch, and most rows are silent
+            number += np.int64(line[i] != _0)
+        word = s // 64
+        mark = _1 << np.uint64(s % 64)
+        busiest = _0
+        for q in range(number):
+            i = firing[q]
+            bits = line[i]
+            turned[i, s] = bits | (np.uint64(np.int64(sign[i])) & NEGATIVE)
+            fired[i] |= bits
+            when[i, word] |= mark
+            busiest = max(busiest, popcount(bits))
+        most[s] = np.int64(busiest)
+        for i in range(rows if everything else 0):
+            turned[i, s] = line[i] | (np.uint64(np.int64(sign[i])) & NEGATIVE)
 
 
 @njit(cache=True, nogil=True)

@@ -11,6 +11,7 @@ from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
 from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
+from analog_sim.kernels.tables import load_pair
 
 AT_ONCE = 8
 """Entries that are copied together; a list may be written, and read, so many places beyond its end."""
@@ -85,7 +86,8 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 j = entry >> _1_PLACE
                 v = y[j]
                 t = (side << A_NODE) | (np.uint64(bins[p + q]) << _1_PLACE)
-                v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
+                step, slope = load_pair(tables, t)
+                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
                 y[j] = min(max(v, low), high)
         elif axis.kind == NODES:
             for q in range(np.uint64(now)):
@@ -94,8 +96,9 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 j = entry >> _1_PLACE
                 v = y[j]
                 t = side * size + np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
-                std = fma(tables[t + np.uint64(3)], v, tables[t + np.uint64(2)])
-                step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[t + _1_PLACE], v, tables[t]))
+                mean, slope = load_pair(tables, t)
+                std, spreading = load_pair(tables, t + np.uint64(2))
+                step = fma(fma(spreading, v, std), scores[np.uint64(bins[p + q])], fma(slope, v, mean))
                 y[j] = min(max(fma(up[j] if side == _UP else down[j], step, v), low), high)
         elif axis.devices == 1:
             for q in range(np.uint64(now)):
@@ -104,7 +107,8 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 j = entry >> _1_PLACE
                 v = y[j]
                 t = side * size + (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
-                v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
+                step, slope = load_pair(tables, t)
+                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
                 y[j] = min(max(v, low), high)
         else:
             for q in range(np.uint64(now)):
@@ -118,7 +122,8 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                     + (node_below(axis, y_bits[j]) << A_NODE)
                     + (np.uint64(bins[p + q]) << _1_PLACE)
                 )
-                v = fma(up[j] if side == _UP else down[j], fma(tables[t + _1_PLACE], v, tables[t]), v)
+                step, slope = load_pair(tables, t)
+                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
                 y[j] = min(max(v, low), high)
         used += now
         done += now

@@ -7,6 +7,7 @@ from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
 from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
+from analog_sim.kernels.tables import load_pair
 
 _1_PLACE = np.uint64(1)
 
@@ -64,6 +65,7 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
         count = parts[3 * part + 1]
         side = np.uint64(parts[3 * part + 2])
         gain = up if side == np.uint64(0) else down
+        law = tables[side]
         while count > 0:
             if used == made:
                 steps = min(STEPS, (listed + 2 * LANES - 1) // (2 * LANES))
@@ -78,22 +80,25 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = np.uint64(bins[p + q]) << _1_PLACE
-                    v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                    step, slope = load_pair(law, t)
+                    v = fma(gain[j], fma(slope, v, step), v)
                     y[j] = min(max(v, low), high)
             elif axis.kind == NODES:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
-                    std = fma(tables[side, t + np.uint64(3)], v, tables[side, t + np.uint64(2)])
-                    step = fma(std, scores[np.uint64(bins[p + q])], fma(tables[side, t + _1_PLACE], v, tables[side, t]))
+                    mean, slope = load_pair(law, t)
+                    std, spreading = load_pair(law, t + np.uint64(2))
+                    step = fma(fma(spreading, v, std), scores[np.uint64(bins[p + q])], fma(slope, v, mean))
                     y[j] = min(max(fma(gain[j], step, v), low), high)
             elif axis.devices == 1:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
-                    v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                    step, slope = load_pair(law, t)
+                    v = fma(gain[j], fma(slope, v, step), v)
                     y[j] = min(max(v, low), high)
             else:
                 for q in range(np.uint64(now)):
@@ -104,7 +109,8 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                         + (node_below(axis, y_bits[j]) << A_NODE)
                         + (np.uint64(bins[p + q]) << _1_PLACE)
                     )
-                    v = fma(gain[j], fma(tables[side, t + _1_PLACE], v, tables[side, t]), v)
+                    step, slope = load_pair(law, t)
+                    v = fma(gain[j], fma(slope, v, step), v)
                     y[j] = min(max(v, low), high)
             c += np.uint64(now)
             used += now

@@ -16,7 +16,8 @@ _32_BITS = np.uint64(0xFFFFFFFF)
 class Train(NamedTuple):
     """A pulse train made ready; without samples when cells are pulsed by counts.
 
-    row_bits, when: of `bits.turn_rows`; with half-selection a row counts as firing in every sample. col_words: of `bits.split_words`.
+    row_bits, when: of `bits.turn_rows`; streams without a pulse are void, but with half-selection, where a row counts as firing in
+        every sample. col_words: of `bits.split_words`.
     columns, start: of `bits.column_lists`.
     act: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
     half: fraction of a mean step that a half-selected cell suffers.

@@ -8,8 +8,40 @@ states mispredict. So kernels work in three short loops over a chunk that stays 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from analog_sim.kernels.options import JIT_OFF
+
+if JIT_OFF:
+
+    def load_pair(table: Any, i: Any) -> Any:
+        """table[i] and table[i + 1] of a flat float32 table, i (np.uint64) even."""
+        return table[i], table[i + np.uint64(1)]
+
+else:
+
+    @intrinsic
+    def load_pair(typingctx: Any, table: Any, i: Any) -> Any:
+        """table[i] and table[i + 1] of a flat float32 table, i (np.uint64) even.
+
+        Both in one load: a look-up in a table beyond the first-level cache is bound by the loads in flight, and the compiler does not put
+        two of them together.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            pair = ir.VectorType(ir.FloatType(), 2)
+            first = builder.bitcast(builder.gep(array.data, [args[1]]), pair.as_pointer())
+            both = builder.load(first, align=4)
+            values = [builder.extract_element(both, ir.Constant(ir.IntType(32), k)) for k in range(2)]
+            return context.make_tuple(builder, signature.return_type, values)
+
+        return types.UniTuple(types.float32, 2)(table, i), codegen
 
 
 @njit(forceinline=True)

@@ -96,14 +96,17 @@ def test_column_lists_hold_every_column_that_fires(length):
     assert start[-1, -1, 2] == np.bitwise_count(bits).sum()
 
 
+@pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.parametrize("samples", [5, 64, 70])
-def test_turned_rows_carry_their_sign_and_know_when_they_fire(samples):
+def test_turned_rows_carry_their_sign_and_know_when_they_fire(samples, everything):
     bits, sign = random_streams(samples, 19, MAX_LENGTH)
     bits[Streams(1).stream("silent").uniforms(bits.shape) < 0.7] = 0
-    turned, fired = np.empty((19, samples), np.uint64), np.empty(19, np.uint64)
-    when = np.empty((19, (samples + 63) // 64), np.uint64)
-    turn_rows(bits, sign, turned, fired, when)
-    np.testing.assert_array_equal(turned, (bits | np.where(sign < 0, NEGATIVE, np.uint64(0))).T)
+    turned, fired = np.full((19, samples), MAX_LENGTH, np.uint64), np.empty(19, np.uint64)
+    when, busiest = np.empty((19, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
+    turn_rows(bits, sign, everything, turned, fired, when, busiest)
+    signed = bits | np.where(sign < 0, NEGATIVE, np.uint64(0))
+    np.testing.assert_array_equal(turned, (signed if everything else np.where(bits, signed, MAX_LENGTH)).T)
+    np.testing.assert_array_equal(busiest, np.bitwise_count(bits).max(axis=1))
     np.testing.assert_array_equal(fired, np.bitwise_or.reduce(bits, axis=0))
     for i in range(19):
         expected = {s for s in range(samples) if bits[s, i]}
