@@ -105,6 +105,13 @@ def seed_row(state, key0, key1, row, call):
 
 
 @njit(**WITHIN)
+def _next(oldest, last):
+    """Next word of xorshift128 from the oldest and the last of the four before, np.uint32."""
+    t = np.uint32(oldest ^ np.uint32(oldest << np.uint32(11)))
+    return np.uint32(np.uint32(last ^ np.uint32(last >> np.uint32(19))) ^ np.uint32(t ^ np.uint32(t >> np.uint32(8))))
+
+
+@njit(**WITHIN)
 def _advance(state, words, steps):
     """Advance all generators by 1 to STEPS steps.
 
@@ -112,15 +119,26 @@ def _advance(state, words, steps):
     """
     for q in range(STATE):
         words[q] = state[q]
-    for k in range(steps):
-        # One slice for both ends: the compiler then sees that reads and writes do not overlap.
+    # One slice for both ends of a step: the compiler then sees that reads and writes do not overlap. Four steps stay in registers.
+    for k in range(0, steps - steps % 4, 4):
+        w = words[k * LANES : (k + 8) * LANES]
+        for lane in range(LANES):
+            a = np.uint32(w[lane])
+            b = np.uint32(w[lane + LANES])
+            c = np.uint32(w[lane + 2 * LANES])
+            d = np.uint32(w[lane + 3 * LANES])
+            a = _next(a, d)
+            b = _next(b, a)
+            c = _next(c, b)
+            d = _next(d, c)
+            w[lane + 4 * LANES] = np.uint32(a).view(np.int32)
+            w[lane + 5 * LANES] = np.uint32(b).view(np.int32)
+            w[lane + 6 * LANES] = np.uint32(c).view(np.int32)
+            w[lane + 7 * LANES] = np.uint32(d).view(np.int32)
+    for k in range(steps - steps % 4, steps):
         w = words[k * LANES : (k + 5) * LANES]
         for lane in range(LANES):
-            t = np.uint32(w[lane])
-            t = np.uint32(t ^ np.uint32(t << np.uint32(11)))
-            last = np.uint32(w[lane + 3 * LANES])
-            last = np.uint32(last ^ np.uint32(last >> np.uint32(19)))
-            w[lane + 4 * LANES] = np.uint32(last ^ np.uint32(t ^ np.uint32(t >> np.uint32(8)))).view(np.int32)
+            w[lane + 4 * LANES] = np.uint32(_next(np.uint32(w[lane]), np.uint32(w[lane + 3 * LANES]))).view(np.int32)
     final = words[steps * LANES : steps * LANES + STATE]
     for q in range(STATE):
         state[q] = final[q]
