@@ -42,9 +42,35 @@ class Cells(NamedTuple):
     nominal: npt.NDArray[np.float64]
 
 
+class Row(NamedTuple):
+    """A row of cells in grid coordinates, (C,) each.
+
+    y, y_bits: coordinates, and their bits (the same memory). up, down: grid units a siemens of step, gain included.
+    table: where the cell's table begins.
+    """
+
+    y: F32
+    y_bits: npt.NDArray[np.uint32]
+    up: F32
+    down: F32
+    table: npt.NDArray[np.uint32]
+
+
+class Origin(NamedTuple):
+    """Where the cells of a row come from, (C,) each: window in siemens, and y as it was brought here."""
+
+    low: F32
+    width: F32
+    before: F32
+
+
 @njit(error_model="numpy", **WITHIN)
-def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down):
+def load_row(r, cells, axis, row, origin):
     """Bring row r into grid coordinates; the gains of faulty cells are 0."""
+    g = cells.present if cells.present.size > 0 else cells.g
+    lo, hi, gain_up, gain_down, nominal = cells.lo, cells.hi, cells.gain_up, cells.gain_down, cells.nominal
+    y, up, down = row.y, row.up, row.down
+    low, width, before = origin
     cols = g.shape[1]
     # One plain loop for each case: choices inside a loop would be compiled to gathers and scatters.
     if lo.size > 0:
@@ -62,7 +88,7 @@ def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, b
     if nominal[3] > 0.0:
         wear = np.float32(nominal[3])
         for j in range(cols):
-            closed = width[j] / (_1 + wear * np.float32(count[r, j]))
+            closed = width[j] / (_1 + wear * np.float32(cells.counter[r, j]))
             low[j] += _HALF * (width[j] - closed)
             width[j] = closed
     if gain_up.size > 0:
@@ -81,16 +107,22 @@ def load_row(r, nominal, g, lo, hi, gain_up, gain_down, fault, count, axis, y, b
             before[j] = place
             up[j] = inverse
             down[j] = inverse
-    if fault.size > 0:
+    if cells.fault.size > 0:
         for j in range(cols):
-            healthy = np.float32(fault[r, j] == np.uint8(0))
+            healthy = np.float32(cells.fault[r, j] == np.uint8(0))
             up[j] *= healthy
             down[j] *= healthy
+    if cells.table.size > 0:
+        for j in range(cols):
+            row.table[j] = np.uint32(np.int64(cells.table[r, j]) * axis.stride)
 
 
 @njit(error_model="numpy", **WITHIN)
-def store_row(r, now, g, present, count, t_written, axis, y, before, low, width, n):
+def store_row(r, cells, axis, row, origin, n):
     """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
+    g, present, count, t_written, now = cells.g, cells.present, cells.counter, cells.t_written, cells.nominal[4]
+    y = row.y
+    low, width, before = origin
     cols = g.shape[1]
     inverse = _1 / axis.scale
     if present.size > 0:

@@ -68,8 +68,9 @@ def node_below(axis, bits):
 
 
 @njit(cache=True, nogil=True)
-def disturb(axis, means, y, y_bits, up, down, table, times):
-    """Move every cell by `times` mean steps (C,) float32, positive up; no noise. What half-selected cells suffer."""
+def disturb(axis, means, row, times):
+    """Move every cell of a row by `times` mean steps (C,) float32, positive up; no noise. What half-selected cells suffer."""
+    y, y_bits, up, down, table = row.y, row.y_bits, row.up, row.down, row.table
     high = axis.base + axis.scale
     for j in range(table.shape[0]):
         v = y[j]

@@ -10,7 +10,7 @@ from numba import njit
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
 from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
-from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
+from analog_sim.kernels.pulse_noise import refill
 from analog_sim.kernels.tables import load_pair
 
 AT_ONCE = 8
@@ -56,25 +56,23 @@ def turn_list(entries, listed):
 
 
 @njit(**CALLED)
-def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, listed, state, words, bins, at):
+def run_list(axis, tables, scores, row, entries, number, listed, noise):
     """The first `number` pulses of a list, one after the other: ``y += gain step``, held in the window.
 
-    listed: pulses that noise should be made for, these or more. y_bits: the bits of y, the same memory.
     tables: of both directions one after the other.
-    at: (2,) int64, bins used and made; goes on from call to call.
+    listed: pulses that noise should be made for, these or more.
     """
+    bins = noise.bins
+    y, y_bits, up, down, table = row.y, row.y_bits, row.up, row.down, row.table
     low = axis.base
     high = axis.base + axis.scale
     size = np.uint64(tables.shape[0]) >> _1_PLACE
-    used = at[0]
-    made = at[1]
+    used = noise.at[0]
+    made = noise.at[1]
     done = 0
     while done < number:
         if used == made:
-            steps = min(STEPS, (listed - done + 2 * LANES - 1) // (2 * LANES))
-            if axis.noisy:
-                next_bins(state, words, steps, bins)
-            made = 2 * LANES * steps
+            made = refill(noise, axis.noisy, listed - done)
             used = 0
         now = min(number - done, made - used)
         c = np.uint64(done)
@@ -127,8 +125,8 @@ def run_list(axis, tables, scores, y, y_bits, up, down, table, entries, number, 
                 y[j] = min(max(v, low), high)
         used += now
         done += now
-    at[0] = used
-    at[1] = made
+    noise.at[0] = used
+    noise.at[1] = made
 
 
 @njit(**WITHIN)

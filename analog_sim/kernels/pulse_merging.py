@@ -84,6 +84,25 @@ class Composed(NamedTuple):
     siemens: F32
 
 
+class Merging(NamedTuple):
+    """Scratch of a row whose pulses are merged, (C,) or longer unless said otherwise.
+
+    device: where a cell's composed table begins. siemens: of a grid unit of that table. ratios, offs: (2, C), see `compare_gains`.
+    halves: random bits. place, pair: of `_places`. z: normals, and how far a step is in its cell of probability.
+    alone: cells that were left alone.
+    """
+
+    device: npt.NDArray[np.uint32]
+    siemens: F32
+    ratios: F32
+    offs: F32
+    halves: npt.NDArray[np.uint16]
+    place: npt.NDArray[np.uint32]
+    pair: npt.NDArray[np.uint64]
+    z: F32
+    alone: npt.NDArray[np.uint32]
+
+
 @njit(cache=True, nogil=True)
 def _merge_line(line, y, up, down, n, z, alone):
     """The n pulses of every cell in one step (n < 0: down); returns how many cells were left alone, set in `alone` (C,) uint32.
@@ -127,26 +146,33 @@ def _merge_line(line, y, up, down, n, z, alone):
 
 
 @njit(cache=True, nogil=True)
-def merge_linear(noisy, line, y, up, down, n, state, words, z, alone):
-    """Merge what may be merged of the signed pulses n of a row; the other cells are set in `alone`. Returns their number."""
-    if noisy:
-        next_normals(state, words, (n.shape[0] + 2 * LANES - 1) // (2 * LANES), z)
-    return np.int64(_merge_line(line, y, up, down, n, z, alone))
+def merge_linear(law, row, n, room, noise):
+    """Merge what may be merged of the signed pulses n of a row; the other cells are set in `room.alone`. Returns their number."""
+    if law.axis.noisy:
+        next_normals(noise.state, noise.words, (n.shape[0] + 2 * LANES - 1) // (2 * LANES), room.z)
+    return np.int64(_merge_line(law.line, row.y, row.up, row.down, n, room.z, room.alone))
 
 
 @njit(error_model="numpy", **WITHIN)
-def compare_gains(siemens, up, down, ratios, offs):
-    """Gains of a row over those of the tables, (1 + e), and OFF (1 + |e|), 1 for equal gains; both (2, C).
+def compare_gains(r, composed, devices, row, room):
+    """Gains of row r over those of its tables, (1 + e), and OFF (1 + |e|), 1 for equal gains, into `room`.
 
-    siemens: (C,), of a grid unit of each cell's table.
+    devices: (rows, C), whose table a cell has, or size 0 where all have the first.
     """
+    siemens = room.siemens
+    if devices.size > 0:
+        for j in range(siemens.shape[0]):
+            device = np.uint64(devices[r, j])
+            room.device[j] = np.uint32(np.int64(device) * (composed.states * TURNS * CELLS))
+            siemens[j] = composed.siemens[device]
     for side in range(2):
-        gain = up if side == 0 else down
+        gain = row.up if side == 0 else row.down
+        ratios, offs = room.ratios[side], room.offs[side]
         for j in range(siemens.shape[0]):
             ratio = gain[j] * siemens[j]
             off = abs(ratio - _1)
-            ratios[side, j] = ratio
-            offs[side, j] = _1 if off <= _SAME_GAIN else _OFF * (off + _1)
+            ratios[j] = ratio
+            offs[j] = _1 if off <= _SAME_GAIN else _OFF * (off + _1)
 
 
 @njit(**WITHIN)
@@ -198,26 +224,25 @@ def _steps(axis, both, x, ratios, offs, y, n):
 
 
 @njit(forceinline=True)
-def merge_composed(
-    axis, composed, y, y_bits, n, sent, device, ratios, offs, state, words, halves, place, pair, x, alone
-):
+def merge_composed(axis, composed, row, n, sent, room, noise):
     """Merge what may be merged of the signed pulses n of a row, `sent` of them, by tables: up to `MOST` at a time while those are dense.
 
-    The cells with pulses left in n are set in `alone`; returns their number. device: (C,) uint32, where a cell's table begins.
+    The cells with pulses left in n are set in `room.alone`; returns their number.
     """
+    y, y_bits, place, pair, alone, words = row.y, row.y_bits, room.place, room.pair, room.alone, composed.words
     cols = n.shape[0]
     both = pair.view(np.int32)
     before = sent + 1
     found = 1
-    while found > 0 and sent < before and composed.words.size > 0 and np.float32(sent) > DENSE * np.float32(cols):
+    while found > 0 and sent < before and words.size > 0 and np.float32(sent) > DENSE * np.float32(cols):
         if axis.noisy:
-            next_halves(state, words, (cols + 2 * LANES - 1) // (2 * LANES), halves)
-        _places(axis.first_bits, composed.shift, y_bits, n, halves, device, place, x)
+            next_halves(noise.state, noise.words, (cols + 2 * LANES - 1) // (2 * LANES), room.halves)
+        _places(axis.first_bits, composed.shift, y_bits, n, room.halves, room.device, place, room.z)
         for j in range(cols):
-            pair[j] = composed.words[np.uint64(place[j])]
+            pair[j] = words[np.uint64(place[j])]
         before = sent
         sent = 0
-        found = np.int64(_steps(axis, both, x, ratios, offs, y, n))
+        found = np.int64(_steps(axis, both, room.z, room.ratios, room.offs, y, n))
         if found > 0:
             for j in range(cols):
                 sent += np.int64(abs(n[j]))

@@ -17,6 +17,8 @@ and 4 standard deviations 1.006 and 0.96 of the normal probability; |z| <= 4.33 
 `tests/analog_sim/kernels/test_pulse_noise.py` measures these figures. No fastmath: the same bits everywhere.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -75,6 +77,18 @@ _P2 = np.float32(0.008395864628255367)
 _P3 = np.float32(0.0016002305783331394)
 _P4 = np.float32(8.987000182969496e-05)
 _P5 = np.float32(1.8262221601617057e-06)
+
+
+class Noise(NamedTuple):
+    """The generators of one row at work.
+
+    state: (STATE,). words: (WORDS,) scratch. bins: (BUFFER,) of the last refill. at: (2,), bins used and made of it.
+    """
+
+    state: npt.NDArray[np.int32]
+    words: npt.NDArray[np.int32]
+    bins: npt.NDArray[np.uint16]
+    at: npt.NDArray[np.int64]
 
 
 @njit(**WITHIN)
@@ -173,6 +187,15 @@ def next_halves(state, words, steps, halves):
         out = halves[2 * LANES * done : 2 * LANES * (done + part)]
         for q in range(2 * LANES * part):
             out[q] = drawn[q]
+
+
+@njit(**WITHIN)
+def refill(noise, noisy, wanted):
+    """Make bins anew, at most for so many pulses; returns how many there are. noisy: whether the law reads them at all."""
+    steps = min(STEPS, (wanted + 2 * LANES - 1) // (2 * LANES))
+    if noisy:
+        next_bins(noise.state, noise.words, steps, noise.bins)
+    return 2 * LANES * steps
 
 
 @njit(**WITHIN)

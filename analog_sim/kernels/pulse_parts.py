@@ -6,7 +6,7 @@ from numba import njit
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
 from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
-from analog_sim.kernels.pulse_noise import LANES, STEPS, next_bins
+from analog_sim.kernels.pulse_noise import refill
 from analog_sim.kernels.tables import load_pair
 
 _1_PLACE = np.uint64(1)
@@ -48,30 +48,28 @@ def columns_at_once(start):
 
 
 @njit(**CALLED)
-def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, number, listed, state, words, bins, at):
+def run_parts(axis, tables, scores, row, columns, parts, number, listed, noise):
     """Listed pulses, one after the other: ``y += gain step``, held in the window.
 
     parts: `number` times first, count, side: one pulse up (side 0) or down (1) on each of the cells
         columns[first : first + count], which are distinct.
     listed: pulses that noise should be made for, those of all parts or more.
-    at: (2,) int64, bins used and made; goes on from call to call. y_bits: the bits of y, the same memory.
     """
+    bins = noise.bins
+    y, y_bits, table = row.y, row.y_bits, row.table
     low = axis.base
     high = axis.base + axis.scale
-    used = at[0]
-    made = at[1]
+    used = noise.at[0]
+    made = noise.at[1]
     for part in range(number):
         c = np.uint64(parts[3 * part])
         count = parts[3 * part + 1]
         side = np.uint64(parts[3 * part + 2])
-        gain = up if side == np.uint64(0) else down
-        law = tables[side]
+        gain = row.up if side == np.uint64(0) else row.down
+        steps = tables[side]
         while count > 0:
             if used == made:
-                steps = min(STEPS, (listed + 2 * LANES - 1) // (2 * LANES))
-                if axis.noisy:
-                    next_bins(state, words, steps, bins)
-                made = 2 * LANES * steps
+                made = refill(noise, axis.noisy, listed)
                 used = 0
             now = min(count, made - used)
             p = np.uint64(used)
@@ -80,7 +78,7 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = np.uint64(bins[p + q]) << _1_PLACE
-                    step, slope = load_pair(law, t)
+                    step, slope = load_pair(steps, t)
                     v = fma(gain[j], fma(slope, v, step), v)
                     y[j] = min(max(v, low), high)
             elif axis.kind == NODES:
@@ -88,8 +86,8 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
-                    mean, slope = load_pair(law, t)
-                    std, spreading = load_pair(law, t + np.uint64(2))
+                    mean, slope = load_pair(steps, t)
+                    std, spreading = load_pair(steps, t + np.uint64(2))
                     step = fma(fma(spreading, v, std), scores[np.uint64(bins[p + q])], fma(slope, v, mean))
                     y[j] = min(max(fma(gain[j], step, v), low), high)
             elif axis.devices == 1:
@@ -97,7 +95,7 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                     j = np.uint64(columns[c + q])
                     v = y[j]
                     t = (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
-                    step, slope = load_pair(law, t)
+                    step, slope = load_pair(steps, t)
                     v = fma(gain[j], fma(slope, v, step), v)
                     y[j] = min(max(v, low), high)
             else:
@@ -109,12 +107,12 @@ def run_parts(axis, tables, scores, y, y_bits, up, down, table, columns, parts, 
                         + (node_below(axis, y_bits[j]) << A_NODE)
                         + (np.uint64(bins[p + q]) << _1_PLACE)
                     )
-                    step, slope = load_pair(law, t)
+                    step, slope = load_pair(steps, t)
                     v = fma(gain[j], fma(slope, v, step), v)
                     y[j] = min(max(v, low), high)
             c += np.uint64(now)
             used += now
             listed -= now
             count -= now
-    at[0] = used
-    at[1] = made
+    noise.at[0] = used
+    noise.at[1] = made

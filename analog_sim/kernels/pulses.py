@@ -14,15 +14,19 @@ There are two ways through the pulses of a row, and the plan alone decides betwe
               `pulse_merging` says how nearly, and leaves alone the cells for which it is not
 """
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from analog_sim.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
-from analog_sim.kernels.pulse_cells import load_row, store_row
+from analog_sim.kernels.options import WITHIN
+from analog_sim.kernels.pulse_cells import Origin, Row, load_row, store_row
 from analog_sim.kernels.pulse_laws import LINEAR, disturb
 from analog_sim.kernels.pulse_lists import AT_ONCE, add_list, apart, list_kth_pulses, run_list, turn_list
-from analog_sim.kernels.pulse_merging import CELLS, DENSE, TURNS, compare_gains, merge_composed, merge_linear
-from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, WORDS, seed_row
+from analog_sim.kernels.pulse_merging import DENSE, Merging, compare_gains, merge_composed, merge_linear
+from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, WORDS, Noise, seed_row
 from analog_sim.kernels.pulse_parts import add_parts, columns_at_once, run_parts, turn_parts
 from analog_sim.kernels.pulse_plans import coincidences
 
@@ -38,9 +42,109 @@ MOST_PARTS = 256
 SHORT = 8.0
 """Mean length of the lists of columns up to which those of a row are put one after the other (the result is the same)."""
 
+COUNTS = -1
+"""What happens to a row, in place of a sample: pulses by counts."""
+
+DISTURBANCE = -2
+"""The same: half-selected cells move."""
+
 _0 = np.float32(0.0)
 _NO_BITS = np.uint64(0)
 _ONE_BIT = np.uint64(1)
+
+
+class Listed(NamedTuple):
+    """Pulses of a row that are not yet sent, as entries or as parts; only as much is touched as is listed.
+
+    entries: of `pulse_lists`. parts: of `pulse_parts`. lane, left: (C + 1,), cells that a merging left alone, and their pulses.
+    """
+
+    entries: npt.NDArray[np.uint32]
+    parts: npt.NDArray[np.int64]
+    lane: npt.NDArray[np.uint32]
+    left: npt.NDArray[np.int32]
+
+
+@njit(forceinline=True)
+def _row(cols):
+    """Room for a row. Made in the kernel, not handed in: so the compiler knows that no two arrays overlap."""
+    y, up, down = np.empty(cols, np.float32), np.empty(cols, np.float32), np.empty(cols, np.float32)
+    return Row(y, y.view(np.uint32), up, down, np.zeros(cols, np.uint32))
+
+
+@njit(forceinline=True)
+def _origin(cols):
+    """Room for where it comes from."""
+    return Origin(np.empty(cols, np.float32), np.empty(cols, np.float32), np.empty(cols, np.float32))
+
+
+@njit(forceinline=True)
+def _noise():
+    """Generators that are yet to be seeded."""
+    bins = np.full(BUFFER, 8, np.uint16)  # any bin will do for a law without noise
+    return Noise(np.empty(STATE, np.int32), np.empty(WORDS, np.int32), bins, np.empty(2, np.int64))
+
+
+@njit(forceinline=True)
+def _merging(cols, composed):
+    """Room for merging; every cell has the first table until `compare_gains` knows better."""
+    siemens = np.full(cols, composed.siemens[0] if composed.words.size > 0 else _0, np.float32)
+    return Merging(
+        np.zeros(cols, np.uint32),
+        siemens,
+        np.empty((2, cols), np.float32),
+        np.empty((2, cols), np.float32),
+        np.zeros(cols + 2 * LANES, np.uint16),
+        np.empty(cols, np.uint32),
+        np.empty(cols, np.uint64),
+        np.zeros(cols + 2 * LANES, np.float32),
+        np.empty(cols + 1, np.uint32),
+    )
+
+
+@njit(forceinline=True)
+def _listed(cols, length):
+    """Room for lists."""
+    return Listed(
+        np.empty(MOST_LISTED + cols * max(length, 1) + AT_ONCE, np.uint32),
+        np.empty(3 * (MOST_PARTS + 2 * MAX_LENGTH), np.int64),
+        np.empty(cols + 1, np.uint32),
+        np.empty(cols + 1, np.int32),
+    )
+
+
+@njit(**WITHIN)
+def _take_counts(pulses, r, n, total):
+    """Pulses of row r into n and their numbers into total (C,) int32; returns how many there are."""
+    hits = np.int64(0)
+    for j in range(n.shape[0]):
+        n[j] = pulses[r, j]
+        total[j] = abs(n[j])
+        hits += np.int64(total[j])
+    return hits
+
+
+@njit(**WITHIN)
+def _add_samples(when, i, events, number):
+    """Append the samples in which row i fires to a list of so many events; returns its new length."""
+    for w in range(when.shape[1]):
+        left_over = when[i, w]
+        while left_over != _NO_BITS:
+            events[number] = 64 * w + np.int64(lowest_bit(left_over))
+            left_over &= left_over - _ONE_BIT
+            number += 1
+    return number
+
+
+@njit(forceinline=True)
+def _run_alone(axis, tables, scores, row, n, found, room, listed, noise):
+    """Pulse the `found` cells that a merging left alone one by one: the first pulses of all, then the second ones."""
+    entries, lane, left = listed.entries, listed.lane, listed.left
+    found, need, most = apart(n, lane, left, room.alone)
+    for k in range(most):
+        now = list_kth_pulses(k, found, lane, left, entries)
+        run_list(axis, tables, scores, row, entries, now, need, noise)
+        need -= now
 
 
 @njit(cache=True, nogil=True)
@@ -56,67 +160,30 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
     Returns:
         Number of pulses sent.
     """
-    g, present, lo, hi, gain_up, gain_down, devices, fault, count, t_written, nominal = cells
-    axis, tables, means, line, scores = law
     row_bits, when, col_words, col_sign, columns, start, act, half = train
     pulses, times = counts
+    axis, tables, means, _, scores = law
     flat_tables = tables.reshape(-1)
-    cols = g.shape[1]
+    cols = cells.g.shape[1]
     planes = act.shape[0]
-    rows = g.shape[0] // planes
+    rows = cells.g.shape[0] // planes
     opposite = planes == 2 and act[0, 0] == -act[1, 0] and act[0, 1] == -act[1, 1]
     samples, length = start.shape[0], start.shape[1]
     tabled = composed.words.size > 0
-    counted = count.size > 0 or t_written.size > 0 or present.size > 0
-    source = present if present.size > 0 else g
-    # Made here, not handed in: so the compiler knows that no two of them overlap.
-    y = np.empty(cols, np.float32)
-    y_bits = y.view(np.uint32)
-    before = np.empty(cols, np.float32)
-    low = np.empty(cols, np.float32)
-    width = np.empty(cols, np.float32)
-    up = np.empty(cols, np.float32)
-    down = np.empty(cols, np.float32)
-    z = np.empty(cols + 2 * LANES, np.float32)
-    table = np.empty(cols, np.uint32)
-    lane = np.empty(cols + 1, np.uint32)
-    pick = np.empty(cols + 1, np.uint32)
-    device = np.empty(cols, np.uint32)
-    nominal_gain = np.empty(cols, np.float32)
-    ratios = np.empty((2, cols), np.float32)
-    offs = np.empty((2, cols), np.float32)
-    halves = np.empty(cols + 2 * LANES, np.uint16)
-    place_of = np.empty(cols, np.uint32)
-    pair = np.empty(cols, np.uint64)
-    n = np.empty(cols, np.int32)
-    total = np.empty(cols, np.int32)
-    left = np.empty(cols + 1, np.int32)
-    state = np.empty(STATE, np.int32)
-    words = np.empty(WORDS, np.int32)
-    entries = np.empty(MOST_LISTED + cols * max(length, 1) + AT_ONCE, np.uint32)  # only as much is touched as is listed
-    parts = np.empty(3 * (MOST_PARTS + 2 * MAX_LENGTH), np.int64)
-    fired = np.empty(samples + 3, np.int64)
-    at = np.empty(2, np.int64)
-    bins = np.empty(BUFFER, np.uint16)
-    for j in range(cols):
-        table[j] = np.uint32(0)
-        n[j] = np.int32(0)
-        total[j] = np.int32(0)
-        z[j] = _0
-        halves[j] = np.uint16(0)
-        device[j] = np.uint32(0)
-        nominal_gain[j] = composed.siemens[0] if tabled else _0
-    for q in range(BUFFER):
-        bins[q] = np.uint16(8)  # any bin will do for a law without noise
+    counted = cells.counter.size > 0 or cells.t_written.size > 0 or cells.present.size > 0
+    short = columns_at_once(start) <= SHORT
+    row, origin, noise = _row(cols), _origin(cols), _noise()
+    room, waiting = _merging(cols, composed), _listed(cols, length)
+    entries, parts, z = waiting.entries, waiting.parts, room.z
+    n, total = np.zeros(cols, np.int32), np.zeros(cols, np.int32)
+    events = np.empty(samples + 3, np.int64)
     key0, key1, call = place
     sent = 0
-    short = columns_at_once(start) <= SHORT
     hits = np.int64(0)
-    number = 0
-    listed = 0
-    events = 0
+    number = 0  # parts that wait
+    listed = 0  # pulses that wait
+    happens = 0
     whole = False
-    need = 0
     above = np.int32(0)
     below = np.int32(0)
     for q in range(first_row * planes, last_row * planes):
@@ -125,47 +192,27 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
         r = plane * rows + i
         # The cells of the second plane get the pulses of the first the other way: a list that held all of them is run again.
         again = plane > 0 and whole and opposite
-        # What happens to this row, in turn: pulses by counts (-1) or the samples in which it fires, disturbance (-2).
-        if plane == 0 or pulses.size > 0:
-            events = 0
         if pulses.size > 0:
-            any_pulse = np.int32(0)
-            hits = np.int64(0)
-            for j in range(cols):
-                n[j] = pulses[r, j]
-                total[j] = abs(n[j])
-                any_pulse |= n[j]
-                hits += np.int64(total[j])
+            hits = _take_counts(pulses, r, n, total)
             sent += hits
-            fired[0] = -1
-            events = np.int64(any_pulse != np.int32(0))
-        elif counted and not again:
+            events[0] = COUNTS
+            happens = np.int64(hits > 0)
+        elif plane == 0:
+            happens = _add_samples(when, i, events, 0)
+        if counted and pulses.size == 0 and not again:
             for j in range(cols):
                 total[j] = np.int32(0)
-        for w in range(when.shape[1] if plane == 0 else 0):
-            left_over = when[i, w]
-            while left_over != _NO_BITS:
-                fired[events] = 64 * w + np.int64(lowest_bit(left_over))
-                left_over &= left_over - _ONE_BIT
-                events += 1
         if times.size > 0:
-            fired[events] = -2
-            events += 1
-        if events == 0:
+            events[happens] = DISTURBANCE
+            happens += 1
+        if happens == 0:
             continue
-        load_row(r, nominal, source, lo, hi, gain_up, gain_down, fault, count, axis, y, before, low, width, up, down)
-        if devices.size > 0:
-            for j in range(cols):
-                table[j] = np.uint32(np.int64(devices[r, j]) * axis.stride)
-        if devices.size > 0 and tabled:
-            for j in range(cols):
-                device[j] = np.uint32(np.int64(devices[r, j]) * (composed.states * TURNS * CELLS))
-                nominal_gain[j] = composed.siemens[np.uint64(devices[r, j])]
+        load_row(r, cells, axis, row, origin)
         if tabled:
-            compare_gains(nominal_gain, up, down, ratios, offs)
-        seed_row(state, key0, key1, np.uint64(r), call)
-        at[0] = 0
-        at[1] = 0
+            compare_gains(r, composed, cells.table, row, room)
+        seed_row(noise.state, key0, key1, np.uint64(r), call)
+        noise.at[0] = 0
+        noise.at[1] = 0
         poor = False
         if again and short:
             turn_list(entries, listed)
@@ -175,10 +222,10 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
             listed = 0
             number = 0
             whole = True
-        for e in range(events - 1 if again else 0, events):
-            s = fired[e]
-            merged = s == -1
-            disturbed = s == -2
+        for e in range(happens - 1 if again else 0, happens):
+            s = events[e]
+            merged = s == COUNTS
+            disturbed = s == DISTURBANCE
             if s >= 0 and not again:
                 turn = np.int64(row_bits[i, s] >> np.uint64(63))
                 bits = row_bits[i, s] & ~NEGATIVE
@@ -202,100 +249,29 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                     else:
                         number, listed = add_parts(start, s, k, above, below, parts, number, listed)
             full = listed >= MOST_LISTED if short else number >= MOST_PARTS
-            if merged or disturbed or full or e == events - 1:
+            if merged or disturbed or full or e == happens - 1:
                 if number == 0:
-                    run_list(
-                        axis,
-                        flat_tables,
-                        scores,
-                        y,
-                        y_bits,
-                        up,
-                        down,
-                        table,
-                        entries,
-                        listed,
-                        listed,
-                        state,
-                        words,
-                        bins,
-                        at,
-                    )
+                    run_list(axis, flat_tables, scores, row, entries, listed, listed, noise)
                 else:
-                    run_parts(
-                        axis,
-                        tables,
-                        scores,
-                        y,
-                        y_bits,
-                        up,
-                        down,
-                        table,
-                        columns,
-                        parts,
-                        number,
-                        listed,
-                        state,
-                        words,
-                        bins,
-                        at,
-                    )
+                    run_parts(axis, tables, scores, row, columns, parts, number, listed, noise)
                 sent += listed
-                whole = whole and e == events - 1 and not merged and not disturbed
+                whole = whole and e == happens - 1 and not merged and not disturbed
                 if not whole:
                     listed = 0
                     number = 0
             if merged:
                 if axis.kind == LINEAR:
-                    found = merge_linear(axis.noisy, line, y, up, down, n, state, words, z, pick)
+                    found = merge_linear(law, row, n, room, noise)
                 else:
-                    found = merge_composed(
-                        axis,
-                        composed,
-                        y,
-                        y_bits,
-                        n,
-                        hits,
-                        device,
-                        ratios,
-                        offs,
-                        state,
-                        words,
-                        halves,
-                        place_of,
-                        pair,
-                        z,
-                        pick,
-                    )
+                    found = merge_composed(axis, composed, row, n, hits, room, noise)
                     poor = FEW * found > cols
-                most = 0
                 if found > 0:
-                    found, need, most = apart(n, lane, left, pick)
-                for k in range(most):
-                    now = list_kth_pulses(k, found, lane, left, entries)
-                    run_list(
-                        axis,
-                        flat_tables,
-                        scores,
-                        y,
-                        y_bits,
-                        up,
-                        down,
-                        table,
-                        entries,
-                        now,
-                        need,
-                        state,
-                        words,
-                        bins,
-                        at,
-                    )
-                    need -= now
+                    _run_alone(axis, flat_tables, scores, row, n, found, room, waiting, noise)
             if disturbed:
                 if s >= 0:
                     coincidences(row_bits[i, s] & ~NEGATIVE, above, below, col_words, s, col_sign, False, n)
                 for j in range(cols):
                     z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
-                disturb(axis, means, y, y_bits, up, down, table, z)
-        store_row(r, nominal[4], g, present, count, t_written, axis, y, before, low, width, total)
+                disturb(axis, means, row, z)
+        store_row(r, cells, axis, row, origin, total)
     return sent
