@@ -10,10 +10,14 @@ import numpy.typing as npt
 from analog_sim.ageing import interleave
 from analog_sim.cell import CellModel
 from analog_sim.kernels.ageing import read_variance
-from analog_sim.kernels.programming import program_cells
+from analog_sim.kernels.programming import CHUNK, program_cells
 from analog_sim.rng import Stream
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
+WORTH_A_THREAD = 2**15
+"""Cells that take longer to write than a thread to wake."""
+
 _NO_BOUNDS = np.zeros(1, np.float32), np.full(1, np.inf, np.float32)
 
 
@@ -79,8 +83,16 @@ def _shoot(cell: CellModel, aim: F32, std: F32, stream: Stream, bounds: tuple[F3
     aim = np.ascontiguousarray(aim, np.float32)
     out = np.empty_like(aim)
     lo, hi = (np.ascontiguousarray(bound, np.float32).ravel() for bound in bounds)
-    scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
-    program_cells(aim.ravel(), lo, hi, np.ascontiguousarray(std), *scale, *stream.reserve(aim.size), out.ravel())
+    law = np.ascontiguousarray(std), np.float32(cell.g_min), np.float32(1.0 / cell.window)
+    key0, key1, offset = stream.reserve(aim.size)
+    flat, written = aim.ravel(), out.ravel()
+
+    def part(first: int, last: int) -> None:
+        low, high = (bound if bound.size == 1 else bound[first:last] for bound in (lo, hi))
+        drawn = key0, key1, offset + np.uint64(first)
+        program_cells(flat[first:last], low, high, *law, *drawn, written[first:last])
+
+    in_parts(part, aim.size, WORTH_A_THREAD, CHUNK)
     return out
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -23,12 +21,13 @@ from analog_sim.kernels.pulse_plans import Counts, Train
 from analog_sim.pulse_composition import composed_of, nothing_composed
 from analog_sim.rng import Stream
 from analog_sim.state import CellState
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-THREADED = 2**16
-"""Cells from which on the rows of an array are shared between threads."""
+WORTH_A_THREAD = 2**15
+"""Cells that take longer to pulse than a thread to wake."""
 
 _ACTS = {
     (1, "both"): [[1, -1]],
@@ -99,15 +98,11 @@ def apply_pulses(
     cells = _cells(cell, state, present, now)
     composed = _composed(cell, law, plan)
     place = stream.reserve(1)
-    edges = _edges(rows, cells.g.size)
 
     def run(first: int, last: int) -> int:
         return int(kernels.pulse_rows(first, last, cells, law, composed, plan.train, plan.counts, place))
 
-    if len(edges) == 2:
-        return run(*edges)
-    with ThreadPoolExecutor(len(edges) - 1) as pool:
-        return sum(pool.map(run, edges[:-1], edges[1:]))
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
 
 
 def _composed(cell: CellModel, law: Law, plan: Prepared) -> Composed:
@@ -122,12 +117,6 @@ def _composed(cell: CellModel, law: Law, plan: Prepared) -> Composed:
         firing = starts[:, -1, 2] - starts[:, 0, 0]
         dense = bool((plan.busiest * firing > DENSE * (cols * starts.shape[1])).any())
     return composed_of(cell) if dense else nothing_composed()
-
-
-def _edges(rows: int, cells: int) -> list[int]:
-    """Where the rows are cut to be shared between Numba's number of threads; the kernels hold no lock, so that Python's threads do."""
-    parts = min(numba.get_num_threads(), rows) if cells >= THREADED else 1
-    return [rows * k // parts for k in range(parts + 1)]
 
 
 def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Counts:

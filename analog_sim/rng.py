@@ -5,6 +5,7 @@ one source of noise on or off changes no other draw.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from analog_sim.kernels import rng as kernels
+from analog_sim.threads import in_parts
 
 _MESSAGE = "random stream: {what}: got {got!r}, allowed: {allowed}"
 
@@ -51,6 +53,21 @@ def _size(shape: Shape) -> tuple[tuple[int, ...], int]:
 def worth_threads(size: int) -> bool:
     """Whether a fill of `size` elements is worth Numba's threads."""
     return size >= 2 * kernels.TASK and numba.get_num_threads() > 1
+
+
+def _fill(
+    fill: Callable[..., None], place: tuple[np.uint64, np.uint64, np.uint64], *arrays: NDArray[np.float32] | np.float32
+) -> None:
+    """Run a fill over its flat arrays (and numbers), large ones on several threads: the same bits."""
+    key0, key1, offset = place
+
+    def part(first: int, last: int) -> None:
+        fill(
+            *(a[first:last] if isinstance(a, np.ndarray) else a for a in arrays), key0, key1, offset + np.uint64(first)
+        )
+
+    assert isinstance(arrays[0], np.ndarray)
+    in_parts(part, arrays[0].size, kernels.TASK, kernels.CHUNK)
 
 
 class Stream:
@@ -107,8 +124,7 @@ class Stream:
         """Uniform float32 in [0, 1), on a grid of 2**-24."""
         dims, size = _size(shape)
         out = np.empty(size, np.float32)
-        fill = kernels.fill_uniforms_parallel if worth_threads(size) else kernels.fill_uniforms
-        fill(out, *self.reserve(size))
+        _fill(kernels.fill_uniforms, self.reserve(size), out)
         return out.reshape(dims)
 
     def normals(self, shape: Shape, dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -119,8 +135,7 @@ class Stream:
         dims, size = _size(shape)
         if np.dtype(dtype) == np.float32:
             out = np.empty(size, np.float32)
-            fill = kernels.fill_normals_parallel if worth_threads(size) else kernels.fill_normals
-            fill(out, *self.reserve(size))
+            _fill(kernels.fill_normals, self.reserve(size), out)
             return out.reshape(dims)
         if np.dtype(dtype) == np.float64:
             # Every number by itself from two words (inverse of the distribution), so that a split draw is the same numbers.
@@ -172,8 +187,7 @@ class Stream:
         own = np.float32(given)
         flat = y.reshape(-1)
         if variance is None:
-            add = kernels.add_normals_parallel if worth_threads(flat.size) else kernels.add_normals
-            add(flat, own, *self.reserve(flat.size))
+            _fill(kernels.add_normals, self.reserve(flat.size), flat, own)
             return
         if variance.shape != y.shape or variance.dtype != np.float32 or not variance.flags.c_contiguous:
             raise ValueError(
@@ -183,8 +197,7 @@ class Stream:
                     allowed=f"C-contiguous float32 {y.shape}",
                 )
             )
-        add_scaled = kernels.add_scaled_normals_parallel if worth_threads(flat.size) else kernels.add_scaled_normals
-        add_scaled(flat, variance.reshape(-1), own * own, *self.reserve(flat.size))
+        _fill(kernels.add_scaled_normals, self.reserve(flat.size), flat, variance.reshape(-1), own * own)
 
     def state(self) -> StreamState:
         """What a checkpoint keeps: plain JSON values."""

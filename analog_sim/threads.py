@@ -1,4 +1,5 @@
-"""The one thread policy: how many threads Numba and BLAS may use. It never touches torch, whose pool the bridge sets.
+"""The one thread policy: how many threads Numba and BLAS may use, and how work is cut among them. It never touches torch, whose pool
+the bridge sets.
 
 Numba's, OpenMP's and BLAS's pools, each with a thread per core, fight for the cores (10x to 150x slower on two).
 So one number governs all of them, and the workers of a Monte Carlo run with one thread each. A waiting OpenMP thread
@@ -7,8 +8,12 @@ spins for milliseconds by default, on a core that another process may need: it i
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ENVIRONMENT = (
     "NUMBA_NUM_THREADS",
@@ -107,3 +112,23 @@ def limit_worker(n: int = 1) -> None:
     os.environ.update({name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"})
     numba.set_num_threads(min(n, _numba_limit()))
     threadpool_limits(limits=n)
+
+
+def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -> list[T]:
+    """Results of ``work(first, last)`` over parts of 0 ... n - 1, at the same time, one part for each of Numba's threads.
+
+    For kernels that hold no lock (`nogil`): a kernel with threads of its own takes Numba three times as long to compile.
+
+    Args:
+        work: the same results whatever the parts are.
+        least: a part has so many or more, because waking a thread takes some 50 us.
+        step: parts begin at multiples of it.
+    """
+    import numba
+
+    parts = max(1, min(numba.get_num_threads(), n // least))
+    if parts == 1:
+        return [work(0, n)]
+    edges = [n * k // parts // step * step for k in range(parts)] + [n]
+    with ThreadPoolExecutor(parts) as pool:
+        return list(pool.map(work, edges[:-1], edges[1:]))

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analog_sim.kernels.rng import fill_normals
 from analog_sim.kernels.tables import at, places
 
-CHUNK = 1024  # cells that one task looks up into a scratch that stays in L1, and then computes
+CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
 _ZERO = np.float32(0.0)
 
 
-@njit(cache=True, parallel=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def program_cells(target, lo, hi, std, g_min, per_window, key0, key1, offset, out):
     """Write ``max(0, t + std(u) z)``, ``t = clip(target, lo, hi)``, to out, (N,); z of cell i: normal offset + i.
 
     lo, hi: (N,) or (1,) float32 siemens. std: (K,) table over the state u of t.
     """
     own = lo.shape[0] > 1
-    for c in prange((target.shape[0] + CHUNK - 1) // CHUNK):
+    k, f, sigma = np.empty(CHUNK, np.uint32), np.empty(CHUNK, np.float32), np.empty(CHUNK, np.float32)
+    normals = np.empty(CHUNK, np.float32)
+    for c in range((target.shape[0] + CHUNK - 1) // CHUNK):
         o = c * CHUNK
         q = min(CHUNK, target.shape[0] - o)
         tt, oo = target[o : o + q], out[o : o + q]
-        k, f, sigma = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
-        z = np.empty(q, np.float32)
+        z = normals[:q]
         fill_normals(z, key0, key1, offset + np.uint64(o))
         if own:
             ll, hh = lo[o : o + q], hi[o : o + q]

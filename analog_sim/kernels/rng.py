@@ -24,7 +24,7 @@ Source: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'1
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analog_sim.kernels.math import fma, sincos_quarter
 
@@ -71,7 +71,7 @@ CHUNK = 4 * CHUNK_BLOCKS
 """Words of one chunk of a stream."""
 
 TASK = 64 * CHUNK
-"""Elements of one parallel task. Smaller fills are not worth a thread."""
+"""Elements that are worth a thread."""
 
 
 @njit(forceinline=True)
@@ -345,40 +345,3 @@ def add_scaled_normals(y, variance, more, key0, key1, offset):
             for i in range(count):
                 target[i] = y_wanted[i]
         done += count
-
-
-@njit(cache=True, parallel=True)
-def fill_uniforms_parallel(out, key0, key1, offset):
-    """`fill_uniforms` over Numba's threads: the same bits."""
-    n = out.shape[0]
-    for task in prange((n + TASK - 1) // TASK):
-        start = task * TASK
-        fill_uniforms(out[start : min(start + TASK, n)], key0, key1, offset + np.uint64(start))
-
-
-@njit(cache=True, parallel=True)
-def fill_normals_parallel(out, key0, key1, offset):
-    """`fill_normals` over Numba's threads: the same bits."""
-    n = out.shape[0]
-    for task in prange((n + TASK - 1) // TASK):
-        start = task * TASK
-        fill_normals(out[start : min(start + TASK, n)], key0, key1, offset + np.uint64(start))
-
-
-@njit(cache=True, parallel=True)
-def add_normals_parallel(y, std, key0, key1, offset):
-    """`add_normals` over Numba's threads: the same bits."""
-    n = y.shape[0]
-    for task in prange((n + TASK - 1) // TASK):
-        start = task * TASK
-        add_normals(y[start : min(start + TASK, n)], std, key0, key1, offset + np.uint64(start))
-
-
-@njit(cache=True, parallel=True)
-def add_scaled_normals_parallel(y, variance, more, key0, key1, offset):
-    """`add_scaled_normals` over Numba's threads: the same bits."""
-    n = y.shape[0]
-    for task in prange((n + TASK - 1) // TASK):
-        start = task * TASK
-        stop = min(start + TASK, n)
-        add_scaled_normals(y[start:stop], variance[start:stop], more, key0, key1, offset + np.uint64(start))

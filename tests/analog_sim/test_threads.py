@@ -85,3 +85,20 @@ def test_idle_threads_sleep_soon_unless_the_user_says_otherwise():
 
 def test_available_cores_is_at_least_one():
     assert 1 <= threads.available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("n", "least", "step"), [(10, 1, 1), (10, 100, 1), (1000, 10, 64), (0, 5, 1), (3, 1, 64)])
+def test_parts_cover_everything_once_in_order(n, least, step):
+    parts = threads.in_parts(lambda first, last: (first, last), n, least, step)
+    assert [k for first, last in parts for k in range(first, last)] == list(range(n))
+    assert all(first % step == 0 for first, _ in parts)
+    assert len(parts) <= numba.get_num_threads()
+    assert len(parts) == 1 or n >= len(parts) * least
+
+
+def test_an_error_in_a_part_is_raised():
+    def broken(first, last):
+        raise ArithmeticError(f"{first} to {last}")
+
+    with pytest.raises(ArithmeticError, match="0 to"):
+        threads.in_parts(broken, 1000, 1)
