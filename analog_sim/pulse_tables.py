@@ -78,25 +78,25 @@ def _bins(quantiles: F32, weights: F64, base: int) -> F32:
     return _lines(means, base).swapaxes(1, 2).reshape(-1)
 
 
-def _halves() -> tuple[npt.NDArray[np.int64], F64]:
+def _halves(*, measured: bool) -> tuple[npt.NDArray[np.int64], F64]:
     """Bin and normal score of every value of 16 random bits."""
     from scipy.special import ndtri
 
-    which, probability = bins_of_halves()
+    which, probability = bins_of_halves(measured=measured)
     return which, ndtri(probability)
 
 
 def _scores() -> F64:
     """Mean normal score of every bin, scaled to unit variance over the bins; 0 for the bins that are never drawn."""
-    which, z = _halves()
+    which, z = _halves(measured=False)
     number = np.bincount(which, minlength=BINS_OF_SCORE)
     mean = np.bincount(which, z, minlength=BINS_OF_SCORE) / np.maximum(number, 1)
     return mean / np.sqrt(np.average(mean**2, weights=number))
 
 
 def _bin_weights(nodes: int) -> F64:
-    """Weights of `score_weights` for the bins; 0 for the bins that are never drawn."""
-    which, z = _halves()
+    """Weights of `score_weights` for the bins of a measured step; 0 for the bins that are never drawn."""
+    which, z = _halves(measured=True)
     return score_weights(which, z, nodes)
 
 

@@ -42,6 +42,24 @@ def bin_of(half: int) -> int:
     return half // 128
 
 
+def bin_of_step(half: int) -> int:
+    """Bin of a measured step: as `bin_of` outside the middle three quarters, 512 values each within, counted without gaps."""
+    if 8192 <= half < 57344:
+        return 64 + (half - 8192) // 512
+    if 57344 <= half < 64512:
+        return 160 + (half - 57344) // 128
+    return bin_of(half)
+
+
+def halves_of_step(bin_: int) -> range:
+    """All 16-bit values that fall into a bin of a measured step."""
+    if 64 <= bin_ < 160:
+        return range(8192 + 512 * (bin_ - 64), 8192 + 512 * (bin_ - 63))
+    if 160 <= bin_ < 216:
+        return range(57344 + 128 * (bin_ - 160), 57344 + 128 * (bin_ - 159))
+    return halves_of(bin_)
+
+
 def halves_of(bin_: int) -> range:
     """All 16-bit values that fall into a bin."""
     if bin_ >= 768:
@@ -56,6 +74,11 @@ def scores_of(bin_: int) -> np.ndarray:
     return ndtri((np.array(halves_of(bin_)) + 0.5) / 2**16)
 
 
+def scores_of_step(bin_: int) -> np.ndarray:
+    """The same for a bin of a measured step."""
+    return ndtri((np.array(halves_of_step(bin_)) + 0.5) / 2**16)
+
+
 def signed(word: int) -> int:
     """The two's complement value of a 32-bit word."""
     return word - 2**32 if word >= 2**31 else word
@@ -68,6 +91,7 @@ class RowNoise:
     key: tuple[int, int]
     row: int
     call: int
+    measured: bool = False
     state: list[list[int]] = field(init=False)
     bins: list[int] = field(init=False, default_factory=list)
 
@@ -86,8 +110,9 @@ class RowNoise:
     def next_bin(self, listed: int) -> int:
         """The bin of the next listed pulse, of which `listed` are known to come (this one included)."""
         if not self.bins:
+            of = bin_of_step if self.measured else bin_of
             for word in self.words(min(STEPS, -(-listed // (2 * LANES)))):
-                self.bins += [bin_of(word % 2**16), bin_of(word >> 16)]
+                self.bins += [of(word % 2**16), of(word >> 16)]
         return self.bins.pop(0)
 
     def normals(self, number: int) -> list[float]:
@@ -153,7 +178,7 @@ class Cell:
         quantiles = law.up_quantiles if up else law.down_quantiles
         assert quantiles is not None
         axis = np.linspace(-QUANTILE_Z_MAX, QUANTILE_Z_MAX, quantiles.shape[2])
-        at_nodes = [np.interp(scores_of(bin_), axis, q).mean() for q in quantiles[self.table]]
+        at_nodes = [np.interp(scores_of_step(bin_), axis, q).mean() for q in quantiles[self.table]]
         return float(np.interp(self.u, np.linspace(0, 1, len(at_nodes)), at_nodes))
 
     def pulse(self, up: bool, bin_: int | None) -> None:
@@ -275,7 +300,7 @@ def pulse(
         for i in range(rows):
             line = [_cell(model, state, start, (plane, i, j)) for j in range(cols)]
             before = [c.u for c in line]
-            noise = RowNoise(key, plane * rows + i, call)
+            noise = RowNoise(key, plane * rows + i, call, law.up_quantiles is not None)
             if isinstance(plan, PulseCounts):
                 _counts(line, [int(n) for n in plan.counts[plane, i]], noise, linear, noisy)
                 _disturb_by_counts(line, plan.counts[plane], i, model.half_select)

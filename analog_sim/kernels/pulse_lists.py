@@ -9,7 +9,7 @@ from numba import njit
 
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
-from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
+from analog_sim.kernels.pulse_laws import A_NODE, BINS, LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import refill
 from analog_sim.kernels.tables import load_pair
 
@@ -72,7 +72,7 @@ def run_list(axis, tables, scores, row, entries, number, listed, noise):
     done = 0
     while done < number:
         if used == made:
-            made = refill(noise, axis.noisy, listed - done)
+            made = refill(noise, axis.noisy, axis.kind == BINS, listed - done)
             used = 0
         now = min(number - done, made - used)
         c = np.uint64(done)

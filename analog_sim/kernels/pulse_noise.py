@@ -7,7 +7,9 @@ Pulses come by the million, so this noise is made faster, and less finely, than 
               (lane, row, call, 0xA5): the noise is a function of (key, call, row, position in the row's sequence),
               whatever thread works on the row
     bins      two for a word, of probability 1/512 each, and in the tails (1/64 on either side) of 1/16384. A table turns a
-              bin into what the law needs of it: the mean over the bin of the normal score, or of a measured step
+              bin into what the law needs of it: the mean over the bin of the normal score, or of a measured step. Measured steps
+              are looked up at random in tables beyond the first-level cache: their bins are 1/128 in the middle (between 1/8
+              and 7/8), where the scores lie densest, so that half as much of a table is in use; none is wider than 0.05 scores
     normals   two for a word w: from the signed word, y = w 2**-31, and from its lower half, y = (int32(w << 16)) 2**-31
               + 2**-17, by z = y P(l), l ~ log2(1 - y**2), P of degree 5: the normal quantile at (1 + y)/2 within 1e-3
 
@@ -43,7 +45,10 @@ BUFFER = 2 * LANES * STEPS
 """Bins of a full refill; what a step yields is 2 LANES of bins, or of normals."""
 
 BINS = 1024
-"""Bins of the normal score: 8 to 503 in the middle, 512 to 767 in the left and 768 to 1023 in the right tail; the others stay empty."""
+"""Bins of the normal score: 8 to 503 in the middle, 512 to 767 in the left and 768 to 1023 in the right tail; the others stay empty.
+
+Those of a measured step: 8 to 63, 64 to 159 and 160 to 215 from left to right, and the same tails.
+"""
 
 _MARK = np.uint64(0xA5)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -54,8 +59,13 @@ _ONE_BITS = np.int32(0x3F800000)
 _16 = np.int32(16)
 _2 = np.uint16(2)
 _7 = np.uint16(7)
+_9 = np.uint16(9)
 _LEFT = np.uint16(1024)
 _RIGHT = np.uint16(2**16 - 1024)
+_MIDDLE = np.uint16(2**13)
+_BEYOND_MIDDLE = np.uint16(2**16 - 2**13)
+_TO_MIDDLE = np.uint16(64 - 16)
+_TO_RIGHT = np.uint16(448 - 160)
 _LEFT_BIN = np.uint16(512)
 _RIGHT_BIN = np.uint16(768)
 _IN_TAIL = np.uint16(255)
@@ -190,15 +200,6 @@ def next_halves(state, words, steps, halves):
 
 
 @njit(**WITHIN)
-def refill(noise, noisy, wanted):
-    """Make bins anew, at most for so many pulses; returns how many there are. noisy: whether the law reads them at all."""
-    steps = min(STEPS, (wanted + 2 * LANES - 1) // (2 * LANES))
-    if noisy:
-        next_bins(noise.state, noise.words, steps, noise.bins)
-    return 2 * LANES * steps
-
-
-@njit(**WITHIN)
 def _bin(half):
     """Bin of 16 random bits (np.uint16): the upper 9 of them, in the tails the upper 14."""
     inner = np.uint16(half >> _7)
@@ -209,17 +210,46 @@ def _bin(half):
 
 
 @njit(**WITHIN)
-def next_bins(state, words, steps, bins):
-    """The next 2 LANES steps bins of a row into bins uint16: of every word the lower half, then the upper; steps <= STEPS."""
+def _bin_of_step(half):
+    """Bin of a measured step."""
+    inner = np.uint16(half >> _7)
+    middle = np.uint16(np.uint16(half >> _9) + _TO_MIDDLE)
+    wide = middle if (half >= _MIDDLE) & (half < _BEYOND_MIDDLE) else inner
+    near = np.uint16(inner - _TO_RIGHT) if half >= _BEYOND_MIDDLE else wide
+    return near if (half >= _LEFT) & (half < _RIGHT) else _bin(half)
+
+
+@njit(**WITHIN)
+def next_bins(state, words, steps, bins, measured):
+    """The next 2 LANES steps bins of a row into bins uint16: of every word the lower half, then the upper; steps <= STEPS.
+
+    measured: bins of a measured step, otherwise of the score.
+    """
     _advance(state, words, steps)
     halves = words[STATE : STATE + LANES * steps].view(np.uint16)
-    for q in range(2 * LANES * steps):
-        bins[q] = _bin(halves[q])
+    if measured:
+        for q in range(2 * LANES * steps):
+            bins[q] = _bin_of_step(halves[q])
+    else:
+        for q in range(2 * LANES * steps):
+            bins[q] = _bin(halves[q])
 
 
-def bins_of_halves() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+@njit(**WITHIN)
+def refill(noise, noisy, measured, wanted):
+    """Make bins anew, at most for so many pulses; returns how many there are. noisy: whether the law reads them at all."""
+    steps = min(STEPS, (wanted + 2 * LANES - 1) // (2 * LANES))
+    if noisy:
+        next_bins(noise.state, noise.words, steps, noise.bins, measured)
+    return 2 * LANES * steps
+
+
+def bins_of_halves(*, measured: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Bin and probability of every value of 16 random bits, each (65536,): what tables are averaged over."""
     half = np.arange(2**16)
+    inner = half // 128
+    if measured:
+        inner = np.select([half < 2**13, half < 2**16 - 2**13], [inner, half // 512 + 48], inner - 288)
     left, right = half < 1024, half >= 2**16 - 1024
-    which = np.where(left, 512 + half // 4, np.where(right, 768 + (half - (2**16 - 1024)) // 4, half // 128))
+    which = np.where(left, 512 + half // 4, np.where(right, 768 + (half - (2**16 - 1024)) // 4, inner))
     return which, (half + 0.5) / 2**16

@@ -5,7 +5,7 @@ from numba import njit
 
 from analog_sim.kernels.math import fma
 from analog_sim.kernels.options import CALLED, WITHIN
-from analog_sim.kernels.pulse_laws import A_NODE, LINEAR, NODES, node_below
+from analog_sim.kernels.pulse_laws import A_NODE, BINS, LINEAR, NODES, node_below
 from analog_sim.kernels.pulse_noise import refill
 from analog_sim.kernels.tables import load_pair
 
@@ -69,7 +69,7 @@ def run_parts(axis, tables, scores, row, columns, parts, number, listed, noise):
         steps = tables[side]
         while count > 0:
             if used == made:
-                made = refill(noise, axis.noisy, listed)
+                made = refill(noise, axis.noisy, axis.kind == BINS, listed)
                 used = 0
             now = min(count, made - used)
             p = np.uint64(used)

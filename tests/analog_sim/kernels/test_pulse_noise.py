@@ -34,12 +34,13 @@ def row_of_noise():
     return state, words
 
 
+@pytest.mark.parametrize("measured", [False, True])
 @pytest.mark.parametrize("steps", [1, 3, STEPS])
-def test_bins_equal_the_twin(steps):
-    (state, words), twin = row_of_noise(), naive_pulses.RowNoise(KEY, ROW, CALL)
+def test_bins_equal_the_twin(steps, measured):
+    (state, words), twin = row_of_noise(), naive_pulses.RowNoise(KEY, ROW, CALL, measured)
     bins = np.empty(BUFFER, np.uint16)
     for _ in range(2):
-        next_bins(state, words, steps, bins)
+        next_bins(state, words, steps, bins, measured)
         expected = [twin.next_bin(2 * LANES * steps - k) for k in range(2 * LANES * steps)]
         np.testing.assert_array_equal(bins[: 2 * LANES * steps], expected)
 
@@ -83,7 +84,7 @@ def test_the_quantile_is_as_near_as_documented():
 
 
 def test_bins_are_as_near_as_documented():
-    which, probability = bins_of_halves()
+    which, probability = bins_of_halves(measured=False)
     assert set(which) == set(range(8, 504)) | set(range(512, BINS))
     assert [naive_pulses.bin_of(h) for h in range(0, 2**16, 7)] == list(which[::7])
     number = np.bincount(which, minlength=BINS)
@@ -93,6 +94,23 @@ def test_bins_are_as_near_as_documented():
     assert abs(variance - 0.99997) < 1e-5
     assert abs((number * score**4).sum() / 2**16 / variance**2 - 2.9988) < 1e-4
     assert 4.05 < score.max() / variance**0.5 < 4.06
+
+
+def test_bins_of_a_measured_step_are_as_near_as_documented():
+    which, probability = bins_of_halves(measured=True)
+    bins = [*range(8, 216), *range(512, BINS)]
+    assert sorted(set(which)) == bins
+    assert [naive_pulses.bin_of_step(h) for h in range(0, 2**16, 7)] == list(which[::7])
+    assert [list(naive_pulses.halves_of_step(b)) for b in bins[::50]] == [
+        list(np.flatnonzero(which == b)) for b in bins[::50]
+    ]
+    assert np.bincount(which).max() / 2**16 == 1 / 128
+    z = ndtri(probability)
+    middle = [b for b in bins if b < 512]
+    assert max(np.ptp(z[which == b]) for b in middle) < 0.05
+    number = np.bincount(which, minlength=BINS)
+    score = np.bincount(which, z, minlength=BINS) / np.maximum(number, 1)
+    assert abs((number * score**2).sum() / 2**16 - 0.9999) < 5e-5
 
 
 @pytest.mark.jit
