@@ -6,6 +6,7 @@ between two calls (drift exponents, relaxation paths) follows from the chip's id
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,13 @@ from analog_sim.cell import CellModel, ReadNoiseModel
 from analog_sim.kernels import ageing as kernels
 from analog_sim.rng import Streams
 from analog_sim.state import CellState
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
+WORTH_A_THREAD = 2**15
+"""Cells whose evaluation takes longer than a thread to wake."""
+
 _NO_FAULTS = np.empty(0, np.uint8)
 _NO_TIMES = np.empty(0, np.float64)
 
@@ -33,6 +38,12 @@ def row_spans(rows: I64, cols: int) -> I64:
     """Spans (n, 2) of the rows of numbers `rows`, counted through all planes."""
     start = rows * cols
     return np.stack([start, start + cols], axis=1)
+
+
+def in_spans(kernel: Callable[..., None], spans: I64, *arguments: object) -> None:
+    """Run a kernel over the spans, many of them on several threads; a cell is in one span only."""
+    each = max(1, int(spans[0, 1] - spans[0, 0])) if len(spans) else 1
+    in_parts(lambda first, last: kernel(spans[first:last], *arguments), len(spans), -(-WORTH_A_THREAD // each))
 
 
 @dataclass
@@ -84,12 +95,12 @@ class Ageing:
         drift, relaxation = self.cell.drift, self.cell.relaxation
         source = written
         if drift is not None:
-            kernels.drift_cells(spans, source, times, self._exponents(state), now, drift.t_ref, flat)
+            in_spans(kernels.drift_cells, spans, source, times, self._exponents(state), now, drift.t_ref, flat)
             source = flat
         if relaxation is not None:
             paths, tables = self._known_paths(state), interleave(relaxation.mean, relaxation.std)
             law = now, relaxation.t_0, tables, *self._scale, fault, *self._path_key
-            kernels.relax_cells(spans, source, times, *law, paths.w, paths.step, paths.decade, flat)
+            in_spans(kernels.relax_cells, spans, source, times, *law, paths.w, paths.step, paths.decade, flat)
 
     def written(self, state: CellState, now: float, spans: I64) -> None:
         """Take note that cells in the spans, and no others, were written at chip time `now`."""
@@ -117,7 +128,14 @@ class Ageing:
         fault = _NO_FAULTS if state.fault is None else _of(state.fault, rows)
         times = _NO_TIMES if state.t_written is None or not self._flickers else _of(state.t_written, rows)
         out = np.empty_like(g, order="C")
-        kernels.read_variance(g.ravel(), times, now, noise.t_read, self._noise, *self._scale, fault, out.ravel())
+        cells, variance = g.ravel(), out.ravel()
+
+        def part(first: int, last: int) -> None:
+            own = [a[first:last] if a.size else a for a in (times, fault)]
+            law = noise.t_read, self._noise, *self._scale
+            kernels.read_variance(cells[first:last], own[0], now, *law, own[1], variance[first:last])
+
+        in_parts(part, cells.size, WORTH_A_THREAD, kernels.CHUNK)
         return out
 
     def _exponents(self, state: CellState) -> F32:
@@ -132,7 +150,9 @@ class Ageing:
         fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
         limits = np.float32(law.nu_low), np.float32(law.nu_high)
         tables = interleave(law.nu_mean, law.nu_std)
-        kernels.drift_exponents(spans, state.g.ravel(), tables, *limits, *self._scale, fault, *self._nu_key, nu)
+        in_spans(
+            kernels.drift_exponents, spans, state.g.ravel(), tables, *limits, *self._scale, fault, *self._nu_key, nu
+        )
 
     def _known_paths(self, state: CellState) -> _Paths:
         if self._paths is None:

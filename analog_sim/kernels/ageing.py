@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from analog_sim.kernels import math as fm
 from analog_sim.kernels.rng import fill_normals, normal_pair, philox, signed
 from analog_sim.kernels.tables import pair_at, places
 
-CHUNK = 1024  # cells that one task looks up into a scratch that stays in L1, and then computes
+CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
 _DEAD = np.uint8(4)
 _HEALTHY = np.uint8(0)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -27,7 +27,7 @@ _FIRST = np.uint32(0)
 _LOG10_2 = np.float32(math.log10(2.0))
 
 
-@njit(cache=True, parallel=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def drift_exponents(spans, g, tables, nu_low, nu_high, g_min, per_window, fault, key0, key1, nu):
     """Write ``clip(mean(u) + std(u) z, nu_low, nu_high)`` to nu, (N,), u the state as written; 0 in a faulty cell.
 
@@ -36,7 +36,7 @@ def drift_exponents(spans, g, tables, nu_low, nu_high, g_min, per_window, fault,
     spread = False
     for node in range(tables.shape[0]):
         spread |= tables[node, 1] != _ZERO
-    for s in prange(spans.shape[0]):
+    for s in range(spans.shape[0]):
         o, e = spans[s, 0], spans[s, 1]
         q = e - o
         gg, nn = g[o:e], nu[o:e]
@@ -54,11 +54,11 @@ def drift_exponents(spans, g, tables, nu_low, nu_high, g_min, per_window, fault,
                 nn[i] = nn[i] if fault[o + i] == _HEALTHY else _ZERO
 
 
-@njit(cache=True, parallel=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def drift_cells(spans, g, t_written, nu, now, t_ref, out):
     """Write ``g * (max(age, t_ref) / t_ref)**-nu`` to out, (N,); exactly g up to the age t_ref. t_written: (N,) float64 seconds."""
     per_t_ref = 1.0 / t_ref
-    for s in prange(spans.shape[0]):
+    for s in range(spans.shape[0]):
         o, e = spans[s, 0], spans[s, 1]
         gg, tt, nn, oo = g[o:e], t_written[o:e], nu[o:e], out[o:e]
         x = np.empty(e - o, np.float32)
@@ -92,7 +92,7 @@ def _walk(cell, written, whole, w, step, decade, key0, key1):
     decade[cell] = np.int8(whole)
 
 
-@njit(cache=True, parallel=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def relax_cells(spans, g, t_written, now, t_0, tables, g_min, per_window, fault, key0, key1, w, step, decade, out):
     """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,), ``s = log10(1 + age / t_0)``; g in a faulty cell. out may be g.
 
@@ -102,7 +102,7 @@ def relax_cells(spans, g, t_written, now, t_0, tables, g_min, per_window, fault,
     """
     bits = t_written.view(np.uint64)
     per_t_0 = 1.0 / t_0
-    for c in prange(spans.shape[0]):
+    for c in range(spans.shape[0]):
         o, e = spans[c, 0], spans[c, 1]
         q = e - o
         gg, tt, dd, ww, nn, oo = g[o:e], t_written[o:e], decade[o:e], w[o:e], step[o:e], out[o:e]
@@ -140,7 +140,7 @@ def forget_paths(spans, t_written, now, decade):
             decade[i] = _UNKNOWN if t_written[i] == now else decade[i]
 
 
-@njit(cache=True, parallel=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def read_variance(g, t_written, now, t_read, tables, g_min, per_window, fault, out):
     """Write the variance of one read to out: ``white(u)**2 + flicker(u)**2 log(max((age + t_read) / (2 t_read), 1))``; 0 where dead.
 
@@ -148,7 +148,7 @@ def read_variance(g, t_written, now, t_read, tables, g_min, per_window, fault, o
     or (0,).
     """
     half_per_t_read = 0.5 / t_read
-    for c in prange((g.shape[0] + CHUNK - 1) // CHUNK):
+    for c in range((g.shape[0] + CHUNK - 1) // CHUNK):
         o = c * CHUNK
         q = min(CHUNK, g.shape[0] - o)
         gg, oo = g[o : o + q], out[o : o + q]

@@ -18,6 +18,7 @@ from analog_sim.cell import (
 from analog_sim.chip import PulseCounts, PulseTrain
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.rng import Streams
+from analog_sim.threads import thread_policy
 
 G_MAX = 20e-6
 RAMP = np.linspace(0, 1, 9, dtype=np.float32)[None]
@@ -192,3 +193,20 @@ def test_a_checkpoint_leaves_no_trace_in_what_is_held(law):
             array.pulse(sparse(array, 4, "after"))
             array.clock.advance(0.01)
     np.testing.assert_array_equal(saved.cells.g, alone.cells.g)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("law", LAWS)
+def test_same_bits_on_one_and_two_threads(law):
+    """More cells than are worth a thread: programming, ageing, the variance of reads, and ageing of the rows that were pulsed."""
+    seen = []
+    for threads in (1, 2):
+        with thread_policy(threads):
+            array = crossbar(law, rows=257, cols=190, faults=FAULTS)
+            array.wait(3.0)
+            early = array.conductance_now().copy()
+            array.pulse(sparse(array, 20_000, "cells"))
+            array.wait(1e4)
+            seen.append([early, array.conductance_now(), array.read_conductance()])
+    for one, two in zip(*seen, strict=True):
+        np.testing.assert_array_equal(one, two)
