@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.kernels.product import WIDTH, multiply, multiply_parallel, pack_columns, pack_rows
+from analog_sim.kernels.product import WIDTH, multiply, multiply_parallel, pack_rows, transpose_panels
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -44,11 +44,10 @@ class Panels:
         made.put(np.arange(len(matrix)), matrix)
         return made
 
-    @classmethod
-    def of_transposed(cls, matrix: F32) -> Panels:
-        """The transpose (n, m) of a matrix (m, n)."""
-        made = cls(matrix.shape[1], matrix.shape[0])
-        pack_columns(matrix, made.array)
+    def transposed(self) -> Panels:
+        """M^T (m, n)."""
+        made = Panels(self.cols, self.rows)
+        transpose_panels(self.array, made.array)
         return made
 
     def put(self, rows: I64, values: F32) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.ageing import Ageing, row_spans
-from analog_sim.kernels.net import net_and_load
+from analog_sim.kernels.net import load_of_columns, net_and_load
 from analog_sim.panels import Panels
 from analog_sim.state import CellState
 
@@ -69,7 +69,7 @@ class Present:
     @cached_property
     def back(self) -> Panels:
         """The same for transposed reads, (cols, rows)."""
-        return Panels.of_transposed(self.net)
+        return self.forward.transposed()
 
     @property
     def row_sum(self) -> F32:
@@ -96,12 +96,14 @@ class Present:
     def variance_back(self) -> Panels | float:
         """The same for transposed reads, (cols, rows)."""
         each = self.variance
-        return each if isinstance(each, float) else Panels.of_transposed(each.matrix())
+        return each if isinstance(each, float) else each.transposed()
 
     @cached_property
     def col_sum(self) -> F32:
         """Conductance that loads every column, siemens (cols,)."""
-        return self.g.sum(axis=1).sum(axis=0)
+        load = np.zeros(self.g.shape[2], np.float32)
+        load_of_columns(self.g.reshape(-1, len(load)), load)
+        return load
 
     def pulsed(self, rows: I64, now: float) -> None:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""

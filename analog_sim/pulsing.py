@@ -61,13 +61,11 @@ def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -
     planes, rows, cols = state.g.shape
     if isinstance(plan, PulseCounts):
         counts = _counts(plan, state.g.shape, cell.half_select)
-        largest = np.empty(planes * rows, np.int32)
-        largest_in_rows(counts.pulses, largest)
-        slots = int(largest.max())
-        busy = largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
+        slots = int(counts.largest.max())
+        busy = counts.largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
         return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots, np.empty(0, np.int64))
     _check(plan, planes, rows, cols)
-    nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32))
+    nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.int32))
     train, fired, busiest = _train(plan, planes, cell.half_select)
     busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
@@ -130,7 +128,9 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Co
         along_row = signed.sum(axis=2, keepdims=True, dtype=np.int64)
         along_col = signed.sum(axis=1, keepdims=True, dtype=np.int64)
         times = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
-    return Counts(signed.reshape(-1, shape[2]), times)
+    largest = np.empty(shape[0] * shape[1], np.int32)
+    largest_in_rows(signed.reshape(-1, shape[2]), largest)
+    return Counts(signed.reshape(-1, shape[2]), times, largest)
 
 
 def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64], I64]:

@@ -302,7 +302,8 @@ def pulse(
             before = [c.u for c in line]
             noise = RowNoise(key, plane * rows + i, call, law.up_quantiles is not None)
             if isinstance(plan, PulseCounts):
-                _counts(line, [int(n) for n in plan.counts[plane, i]], noise, linear, noisy)
+                counts = [int(n) for n in plan.counts[plane, i]]
+                _counts(line, counts, noise, linear, noisy, dense=sum(map(abs, counts)) > DENSE * cols)
                 _disturb_by_counts(line, plan.counts[plane], i, model.half_select)
             else:
                 _train(line, plan, plane, planes, i, noise, linear, noisy)
@@ -386,15 +387,17 @@ def _act(product: int, plane: int, planes: int, mode: str) -> int:
     return mine if mode == "both" else max(mine, 0)
 
 
-def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, noisy: bool) -> int:
+def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, noisy: bool, dense: bool = True) -> int:
     """Signed pulses on the cells of a row: merged where they may be, the rest (whose number is returned) as first, second, ... pulses."""
     if not any(counts):
-        if linear and noisy:
+        if linear and noisy and dense:
             noise.normals(len(line))
         return 0
     counts = list(counts)
     alone = list(range(len(line)))
-    if linear:
+    if linear and not dense:
+        alone = [j for j, n in enumerate(counts) if n]
+    elif linear:
         z = noise.normals(len(line)) if noisy else [0.0] * len(line)
         alone = []
         for j, (c, n) in enumerate(zip(line, counts, strict=True)):

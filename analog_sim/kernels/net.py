@@ -1,4 +1,6 @@
-"""What reads multiply with and pay for: net conductance and load of chosen word lines, in one pass over both cells of the pairs."""
+"""What reads multiply with and pay for: net conductance and load of chosen word lines, in one pass over both cells of the pairs; and the
+load of bit lines.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +33,12 @@ def net_and_load(plus, minus, cells_of, panels, load):
                 target[j] = a[j] - b[j]
                 total += a[j] + b[j]
         load[i] = total
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def load_of_columns(g, load):
+    """``load_j += sum_i g_ij``, siemens; g: (R, C) float32, the cells of all planes; load: (C,) float32."""
+    for i in range(g.shape[0]):
+        row = g[i]
+        for j in range(load.shape[0]):
+            load[j] += row[j]

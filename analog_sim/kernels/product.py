@@ -33,15 +33,17 @@ _BYTES = 4
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def pack_columns(matrix, panels):
-    """Put the columns of the matrix (m, n), as rows, into panels (m / WIDTH rounded up, n, WIDTH)."""
-    for p in range(panels.shape[0]):
+def transpose_panels(panels, turned):
+    """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH)."""
+    rows, cols = panels.shape[1], turned.shape[1]
+    for p in range(turned.shape[0]):
         first = p * WIDTH
-        last = min(first + WIDTH, matrix.shape[0])
-        for i in range(matrix.shape[1]):
-            target = panels[p, i]
-            for j in range(first, last):
-                target[j - first] = matrix[j, i]
+        number = min(WIDTH, rows - first)
+        for j in range(cols):
+            source, k = panels[j // WIDTH], j % WIDTH
+            target = turned[p, j]
+            for i in range(number):
+                target[i] = source[first + i, k]
 
 
 if JIT_OFF:

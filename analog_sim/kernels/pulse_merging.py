@@ -103,6 +103,16 @@ class Merging(NamedTuple):
     alone: npt.NDArray[np.uint32]
 
 
+@njit(**WITHIN)
+def leave_alone(n, alone):
+    """Set the cells with pulses in n in `alone`; returns their number."""
+    found = np.int64(0)
+    for j in range(n.shape[0]):
+        alone[j] = np.uint32(n[j] != _NO_PULSE)
+        found += np.int64(alone[j])
+    return found
+
+
 @njit(cache=True, nogil=True)
 def _merge_line(line, y, up, down, n, z, alone):
     """The n pulses of every cell in one step (n < 0: down); returns how many cells were left alone, set in `alone` (C,) uint32.
@@ -229,7 +239,7 @@ def merge_composed(axis, composed, row, n, sent, room, noise):
 
     The cells with pulses left in n are set in `room.alone`; returns their number.
     """
-    y, y_bits, place, pair, alone, words = row.y, row.y_bits, room.place, room.pair, room.alone, composed.words
+    y, y_bits, place, pair, words = row.y, row.y_bits, room.place, room.pair, composed.words
     cols = n.shape[0]
     both = pair.view(np.int32)
     before = sent + 1
@@ -246,9 +256,4 @@ def merge_composed(axis, composed, row, n, sent, room, noise):
         if found > 0:
             for j in range(cols):
                 sent += np.int64(abs(n[j]))
-    if found > 0:
-        found = 0
-        for j in range(cols):
-            alone[j] = np.uint32(n[j] != _NO_PULSE)
-            found += np.int64(alone[j])
-    return found
+    return leave_alone(n, room.alone) if found > 0 else 0

@@ -37,10 +37,12 @@ class Counts(NamedTuple):
     """Signed numbers of pulses, (planes * rows, cols) or size 0.
 
     times: mean steps of disturbance that every cell suffers after all pulses, same shape or size 0.
+    largest: (planes * rows,), most pulses on any cell of a row.
     """
 
     pulses: npt.NDArray[np.int32]
     times: F32
+    largest: npt.NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)

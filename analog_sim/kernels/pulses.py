@@ -25,7 +25,7 @@ from analog_sim.kernels.options import WITHIN
 from analog_sim.kernels.pulse_cells import Origin, Row, load_row, store_row
 from analog_sim.kernels.pulse_laws import LINEAR, disturb
 from analog_sim.kernels.pulse_lists import AT_ONCE, add_list, apart, list_kth_pulses, run_list, turn_list
-from analog_sim.kernels.pulse_merging import DENSE, Merging, compare_gains, merge_composed, merge_linear
+from analog_sim.kernels.pulse_merging import DENSE, Merging, compare_gains, leave_alone, merge_composed, merge_linear
 from analog_sim.kernels.pulse_noise import BUFFER, LANES, STATE, WORDS, Noise, seed_row
 from analog_sim.kernels.pulse_parts import add_parts, columns_at_once, run_parts, turn_parts
 from analog_sim.kernels.pulse_plans import coincidences
@@ -161,7 +161,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
         Number of pulses sent.
     """
     row_bits, when, col_words, col_sign, columns, start, act, half = train
-    pulses, times = counts
+    pulses, times, largest = counts
     axis, tables, means, _, scores = law
     flat_tables = tables.reshape(-1)
     cols = cells.g.shape[1]
@@ -193,10 +193,11 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
         # The cells of the second plane get the pulses of the first the other way: a list that held all of them is run again.
         again = plane > 0 and whole and opposite
         if pulses.size > 0:
-            hits = _take_counts(pulses, r, n, total)
-            sent += hits
+            happens = np.int64(largest[r] > 0)
             events[0] = COUNTS
-            happens = np.int64(hits > 0)
+            if happens + times.size > 0:  # else there is nothing to look at
+                hits = _take_counts(pulses, r, n, total)
+                sent += hits
         elif plane == 0:
             happens = _add_samples(when, i, events, 0)
         if counted and pulses.size == 0 and not again:
@@ -260,11 +261,13 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                     listed = 0
                     number = 0
             if merged:
-                if axis.kind == LINEAR:
-                    found = merge_linear(law, row, n, room, noise)
-                else:
+                if axis.kind != LINEAR:
                     found = merge_composed(axis, composed, row, n, hits, room, noise)
                     poor = FEW * found > cols
+                elif s == COUNTS and np.float32(hits) <= DENSE * np.float32(cols):
+                    found = leave_alone(n, room.alone)
+                else:
+                    found = merge_linear(law, row, n, room, noise)
                 if found > 0:
                     _run_alone(axis, flat_tables, scores, row, n, found, room, waiting, noise)
             if disturbed:

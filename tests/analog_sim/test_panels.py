@@ -32,7 +32,7 @@ def test_a_product_is_that_of_numpy(batch, rows, cols):
         np.abs(v).astype(float) @ np.abs(m) * rows * 2.0**-23
     )  # of a sum of `rows` float32 products, in whatever order
     assert (np.abs(Panels.of(m).multiply(v) - exact) <= bound).all()
-    transposed = Panels.of_transposed(np.ascontiguousarray(m.T))
+    transposed = Panels.of(np.ascontiguousarray(m.T)).transposed()
     np.testing.assert_array_equal(transposed.multiply(v), Panels.of(m).multiply(v))
 
 
@@ -41,7 +41,7 @@ def test_a_matrix_comes_back_as_it_was_put(rows, cols):
     _, m = operands(1, rows, cols)
     panels = Panels.of(m)
     np.testing.assert_array_equal(panels.matrix(), m)
-    np.testing.assert_array_equal(Panels.of_transposed(m).matrix(), m.T)
+    np.testing.assert_array_equal(panels.transposed().matrix(), m.T)
     some = np.arange(rows)[::2]
     panels.put(some, 2 * m[some])
     m[some] *= 2
