@@ -20,7 +20,7 @@ from analog_sim.state import GAIN_UNIT, CellState
 
 LANES, STEPS = 32, 16
 MOST_PARTS = 256
-MOST, DENSE = 16, 1.5
+MOST, DENSE, FEW_COUNTED = 16, 1.5, 0.25
 
 
 # --- Noise (analog_sim/kernels/pulse_noise.py) ------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def pulse(
             noise = RowNoise(key, plane * rows + i, call, law.up_quantiles is not None)
             if isinstance(plan, PulseCounts):
                 counts = [int(n) for n in plan.counts[plane, i]]
-                _counts(line, counts, noise, linear, noisy, dense=sum(map(abs, counts)) > DENSE * cols)
+                _counts(line, counts, noise, linear, noisy, dense=sum(map(abs, counts)) > FEW_COUNTED * cols)
                 _disturb_by_counts(line, plan.counts[plane], i, model.half_select)
             else:
                 _train(line, plan, plane, planes, i, noise, linear, noisy)

@@ -42,6 +42,9 @@ MOST_PARTS = 256
 SHORT = 8.0
 """Mean length of the lists of columns up to which those of a row are put one after the other (the result is the same)."""
 
+FEW_COUNTED = np.float32(0.25)
+"""Counted pulses for each cell of a row up to which they are sent one by one: a merged step costs every cell of the row the same."""
+
 COUNTS = -1
 """What happens to a row, in place of a sample: pulses by counts."""
 
@@ -264,7 +267,7 @@ def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
                 if axis.kind != LINEAR:
                     found = merge_composed(axis, composed, row, n, hits, room, noise)
                     poor = FEW * found > cols
-                elif s == COUNTS and np.float32(hits) <= DENSE * np.float32(cols):
+                elif s == COUNTS and np.float32(hits) <= FEW_COUNTED * np.float32(cols):
                     found = leave_alone(n, room.alone)
                 else:
                     found = merge_linear(law, row, n, room, noise)
