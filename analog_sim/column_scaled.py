@@ -16,6 +16,7 @@ from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
 from analog_sim.tile import Tile
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
+from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -101,6 +102,10 @@ class ColumnScaledTile:
     def costs(self) -> Costs:
         """What the tile has spent; the digital gain is not counted."""
         return self.tile.costs()
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices of the write scheme, in units of W_tile."""
+        return self.tile.helpers()
 
     def writing_statistics(self) -> dict[str, float]:
         """What the write scheme has to report, in units of W_tile."""

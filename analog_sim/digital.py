@@ -15,6 +15,7 @@ from scipy.linalg.blas import saxpy
 from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
+from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -96,6 +97,10 @@ class DigitalTile:
     def costs(self) -> Costs:
         """Nothing: no cell, no converter."""
         return Costs()
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """None: weights are all there is."""
+        return {}
 
     def writing_statistics(self) -> dict[str, float]:
         """Nothing: every write is exact."""

@@ -1,5 +1,7 @@
 """One weight matrix on a chip: mapping, converters, crossbars, drift compensation and the write scheme. Never sees a loss."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -28,7 +30,7 @@ from analog_sim.mapping import (
 from analog_sim.rng import Streams
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Proposal
-from analog_sim.writing.scheme import Writer, WriteScheme
+from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -323,23 +325,46 @@ class Tile:
 
     def _read_probes(self) -> F32:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
+        with self._own_ranges():
+            for block in self.blocks:
+                part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
+                block.calibrate(part, block.dac.full_scale(self._probe_inputs))
+            return self.forward(self._probe_inputs)
+
+    def read_line(self, line: int) -> F32:
+        """Weights (n_out,) at one input line by one analogue read of that line alone, at full voltage.
+
+        The converters' range is the current of one cross point at the edge of the window: what many lines make together would not
+        resolve it.
+        """
+        x = np.zeros((1, self.shape[1]), np.float32)
+        x[0, line] = 1.0
+        x[0, line] = full = self.blocks[0].dac.full_scale(x)[0]
+        with self._own_ranges():
+            for block in self.blocks:
+                block.line_range(net_window(self.spec.mapping, self.cell))
+            return self.forward(x)[0] / full
+
+    @contextmanager
+    def _own_ranges(self) -> Iterator[None]:
+        """Leave the ranges of the forward converters as they are now, whatever is done to them in between."""
         kept = [block.adc.full_range for block in self.blocks]
-        for block in self.blocks:
-            part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
-            block.calibrate(part, block.dac.full_scale(self._probe_inputs))
-        out = self.forward(self._probe_inputs)
+        yield
         for block, full_range in zip(self.blocks, kept, strict=True):
             block.adc.full_range = full_range
-        return out
 
     def _set_gain(self, gain: F32) -> None:
         self._gain = gain
         self._compensated = bool((gain != 1.0).any())
 
     def costs(self) -> Costs:
-        """Energy, reads, pulses and conversions since the tile was made."""
+        """Energy, reads, pulses and conversions since the tile was made, those of the write scheme's own arrays included."""
         logs = [array.log for block in self.blocks for array in block.arrays]
-        return self._counter.costs(self.spec.cost, logs)
+        return sum((helper.costs() for helper in self.helpers().values()), self._counter.costs(self.spec.cost, logs))
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
+        return {} if self._writer is None else self._writer.helpers()
 
     def state(self) -> dict[str, Any]:
         """Everything later operations depend on, for a checkpoint."""

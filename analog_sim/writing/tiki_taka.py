@@ -99,7 +99,7 @@ class TikiTakaWriter(Writer):
     def _move(self, line: int) -> None:
         """Read one input line of A, filter it, and send what has become whole steps to the weights."""
         scheme = self._scheme
-        reading = self._read(line)
+        reading = self._fast.read_line(line)
         sign = self._chopper[line]
         gain = np.float32(scheme.transfer * self._steps_per_weight)
         self._filter[:, line] += gain * sign * (reading - self._reference[:, line])
@@ -115,12 +115,6 @@ class TikiTakaWriter(Writer):
         if scheme.chopper and self._flips.uniforms(1)[0] < scheme.chopper:
             self._chopper[line] = -sign
             self._reference[:, line] = self._average[:, line]
-
-    def _read(self, line: int) -> F32:
-        """Weights of A at one input line by an analogue read, (n_out,)."""
-        one_hot = np.zeros((1, self._target.shape[1]), np.float32)
-        one_hot[0, line] = 1.0
-        return self._fast.forward(one_hot)[0]
 
     def _pulse_line(self, line: int, due: npt.NDArray[np.int16]) -> None:
         for block in self._target.blocks:
@@ -153,6 +147,10 @@ class TikiTakaWriter(Writer):
             array[...] = saved
         self._line, self._transfers, self._pulses = (int(n) for n in state["counters"])
         self._refresher.restore(state["refresher"])
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Array A."""
+        return {"fast": self._fast}
 
     def statistics(self) -> dict[str, float]:
         """Transfers, pulses sent to the weights, and the clipping on A."""

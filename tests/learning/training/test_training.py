@@ -173,6 +173,18 @@ def test_the_log_says_what_happened(tmp_path: Path) -> None:
     assert float(first[-1]["decorrelation_loss"] or 0) < float(first[0]["decorrelation_loss"] or 0)
 
 
+@pytest.mark.jit
+def test_the_second_array_of_tiki_taka_is_in_the_log(tmp_path: Path) -> None:
+    setup = with_card("reram_soft_bounds", tile={"writing": "tiki_taka", "adc": {"bits": 8}, "count_pulses": True})
+    rows = trainer(setup, tmp_path).run()
+    last = [row for row in read_rows(tmp_path / "layers.csv", LAYER) if row["samples"] == rows[-1]["samples"]]
+    assert [row["layer"] for row in last] == ["linear1", "linear1_fast", "linear2", "linear2_fast"]
+    assert all(float(row["pulses_max"] or 0) > float(row["pulses_mean"] or 0) > 0 for row in last)
+    cells = [2 * 64 * 12, 2 * 64 * 12, 2 * 12 * 10, 2 * 12 * 10]
+    counted = sum(float(row["pulses_mean"] or 0) * n for row, n in zip(last, cells, strict=True))
+    assert counted == pytest.approx(float(rows[-1]["pulses"] or 0))
+
+
 def test_backprop_on_ideal_tiles_is_perfectly_aligned_and_learns(tmp_path: Path) -> None:
     setup = experiment(rule="backprop", learning_rate=0.2, epochs=10, evaluate_every=800)
     rows = trainer(setup, tmp_path).run()
