@@ -102,7 +102,6 @@ class Tile:
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
-        self._calibrated = False
         self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
         self._streams = streams
         self._writer: Writer | None = None
@@ -183,7 +182,6 @@ class Tile:
         self._program_blocks(w)
         for block in self.blocks:
             block.auto_range()
-        self._calibrated = False
         self._reference_compensation()
 
     def write_weights(self, w: F32) -> None:
@@ -246,13 +244,18 @@ class Tile:
             array.program(targets(part, self.spec.mapping, self.cell))
 
     def calibrate(self, x: F32) -> None:
-        """Fix the ranges of the forward converters on sample inputs (B, n_in), when the configuration says "calibrated"."""
-        if self.spec.adc.range != "calibrated":
+        """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
+
+        Forward to the currents of sample inputs x (B, n_in) when the configuration says "calibrated", otherwise and for the transposed
+        read, whose inputs nobody knows beforehand, as after programming (`Block.auto_range`).
+        """
+        if not self.spec.adc.calibrates:
             return
         x = np.ascontiguousarray(x, np.float32)
         for block in self.blocks:
-            block.calibrate(np.ascontiguousarray(x[:, block.rows]), block.dac.full_scale(x))
-        self._calibrated = True
+            block.auto_range()
+            if self.spec.adc.range == "calibrated":
+                block.calibrate(np.ascontiguousarray(x[:, block.rows]), block.dac.full_scale(x))
 
     def forward(self, x: F32) -> F32:
         """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
@@ -373,7 +376,6 @@ class Tile:
             "gain": self._gain.copy(),
             "probe_reference": self._probe_reference,
             "full_weight": self.full_weight,
-            "calibrated": self._calibrated,
             "conversions": [self._counter.dac, self._counter.adc],
             "writer": None if self._writer is None else self._writer.state(),
             "time": self.clock.now,
@@ -390,7 +392,6 @@ class Tile:
         self._set_gain(np.array(state["gain"], np.float32))
         reference = state["probe_reference"]
         self._probe_reference = None if reference is None else np.array(reference, np.float32)
-        self._calibrated = bool(state["calibrated"])
         self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
         if state["writer"] is not None and self._writer is not None:
             self._writer.restore(state["writer"])

@@ -486,6 +486,23 @@ def test_validation_images_are_the_last_training_images() -> None:
     assert len(held.x_eval) == 40
 
 
+@pytest.mark.parametrize(
+    ("adc", "wanted"),
+    [
+        ({"bits": 9}, True),
+        ({"bits": 9, "range": "auto"}, True),
+        ({"noise": 0.01}, True),
+        ({}, False),
+        ({"bits": 9, "range": "dynamic"}, False),
+        ({"bits": 9, "range": "1 mA"}, False),
+    ],
+    ids=str,
+)
+def test_ranges_that_follow_the_weights_are_calibrated(adc: dict[str, Any], wanted: bool) -> None:
+    assert with_card("ecram", tile={"adc": adc}).calibrates is wanted
+    assert not experiment(tile={"adc": adc}).calibrates
+
+
 def test_converters_are_calibrated_early_and_then_every_period() -> None:
     assert [n for n in range(25) if calibration_due(n, 10)] == [1, 2, 4, 8, 10, 20]
     assert [n for n in range(10) if calibration_due(n, 8)] == [1, 2, 4, 8]
