@@ -38,6 +38,11 @@ class ColumnScaledTile:
         return self.tile.shape
 
     @property
+    def full_weight(self) -> float:
+        """Largest weight of the output with the largest scale."""
+        return self.tile.full_weight * float(self._s.max())
+
+    @property
     def time(self) -> float:
         """Chip time in seconds."""
         return self.tile.time

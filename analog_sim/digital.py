@@ -24,7 +24,8 @@ class DigitalTile:
     """Weights (n_out, n_in) in float32 with the methods of `Tile`, all of them exact.
 
     Attributes:
-        shape: (n_out, n_in). blocks: none, there are no crossbars. scale: 1, weights are stored as they are.
+        shape: (n_out, n_in). blocks: none, there are no crossbars. scale: 1, weights are stored as they are. full_weight: none is
+            too large.
 
     Raises:
         ValueError: a dimension below 1.
@@ -32,6 +33,7 @@ class DigitalTile:
 
     blocks: tuple[()] = ()
     scale = 1.0
+    full_weight = float("inf")
 
     def __init__(self, shape: tuple[int, int]) -> None:
         if len(shape) != 2 or min(shape) < 1:

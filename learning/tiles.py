@@ -26,6 +26,11 @@ class WeightTile(Protocol):
         ...
 
     @property
+    def full_weight(self) -> float:
+        """Largest weight that can be programmed; larger ones are clipped."""
+        ...
+
+    @property
     def time(self) -> float:
         """Chip time in seconds."""
         ...

@@ -5,13 +5,14 @@ choppers and the dynamic reference (c-TTv2, AGAD) Rasch, Carta, Fagbohungbe & Go
 doi:10.1038/s41467-024-51221-z.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from analog_sim.cell import CellModel
+from analog_sim.config import at_key
 from analog_sim.rng import Stream, Streams
 from analog_sim.writing.clipping import MOST_PULSES
 from analog_sim.writing.proposal import OuterProduct, Proposal
@@ -48,6 +49,14 @@ class TikiTaka(PulsedScheme):
     chopper: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     reference: Literal["zero", "dynamic"] = "zero"
     memory: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+
+    @model_validator(mode="after")
+    def _dynamic_needs_choppers(self) -> Self:
+        if self.reference == "dynamic" and self.chopper == 0.0:
+            raise at_key(
+                "reference", "'dynamic' is renewed when a chopper flips: set chopper above 0, for instance 0.1 (got 0)"
+            )
+        return self
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""

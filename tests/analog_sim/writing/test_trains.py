@@ -10,6 +10,7 @@ import pytest
 import statistics_helpers as stats
 
 from analog_sim.cell import CellModel, PulseModel, VariationModel, constant_table
+from analog_sim.config import ConfigError, validate
 from analog_sim.converters import AdcSpec
 from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
@@ -168,6 +169,11 @@ def test_tiki_taka_finds_the_least_squares_solution_on_soft_bounds(writing, bits
     error = np.abs(tile.read_weights() - goal).mean() / np.abs(goal).mean()
     assert error < 0.3
     assert tile.writing_statistics()["transfers"] == 1500
+
+
+def test_a_dynamic_reference_without_choppers_is_refused():
+    with pytest.raises(ConfigError, match=r"reference: 'dynamic' is renewed when a chopper flips: set chopper above 0"):
+        validate({"kind": "tiki_taka", "reference": "dynamic"}, TikiTaka)
 
 
 def test_the_array_of_tiki_taka_costs_and_wears_as_the_weights_do():
