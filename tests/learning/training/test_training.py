@@ -32,6 +32,8 @@ SMALL: dict[str, Any] = {
     "probe": 50,
     "parallel": {"jobs": 1},
 }
+NO_TRANSPOSED = {"transposed_read": False}
+LATERAL = {"method": {"kind": "lateral", "rate": 1e-3}, "where": "chip"}
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "chip", "samples": 6}
 
 
@@ -375,6 +377,15 @@ class TestRefusals:
             ({"rule": "backprop", "periphery": {"derivative": False}}, "rule backprop: needs the slope"),
             ({"rule": {"kind": "weight_perturbation", "perturb": "overlay"}}, "weight_modulation: false"),
             ({"periphery": {"second_pass": False}}, "needs a second pass"),
+            (
+                {"rule": "backprop", "periphery": NO_TRANSPOSED},
+                r"rule backprop: needs transposed reads.*periphery.transposed_read",
+            ),
+            ({"decorrelation": NATURAL, "periphery": NO_TRANSPOSED}, "decorrelation natural: needs transposed reads"),
+            (
+                {"rule": "feedback_alignment", "decorrelation": LATERAL, "periphery": NO_TRANSPOSED},
+                "rule feedback_alignment: sends errors back through decorrelating matrices on the chip: needs transposed reads",
+            ),
             ({"batch": 1000}, "batch: is 1000, but there are only 160"),
             ({"validation": 160}, "validation: holds out 160 of 160"),
         ],
@@ -385,6 +396,19 @@ class TestRefusals:
         with pytest.raises(UserError, match=message):
             train(experiment(**changes), out=tmp_path / "run", say=lambda line: None)
         assert not (tmp_path / "run" / "metrics.csv").exists()
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"decorrelation": LATERAL},
+            {"rule": "direct_feedback_alignment", "decorrelation": LATERAL},
+            {"rule": "feedback_alignment", "decorrelation": {**LATERAL, "layers": [0]}},
+            {"rule": "feedback_alignment", "decorrelation": {**NATURAL, "where": "digital"}},
+        ],
+        ids=str,
+    )
+    def test_what_needs_no_transposed_read_is_served_without(self, changes: dict[str, Any]) -> None:
+        describe(experiment(periphery=NO_TRANSPOSED, **changes))
 
     @pytest.mark.parametrize("kind", ["weight_perturbation", "multiplexed"])
     def test_a_write_scheme_that_gathers_cannot_perturb(self, kind: str, tmp_path: Path) -> None:
