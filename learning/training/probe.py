@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from analog_sim.cost import Costs
 from analog_sim.rng import Streams
+from analog_sim.writing.proposal import OuterProduct
 from learning.decorrelation.metrics import correlation_loss
 from learning.losses import Loss
 from learning.network import Network, WeightLayer, matrix_name
@@ -129,3 +130,12 @@ def first_broken(layers: Iterable[WeightLayer], activations: Iterable[F32]) -> s
         if not np.isfinite(a).all():
             return layer.name
     return "the loss"
+
+
+def first_broken_gradient(layers: Iterable[WeightLayer], gradients: Iterable[Gradient] | None) -> str | None:
+    """Name of the first layer whose proposed gradient is not finite; None when all are."""
+    for layer, gradient in zip(layers, gradients or (), strict=gradients is not None):
+        weights = gradient.weights
+        if not np.isfinite(weights.d if isinstance(weights, OuterProduct) else weights.dw).all():
+            return f"the gradient of {layer.name}"
+    return None

@@ -95,7 +95,7 @@ def test_strengths_ask_for_the_product_and_use_short_trains():
 
 def test_clipping_is_said_once_with_its_share():
     tile = tile_of(StochasticPulse(length=3))
-    with pytest.warns(PulseClippingWarning, match=r"100% of the samples.*3 slots"):
+    with pytest.warns(PulseClippingWarning, match=r"100 % of the samples.*3 slots"):
         tile.update(OuterProduct(X, D), 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -109,7 +109,7 @@ def test_a_dense_gradient_beyond_a_pulse_counter_is_clipped_with_its_sign(writin
     """70,000 pulses would be 4,464 in 16 bits, and 40,000 would go the other way."""
     tile = tile_of(writing, shape=(4, 1))
     wanted = np.array([[70_000], [-70_000], [40_000], [0]], np.float32)
-    with pytest.warns(PulseClippingWarning, match=rf"{writing.kind}: 75% of the cells.*{MOST_PULSES} pulses"):
+    with pytest.warns(PulseClippingWarning, match=rf"{writing.kind}: 75 % of the cells.*{MOST_PULSES} pulses"):
         tile.update(Dense(-wanted * 2 * STEP / np.float32(tile.scale)), 1.0)
     moved = tile.read_weights(exact=True) * tile.scale / (2 * STEP)
     # All end at the bounds of the window, 10,000 steps from its middle.
@@ -127,7 +127,7 @@ def test_whole_pulses_keep_the_mean_and_the_counter():
 
 def test_deterministic_trains_say_when_they_are_clipped():
     tile = tile_of(DeterministicPulse(length=3))
-    with pytest.warns(PulseClippingWarning, match=r"100% of the samples.*3 slots"):
+    with pytest.warns(PulseClippingWarning, match=r"100 % of the samples.*3 slots"):
         tile.update(OuterProduct(X, D), 1.0)
 
 

@@ -207,16 +207,30 @@ def test_idle_time_passes_on_the_chip_and_changes_the_result(tmp_path: Path) -> 
     assert (ends["1 h"][1] != ends["0 s"][1]).mean() > 0.9
 
 
-def test_divergence_stops_keeps_the_checkpoint_and_says_where(tmp_path: Path) -> None:
-    setup = experiment(rule="backprop", learning_rate=1e6, schedule="constant", loss="mse", evaluate_every=8)
+@pytest.mark.parametrize("writing", ["deterministic_pulse", "mixed_precision", "ideal"])
+def test_a_gradient_that_is_not_finite_is_never_written(writing: str, tmp_path: Path) -> None:
+    rule = {"kind": "node_perturbation", "sigma": 1e-30}  # the change of the loss by read noise, over its square
+    it = trainer(with_card("ecram", rule=rule, tile={"writing": writing}), tmp_path)
+    with pytest.raises(UserError, match=r"diverged at sample 0 .*first broken: the gradient of linear1"):
+        it.run()
+    assert it.diverged
+    assert all(np.isfinite(tile.read_weights(exact=True)).all() for _, tile in it.network.tiles())
+
+
+@pytest.mark.parametrize(
+    ("rate", "broken", "at_least"),
+    [(1e6, r"\d\S+, first broken: the gradient of linear\d", 1), (1e30, r"(nan|inf), first broken: linear\d", 0)],
+)
+def test_divergence_stops_keeps_the_checkpoint_and_says_where(
+    rate: float, broken: str, at_least: int, tmp_path: Path
+) -> None:
+    setup = experiment(rule="backprop", learning_rate=rate, schedule="constant", loss="mse", evaluate_every=8)
     it = trainer(setup, tmp_path)
-    with pytest.raises(
-        UserError, match=r"diverged at sample \d+ .*loss is (nan|inf).*first broken: linear\d.*checkpoint of sample \d+"
-    ):
+    with pytest.raises(UserError, match=rf"diverged at sample \d+ .*loss is {broken}.*checkpoint of sample \d+"):
         it.run()
     kept = checkpoint.load(tmp_path / "checkpoint.npz")
     assert kept is not None
-    assert 0 < int(kept["done"]) <= it.done
+    assert at_least <= int(kept["done"]) <= it.done
     assert len(read_rows(tmp_path / "metrics.csv", CURVE)) == int(kept["done"]) + 1
 
 
