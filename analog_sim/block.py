@@ -147,6 +147,10 @@ class Block:
             norms = np.max([np.sqrt(np.einsum(sums, net, net)) for net in nets], axis=0)
             adc.set_range(np.float32(2.0 * v_full) * norms.astype(np.float32))
 
+    def line_range(self, net_window: float) -> None:
+        """Set the range of the forward converters to the current of one row at full voltage into net_window siemens."""
+        self.adc.set_range(np.full_like(self.adc.full_range, self.dac.v_full * net_window))
+
     def _seen(self, array: EmulatedCrossbar) -> F32:
         net = array.net_now()
         return net[:, :-1] - net[:, -1:] if self.reference else net

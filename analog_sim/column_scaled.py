@@ -16,6 +16,7 @@ from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
 from analog_sim.tile import Tile
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
+from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -35,6 +36,11 @@ class ColumnScaledTile:
     def shape(self) -> tuple[int, int]:
         """(n_out, n_in)."""
         return self.tile.shape
+
+    @property
+    def full_weight(self) -> float:
+        """Largest weight of the output with the largest scale."""
+        return self.tile.full_weight * float(self._s.max())
 
     @property
     def time(self) -> float:
@@ -101,6 +107,10 @@ class ColumnScaledTile:
     def costs(self) -> Costs:
         """What the tile has spent; the digital gain is not counted."""
         return self.tile.costs()
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices of the write scheme, in units of W_tile."""
+        return self.tile.helpers()
 
     def writing_statistics(self) -> dict[str, float]:
         """What the write scheme has to report, in units of W_tile."""

@@ -57,8 +57,8 @@ class AdcSpec(StrictModel):
 
     Attributes:
         bits: resolution, None for ideal.
-        range: full scale: "calibrated" on sample inputs (until then "auto"), "auto" from the weights, "dynamic" on the abs-max of every
-            batch, or a fixed current.
+        range: full scale: "calibrated" on sample inputs (until then, and for transposed reads, "auto"), "auto" from the weights when they
+            are programmed or the tile is calibrated, "dynamic" on the abs-max of every batch, or a fixed current.
         per_column: own range for every column (calibrated and auto).
         headroom: factor on the calibrated, auto or dynamic range.
         noise: standard deviation of the converter's input noise, in full scales.
@@ -74,6 +74,16 @@ class AdcSpec(StrictModel):
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0
     inl: Fraction = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether readings are the currents themselves, so that no range matters."""
+        return self.bits is None and not self.noise and not self.errors
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether there is a range that follows the weights when a tile is calibrated."""
+        return not self.exact and self.range in ("calibrated", "auto")
 
     @property
     def errors(self) -> bool:
@@ -176,7 +186,7 @@ class Adc:
     @property
     def exact(self) -> bool:
         """Whether readings are the currents themselves, so that no range matters."""
-        return self.spec.bits is None and not self.spec.noise and not self.spec.errors
+        return self.spec.exact
 
     @property
     def full_range(self) -> F32:

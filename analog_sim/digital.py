@@ -15,6 +15,7 @@ from scipy.linalg.blas import saxpy
 from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
+from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -23,7 +24,8 @@ class DigitalTile:
     """Weights (n_out, n_in) in float32 with the methods of `Tile`, all of them exact.
 
     Attributes:
-        shape: (n_out, n_in). blocks: none, there are no crossbars. scale: 1, weights are stored as they are.
+        shape: (n_out, n_in). blocks: none, there are no crossbars. scale: 1, weights are stored as they are. full_weight: none is
+            too large.
 
     Raises:
         ValueError: a dimension below 1.
@@ -31,6 +33,7 @@ class DigitalTile:
 
     blocks: tuple[()] = ()
     scale = 1.0
+    full_weight = float("inf")
 
     def __init__(self, shape: tuple[int, int]) -> None:
         if len(shape) != 2 or min(shape) < 1:
@@ -96,6 +99,10 @@ class DigitalTile:
     def costs(self) -> Costs:
         """Nothing: no cell, no converter."""
         return Costs()
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """None: weights are all there is."""
+        return {}
 
     def writing_statistics(self) -> dict[str, float]:
         """Nothing: every write is exact."""

@@ -250,20 +250,23 @@ class EmulatedCrossbar:
         Args:
             dg: siemens (rows, cols), added to plane 0 minus plane 1 and clipped to the window.
             two_sided: share the change between the cells of a pair around their mean; otherwise one cell of the pair stays
-                at g_min.
+                at g_min, or as low as its own bounds and the other's allow.
         """
-        g = self.conductance_now()
-        lo, hi = self.cells.bounds(self.cell)
+        g, healthy = self.conductance_now(), self.cells.healthy()
+        lo, hi = (np.broadcast_to(bound, g.shape) for bound in self.cells.bounds(self.cell))
         if not self.info.pair:
             new = g + dg
-        elif two_sided:
-            half = np.float32(0.5) * dg
-            new = np.stack([g[0] + half, g[1] - half])
         else:
+            low, high = lo if two_sided else np.maximum(lo, np.float32(self.cell.g_min)), hi
+            if healthy is not None:
+                low, high = np.where(healthy, low, g), np.where(healthy, high, g)
+            # Where one cell of a pair is at its end, or stuck, the other takes the whole change: what is lost at one write would
+            # be lost again at the next.
             net = g[0] - g[1] + dg
-            g_min = np.float32(self.cell.g_min)
-            new = np.stack([g_min + np.maximum(net, 0), g_min + np.maximum(-net, 0)])
-        self._write(np.clip(new, lo, hi), self.cells.healthy())
+            minus = g[1] - np.float32(0.5) * dg if two_sided else low[1]
+            minus = np.clip(minus, np.maximum(low[1], low[0] - net), np.minimum(high[1], high[0] - net))
+            new = np.stack([minus + net, minus])
+        self._write(np.clip(new, lo, hi), healthy)
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass: the conductances drift and relax."""

@@ -1,5 +1,7 @@
 """One weight matrix on a chip: mapping, converters, crossbars, drift compensation and the write scheme. Never sees a loss."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -28,7 +30,7 @@ from analog_sim.mapping import (
 from analog_sim.rng import Streams
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Proposal
-from analog_sim.writing.scheme import Writer, WriteScheme
+from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -100,7 +102,6 @@ class Tile:
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
-        self._calibrated = False
         self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
         self._streams = streams
         self._writer: Writer | None = None
@@ -181,7 +182,6 @@ class Tile:
         self._program_blocks(w)
         for block in self.blocks:
             block.auto_range()
-        self._calibrated = False
         self._reference_compensation()
 
     def write_weights(self, w: F32) -> None:
@@ -244,13 +244,18 @@ class Tile:
             array.program(targets(part, self.spec.mapping, self.cell))
 
     def calibrate(self, x: F32) -> None:
-        """Fix the ranges of the forward converters on sample inputs (B, n_in), when the configuration says "calibrated"."""
-        if self.spec.adc.range != "calibrated":
+        """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
+
+        Forward to the currents of sample inputs x (B, n_in) when the configuration says "calibrated", otherwise and for the transposed
+        read, whose inputs nobody knows beforehand, as after programming (`Block.auto_range`).
+        """
+        if not self.spec.adc.calibrates:
             return
         x = np.ascontiguousarray(x, np.float32)
         for block in self.blocks:
-            block.calibrate(np.ascontiguousarray(x[:, block.rows]), block.dac.full_scale(x))
-        self._calibrated = True
+            block.auto_range()
+            if self.spec.adc.range == "calibrated":
+                block.calibrate(np.ascontiguousarray(x[:, block.rows]), block.dac.full_scale(x))
 
     def forward(self, x: F32) -> F32:
         """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
@@ -323,23 +328,46 @@ class Tile:
 
     def _read_probes(self) -> F32:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
+        with self._own_ranges():
+            for block in self.blocks:
+                part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
+                block.calibrate(part, block.dac.full_scale(self._probe_inputs))
+            return self.forward(self._probe_inputs)
+
+    def read_line(self, line: int) -> F32:
+        """Weights (n_out,) at one input line by one analogue read of that line alone, at full voltage.
+
+        The converters' range is the current of one cross point at the edge of the window: what many lines make together would not
+        resolve it.
+        """
+        x = np.zeros((1, self.shape[1]), np.float32)
+        x[0, line] = 1.0
+        x[0, line] = full = self.blocks[0].dac.full_scale(x)[0]
+        with self._own_ranges():
+            for block in self.blocks:
+                block.line_range(net_window(self.spec.mapping, self.cell))
+            return self.forward(x)[0] / full
+
+    @contextmanager
+    def _own_ranges(self) -> Iterator[None]:
+        """Leave the ranges of the forward converters as they are now, whatever is done to them in between."""
         kept = [block.adc.full_range for block in self.blocks]
-        for block in self.blocks:
-            part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
-            block.calibrate(part, block.dac.full_scale(self._probe_inputs))
-        out = self.forward(self._probe_inputs)
+        yield
         for block, full_range in zip(self.blocks, kept, strict=True):
             block.adc.full_range = full_range
-        return out
 
     def _set_gain(self, gain: F32) -> None:
         self._gain = gain
         self._compensated = bool((gain != 1.0).any())
 
     def costs(self) -> Costs:
-        """Energy, reads, pulses and conversions since the tile was made."""
+        """Energy, reads, pulses and conversions since the tile was made, those of the write scheme's own arrays included."""
         logs = [array.log for block in self.blocks for array in block.arrays]
-        return self._counter.costs(self.spec.cost, logs)
+        return sum((helper.costs() for helper in self.helpers().values()), self._counter.costs(self.spec.cost, logs))
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
+        return {} if self._writer is None else self._writer.helpers()
 
     def state(self) -> dict[str, Any]:
         """Everything later operations depend on, for a checkpoint."""
@@ -348,7 +376,6 @@ class Tile:
             "gain": self._gain.copy(),
             "probe_reference": self._probe_reference,
             "full_weight": self.full_weight,
-            "calibrated": self._calibrated,
             "conversions": [self._counter.dac, self._counter.adc],
             "writer": None if self._writer is None else self._writer.state(),
             "time": self.clock.now,
@@ -365,7 +392,6 @@ class Tile:
         self._set_gain(np.array(state["gain"], np.float32))
         reference = state["probe_reference"]
         self._probe_reference = None if reference is None else np.array(reference, np.float32)
-        self._calibrated = bool(state["calibrated"])
         self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
         if state["writer"] is not None and self._writer is not None:
             self._writer.restore(state["writer"])

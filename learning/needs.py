@@ -13,12 +13,14 @@ class Periphery(StrictModel):
     """What the electronics around the arrays can do; a purely emulated system can do all but `weight_modulation`.
 
     Attributes:
+        transposed_read: columns can be driven and rows sensed, for errors that go back and for R^T y of decorrelating matrices.
         derivative: the slope f'(a) of every activation is known.
         noise_injection: a chosen perturbation can be added to the pre-activations.
         second_pass: the same input can be presented again before the weights change.
         weight_modulation: every weight can be perturbed for a moment without writing its cells (a volatile element in series).
     """
 
+    transposed_read: bool = True
     derivative: bool = True
     noise_injection: bool = True
     second_pass: bool = True
@@ -31,12 +33,14 @@ class Needs:
 
     Attributes:
         transposed_read: rows can be read out while columns are driven.
+        transposed_matrices: the same of decorrelating matrices only, through which errors go back on their way.
         writable: cells answer to pulses or can be programmed.
         immediate_write: a written change reaches the cells at once and in its size, because it is measured and taken back.
         derivative, noise_injection, second_pass, weight_modulation: as in `Periphery`.
     """
 
     transposed_read: bool = False
+    transposed_matrices: bool = False
     writable: bool = False
     immediate_write: bool = False
     derivative: bool = False
@@ -55,6 +59,7 @@ def check_writing(who: str, needs: Needs, scheme: WriteScheme) -> None:
 
 
 _MEANING = {
+    "transposed_read": "transposed reads",
     "derivative": "the slope of the activations",
     "noise_injection": "noise injection into the pre-activations",
     "second_pass": "a second pass of the same input",

@@ -12,6 +12,7 @@ from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
 from analog_sim.digital import DigitalTile
 from analog_sim.writing.proposal import Proposal
+from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -22,6 +23,11 @@ class WeightTile(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(n_out, n_in)."""
+        ...
+
+    @property
+    def full_weight(self) -> float:
+        """Largest weight that can be programmed; larger ones are clipped."""
         ...
 
     @property
@@ -73,6 +79,10 @@ class WeightTile(Protocol):
 
     def costs(self) -> Costs:
         """Energy, reads and pulses so far."""
+        ...
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices that the write scheme keeps on arrays of its own, by name."""
         ...
 
     def writing_statistics(self) -> dict[str, float]:

@@ -66,9 +66,9 @@ class TrainExperiment(StrictModel):
         idle_per_batch: chip time that passes after every batch. idle_at_end: all of it passes after the last batch instead, as for
             a chip that learned at once and was then left alone for as long.
         compensate_every: batches between two drift compensations; null never.
-        calibration: training images that set the converters' ranges, where these are "calibrated". calibrate_every: batches between
-            two calibrations, because outputs grow while a network learns; before the first they come after 1, 2, 4, 8, ... batches,
-            because they grow fastest then; null never again.
+        calibration: training images that set the converters' ranges, where these are "calibrated"; ranges that are "auto", and those of
+            transposed reads, follow the weights. calibrate_every: batches between two calibrations, because outputs grow while a
+            network learns; before the first they come after 1, 2, 4, 8, ... batches, because they grow fastest then; null never again.
         evaluate_every: samples between two evaluations; null for once an epoch. Evaluations read the chip and leave no trace.
         probe: training images on which the correlations of the layers' inputs are measured.
         targets: accuracies for which the table says how many samples were needed.
@@ -129,9 +129,7 @@ class TrainExperiment(StrictModel):
     def calibrates(self) -> bool:
         """Whether any converter has a range to calibrate."""
         specs = [self.tile] if self.matrix_tile is None else [self.tile, self.matrix_tile]
-        return self.device is not None and any(
-            spec.adc.range == "calibrated" and spec.adc.bits is not None for spec in specs
-        )
+        return self.device is not None and any(spec.adc.calibrates for spec in specs)
 
     @property
     def label(self) -> str:

@@ -38,7 +38,7 @@ class Trainer:
         folder: of this arm and seed: metrics.csv, layers.csv, checkpoint.npz; goes on from the checkpoint when there is one.
 
     Attributes:
-        done: batches so far. diverged: whether the loss was no longer finite.
+        done: batches so far. diverged: whether the loss or a gradient was no longer finite.
 
     Raises:
         UserError: the chip cannot serve the rule, or the folder holds something else.
@@ -82,7 +82,7 @@ class Trainer:
             say: gets every evaluation as a line.
 
         Raises:
-            UserError: the loss is no longer finite; the last checkpoint is kept.
+            UserError: the loss or a gradient is no longer finite; the last checkpoint is kept.
         """
         bar = tqdm(
             total=self.total, initial=self.done, unit="batch", disable=not progress, leave=False, dynamic_ncols=True
@@ -148,10 +148,14 @@ class Trainer:
                     )
 
     def _stop_unless_finite(self, proposed: Proposed) -> None:
+        """Nothing that is not finite may reach a cell: it would stay there."""
         if math.isfinite(proposed.loss):
-            return
+            broken = probe.first_broken_gradient(self.network.layers, proposed.layers)
+            if broken is None:
+                return
+        else:
+            broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
         self.diverged = True
-        broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
         kept = checkpoint.load(self._checkpoint)
         state = "there is no checkpoint yet"
         if kept is not None:

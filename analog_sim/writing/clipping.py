@@ -51,12 +51,12 @@ class ClippingNote:
         self._add(
             share,
             samples,
-            f"{share:.0%} of the samples of this batch ask for more pulses than a train of {self._length} slots can carry",
+            f"{100 * share:.3g} % of the samples of this batch ask for more pulses than a train of {self._length} slots can carry",
         )
 
     def counts(self, share: float) -> None:
         """Count one dense gradient, which asks `share` of the cells for more than `MOST_PULSES`."""
-        self._add(share, 1, f"{share:.0%} of the cells are asked for more than {MOST_PULSES} pulses at once")
+        self._add(share, 1, f"{100 * share:.3g} % of the cells are asked for more than {MOST_PULSES} pulses at once")
 
     def _add(self, share: float, samples: int, what: str) -> None:
         first = share > 0.0 and self._clipped == 0.0

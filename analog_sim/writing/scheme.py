@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from analog_sim.cell import CellModel
 from analog_sim.config import Part
+from analog_sim.cost import Costs
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
@@ -87,8 +88,12 @@ class WriteTarget(Protocol):
         """Program weights (n_out, n_in) at the present scale, with programming error; the drift compensation starts anew."""
         ...
 
-    def forward(self, x: F32) -> F32:
-        """Analogue read ``W x``: (B, n_in) -> (B, n_out)."""
+    def read_line(self, line: int) -> F32:
+        """Weights (n_out,) at one input line by one analogue read of that line alone."""
+        ...
+
+    def costs(self) -> Costs:
+        """Energy, reads and pulses so far."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -117,6 +122,10 @@ class Writer(ABC):
 
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most schemes keep nothing
         """Put back what `state` returned."""
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices that the scheme keeps on arrays of its own, by name; they wear and cost as the weights do."""
+        return {}
 
     def statistics(self) -> dict[str, float]:
         """Facts for the log: share of clipped updates, refreshes, ..."""

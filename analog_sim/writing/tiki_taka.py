@@ -5,13 +5,14 @@ choppers and the dynamic reference (c-TTv2, AGAD) Rasch, Carta, Fagbohungbe & Go
 doi:10.1038/s41467-024-51221-z.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from analog_sim.cell import CellModel
+from analog_sim.config import at_key
 from analog_sim.rng import Stream, Streams
 from analog_sim.writing.clipping import MOST_PULSES
 from analog_sim.writing.proposal import OuterProduct, Proposal
@@ -48,6 +49,14 @@ class TikiTaka(PulsedScheme):
     chopper: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     reference: Literal["zero", "dynamic"] = "zero"
     memory: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+
+    @model_validator(mode="after")
+    def _dynamic_needs_choppers(self) -> Self:
+        if self.reference == "dynamic" and self.chopper == 0.0:
+            raise at_key(
+                "reference", "'dynamic' is renewed when a chopper flips: set chopper above 0, for instance 0.1 (got 0)"
+            )
+        return self
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
@@ -99,7 +108,7 @@ class TikiTakaWriter(Writer):
     def _move(self, line: int) -> None:
         """Read one input line of A, filter it, and send what has become whole steps to the weights."""
         scheme = self._scheme
-        reading = self._read(line)
+        reading = self._fast.read_line(line)
         sign = self._chopper[line]
         gain = np.float32(scheme.transfer * self._steps_per_weight)
         self._filter[:, line] += gain * sign * (reading - self._reference[:, line])
@@ -115,12 +124,6 @@ class TikiTakaWriter(Writer):
         if scheme.chopper and self._flips.uniforms(1)[0] < scheme.chopper:
             self._chopper[line] = -sign
             self._reference[:, line] = self._average[:, line]
-
-    def _read(self, line: int) -> F32:
-        """Weights of A at one input line by an analogue read, (n_out,)."""
-        one_hot = np.zeros((1, self._target.shape[1]), np.float32)
-        one_hot[0, line] = 1.0
-        return self._fast.forward(one_hot)[0]
 
     def _pulse_line(self, line: int, due: npt.NDArray[np.int16]) -> None:
         for block in self._target.blocks:
@@ -153,6 +156,10 @@ class TikiTakaWriter(Writer):
             array[...] = saved
         self._line, self._transfers, self._pulses = (int(n) for n in state["counters"])
         self._refresher.restore(state["refresher"])
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Array A."""
+        return {"fast": self._fast}
 
     def statistics(self) -> dict[str, float]:
         """Transfers, pulses sent to the weights, and the clipping on A."""

@@ -6,6 +6,7 @@ scalar gain gamma). The matrix that counts is ``diag(g) R``. With a bypass the t
 """
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ F32 = npt.NDArray[np.float32]
 
 NORM_ROWS = 256
 """Memory, in rows, of the running norms behind the scalar gain: long enough for single samples, short enough to follow R."""
+
+
+class ClippedMatrixWarning(UserWarning):
+    """A matrix was programmed that does not fit the window of its cells; said once for each matrix."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Matrix:
         self.refold = refold
         self._norm_z = 0.0
         self._norm_r = 0.0
+        self._warned = False
 
     @property
     def size(self) -> int:
@@ -86,9 +92,23 @@ class Matrix:
 
     def program(self, effective: F32) -> None:
         """Write ``diag(g) R`` = `effective` as R, with gains 1."""
-        self.tile.program(effective - np.eye(self.size, dtype=np.float32) if self.bypass else effective)
+        held = effective - np.eye(self.size, dtype=np.float32) if self.bypass else effective
+        self.tile.program(held)
+        self._warn_of_clipping(np.abs(held))
         self.gain[:] = 1.0
         self._norm_z = self._norm_r = 0.0
+
+    def _warn_of_clipping(self, size: F32) -> None:
+        full = self.tile.full_weight
+        clipped = int(np.count_nonzero(size > full))
+        if clipped and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"decorrelation: {clipped} of {size.size} entries of a matrix exceed the window of its cells and are clipped at {full:g} "
+                f"(largest: {float(size.max()):.3g}); raise decorrelation.full_scale, or the method's ridge",
+                ClippedMatrixWarning,
+                stacklevel=2,
+            )
 
     def fold(self) -> None:
         """Write the gains into R when one of them has left [1/refold, refold]."""

@@ -18,7 +18,7 @@ class Backprop(Rule):
     @property
     def needs(self) -> Needs:
         """Transposed reads and slopes."""
-        return Needs(transposed_read=True, writable=True, derivative=True)
+        return Needs(transposed_read=True, transposed_matrices=True, writable=True, derivative=True)
 
     def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
         """One pass forward, one back."""

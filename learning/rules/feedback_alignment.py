@@ -28,8 +28,8 @@ class FeedbackAlignment(Rule):
 
     @property
     def needs(self) -> Needs:
-        """Slopes."""
-        return Needs(writable=True, derivative=True)
+        """Slopes, and the way back through decorrelating matrices."""
+        return Needs(transposed_matrices=True, writable=True, derivative=True)
 
     def init(self, network: Network, streams: Streams) -> Memory:
         """Draw B of every layer but the first from the streams "feedback"/<layer>."""

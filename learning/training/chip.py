@@ -10,7 +10,7 @@ from analog_sim.clock import Clock
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile, TileSpec
 from analog_sim.writing.proposal import OuterProduct
-from learning.needs import check_periphery, check_tile, check_writing
+from learning.needs import Needs, check_periphery, check_tile, check_writing
 from learning.network import Network, build_network
 from learning.tiles import WeightTile, digital_tile
 from learning.train_experiment import TrainExperiment
@@ -39,9 +39,24 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int) -> tuple[Netw
     )
     who = f"rule {experiment.rule.kind}"
     check_periphery(who, experiment.rule.needs, experiment.periphery)
+    _check_matrices(who, experiment, len(network.layers))
     for layer in network.layers:
         check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
     return network, clock
+
+
+def _check_matrices(who: str, experiment: TrainExperiment, layers: int) -> None:
+    """Raise UserError when the electronics cannot serve decorrelating matrices on the chip, or the rule's way back through them."""
+    spec = experiment.decorrelation
+    if spec is None or spec.where != "chip":
+        return
+    check_periphery(f"decorrelation {spec.method.kind}", spec.method.needs, experiment.periphery)
+    crossed = any(spec.covers(layer) for layer in range(1, layers))
+    if crossed and experiment.rule.needs.transposed_matrices:
+        back = Needs(transposed_read=True)
+        check_periphery(
+            f"{who}: sends errors back through decorrelating matrices on the chip", back, experiment.periphery
+        )
 
 
 class _Maker:

@@ -5,13 +5,15 @@ Truth about the cells is taken from a digital copy, so that measuring leaves no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cost import Costs
 from analog_sim.rng import Streams
+from analog_sim.writing.proposal import OuterProduct
 from learning.decorrelation.metrics import correlation_loss
 from learning.losses import Loss
 from learning.network import Network, WeightLayer, matrix_name
@@ -59,42 +61,43 @@ def correlations(copy: Network, x: F32) -> dict[str, float]:
 
 
 def layer_rows(network: Network, cosine: dict[str, float | None], correlation: dict[str, float]) -> list[Row]:
-    """A row per tile: the weights of every layer, and its decorrelating matrix when that is on the chip."""
+    """A row per matrix on the chip: the weights of every layer, its decorrelating matrix, what a write scheme keeps beside either."""
     rows: list[Row] = []
     for layer in network.layers:
-        mean, largest = pulses_per_cell(layer.tile)
+        rows += _tile_rows(layer.name, layer.tile, cosine[layer.name], correlation[layer.name])
+        if layer.decorrelator is not None and layer.decorrelator.tile.blocks:
+            rows += _tile_rows(matrix_name(layer.name), layer.decorrelator.tile, None, None)
+    return rows
+
+
+def _tile_rows(name: str, tile: WeightTile, cosine: float | None, correlation: float | None) -> list[Row]:
+    """Rows of one tile and of its write scheme's own arrays."""
+    held = {name: tile.blocks} | {f"{name}_{part}": helper.blocks for part, helper in tile.helpers().items()}
+    rows: list[Row] = []
+    for matrix, blocks in held.items():
+        mean, largest = pulses_per_cell(blocks)
+        own = matrix == name
         rows.append(
             {
-                "layer": layer.name,
-                "gradient_cosine": cosine[layer.name],
-                "decorrelation_loss": correlation[layer.name],
+                "layer": matrix,
+                "gradient_cosine": cosine if own else None,
+                "decorrelation_loss": correlation if own else None,
                 "pulses_mean": mean,
                 "pulses_max": largest,
             }
         )
-        if layer.decorrelator is not None and layer.decorrelator.tile.blocks:
-            mean, largest = pulses_per_cell(layer.decorrelator.tile)
-            rows.append(
-                {
-                    "layer": matrix_name(layer.name),
-                    "gradient_cosine": None,
-                    "decorrelation_loss": None,
-                    "pulses_mean": mean,
-                    "pulses_max": largest,
-                }
-            )
     return rows
 
 
-def pulses_per_cell(tile: WeightTile) -> tuple[float | None, float | None]:
-    """Mean pulses per cell, and the most that one cell got when the tile counts them; None for a digital tile."""
-    arrays = [array for block in tile.blocks for array in block.arrays]
+def pulses_per_cell(blocks: Sequence[Any]) -> tuple[float | None, float | None]:
+    """Mean pulses per cell of a tile's blocks, and the most that one cell got when they are counted; None without any block."""
+    arrays = [array for block in blocks for array in block.arrays]
     if not arrays:
         return None, None
     cells = sum(array.cells.g.size for array in arrays)
     counts = [array.cells.count for array in arrays if array.cells.count is not None]
     largest = max((int(count.max()) for count in counts), default=None)
-    return tile.costs().pulses / cells, None if largest is None else float(largest)
+    return sum(array.log.units("pulse") for array in arrays) / cells, None if largest is None else float(largest)
 
 
 def costs(network: Network) -> Costs | None:
@@ -127,3 +130,12 @@ def first_broken(layers: Iterable[WeightLayer], activations: Iterable[F32]) -> s
         if not np.isfinite(a).all():
             return layer.name
     return "the loss"
+
+
+def first_broken_gradient(layers: Iterable[WeightLayer], gradients: Iterable[Gradient] | None) -> str | None:
+    """Name of the first layer whose proposed gradient is not finite; None when all are."""
+    for layer, gradient in zip(layers, gradients or (), strict=gradients is not None):
+        weights = gradient.weights
+        if not np.isfinite(weights.d if isinstance(weights, OuterProduct) else weights.dw).all():
+            return f"the gradient of {layer.name}"
+    return None

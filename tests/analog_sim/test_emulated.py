@@ -383,6 +383,33 @@ def test_ideal_writes_are_exact():
         np.testing.assert_allclose(array.net_now(), dg, atol=1e-11)
 
 
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_ideal_writes_of_nothing_change_no_weight_on_cells_with_bounds_of_their_own(two_sided):
+    """A cell at the end of its own window must not take a part of the weight away at every write."""
+    array = crossbar(20, 20, g_min=1e-6, variation=VariationModel(g_min=0.1, g_max=0.1))
+    net = 5e-6 * Streams(3).stream("net").normals((20, 20))
+    array.program(np.stack([1e-6 + np.maximum(net, 0), 1e-6 + np.maximum(-net, 0)]))
+    before = array.net_now().copy()
+    dg = 1e-7 * Streams(3).stream("dg").normals((20, 20))
+    for _ in range(5):
+        array.add_ideal(dg, two_sided=two_sided)
+        array.add_ideal(-dg, two_sided=two_sided)
+    np.testing.assert_allclose(array.net_now(), before, atol=1e-11)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_ideal_writes_go_to_the_other_cell_of_a_pair_when_one_is_stuck(two_sided):
+    fault_map = np.zeros((2, 6, 5), np.int8)
+    fault_map[0, :3], fault_map[1, 3:] = Fault.STUCK_RANDOM, Fault.STUCK_RANDOM
+    array = crossbar(fault_map=fault_map)
+    array.program(np.full((2, 6, 5), 0.5 * G_MAX, np.float32))
+    before = array.net_now().copy()
+    towards_the_middle = -0.1 * before
+    for _ in range(3):
+        array.add_ideal(towards_the_middle, two_sided=two_sided)
+    np.testing.assert_allclose(array.net_now(), 0.7 * before, atol=1e-11)
+
+
 def test_reads_disturb_towards_the_upper_bound():
     array = crossbar(read_disturb=1e-4)
     target = uniform_target(array)

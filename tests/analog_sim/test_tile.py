@@ -105,6 +105,43 @@ def test_converter_error_is_that_of_their_step():
     assert np.abs(fine.forward(x) - exact).max() < np.abs(error).max() / 50
 
 
+@pytest.mark.parametrize("scaling", ["per_vector", 0.25, 4.0])
+@pytest.mark.parametrize("mapping", [{}, {"max_rows": 16, "max_cols": 20}, {"kind": "reference"}], ids=str)
+def test_one_line_is_read_to_the_step_of_a_converter_ranged_for_it(mapping, scaling):
+    w, x, _ = data(24, 32)
+    tile = tile_of(w, mapping=MappingSpec(**mapping), dac=DacSpec(scaling=scaling), adc=AdcSpec(bits=9))
+    tile.calibrate(x)
+    before = tile.forward(x)
+    lsb = np.abs(w).max() / 255
+    for line in (0, 31):
+        np.testing.assert_allclose(tile.read_line(line), w[:, line], atol=0.51 * lsb)
+    np.testing.assert_array_equal(tile.forward(x), before)  # its ranges are those of the calibration again
+
+
+@pytest.mark.parametrize("range_", ["calibrated", "auto"])
+def test_a_calibration_ranges_both_directions_for_weights_that_have_grown(range_):
+    """A tile that starts at zero, as the bypassed matrix of a decorrelation does, has no range at all until it is calibrated."""
+    w, x, d = data(24, 32)
+    tile = tile_of(np.zeros_like(w), mapping=MappingSpec(weight_max=4.0), adc=AdcSpec(bits=12, range=range_))
+    tile.update(Dense(w), -1.0)
+    tile.calibrate(x)
+    for read, given, expected in ((tile.forward, x, x @ w.T), (tile.backward, d, d @ w)):
+        assert np.abs(read(given) - expected).max() < 0.002 * np.abs(expected).max()
+    saved = tile.state()
+    other = Tile(tile.spec, IDEAL, w.shape, Streams(3))
+    other.restore(saved)
+    np.testing.assert_array_equal(other.backward(d), tile.backward(d))
+
+
+@pytest.mark.parametrize("range_", ["dynamic", 1e-4])
+def test_a_calibration_leaves_dynamic_and_fixed_ranges_alone(range_):
+    w, x, d = data(24, 32)
+    tile, other = (tile_of(w, adc=AdcSpec(bits=8, range=range_)) for _ in range(2))
+    tile.calibrate(0.01 * x)
+    np.testing.assert_array_equal(tile.forward(x), other.forward(x))
+    np.testing.assert_array_equal(tile.backward(d), other.backward(d))
+
+
 def test_bit_serial_input_gives_the_parallel_result():
     w, x, _ = data(20, 30)
     parallel, serial = (tile_of(w, dac=DacSpec(bits=7, bit_serial=b)) for b in (False, True))

@@ -10,6 +10,8 @@ import pytest
 import statistics_helpers as stats
 
 from analog_sim.cell import CellModel, PulseModel, VariationModel, constant_table
+from analog_sim.config import ConfigError, validate
+from analog_sim.converters import AdcSpec
 from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile, TileSpec
@@ -32,8 +34,8 @@ X, D = S.stream("x").normals((6, 8)), 0.3 * S.stream("d").normals((6, 5))
 MAPPING = MappingSpec(weight_max=2.0, sides="two")
 
 
-def tile_of(writing, cell=STEADY, shape=(5, 8), mapping=MAPPING, w=None):
-    tile = Tile(TileSpec(mapping=mapping, writing=writing), cell, shape, Streams(3))
+def tile_of(writing, cell=STEADY, shape=(5, 8), mapping=MAPPING, w=None, **spec):
+    tile = Tile(TileSpec(mapping=mapping, writing=writing, **spec), cell, shape, Streams(3))
     tile.program(np.zeros(shape, np.float32) if w is None else w)
     return tile
 
@@ -93,7 +95,7 @@ def test_strengths_ask_for_the_product_and_use_short_trains():
 
 def test_clipping_is_said_once_with_its_share():
     tile = tile_of(StochasticPulse(length=3))
-    with pytest.warns(PulseClippingWarning, match=r"100% of the samples.*3 slots"):
+    with pytest.warns(PulseClippingWarning, match=r"100 % of the samples.*3 slots"):
         tile.update(OuterProduct(X, D), 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -107,7 +109,7 @@ def test_a_dense_gradient_beyond_a_pulse_counter_is_clipped_with_its_sign(writin
     """70,000 pulses would be 4,464 in 16 bits, and 40,000 would go the other way."""
     tile = tile_of(writing, shape=(4, 1))
     wanted = np.array([[70_000], [-70_000], [40_000], [0]], np.float32)
-    with pytest.warns(PulseClippingWarning, match=rf"{writing.kind}: 75% of the cells.*{MOST_PULSES} pulses"):
+    with pytest.warns(PulseClippingWarning, match=rf"{writing.kind}: 75 % of the cells.*{MOST_PULSES} pulses"):
         tile.update(Dense(-wanted * 2 * STEP / np.float32(tile.scale)), 1.0)
     moved = tile.read_weights(exact=True) * tile.scale / (2 * STEP)
     # All end at the bounds of the window, 10,000 steps from its middle.
@@ -125,7 +127,7 @@ def test_whole_pulses_keep_the_mean_and_the_counter():
 
 def test_deterministic_trains_say_when_they_are_clipped():
     tile = tile_of(DeterministicPulse(length=3))
-    with pytest.warns(PulseClippingWarning, match=r"100% of the samples.*3 slots"):
+    with pytest.warns(PulseClippingWarning, match=r"100 % of the samples.*3 slots"):
         tile.update(OuterProduct(X, D), 1.0)
 
 
@@ -154,18 +156,39 @@ def test_symmetric_conductance():
     ],
     ids=["TTv2", "AGAD"],
 )
-def test_tiki_taka_finds_the_least_squares_solution_on_soft_bounds(writing):
+@pytest.mark.parametrize("bits", [None, 8])
+def test_tiki_taka_finds_the_least_squares_solution_on_soft_bounds(writing, bits):
     """Noisy gradients of a linear regression; the plain stochastic update is pulled to the symmetric point of the cells."""
     goal = 0.5 * S.stream("goal").normals((3, 4))
-    tile = tile_of(writing, soft_bounds(0.02e-6, spread=0.2), (3, 4))
+    tile = tile_of(writing, soft_bounds(0.02e-6, spread=0.2), (3, 4), adc=AdcSpec(bits=bits))
     inputs, noise = S.stream("inputs"), S.stream("noise")
     for _ in range(1500):
         x = inputs.normals((4, 4))
-        error = tile.forward(x) - x @ goal.T + 0.5 * noise.normals((4, 3))
+        error = x @ (tile.read_weights(exact=True) - goal).T + 0.5 * noise.normals((4, 3))
         tile.update(OuterProduct(x, error / 4), 0.02)
     error = np.abs(tile.read_weights() - goal).mean() / np.abs(goal).mean()
     assert error < 0.3
     assert tile.writing_statistics()["transfers"] == 1500
+
+
+def test_a_dynamic_reference_without_choppers_is_refused():
+    with pytest.raises(ConfigError, match=r"reference: 'dynamic' is renewed when a chopper flips: set chopper above 0"):
+        validate({"kind": "tiki_taka", "reference": "dynamic"}, TikiTaka)
+
+
+def test_the_array_of_tiki_taka_costs_and_wears_as_the_weights_do():
+    tile = tile_of(TikiTaka(), soft_bounds(0.02e-6), count_pulses=True)
+    assert tile.helpers() == {}
+    before = tile.costs()
+    for _ in range(3):
+        tile.update(OuterProduct(X, D), 1e-2)
+    fast = tile.helpers()["fast"]
+    own = sum(int(block.crossbar.cells.count.sum()) for block in tile.blocks)
+    on_fast = sum(int(block.crossbar.cells.count.sum()) for block in fast.blocks)
+    assert on_fast > 0
+    assert tile.costs().pulses == own + on_fast
+    assert tile.costs().reads == before.reads + 3
+    assert tile.costs().programmed == before.programmed + 2 * tile.shape[0] * tile.shape[1]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ import pytest
 
 from analog_sim.config import ConfigError, UserError, discover, validate
 from analog_sim.digital import DigitalTile
+from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
+from analog_sim.tile import Tile, TileSpec
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
-from learning.decorrelation.base import Matrix, Method, Passed
+from devices.card import load_card
+from learning.decorrelation.base import ClippedMatrixWarning, Matrix, Method, Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.decorrelation.metrics import correlation_loss, whiteness_loss
 from learning.decorrelation.rows import random_signs
@@ -406,6 +409,20 @@ def test_references_are_the_textbook_matrices(name: str) -> None:
         np.testing.assert_array_equal(np.triu(r, 1), 0.0)
     else:
         assert (np.diff(np.linalg.norm(r, axis=1)) > 0).all()  # strongest component first: smallest row
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_a_matrix_that_does_not_fit_its_cells_is_programmed_with_one_warning(bypass: bool) -> None:
+    spec = TileSpec(mapping=MappingSpec(weight_max=2.0))
+    matrix = Matrix(Tile(spec, load_card("ideal").compile(), (N, N), Streams(0)), None, bypass=bypass)
+    wanted = np.diag(np.array([1.0, 1.0, 1.0, 1.0, 2.0, 5.0], np.float32))
+    with pytest.warns(ClippedMatrixWarning, match=r"1 of 36 entries .* clipped at 2 \(largest: [45]\).*full_scale"):
+        matrix.program(wanted)
+    matrix.program(wanted)
+    wanted[5, 5] = 3.0 if bypass else 2.0
+    np.testing.assert_allclose(matrix.effective(), wanted, atol=1e-5)
+    digital = matrix_with(np.eye(N))
+    digital.program(1e6 * wanted)  # has no window
 
 
 @pytest.mark.parametrize(

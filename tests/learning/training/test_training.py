@@ -32,6 +32,8 @@ SMALL: dict[str, Any] = {
     "probe": 50,
     "parallel": {"jobs": 1},
 }
+NO_TRANSPOSED = {"transposed_read": False}
+LATERAL = {"method": {"kind": "lateral", "rate": 1e-3}, "where": "chip"}
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "chip", "samples": 6}
 
 
@@ -173,6 +175,18 @@ def test_the_log_says_what_happened(tmp_path: Path) -> None:
     assert float(first[-1]["decorrelation_loss"] or 0) < float(first[0]["decorrelation_loss"] or 0)
 
 
+@pytest.mark.jit
+def test_the_second_array_of_tiki_taka_is_in_the_log(tmp_path: Path) -> None:
+    setup = with_card("reram_soft_bounds", tile={"writing": "tiki_taka", "adc": {"bits": 8}, "count_pulses": True})
+    rows = trainer(setup, tmp_path).run()
+    last = [row for row in read_rows(tmp_path / "layers.csv", LAYER) if row["samples"] == rows[-1]["samples"]]
+    assert [row["layer"] for row in last] == ["linear1", "linear1_fast", "linear2", "linear2_fast"]
+    assert all(float(row["pulses_max"] or 0) > float(row["pulses_mean"] or 0) > 0 for row in last)
+    cells = [2 * 64 * 12, 2 * 64 * 12, 2 * 12 * 10, 2 * 12 * 10]
+    counted = sum(float(row["pulses_mean"] or 0) * n for row, n in zip(last, cells, strict=True))
+    assert counted == pytest.approx(float(rows[-1]["pulses"] or 0))
+
+
 def test_backprop_on_ideal_tiles_is_perfectly_aligned_and_learns(tmp_path: Path) -> None:
     setup = experiment(rule="backprop", learning_rate=0.2, epochs=10, evaluate_every=800)
     rows = trainer(setup, tmp_path).run()
@@ -193,16 +207,30 @@ def test_idle_time_passes_on_the_chip_and_changes_the_result(tmp_path: Path) -> 
     assert (ends["1 h"][1] != ends["0 s"][1]).mean() > 0.9
 
 
-def test_divergence_stops_keeps_the_checkpoint_and_says_where(tmp_path: Path) -> None:
-    setup = experiment(rule="backprop", learning_rate=1e6, schedule="constant", loss="mse", evaluate_every=8)
+@pytest.mark.parametrize("writing", ["deterministic_pulse", "mixed_precision", "ideal"])
+def test_a_gradient_that_is_not_finite_is_never_written(writing: str, tmp_path: Path) -> None:
+    rule = {"kind": "node_perturbation", "sigma": 1e-30}  # the change of the loss by read noise, over its square
+    it = trainer(with_card("ecram", rule=rule, tile={"writing": writing}), tmp_path)
+    with pytest.raises(UserError, match=r"diverged at sample 0 .*first broken: the gradient of linear1"):
+        it.run()
+    assert it.diverged
+    assert all(np.isfinite(tile.read_weights(exact=True)).all() for _, tile in it.network.tiles())
+
+
+@pytest.mark.parametrize(
+    ("rate", "broken", "at_least"),
+    [(1e6, r"\d\S+, first broken: the gradient of linear\d", 1), (1e30, r"(nan|inf), first broken: linear\d", 0)],
+)
+def test_divergence_stops_keeps_the_checkpoint_and_says_where(
+    rate: float, broken: str, at_least: int, tmp_path: Path
+) -> None:
+    setup = experiment(rule="backprop", learning_rate=rate, schedule="constant", loss="mse", evaluate_every=8)
     it = trainer(setup, tmp_path)
-    with pytest.raises(
-        UserError, match=r"diverged at sample \d+ .*loss is (nan|inf).*first broken: linear\d.*checkpoint of sample \d+"
-    ):
+    with pytest.raises(UserError, match=rf"diverged at sample \d+ .*loss is {broken}.*checkpoint of sample \d+"):
         it.run()
     kept = checkpoint.load(tmp_path / "checkpoint.npz")
     assert kept is not None
-    assert 0 < int(kept["done"]) <= it.done
+    assert at_least <= int(kept["done"]) <= it.done
     assert len(read_rows(tmp_path / "metrics.csv", CURVE)) == int(kept["done"]) + 1
 
 
@@ -363,6 +391,15 @@ class TestRefusals:
             ({"rule": "backprop", "periphery": {"derivative": False}}, "rule backprop: needs the slope"),
             ({"rule": {"kind": "weight_perturbation", "perturb": "overlay"}}, "weight_modulation: false"),
             ({"periphery": {"second_pass": False}}, "needs a second pass"),
+            (
+                {"rule": "backprop", "periphery": NO_TRANSPOSED},
+                r"rule backprop: needs transposed reads.*periphery.transposed_read",
+            ),
+            ({"decorrelation": NATURAL, "periphery": NO_TRANSPOSED}, "decorrelation natural: needs transposed reads"),
+            (
+                {"rule": "feedback_alignment", "decorrelation": LATERAL, "periphery": NO_TRANSPOSED},
+                "rule feedback_alignment: sends errors back through decorrelating matrices on the chip: needs transposed reads",
+            ),
             ({"batch": 1000}, "batch: is 1000, but there are only 160"),
             ({"validation": 160}, "validation: holds out 160 of 160"),
         ],
@@ -373,6 +410,19 @@ class TestRefusals:
         with pytest.raises(UserError, match=message):
             train(experiment(**changes), out=tmp_path / "run", say=lambda line: None)
         assert not (tmp_path / "run" / "metrics.csv").exists()
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"decorrelation": LATERAL},
+            {"rule": "direct_feedback_alignment", "decorrelation": LATERAL},
+            {"rule": "feedback_alignment", "decorrelation": {**LATERAL, "layers": [0]}},
+            {"rule": "feedback_alignment", "decorrelation": {**NATURAL, "where": "digital"}},
+        ],
+        ids=str,
+    )
+    def test_what_needs_no_transposed_read_is_served_without(self, changes: dict[str, Any]) -> None:
+        describe(experiment(periphery=NO_TRANSPOSED, **changes))
 
     @pytest.mark.parametrize("kind", ["weight_perturbation", "multiplexed"])
     def test_a_write_scheme_that_gathers_cannot_perturb(self, kind: str, tmp_path: Path) -> None:
@@ -472,6 +522,23 @@ def test_validation_images_are_the_last_training_images() -> None:
     held, plain = training_data(setup.dataset, 40), training_data(setup.dataset, 0)
     np.testing.assert_array_equal(np.concatenate([held.x, held.x_eval]), plain.x)
     assert len(held.x_eval) == 40
+
+
+@pytest.mark.parametrize(
+    ("adc", "wanted"),
+    [
+        ({"bits": 9}, True),
+        ({"bits": 9, "range": "auto"}, True),
+        ({"noise": 0.01}, True),
+        ({}, False),
+        ({"bits": 9, "range": "dynamic"}, False),
+        ({"bits": 9, "range": "1 mA"}, False),
+    ],
+    ids=str,
+)
+def test_ranges_that_follow_the_weights_are_calibrated(adc: dict[str, Any], wanted: bool) -> None:
+    assert with_card("ecram", tile={"adc": adc}).calibrates is wanted
+    assert not experiment(tile={"adc": adc}).calibrates
 
 
 def test_converters_are_calibrated_early_and_then_every_period() -> None:
