@@ -17,7 +17,7 @@ from devices.card import DeviceCard
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.proof import Proof
 from devices.measurements.read_noise import ReadNoise
-from devices.measurements.replay import initial_states, replay
+from devices.measurements.replay import Beginnings, beginnings, replay
 from devices.measurements.split import split
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces
@@ -44,6 +44,23 @@ def cell(states: int, noise: float, spread: float) -> CellModel:
     return validate(fields, DeviceCard).compile()
 
 
+def cut_into_ramps(whole: Traces) -> Traces:
+    """Every up and every down a trace of its own, which begins with the last read of the one before."""
+    first = np.concatenate([np.arange(a, b - 1, PULSES) for a, b in zip(whole.start, whole.start[1:], strict=False)])
+    reads = (first[:, None] + np.arange(PULSES + 1)).ravel()
+    owner = whole.trace_of()[first]
+    return Traces(
+        whole.g[reads],
+        whole.pulses[reads],
+        whole.direction[reads],
+        np.arange(len(first) + 1) * (PULSES + 1),
+        whole.cell[owner],
+        np.arange(len(first)),
+        whole.amplitude[owner],
+        whole.width[owner],
+    )
+
+
 def plan(devices: int, cycles: int) -> Traces:
     """One trace for each device: potentiation and depression, some times over."""
     side = np.concatenate(([0], np.tile(np.repeat([1, -1], PULSES), cycles)))
@@ -68,7 +85,7 @@ def proven(card: CellModel, lab: Traces, seed: int) -> Proof:
 
     def again(traces: Traces, replicas: int) -> Traces:
         noise = ReadNoise(READ_STD)
-        return replay(card, traces, initial_states(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise)
+        return replay(card, traces, beginnings(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise)
 
     held, copy = parts.held_out, again(parts.held_out, 5)
     states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
@@ -78,13 +95,23 @@ def proven(card: CellModel, lab: Traces, seed: int) -> Proof:
     return with_lags(proof, parts.fit, held, copy, seed=seed)
 
 
-def verdicts(devices: int, spread: float, law: tuple[int, float]) -> Counter[str]:
-    """Verdicts on a card over many experiments on the right cells."""
+def verdicts(
+    devices: int, spread: float, law: tuple[int, float], *, ramps: bool = False, claimed: float | None = None
+) -> Counter[str]:
+    """Verdicts on a card over many experiments on the right cells.
+
+    Args:
+        devices, spread: how many, and how they differ. law: of the card. ramps: whether every ramp is a trace of its own.
+        claimed: spread on the card; None: that of the cells.
+    """
     found: Counter[str] = Counter()
     for seed in range(EXPERIMENTS):
-        begin = np.random.default_rng(seed).uniform(3e-6, 8e-6, devices)
-        lab = replay(cell(*RIGHT, spread), plan(devices, 4 if devices == 1 else 1), begin, seed=1000 + seed)
-        found[proven(cell(*law, spread), lab, seed).verdict] += 1
+        state = np.random.default_rng(seed).uniform(3e-6, 8e-6, devices)
+        begin = Beginnings(state, np.full(devices, np.nan))
+        cycles = 4 if devices == 1 else 2 if ramps else 1
+        lab = replay(cell(*RIGHT, spread), plan(devices, cycles), begin, seed=1000 + seed)
+        card = cell(*law, spread if claimed is None else claimed)
+        found[proven(card, cut_into_ramps(lab) if ramps else lab, seed).verdict] += 1
     return found
 
 
@@ -109,3 +136,20 @@ def test_six_devices_that_differ_cannot_tell() -> None:
     assert found["unproven"] >= 4, found
     wrong = verdicts(6, 0.15, WRONG["mean step 30 % larger"])
     assert wrong["good"] <= 4, wrong
+
+
+def test_devices_measured_on_several_ramps() -> None:
+    """60 devices that differ by 35 %, four ramps each: the ramps of a device are of one cell, and go on where the last one ended."""
+    found = verdicts(60, 0.35, RIGHT, ramps=True)
+    assert found["fair"] + found["bad"] <= 2, found
+    assert found["good"] >= 8, found
+
+
+@pytest.mark.parametrize(
+    ("law", "claimed"),
+    [*((law, 0.35) for law in WRONG.values()), (RIGHT, 0.0), (RIGHT, 0.7)],
+    ids=[*WRONG, "devices alike", "devices twice as different"],
+)
+def test_devices_measured_on_several_ramps_refute_a_wrong_card(law: tuple[int, float], claimed: float) -> None:
+    found = verdicts(60, 0.35, law, ramps=True, claimed=claimed)
+    assert found["good"] <= 2, found
