@@ -241,9 +241,22 @@ class Proof:
             f"worst region: {worst.label}, Wasserstein distance {worst.relative:.2f} standard deviations of the data"
         )
         return (
-            f"{name}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}{self._others()}; "
+            f"{name}{self._because()}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}{self._others()}; "
             f"{place} (band {worst.blur:.2f}){self._doubt()}{self._shape(worst)}{self._spread()}{self._split()}"
         )
+
+    def _because(self) -> str:
+        """What a fit is fair or bad for, where that is not its single steps alone."""
+        if self.verdict not in ("fair", "bad"):
+            return ""
+        ratio, _ = self.spread_off
+        causes = {
+            "its single steps": not self.by_chance and max(b.excess for b in self.bins) > SMALL,
+            "its spread over ramps": max(ratio, 1.0 / ratio) > WIDE,
+            "its scatter over several reads": max((one.factor for one in self.lags), default=1.0) > LAG_SMALL,
+        }
+        named = [name for name, there in causes.items() if there]
+        return "" if named == ["its single steps"] else f", for {' and '.join(named)}"
 
     def _doubt(self) -> str:
         """Where the data cannot tell, although they can as a whole."""

@@ -82,7 +82,7 @@ def ramp_curves(
 
 
 def _chance(values: F64, owner: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> float:
-    """Factor by which the spread over ramps may differ from itself by chance (99 %), devices or ramps resampled whole.
+    """Factor by which the spread over ramps may differ from itself by chance (99 % of two directions), devices or ramps resampled whole.
 
     Args:
         values: (ramps, n) siemens, NaN beyond a ramp's end. owner: (ramps,) what is drawn. share: measured over emulated ramps.
@@ -104,5 +104,8 @@ def _chance(values: F64, owner: npt.NDArray[np.int64], share: float, rng: np.ran
     ratio = ratio[ratio > 0]
     if len(ratio) < 2:
         return 1.0
-    half = float(np.log(ratio).std()) * float(np.sqrt(1.0 + share)) * float(stats.t.ppf(0.995, len(names) - 1))
+    fewer = len(names) / (len(names) - 1.0)  # resamples scatter less than samples of so few
+    half = (
+        float(np.log(ratio).std()) * float(np.sqrt(fewer * (1.0 + share))) * float(stats.t.ppf(0.9975, len(names) - 1))
+    )
     return float(np.exp(min(half, 50.0)))
