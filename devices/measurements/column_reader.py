@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
-from devices.measurements.columns import DIMENSIONS, LABELS, ColumnMap, bind, position
+from devices.measurements.columns import DIMENSIONS, LABELS, Column, ColumnMap, bind, position
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Role, Sink
@@ -23,11 +24,14 @@ from devices.measurements.text import (
     Line,
     Lines,
     NumberColumn,
+    commented_header,
     data_lines,
     delimiter_name,
     fields_of,
+    is_number,
     numbers,
     sniff_delimiter,
+    take_preamble,
 )
 
 UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
@@ -52,6 +56,7 @@ class Layout:
 
     Attributes:
         header: names of the columns, None when the file has none; header_line: its line number.
+        si: whether the format is known to be in SI where a header states no unit.
         delimiter: between fields. comment: lines that start with it are not data.
         constants: SI values the preamble holds for quantities without a column.
     """
@@ -61,6 +66,7 @@ class Layout:
     delimiter: str
     comment: str | None = None
     constants: Mapping[str, float] = field(default_factory=dict)
+    si: bool = False
 
 
 class ColumnReader(Reader):
@@ -73,6 +79,7 @@ class ColumnReader(Reader):
         amplitude, width: of all pulses, when there is no column. pulses_per_read: pulses between two rows.
         sample_time: time between rows, when there is no time column.
         compliance: which rows hit the current compliance; they are flagged and counted, not fitted.
+        only: column -> value: rows that hold anything else there are left out, and counted.
     """
 
     decimal: Literal[".", ","] = "."
@@ -83,6 +90,7 @@ class ColumnReader(Reader):
     pulses_per_read: int = 1
     sample_time: Annotated[float, Q("time", "s", gt=0)] | None = None
     compliance: Compliance = Compliance()
+    only: Mapping[str, str | int | float] = Field(default_factory=dict)
 
     @abstractmethod
     def layout(self, lines: Lines, log: ReadLog) -> Layout:
@@ -113,12 +121,19 @@ class ColumnReader(Reader):
         rows = rows_of(self, lines.path, layout, sink)
         for block in data_lines(lines, sink.log, layout.comment):
             rows.pour(block)
+        rows.chosen.refuse_none()
         if not rows.count:
             sink.log.count(lines.path, "file without data rows", line=layout.header_line)
 
-    def header(self, lines: Lines, delimiter: str | None) -> tuple[list[str], int, str]:
-        """Take the header line: names, line number, delimiter. Raises MeasurementError when there is none or it cannot be split."""
-        line = next((line for line in lines if line.text.strip()), None)
+    def header(self, lines: Lines, log: ReadLog, delimiter: str | None) -> tuple[list[str], int, str]:
+        """Take comments and the header line: names, line number, delimiter.
+
+        Raises MeasurementError when there is none or it cannot be split.
+        """
+        while (first := lines.peek()) is not None and not first.text.strip():
+            next(lines)
+        line = commented_header(take_preamble(lines, log), lines.peek(), self.decimal)
+        line = line or next((line for line in lines if line.text.strip()), None)
         if line is None:
             raise failure(lines.path, "there is no header line: the file ends before it")
         following = lines.peek()
@@ -135,22 +150,69 @@ class ColumnReader(Reader):
         return names, line.number, chosen
 
 
+class ChosenLines:
+    """The lines of a file that hold the wanted values in some columns."""
+
+    def __init__(
+        self, only: Mapping[str, str | int | float], path: Path, layout: Layout, log: ReadLog, decimal: str
+    ) -> None:
+        self._path, self._log, self._delimiter, self._line = path, log, layout.delimiter, layout.header_line
+        self._decimal = decimal
+        self._wanted = [
+            (*position(path, Column(name=name), layout.header, layout.header_line), str(value))
+            for name, value in only.items()
+        ]
+        self._seen: dict[str, None] = {}
+        self._kept = 0
+
+    def of(self, block: list[Line]) -> list[Line]:
+        """Return the wanted lines of a block; count the others."""
+        if not self._wanted:
+            return block
+        kept = []
+        for line in block:
+            fields = fields_of(line.text, self._delimiter)
+            held = [fields[index] if index < len(fields) else "" for index, _, _ in self._wanted]
+            if all(self._same(text, value) for text, (_, _, value) in zip(held, self._wanted, strict=True)):
+                kept.append(line)
+            else:
+                if len(self._seen) < 12:
+                    self._seen[", ".join(held)] = None
+                self._log.count(self._path, "row left out by 'only'", line=line.number)
+        self._kept += len(kept)
+        return kept
+
+    def _same(self, text: str, value: str) -> bool:
+        text = text.strip('"')
+        if is_number(text, self._decimal) and is_number(value):
+            number = float(text.replace(self._decimal, "."))
+            return abs(number - float(value)) <= 1e-9 * abs(float(value))
+        return text.lower() == value.lower()
+
+    def refuse_none(self) -> None:
+        """Raises MeasurementError when no line held the wanted values."""
+        if self._wanted and not self._kept:
+            names = " and ".join(f"{name} = {value}" for _, name, value in self._wanted)
+            there = "; ".join(self._seen) or "nothing"
+            raise failure(self._path, f"only: no row holds {names}; there are: {there}", line=self._line)
+
+
 class Rows:
     """Turns blocks of lines of one file into rows of the table."""
 
     def __init__(self, reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str) -> None:
         self._reader, self._path, self._layout, self._sink, self._run = reader, path, layout, sink, run
         given = reader.column_map().given()
-        self._numeric = bind(
-            path, {q: c for q, c in given.items() if q in DIMENSIONS}, layout.header, layout.header_line
-        )
+        numeric = {q: c for q, c in given.items() if q in DIMENSIONS}
+        self._numeric = bind(path, numeric, layout.header, layout.header_line, None if layout.si else sink.log)
         self._labels = {
             q: position(path, c, layout.header, layout.header_line) for q, c in given.items() if q in LABELS
         }
         self._device = reader.device_of(path, sink) if not {"cell", "cell_row", "cell_col"} & set(given) else None
+        self.chosen = ChosenLines(reader.only, path, layout, sink.log, reader.decimal)
         self._sequences: dict[tuple[int, int, str], int] = {}
         self._rows_of: dict[int, int] = {}
-        self._time_of: dict[int, float] = {}
+        self._last_pulse: dict[tuple[int, int, str], tuple[float, int]] = {}
         self.count = 0
         if "i" in given and "v_read" not in given and reader.v_read is None and "v_read" not in layout.constants:
             raise failure(
@@ -159,6 +221,9 @@ class Rows:
 
     def pour(self, block: list[Line]) -> None:
         """Parse a block and append its rows."""
+        block = self.chosen.of(block)
+        if not block:
+            return
         reader, path, sink, n = self._reader, self._path, self._sink, len(block)
         columns: list[NumberColumn] = list(self._numeric.values())
         values = numbers(block, columns, self._layout.delimiter, path, sink.log, decimal=reader.decimal)
@@ -167,6 +232,8 @@ class Rows:
         line = np.array([entry.number for entry in block])
         rows: dict[str, Any] = {}
         rows["cell_row"], rows["cell_col"] = self._cells(value, labels, n, line)
+        if "pulse" in value:
+            value["n_pulses"], labels["sequence"] = self._numbered(value["pulse"], rows, labels.get("sequence"), line)
         rows["sequence"] = self._sequence(rows["cell_row"], rows["cell_col"], labels.get("sequence"), n)
         v_read = value.get("v_read", np.full(n, self._layout.constants.get("v_read", reader.read_voltage)))
         rows["v_read_V"] = v_read
@@ -238,6 +305,25 @@ class Rows:
             ids[k] = self._sequences[name]
         return ids[inverse]
 
+    def _numbered(
+        self, number: npt.NDArray[Any], rows: Mapping[str, Any], label: list[str] | None, line: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float64], list[str]]:
+        """Pulses before each read, and a label of its ramp, from the number of the last pulse: where it does not grow, a ramp begins."""
+        bad = ~np.isfinite(number)
+        if bad.any():
+            column = self._numeric["pulse"].name
+            raise failure(self._path, "missing pulse number", line=int(line[np.argmax(bad)]), column=column)
+        pulses, names = np.empty(len(number)), []
+        for k, value in enumerate(number):
+            key = (int(rows["cell_row"][k]), int(rows["cell_col"][k]), "" if label is None else label[k])
+            last, ramp = self._last_pulse.get(key, (np.nan, 0))
+            begins = not value > last
+            ramp += begins
+            pulses[k] = max(value, 0.0) if begins else value - last
+            names.append(f"{key[2]} {ramp}" if label is not None else f"ramp {ramp}")
+            self._last_pulse[key] = (float(value), ramp)
+        return pulses, names
+
     def _times(self, sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         step = self._reader.sample_time
         t = np.full(sequence.shape, np.nan)
@@ -291,6 +377,8 @@ class Rows:
         }
 
     def _word(self, text: str, words: Mapping[str, int], quantity: str, line: int) -> int:
+        if quantity == "direction" and text not in words and is_number(text) and float(text) in (-1.0, 0.0, 1.0):
+            return int(float(text))  # as in 1.000e+00
         if text not in words:
             allowed = ", ".join(word for word in sorted(words) if word)
             raise failure(self._path, f"got {text!r}; allowed: {allowed}", line=line, column=self._labels[quantity][1])

@@ -8,14 +8,15 @@ from pydantic import model_validator
 
 from analog_sim.config import StrictModel, at_key
 from analog_sim.config.errors import did_you_mean
-from devices.measurements.problems import failure
-from devices.measurements.text import NumberColumn, header_unit, resolve_unit
+from devices.measurements.problems import ReadLog, failure
+from devices.measurements.text import NumberColumn, bare_name, note_missing_unit, resolve_unit
 
 DIMENSIONS: Mapping[str, str | None] = {
     "t": "time",
     "v": "voltage",
     "width": "time",
     "n_pulses": None,
+    "pulse": None,
     "v_read": "voltage",
     "i": "current",
     "g": "conductance",
@@ -51,6 +52,7 @@ class ColumnMap(StrictModel):
 
     Attributes:
         t: time. v, width, n_pulses: the programming pulse(s) before the read.
+        pulse: number of the last pulse; where it does not grow, a ramp begins.
         v_read: read voltage. i, g, r: current, conductance, resistance.
         target: conductance programmed to. cell_row, cell_col: 0-based numbers; cell: any label instead. sequence: label of a ramp or run.
         direction: up/down, potentiation/depression, set/reset or +1/-1. op: read, pulse or pulse_read. status: compliance column.
@@ -60,6 +62,7 @@ class ColumnMap(StrictModel):
     v: Column | None = None
     width: Column | None = None
     n_pulses: Column | None = None
+    pulse: Column | None = None
     v_read: Column | None = None
     i: Column | None = None
     g: Column | None = None
@@ -91,6 +94,12 @@ class ColumnMap(StrictModel):
         return {name: column for name, column in columns.items() if column is not None}
 
 
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, the first of many."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
+
+
 def position(path: Path, column: Column, header: Sequence[str] | None, line: int | None) -> tuple[int, str]:
     """Return the index of a column and its header (or number as text).
 
@@ -104,13 +113,11 @@ def position(path: Path, column: Column, header: Sequence[str] | None, line: int
         raise failure(path, f"column '{column.name}' is named, but the file has no header: use column numbers from 0")
     exact = [k for k, text in enumerate(header) if text == column.name]
     wanted = column.name.strip().lower()
-    loose = [k for k, text in enumerate(header) if wanted in (text.strip().lower(), header_unit(text)[0].lower())]
+    loose = [k for k, text in enumerate(header) if wanted in (text.strip().lower(), bare_name(text).lower())]
     found = exact or loose
     if not found:
         hint = did_you_mean(column.name, [text for text in header if text])
-        raise failure(
-            path, f"missing column '{column.name}'{hint or ';'} the header has: {', '.join(header)}", line=line
-        )
+        raise failure(path, f"missing column '{column.name}'{hint or ';'} the header has: {listed(header)}", line=line)
     if len(found) > 1:
         raise failure(
             path, f"{len(found)} columns are called '{column.name}': use the number of one (from 0)", line=line
@@ -119,13 +126,15 @@ def position(path: Path, column: Column, header: Sequence[str] | None, line: int
 
 
 def bind(
-    path: Path, columns: Mapping[str, Column], header: Sequence[str] | None, line: int | None
+    path: Path, columns: Mapping[str, Column], header: Sequence[str] | None, line: int | None, log: ReadLog | None
 ) -> dict[str, NumberColumn]:
-    """Find number columns in a header, with their units. Raises MeasurementError naming file, line and column."""
+    """Find number columns in a header, with their units; count those without, where there is a log. Raises MeasurementError."""
     bound = {}
     for quantity, column in columns.items():
         index, name = position(path, column, header, line)
         dimension = DIMENSIONS[quantity]
         unit = resolve_unit(path, name, dimension, column.unit, line)
+        if log is not None and quantity in ("i", "g", "r"):
+            note_missing_unit(log, path, name, dimension, column.unit, line)
         bound[quantity] = NumberColumn(index, name, dimension, unit, column.factor, column.offset, column.default)
     return bound

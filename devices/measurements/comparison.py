@@ -16,7 +16,7 @@ from devices.measurements.proof import Proof
 from devices.measurements.pulse_kinds import chosen_pulses
 from devices.measurements.read_noise import ReadNoise
 from devices.measurements.reading import read_measurements
-from devices.measurements.replay import initial_states, replay, stop_rule
+from devices.measurements.replay import beginnings, replay, stop_rule
 from devices.measurements.split import Split
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces, traces_of
@@ -57,8 +57,8 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
         keep, _ = chosen_pulses(measured.tables["pulses"], config, measured.log)
         traces = traces_of(measured.tables["pulses"], measured.log, keep)
         noise = _noise_of_reads(card, traces)
-        initial = initial_states(traces, noise, float(card.step_std(0.5, True)))
-        replayed = replay(cell, traces, initial, replicas=REPLICAS, seed=seed, stop=stop_rule(traces), noise=noise)
+        begin = beginnings(traces, noise, float(card.step_std(0.5, True)))
+        replayed = replay(cell, traces, begin, replicas=REPLICAS, seed=seed, stop=stop_rule(traces), noise=noise)
         states = (smoothed(traces), smoothed(replayed), smoothed(traces))
         how = HOW
         if noise.correlated > 0:

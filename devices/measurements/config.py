@@ -43,6 +43,7 @@ class PulseSettings(StrictModel):
 
     Attributes:
         up, down: which pulses, when there are several kinds; default: the most frequent of each direction.
+        kinds: one fits those; all fits pulses of every amplitude and width of a direction as if they were of one kind.
         laws: that are fitted and compared. use: what the card holds: the measured tables, or a law.
         read_noise: separate takes the read noise out of the steps when the data show it; keep leaves it in them.
         tables: one per device, or one for all with a spread of the step size; auto: per device when each has enough steps.
@@ -50,6 +51,7 @@ class PulseSettings(StrictModel):
 
     up: PulseKind = PulseKind()
     down: PulseKind = PulseKind()
+    kinds: Literal["one", "all"] = "one"
     laws: tuple[Law, ...] = LAWS
     use: Literal["measured", "best_law"] | Law = "measured"
     read_noise: Literal["separate", "keep"] = "separate"
@@ -61,6 +63,8 @@ class PulseSettings(StrictModel):
             raise at_key("laws", "must name at least one law: the tables' mean begins from one")
         if self.use not in ("measured", "best_law", *self.laws):
             raise at_key("use", f"'{self.use}' is not among the laws that are fitted ({', '.join(self.laws)})")
+        if self.kinds == "all" and (self.up, self.down) != (PulseKind(), PulseKind()):
+            raise at_key("kinds", "all kinds, or those of up and down: give one of them")
         return self
 
 

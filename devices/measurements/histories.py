@@ -83,7 +83,10 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
         known = targets[part][np.isfinite(targets[part])]
         target[c] = known[0] if len(known) else np.nan
     if repeated:
-        log.note(f"{repeated} retention read(s) at a time at which their cell had one already: the first is fitted")
+        log.note(
+            f"{repeated} retention read(s) at a time at which their cell had one already: the first is fitted. Other conditions, such as"
+            " a temperature? choose one with only: {column: value}"
+        )
     usable = np.isfinite(g[:, 0]) & (np.isfinite(g).sum(axis=1) >= 2)
     if not usable.all():
         log.note(

@@ -33,6 +33,12 @@ def chosen_pulses(
         raise MeasurementError(
             "the pulse measurement holds no pulse: check the columns v, n_pulses, op, or give a direction"
         )
+    if config.pulse.kinds == "all":
+        if len(counts) > len({direction for direction, _ in counts}):
+            log.note(
+                f"{len(counts)} kinds of pulses are fitted as if they were one of each direction (pulse.kinds: all)"
+            )
+        return None, ()
     wanted = {1: config.pulse.up, -1: config.pulse.down}
     selected: dict[int, Condition] = {}
     for (direction, condition), _ in counts.items():  # most frequent first
@@ -74,6 +80,11 @@ def chosen_pulses(
                 float(steps.std()) if len(steps) else np.nan,
                 fitted,
             )
+        )
+    if not (np.concatenate(([False], keep[:-1])) & keep & same).any():
+        raise MeasurementError(
+            f"no two successive reads belong to one kind of pulse; there are {len(counts)}, of amplitudes or widths that change from"
+            " pulse to pulse, and a card holds one kind; fit them all as one with pulse: {kinds: all}"
         )
     chosen = ", ".join(
         f"{'up' if d > 0 else 'down' if d < 0 else 'unknown direction'}: {c}" for d, c in selected.items()

@@ -16,9 +16,10 @@ from devices.measurements.fit.families import families
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.pulse import PulseFit, fit_pulses
 from devices.measurements.proof import Proof
-from devices.measurements.replay import initial_states, replay, stop_rule
+from devices.measurements.replay import beginnings, replay, stop_rule
 from devices.measurements.sink import Measurements
 from devices.measurements.split import Split
+from devices.measurements.stand_ins import Known
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces
 from devices.measurements.variogram import with_lags
@@ -68,23 +69,39 @@ def prove_pulses(
     held = parts.held_out
     if pulse.stuck is not None and pulse.stuck.cells:
         held = held.take(np.flatnonzero(~np.isin(held.cell, pulse.stuck.cells)))
-    copy = replayed_by(cell, held, pulse, config.held_out.seed, replicas=REPLICAS)
+    known = None if parts.by == "device" else known_devices(pulse, held)
+    copy = replayed_by(cell, held, pulse, config.held_out.seed, replicas=REPLICAS, known=known)
     states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
     seed = config.held_out.seed
-    proof = steps_proof(parts.fit, held, copy, states, how=parts.text, seed=seed)
+    how = parts.text if known is None else f"{parts.text}; each device replayed as its other part was fitted"
+    proof = steps_proof(parts.fit, held, copy, states, how=how, seed=seed)
     if parts.by != "stretch":
         return with_lags(proof, parts.fit, held, copy, seed=seed)
-    whole = replayed_by(cell, everything, pulse, seed + 1, replicas=REPLICAS)
+    whole = replayed_by(cell, everything, pulse, seed + 1, replicas=REPLICAS, known=known_devices(pulse, everything))
     proof = replace(
         proof, how=f"{proof.how}; scatter over several reads: whole traces with the card of the fitted stretches"
     )
     return with_lags(proof, everything, everything, whole, seed=seed)
 
 
-def replayed_by(cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int) -> Traces:
-    """Replay traces on emulated cells, from the states that their first reads suggest."""
-    initial = initial_states(traces, pulse.noise, pulse.laws[0].step_std)
-    return replay(cell, traces, initial, replicas=replicas, seed=seed, stop=stop_rule(traces), noise=pulse.noise)
+def known_devices(pulse: PulseFit, traces: Traces) -> Known | None:
+    """Gains, or numbers of the tables, of traces of devices that were fitted; None where the fit tells no devices apart."""
+    cells = pulse.tables.cells
+    if cells is not None and np.isin(traces.cell, cells).all():
+        return Known(None, np.searchsorted(cells, traces.cell))
+    if pulse.gains is not None and np.isin(traces.cell, pulse.gains.cells).all():
+        return Known(pulse.gains.of_traces(traces), None)
+    return None
+
+
+def replayed_by(
+    cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int, known: Known | None = None
+) -> Traces:
+    """Replay traces on emulated cells, from the states that their first reads suggest; `known`: what the fit knows of their devices."""
+    begin = beginnings(traces, pulse.noise, pulse.laws[0].step_std)
+    return replay(
+        cell, traces, begin, replicas=replicas, seed=seed, stop=stop_rule(traces), noise=pulse.noise, known=known
+    )
 
 
 def prove_distributions(

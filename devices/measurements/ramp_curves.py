@@ -1,11 +1,13 @@
 """Mean and spread of ramps against the pulse number, measured and emulated, with end points and lengths. It never judges."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
-from devices.measurements.proof import Curve
+from devices.measurements.proof import RESAMPLES, Curve
 from devices.measurements.table import runs
 from devices.measurements.traces import Traces
 
@@ -27,12 +29,20 @@ def ramps_of(traces: Traces, direction: int) -> Iterator[tuple[int, npt.NDArray[
                 yield int(traces.cell[r]), number, traces.g[a:b]
 
 
-def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], dict[str, tuple[float, float, str]]]:
-    """Mean and spread over ramps against the pulse number, and the ramps' end points and lengths."""
+def ramp_curves(
+    held_out: Traces, emulated: Traces, rng: np.random.Generator, *, several: bool = False
+) -> tuple[tuple[Curve, ...], dict[str, tuple[float, float, str]]]:
+    """Mean and spread over ramps against the pulse number, and the ramps' end points and lengths.
+
+    Args:
+        held_out, emulated: measured traces and their replay. rng: of the bootstrap.
+        several: whether devices, and not single ramps, are what the bootstrap draws.
+    """
     curves: list[Curve] = []
     facts: dict[str, tuple[float, float, str]] = {}
     for direction, word in ((1, "potentiation"), (-1, "depression")):
-        grids = [[(x, g) for _, x, g in ramps_of(part, direction)] for part in (held_out, emulated)]
+        ramps = [list(ramps_of(part, direction)) for part in (held_out, emulated)]
+        grids = [[(x, g) for _, x, g in rows] for rows in ramps]
         if not grids[0] or not grids[1]:
             continue
         longest = int(np.median([x[-1] for x, _ in grids[0]]))
@@ -44,6 +54,7 @@ def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], 
             np.full((2, len(pulse)), np.nan),
             np.zeros(len(pulse), np.int64),
         )
+        tables = []
         for k, rows in enumerate(grids):
             values = np.full((len(rows), len(pulse)), np.nan)
             for j, (x, g) in enumerate(rows):
@@ -54,7 +65,11 @@ def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], 
             std[k, some] = np.nanstd(values[:, some], axis=0)
             if k == 0:
                 counts = np.isfinite(values).sum(axis=0)
-        curves.append(Curve("pulses", word, pulse.astype(np.float64), mean, std, counts))
+            tables.append(values)
+        curve = Curve("pulses", word, pulse.astype(np.float64), mean, std, counts)
+        owner = np.array([cell for cell, _, _ in ramps[0]]) if several else np.arange(len(ramps[0]))
+        chance = _chance(tables[0][:, curve.later], owner, len(tables[0]) / len(tables[1]), rng)
+        curves.append(replace(curve, chance=chance))
         ends = [np.array([g[-1] for _, g in rows]) for rows in grids]
         lengths = [np.array([x[-1] for x, _ in rows], np.float64) for rows in grids]
         facts |= {
@@ -64,3 +79,33 @@ def ramp_curves(held_out: Traces, emulated: Traces) -> tuple[tuple[Curve, ...], 
             f"{word}: pulses to the end, spread": (float(lengths[0].std()), float(lengths[1].std()), ""),
         }
     return tuple(curves), facts
+
+
+def _chance(values: F64, owner: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> float:
+    """Factor by which the spread over ramps may differ from itself by chance (99 % of two directions), devices or ramps resampled whole.
+
+    Args:
+        values: (ramps, n) siemens, NaN beyond a ramp's end. owner: (ramps,) what is drawn. share: measured over emulated ramps.
+        rng: of the bootstrap.
+    """
+    names, unit = np.unique(owner, return_inverse=True)
+    spread = np.nanstd(values, axis=0) if values.size else np.empty(0)
+    judged = spread > 0
+    if len(names) < 2 or not judged.any():
+        return 1.0
+    members = [np.flatnonzero(unit == k) for k in range(len(names))]
+    ratio = np.full(RESAMPLES, np.nan)
+    for k in range(RESAMPLES):
+        drawn = np.concatenate([members[j] for j in rng.integers(0, len(names), len(names))])
+        again = values[drawn][:, judged]
+        reached = np.isfinite(again).sum(axis=0) > 1
+        if reached.any():
+            ratio[k] = np.median(np.nanstd(again[:, reached], axis=0) / spread[judged][reached])
+    ratio = ratio[ratio > 0]
+    if len(ratio) < 2:
+        return 1.0
+    fewer = len(names) / (len(names) - 1.0)  # resamples scatter less than samples of so few
+    half = (
+        float(np.log(ratio).std()) * float(np.sqrt(fewer * (1.0 + share))) * float(stats.t.ppf(0.9975, len(names) - 1))
+    )
+    return float(np.exp(min(half, 50.0)))

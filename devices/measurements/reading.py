@@ -8,6 +8,9 @@ from devices.measurements.config import MeasurementConfig
 from devices.measurements.sink import Measurements, Sink
 from devices.measurements.traces import conditions
 
+MOST_KINDS = 12
+"""Kinds of pulses that a description lists."""
+
 Say = Callable[[str], None]
 
 
@@ -28,9 +31,12 @@ def describe(config: MeasurementConfig) -> str:
         cells = len(np.unique(table.cell()))
         lines.append(f"{role}: {len(table)} rows of {cells} cell(s) in {len(np.unique(table.sequence))} sequence(s)")
         if role == "pulses":
-            for (direction, condition), count in conditions(table).items():
+            kinds = conditions(table)
+            for (direction, condition), count in list(kinds.items())[:MOST_KINDS]:
                 word = {1: "up", -1: "down"}.get(direction, "direction not stated")
                 lines.append(f"  {word}, {condition}: {count} pulses")
+            if len(kinds) > MOST_KINDS:
+                lines.append(f"  and {len(kinds) - MOST_KINDS} more kinds of pulses")
     for distribution in measured.distributions:
         word = "up" if distribution.direction > 0 else "down"
         states, points = len(distribution.g), len(distribution.p)

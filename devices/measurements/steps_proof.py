@@ -1,12 +1,22 @@
 """Steps of held-out traces against those of their emulated replay, in bins of the state. It never replays."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from devices.measurements.proof import FEWEST_CLUSTERS, FEWEST_DEVICES, RESAMPLES, Bin, Proof, compare
+from devices.measurements.proof import (
+    FEWEST_CLUSTERS,
+    FEWEST_DEVICES,
+    RESAMPLES,
+    Bin,
+    Proof,
+    compare,
+    two_sample,
+    widened,
+)
 from devices.measurements.ramp_curves import ramp_curves
 from devices.measurements.traces import Traces
 
@@ -37,6 +47,7 @@ def steps_proof(
     bins: list[Bin] = []
     facts: dict[str, tuple[float, float, str]] = {}
     several = _devices_are_drawn(fitted, held_out)
+    compared: list[_Compared] = []
     for direction, word in ((1, "potentiation"), (-1, "depression")):
         samples = []
         for part, state in zip((held_out, emulated, fitted), states, strict=True):
@@ -64,6 +75,9 @@ def steps_proof(
             if not other.any():
                 bins.append(_never_reached(label, direction, low, high, held[own]))
                 continue
+            if not whole:
+                both = np.concatenate((steps[0][own], steps[2][reference]))
+                compared.append(_Compared(len(bins), both, np.concatenate((held_unit[own], fit_unit[reference]))))
             bins.append(
                 compare(
                     steps[0][own],
@@ -81,8 +95,49 @@ def steps_proof(
                     resamples=resamples,
                 )
             )
-    curves, more = ramp_curves(held_out, emulated)
-    return Proof("the pulse response", how, tuple(bins), curves, facts | more)
+    curves, more = ramp_curves(held_out, emulated, rng, several=several)
+    together = _together(compared, bins, held_out, fitted, rng, resamples) if several else None
+    return Proof("the pulse response", how, tuple(bins), curves, facts | more, together=together)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Number of a bin, its steps, held-out and fitted, and the device of each."""
+
+    number: int
+    steps: F64
+    device: npt.NDArray[np.int64]
+
+
+def _together(
+    compared: Sequence[_Compared],
+    bins: Sequence[Bin],
+    held_out: Traces,
+    fitted: Traces,
+    rng: np.random.Generator,
+    resamples: int,
+) -> float:
+    """How many of its bands the farthest bin lies off at most in 99 % of the resamples of whole devices, the same in every bin.
+
+    Args:
+        compared: samples of the bins. bins: of which `compared` are those that were compared.
+        held_out, fitted: how many devices are drawn. rng: of the bootstrap. resamples: how many.
+    """
+    names = np.union1d(held_out.cell, fitted.cell)
+    sizes = [len(np.unique(part.cell)) for part in (held_out, fitted)]
+    ordered = []
+    for one in compared:
+        order = np.argsort(one.device, kind="stable")
+        edges = np.searchsorted(one.device[order], names), np.searchsorted(one.device[order], names, side="right")
+        ordered.append((bins[one.number].band, one.steps[order], *edges))
+    worst = np.ones(resamples)
+    for k in range(resamples):
+        drawn = [rng.integers(0, len(names), size) for size in sizes]
+        for band, steps, first, last in ordered:
+            first_part, second = (np.concatenate([steps[first[d] : last[d]] for d in part]) for part in drawn)
+            if len(first_part) > 1 and len(second) > 1 and band > 0:
+                worst[k] = max(worst[k], widened(len(names)) * two_sample(first_part, second)[0] / band)
+    return float(np.quantile(worst, 0.99))
 
 
 def _levelled(steps: Sequence[F64], states: Sequence[F64], edges: F64) -> tuple[F64, ...]:

@@ -33,6 +33,11 @@ _MAGIC = {
     b"\x93NUMPY": "a NumPy file, not text",
 }
 _HEADER_UNIT = re.compile(r"^(?P<name>.*?)\s*[\(\[]\s*(?P<unit>[^()\[\]]*)\s*[\)\]]\s*$")
+_ENDING_UNIT = re.compile(r"^(?P<name>.*?[^\s/,_])(?P<mark>\s*/\s*|\s*,\s*|\s+in\s+|_|\s+)(?P<unit>[^\s/,_]+)$")
+_CUT_NUMBER = re.compile(r"\d,0\d*[1-9]")
+READ_DIMENSIONS = ("conductance", "current", "resistance", "voltage", "time")
+COMMENTS = ("#", "%", "//", ";")
+"""What lines before the data begin with that are no data."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,29 @@ def header_unit(header: str) -> tuple[str, str | None]:
     return (match["name"].strip(), match["unit"].strip()) if match else (header.strip(), None)
 
 
+def ending_unit(header: str, dimension: str) -> tuple[str, str | None]:
+    """Split `Name/unit`, `Name, unit`, `Name in unit`, `Name_unit` or `Name unit` into name and unit of the dimension, else None.
+
+    Only what is a unit of the dimension counts, and behind `_` or a blank no time but a second: `t_d` is a delay, not days.
+    """
+    match = _ENDING_UNIT.match(header.strip())
+    unit = unit_name(match["unit"], dimension) if match else None
+    if match is None or unit is None:
+        return header.strip(), None
+    if dimension == "time" and match["mark"].strip() in ("", "_") and not unit.endswith("s"):
+        return header.strip(), None
+    return match["name"].strip(), unit
+
+
+def bare_name(header: str) -> str:
+    """Name of a column without the unit that its header ends with."""
+    name, unit = header_unit(header)
+    if unit is not None:
+        return name
+    endings = (ending_unit(header, dimension) for dimension in READ_DIMENSIONS)
+    return next((name for name, unit in endings if unit is not None), name)
+
+
 @dataclass(frozen=True)
 class NumberColumn:
     """How one column of numbers is read: where it is, what it is called, its dimension and unit, a factor.
@@ -246,6 +274,8 @@ def resolve_unit(path: Path, header: str, dimension: str | None, unit: str | Non
         return ""
     _, written = header_unit(header)
     in_header = unit_name(written, dimension) if written else None
+    if written is None:
+        in_header = ending_unit(header, dimension)[1]
     if written and in_header is None and any(unit_name(written, other) for other in UNITS if other != "fraction"):
         raise failure(path, explain_unit(written, dimension), line=line, column=header)
     if unit is None:
@@ -277,6 +307,8 @@ def numbers(
     """
     if not lines:
         return np.empty((0, len(columns)))
+    if decimal == "." and delimiter == ",":
+        _refuse_cut_numbers(lines, path)
     values = _fast(lines, columns, delimiter) if decimal == "." else None
     if values is None:
         values = np.array(
@@ -295,6 +327,14 @@ def numbers(
         )
         values[over] = np.nan
     return values
+
+
+def _refuse_cut_numbers(lines: Sequence[Line], path: Path) -> None:
+    """Refuse lines such as `19,0712`, which are numbers with a decimal comma and not two numbers. Raises MeasurementError."""
+    for line in lines:
+        if _CUT_NUMBER.search(line.text) and not re.search(r"[.a-zA-Z\"]", line.text):
+            reason = f"got {line.text.strip()!r}: whole numbers with leading zeros; decimal commas? set decimal: ','"
+            raise failure(path, reason, line=line.number)
 
 
 def _fast(lines: Sequence[Line], columns: Sequence[NumberColumn], delimiter: str) -> F64 | None:
@@ -342,6 +382,87 @@ def _slow(
             )
         row.append(column.text_value(parts[column.index], path, line.number, log, decimal))
     return row
+
+
+def take_preamble(lines: Lines, log: ReadLog) -> Line | None:
+    """Take the comment lines at the beginning of a file and count them; return the last, without its mark, or None.
+
+    A line that begins with `;` is a comment unless the line behind it has as many of them: then it is a table with a nameless column.
+    """
+    last: Line | None = None
+    while (line := lines.peek()) is not None:
+        mark = next((mark for mark in COMMENTS if line.text.lstrip().startswith(mark)), None)
+        following = lines.peek(1)
+        if mark is None or (
+            mark == ";" and following is not None and line.text.count(";") == following.text.count(";")
+        ):
+            break
+        last = Line(line.number, line.text.strip().lstrip(mark[0]).strip())
+        log.count(lines.path, "comment line before the data", line=line.number)
+        next(lines)
+    return last
+
+
+def commented_header(comment: Line | None, following: Line | None, decimal: str = ".") -> Line | None:
+    """The last comment line when it names the columns of the numbers that follow it, as `numpy.savetxt` writes it; else None."""
+    if comment is None or following is None:
+        return None
+    delimiter = sniff_delimiter(comment.text, following.text, decimal)
+    names, fields = (fields_of(text, delimiter) for text in (comment.text, following.text))
+    data = any(is_number(field, decimal) for field in fields) and not any(is_number(name, decimal) for name in names)
+    return comment if data and len(names) == len(fields) else None
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a table of numbers begins with: fields of its first line, their names or None, the number of that line, the delimiter."""
+
+    fields: list[str]
+    names: list[str] | None
+    line: int
+    delimiter: str
+
+
+def take_head(lines: Lines, log: ReadLog, decimal: str = ".", header: str = "auto") -> Head:
+    """Take blank lines, comments and the header, when there is one, of a table whose columns are told by their place.
+
+    Args:
+        lines: of the file, from its beginning. log: for what is skipped. decimal: mark.
+        header: yes, no, or auto: the first line is one when it holds no number.
+
+    Raises MeasurementError when nothing is left.
+    """
+    while (first := lines.peek()) is not None and not first.text.strip():
+        next(lines)
+    if first is None:
+        raise failure(lines.path, "the file holds only blank lines")
+    comment = take_preamble(lines, log)
+    first = lines.peek()
+    if first is None:
+        raise failure(lines.path, "the file holds only comments", line=comment.number if comment else None)
+    named = commented_header(comment, first, decimal)
+    if named is not None and header == "auto":
+        delimiter = sniff_delimiter(named.text, first.text, decimal)
+        names = fields_of(named.text, delimiter)
+        return Head(names, names, named.number, delimiter)
+    second = lines.peek(1)
+    delimiter = sniff_delimiter(first.text, second.text if second else None, decimal)
+    fields = fields_of(first.text, delimiter)
+    if header == "yes" or (header == "auto" and not any(is_number(field, decimal) for field in fields)):
+        next(lines)
+        return Head(fields, fields, first.number, delimiter)
+    return Head(fields, None, first.number, delimiter)
+
+
+def note_missing_unit(
+    log: ReadLog, path: Path, header: str, dimension: str | None, unit: str | None, line: int | None
+) -> None:
+    """Count a column whose unit neither the header nor the configuration says: its numbers are taken as SI."""
+    if dimension not in ("conductance", "current", "resistance") or unit is not None:
+        return
+    if header_unit(header)[1] is None and ending_unit(header, dimension)[1] is None:
+        what = f"column without a unit, its numbers taken as {SI_UNITS[dimension]}"
+        log.count(path, what, line=line, column=header)
 
 
 def data_lines(lines: Lines, log: ReadLog, comment: str | None = None) -> Iterator[list[Line]]:

@@ -44,7 +44,9 @@ def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
     headline.append(
         Fact(f"{1e6 * result.window.g_min:.4g} to {1e6 * result.window.g_max:.4g} µS", "conductance window")
     )
-    return write_page(run, f"Device fit {result.config.name}", sections, headline=headline, notes=result.notes)
+    return write_page(
+        run, f"Device fit {result.config.name}", sections, headline=headline, notes=(*result.sentences, *result.notes)
+    )
 
 
 def write_comparison_report(run: RunDirectory, name: str, comparison: Comparison) -> Path:
@@ -172,7 +174,7 @@ def _verdict(result: FitResult) -> Section:
         for k, proof in enumerate(result.proofs)
         if proof.bins
     ]
-    return Section("Verdict", (*result.sentences, *how), tuple(tables), tuple(plots))
+    return Section("Verdict", tuple(how), tuple(tables), tuple(plots))
 
 
 def _pulses(result: FitResult) -> list[Section]:

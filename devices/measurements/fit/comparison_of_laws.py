@@ -24,6 +24,8 @@ MOST_LOST = 3.0
 """Nats that a law, or correlated noise, may lose on the held-out reads, in all: as much as chance takes on a few hundred reads."""
 DEVICES_CHECKED = 4
 """Devices with a law each, among which correlated noise must show as well."""
+TURNS = 3
+"""Laws and gains fitted in turn."""
 LONG_ENOUGH = 24
 """Reads of the longest trace from which on correlated noise is looked for."""
 
@@ -38,29 +40,42 @@ class NoiseEvidence:
 
 
 def fit_laws(
-    held: Traces | None, traces: Traces, start: Start, laws: Mapping[str, Sequence[LawFamily]], most: NoiseModel
+    held: Traces | None,
+    traces: Traces,
+    start: Start,
+    laws: Mapping[str, Sequence[LawFamily]],
+    most: NoiseModel,
+    gain: F64 | None = None,
 ) -> tuple[tuple[LawFit, ...], NoiseEvidence]:
     """Fit every law with the simplest read noise that the data ask for.
 
     Args:
         held, traces: held-out and fitted. start: moments. laws: kinds with their variants. most: the richest noise to consider.
+        gain: (R, 2) first estimate of the gains of the traces' devices. Without it the differences of devices pass for pulses that
+            scatter, which hides the noise of the reads.
     """
     fits = _every_law(held, traces, start, laws, "none" if most == "none" else "white")
     if most == "none":
         return fits, NoiseEvidence("none", 0.0, 0.0)
     plain = fit_law(fits[0].family, traces, start, held, noise="none")
-    gain = plain.aic - fits[0].aic
-    if not (gain > CLEAR_WHITE and fits[0].noise.white > 1e-3 * float(np.nanmedian(start.std))):
+    white = fits[0]
+    better = plain.aic - white.aic
+    if gain is not None:
+        white, plain = (
+            fit_law(white.family, traces, start, None, noise=model, gain=gain) for model in ("white", "none")
+        )
+        better = max(better, plain.aic - white.aic)
+    if not (better > CLEAR_WHITE and white.noise.white > 1e-3 * float(np.nanmedian(start.std))):
         refitted = [fit_law(fit.family, traces, start, held, noise="none") for fit in fits]
-        return best_first(refitted, held), NoiseEvidence("none", gain, 0.0)
+        return best_first(refitted, held), NoiseEvidence("none", better, 0.0)
     slow_gain = 0.0
     if most == "correlated" and int(np.diff(traces.start).max()) >= LONG_ENOUGH:
         slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0])
         slow_gain = fits[0].aic - slow.aic
         if shows_correlation(fits[0], slow, held):
             others = [fit_law(fit.family, traces, start, held, noise="correlated", begin=fit) for fit in fits[1:]]
-            return best_first([slow, *others], held), NoiseEvidence("correlated", gain, slow_gain)
-    return fits, NoiseEvidence("white", gain, slow_gain)
+            return best_first([slow, *others], held), NoiseEvidence("correlated", better, slow_gain)
+    return fits, NoiseEvidence("white", better, slow_gain)
 
 
 def shows_correlation(white: LawFit, slow: LawFit, held: Traces | None) -> bool:
@@ -131,31 +146,35 @@ def best_first(fits: Sequence[LawFit], held: Traces | None) -> tuple[LawFit, ...
 
 
 def with_gains(
-    fits: tuple[LawFit, ...], held: Traces | None, traces: Traces, start: Start, window: Window, model: NoiseModel
+    fits: tuple[LawFit, ...],
+    held: Traces | None,
+    traces: Traces,
+    start: Start,
+    window: Window,
+    model: NoiseModel,
+    gain: F64,
 ) -> tuple[tuple[LawFit, ...], Gains | None, F64 | None]:
     """Separate the spread between devices from the scatter of pulses: gains and laws in turn, each given the other.
 
-    A law fitted to all devices as if they were one takes their differences for noise of the pulse, and hides part of the spread.
+    A law fitted to all devices as if they were one takes their differences for noise of the pulse, and hides part of the spread:
+    the turns begin with the first estimate of the gains, (R, 2), which knows no law.
     The held-out score stays that of the common law: the gains of a device that was held out are not known.
     """
-    gains = device_gains(traces, tables_on(fits[0], window, start.hard), fits[0].noise)
-    if gains is None or not any(spread.low > 0 for spread in (gains.common, gains.up, gains.down)):
-        return fits, gains, None
-    gain = gains.of_traces(traces)
-    best = fits[0]
 
-    def refit(fit: LawFit) -> LawFit:
+    def refit(fit: LawFit, gain: F64) -> LawFit:
         return fit_law(
             fit.family, traces, start, None, noise=model, begin=fit if model == "correlated" else None, gain=gain
         )
 
-    for _ in range(2):
+    best, gains = fits[0], None
+    for _ in range(TURNS):
+        best = refit(best, gain)
+        gains = device_gains(traces, tables_on(best, window, start.hard), best.noise)
+        if gains is None or not any(spread.low > 0 for spread in (gains.common, gains.up, gains.down)):
+            return fits, gains, None
         gain = gains.of_traces(traces)
-        best = refit(best)
-        again = device_gains(traces, tables_on(best, window, start.hard), best.noise)
-        assert again is not None  # there are as many devices as before
-        gains = again
-    refitted = [replace(refit(fit), held_out=fit.held_out) for fit in fits]
+    assert gains is not None  # there was a turn
+    refitted = [replace(refit(fit, gain), held_out=fit.held_out) for fit in fits]
     widened = [replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in refitted]
     return best_first(widened, held), gains, gain
 

@@ -8,6 +8,11 @@ from devices.measurements.fit.statespace import StepTables
 from devices.measurements.read_noise import ReadNoise
 
 
+def _large(gain: float) -> str:
+    """A difference of AIC; reads without a pulse between them that differ refute a model without read noise whatever the number."""
+    return f"{gain:.0f}" if gain < 1e6 else "more than a million"
+
+
 def noise_notes(noise: ReadNoise, evidence: NoiseEvidence, scatter: Scatter | None, law: StepTables) -> list[str]:
     """One sentence on white noise, three on correlated noise, none without noise."""
     if evidence.model == "none":
@@ -15,8 +20,8 @@ def noise_notes(noise: ReadNoise, evidence: NoiseEvidence, scatter: Scatter | No
     origin = "with the instrument's own noise in it, it is an upper bound of the cell's"
     if scatter is None:
         return [
-            f"successive reads show a read noise of {1e6 * noise.total:.3g} uS (AIC better by {evidence.white_gain:.0f}): it is taken out"
-            f" of the steps and given to the card's read noise; {origin}"
+            f"successive reads show a read noise of {1e6 * noise.total:.3g} uS (AIC better by {_large(evidence.white_gain)}): it is"
+            f" taken out of the steps and given to the card's read noise; {origin}"
         ]
     step = float(np.mean(np.abs(law.mean)))
     return [

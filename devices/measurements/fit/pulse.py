@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from devices.measurements.distribution import StepDistribution
 from devices.measurements.fit.comparison_of_laws import (
@@ -38,8 +39,11 @@ from devices.measurements.fit.statespace import run_filter
 from devices.measurements.fit.stuck import StuckReport, find_stuck
 from devices.measurements.problems import MeasurementError
 from devices.measurements.read_noise import NO_READ_NOISE, ReadNoise
+from devices.measurements.speeds import speeds_of
 from devices.measurements.split import Split
 from devices.window import Window
+
+F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,11 @@ def fit_pulses(
         if tables_per_device is None
         else tables_per_device and len(devices) > 1
     )
-    fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise)
+    first_gains: F64 | None = None
+    if not several and len(devices) >= FEWEST_DEVICES:
+        speeds = speeds_of(traces)
+        first_gains = speeds.shrunk()[np.searchsorted(speeds.cells, traces.cell)]
+    fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise, first_gains)
     if evidence.model == "correlated" and len(devices) > 1:
         within = correlation_within_devices(fits[0], traces, start, own, several)
         evidence = replace(evidence, correlated_gain=within)
@@ -129,8 +137,8 @@ def fit_pulses(
     if history:
         notes.append(history)
     gains, gain = None, None
-    if not several and len(devices) >= FEWEST_DEVICES:
-        fits, gains, gain = with_gains(fits, parts.held_out, traces, start, own, evidence.model)
+    if first_gains is not None:
+        fits, gains, gain = with_gains(fits, parts.held_out, traces, start, own, evidence.model, first_gains)
         law = tables_on(fits[0], own, hard)
     noise = fits[0].noise
     scatter = pulse_scatter(traces, law, noise) if evidence.model == "correlated" else None

@@ -22,12 +22,16 @@ MOST_TABLES = 256
 
 @dataclass(frozen=True)
 class PulseTables:
-    """What a measured card holds: quantiles (T, K, Z) siemens both ways, own windows (T, 2) or None, nominal window."""
+    """What a measured card holds: quantiles (T, K, Z) siemens both ways, own windows (T, 2) or None, nominal window.
+
+    `cells`, (T,): numbers of the devices whose own tables these are; None for one table of all, or of step distributions.
+    """
 
     up: F64
     down: F64
     windows: F64 | None
     window: Window
+    cells: npt.NDArray[np.int64] | None = None
 
 
 def tables_of_groups(
@@ -40,7 +44,7 @@ def tables_of_groups(
     notes: list[str],
 ) -> PulseTables:
     """One pair of tables per group; own windows when each group's range is to count."""
-    windows, ups, downs = [], [], []
+    windows, ups, downs, cells = [], [], [], []
     hidden, thin = False, False
     for traces in groups:
         local, window = law, own
@@ -64,6 +68,7 @@ def tables_of_groups(
             continue
         ups.append(pair[0])
         downs.append(pair[1])
+        cells.append(int(traces.cell[0]))
         windows.append((window.g_min, window.g_max))
     if hidden:
         notes.append(
@@ -75,7 +80,8 @@ def tables_of_groups(
     nominal = nominal_window(own_windows) if several else own
     if several:
         notes.append(window_note(own_windows, nominal))
-    return PulseTables(np.stack(ups), np.stack(downs), own_windows if several else None, nominal)
+    owners = np.array(cells, np.int64) if len(groups) > 1 else None
+    return PulseTables(np.stack(ups), np.stack(downs), own_windows if several else None, nominal, owners)
 
 
 def _both_directions(up: QuantileTable | None, down: QuantileTable | None) -> tuple[F64, F64] | None:

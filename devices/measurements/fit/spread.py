@@ -3,7 +3,7 @@
 The scatter of estimated gains holds the error of every estimate; the spread of a population of devices is what is left.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from devices.measurements.traces import Traces
 
 F64 = npt.NDArray[np.float64]
 
-GAINS = np.geomspace(0.2, 5.0, 33)
+GAINS = np.geomspace(0.05, 5.0, 45)
 FEWEST_DEVICES = 3
 
 
@@ -50,7 +50,8 @@ def device_gains(traces: Traces, law: StepTables, noise: ReadNoise) -> Gains | N
     """Estimate the gain of each device and the spread of the population; None with fewer than three devices.
 
     Model: ``gain_up = 1 + common z0 + up z1``, ``gain_down = 1 + common z0 + down z2``, the emulator's own. The gain of one
-    device is the top of its likelihood over a grid of gains (parabola through the three best), its error from the curvature.
+    device is the top of its likelihood over a grid of gains (parabola through the three best), its error from the curvature. All
+    are relative to the population's mean: what the devices have in common is the law's.
     """
     cells = np.unique(traces.cell)
     if len(cells) < FEWEST_DEVICES:
@@ -71,8 +72,12 @@ def device_gains(traces: Traces, law: StepTables, noise: ReadNoise) -> Gains | N
             profile[j] = np.bincount(of, per_trace, minlength=len(cells))
         for k in np.flatnonzero(pulsed):
             gain[k, side], std[k, side] = _peak(profile[:, k])
-    common, up, down = _population(gain, std)
-    return Gains(cells, gain, std, common, up, down)
+    common, up, down, mean = _population(gain, std)
+    return Gains(cells, gain / mean, std / mean, *(_relative(one, float(mean.mean())) for one in (common, up, down)))
+
+
+def _relative(estimate: Estimate, mean: float) -> Estimate:
+    return replace(estimate, value=estimate.value / mean, low=estimate.low / mean, high=estimate.high / mean)
 
 
 def _peak(profile: F64) -> tuple[float, float]:
@@ -87,8 +92,8 @@ def _peak(profile: F64) -> tuple[float, float]:
     return value, value * float(np.sqrt(-0.5 / a))
 
 
-def _population(gain: F64, std: F64) -> tuple[Estimate, Estimate, Estimate]:
-    """Maximum likelihood of the three spreads, given every estimate's error, with profile-likelihood 95 % intervals."""
+def _population(gain: F64, std: F64) -> tuple[Estimate, Estimate, Estimate, F64]:
+    """Maximum likelihood of the three spreads, given every estimate's error, with profile-likelihood 95 % intervals; means (down, up)."""
     known = np.isfinite(gain) & np.isfinite(std)
     both = bool(known[:, 0].any() and known[:, 1].any())
 
@@ -128,7 +133,7 @@ def _population(gain: F64, std: F64) -> tuple[Estimate, Estimate, Estimate]:
         value = float(np.exp(best.x[k]))
         at_zero = value <= 1.1e-3
         found.append(Estimate(name, 0.0 if at_zero else value, np.nan, 0.0 if low <= 1.1e-3 else low, high, ""))
-    return found[0], found[2], found[1]
+    return found[0], found[2], found[1], np.where(known.any(axis=0), best.x[3:], 1.0)
 
 
 def _profile_end(cost, x: F64, least: float, k: int, bounds: list[tuple[float, float]], side: int) -> float:  # type: ignore[no-untyped-def]

@@ -29,7 +29,7 @@ class ArcOne(ColumnReader):
         preamble = [next(lines, None), next(lines, None)]
         if None in preamble:
             raise failure(lines.path, "not an ArC ONE file: it ends within the two preamble lines")
-        names, number, delimiter = self.header(lines, ",")
+        names, number, delimiter = self.header(lines, log, ",")
         missing = [name for name in HEADER[:5] if name not in names]
         if missing:
             raise failure(

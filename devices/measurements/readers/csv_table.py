@@ -8,7 +8,7 @@ from devices.measurements.column_reader import ColumnReader, Layout
 from devices.measurements.columns import ColumnMap
 from devices.measurements.problems import ReadLog
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import Lines, sniff_delimiter
+from devices.measurements.text import COMMENTS, Lines, sniff_delimiter, take_preamble
 
 Delimiter = Literal["auto", ",", ";", "|", "tab", "space"]
 CHARACTER = {"tab": "\t", "space": " "}
@@ -35,12 +35,17 @@ class CsvTable(ColumnReader):
         """Skip lines and comments, then take the header."""
         for _ in range(self.skip_lines):
             next(lines, None)
-        while self.comment is not None and (line := lines.peek()) is not None and line.text.startswith(self.comment):
+        while (
+            self.comment not in (None, *COMMENTS)
+            and (line := lines.peek()) is not None
+            and line.text.startswith(str(self.comment))
+        ):
             next(lines)
         chosen = None if self.delimiter == "auto" else CHARACTER.get(self.delimiter, self.delimiter)
         if self.header_row:
-            names, number, delimiter = self.header(lines, chosen)
+            names, number, delimiter = self.header(lines, log, chosen)
             return Layout(names, number, delimiter, self.comment)
+        take_preamble(lines, log)
         first = lines.peek()
         return Layout(
             None, None, chosen or sniff_delimiter(first.text if first else "", decimal=self.decimal), self.comment

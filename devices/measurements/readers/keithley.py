@@ -32,7 +32,7 @@ class Keithley(ColumnReader):
         """Skip lines, take the header."""
         for _ in range(self.skip_lines):
             next(lines, None)
-        names, number, delimiter = self.header(lines, None)
+        names, number, delimiter = self.header(lines, log, None)
         return Layout(names, number, delimiter)
 
     def column_map(self) -> ColumnMap:

@@ -32,7 +32,7 @@ class KeysightB1500(ColumnReader):
         for line in lines:
             fields = fields_of(line.text, ",")
             if fields[0] == NAME:
-                return Layout(fields, line.number, ",")
+                return Layout(fields, line.number, ",", si=True)
         raise failure(lines.path, f"not a B1500 file: no line begins with '{NAME}'")
 
     def column_map(self) -> ColumnMap:
@@ -59,7 +59,7 @@ class KeysightB1500(ColumnReader):
                         rows.pour(kept)
                         kept = []
                 elif first == NAME:
-                    following = Layout(fields_of(line.text, ","), line.number, ",")
+                    following = Layout(fields_of(line.text, ","), line.number, ",", si=True)
                     break
             if kept:
                 rows.pour(kept)

@@ -13,11 +13,10 @@ from devices.measurements.text import (
     Lines,
     NumberColumn,
     data_lines,
-    fields_of,
-    is_number,
+    note_missing_unit,
     numbers,
     resolve_unit,
-    sniff_delimiter,
+    take_head,
 )
 
 
@@ -25,14 +24,15 @@ class NeuroSim(Reader):
     """Pulse number and conductance after it; a pulse number that does not grow begins a new ramp.
 
     Attributes:
-        direction: of all ramps; auto: by whether a ramp rises or falls. unit: of the conductance.
-        arbitrary: instead of a unit, what normalised conductances mean.
+        direction: of all ramps; auto: by whether a ramp rises or falls. unit: of the conductance, when the header does not say it.
+        arbitrary: instead of a unit, what normalised conductances mean. decimal: decimal mark.
     """
 
     kind: Literal["neurosim"] = "neurosim"
     direction: Literal["auto", "up", "down"] = "auto"
-    unit: str = "S"
+    unit: str | None = None
     arbitrary: Arbitrary | None = None
+    decimal: Literal[".", ","] = "."
 
     def read(self, sink: Sink) -> None:
         """Read every file block by block."""
@@ -41,24 +41,18 @@ class NeuroSim(Reader):
                 self._read(lines, sink)
 
     def _read(self, lines: Lines, sink: Sink) -> None:
-        path, first = lines.path, lines.peek()
-        if first is None:
-            raise failure(path, "the file is empty")
-        second = lines.peek(1)
-        delimiter = sniff_delimiter(first.text, second.text if second else None)
-        names = fields_of(first.text, delimiter)
-        if len(names) != 2:
-            raise failure(path, f"has {len(names)} column(s), a NeuroSim file has 2", line=first.number)
-        if not any(is_number(name) for name in names):
-            next(lines)
-        else:
-            names = ["pulse number", "conductance"]
+        path = lines.path
+        head = take_head(lines, sink.log, self.decimal)
+        if len(head.fields) != 2:
+            raise failure(path, f"has {len(head.fields)} column(s), a NeuroSim file has 2", line=head.line)
+        names, delimiter = head.names or ["pulse number", "conductance"], head.delimiter
         dimension = None if self.arbitrary is not None else "conductance"
-        unit = resolve_unit(path, names[1], dimension, self.unit, first.number)
+        unit = resolve_unit(path, names[1], dimension, self.unit, head.line)
+        note_missing_unit(sink.log, path, names[1], dimension, self.unit, head.line)
         columns = [NumberColumn(0, names[0]), NumberColumn(1, names[1], dimension, unit)]
         device, last, sequence = self.device_of(path, sink), np.nan, sink.new_sequences()
         for block in data_lines(lines, sink.log):
-            values = numbers(block, columns, delimiter, path, sink.log)
+            values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
             line = np.array([entry.number for entry in block])
             if not np.isfinite(values[:, 0]).all():
                 k = int(np.argmin(np.isfinite(values[:, 0])))

@@ -18,10 +18,12 @@ from devices.measurements.text import (
     NumberColumn,
     data_lines,
     fields_of,
-    is_number,
+    note_missing_unit,
     numbers,
     resolve_unit,
     sniff_delimiter,
+    take_head,
+    take_preamble,
 )
 
 F64 = npt.NDArray[np.float64]
@@ -33,7 +35,7 @@ class NoiseSeries(Reader):
     Attributes:
         sample_rate: reads per second.
         series_are: lines (after `leading` fields that are no reads) or columns (with or without a header).
-        leading: fields or columns to skip. value, unit: what the numbers are.
+        leading: fields or columns to skip, such as a time. value, unit: what the numbers are. decimal: decimal mark.
     """
 
     kind: Literal["noise_series"] = "noise_series"
@@ -42,6 +44,7 @@ class NoiseSeries(Reader):
     leading: Annotated[int, Field(ge=0)] = 0
     value: Literal["current", "conductance", "resistance"] = "conductance"
     unit: str | None = None
+    decimal: Literal[".", ","] = "."
 
     def read(self, sink: Sink) -> None:
         """Read every file, one line or one block at a time."""
@@ -57,16 +60,19 @@ class NoiseSeries(Reader):
     def _lines(self, lines: Lines, sink: Sink) -> None:
         device = self.device_of(lines.path, sink)
         column = NumberColumn(0, "read", self.value, resolve_unit(lines.path, "read", self.value, self.unit, None))
+        take_preamble(lines, sink.log)
+        note_missing_unit(sink.log, lines.path, "read", self.value, self.unit, None)
         index = 0
         for line in lines:
             if not line.text.strip():
                 sink.log.count(lines.path, "blank line skipped", line=line.number)
                 continue
-            fields = fields_of(line.text, sniff_delimiter(line.text))[self.leading :]
+            fields = fields_of(line.text, sniff_delimiter(line.text, decimal=self.decimal))[self.leading :]
             if not fields:
                 raise failure(lines.path, f"has no read after {self.leading} leading field(s)", line=line.number)
+            plain = fields if self.decimal == "." else [text.replace(",", ".") for text in fields]
             try:
-                values = np.array(fields, np.float64) * column.scale
+                values = np.array(plain, np.float64) * column.scale
             except ValueError:
                 named = [
                     NumberColumn(k, f"field {self.leading + k + 1}", column.dimension, column.unit)
@@ -74,7 +80,7 @@ class NoiseSeries(Reader):
                 ]
                 values = np.array(
                     [
-                        c.text_value(text, lines.path, line.number, sink.log, ".")
+                        c.text_value(text, lines.path, line.number, sink.log, self.decimal)
                         for c, text in zip(named, fields, strict=True)
                     ]
                 )
@@ -84,25 +90,22 @@ class NoiseSeries(Reader):
             index += 1
 
     def _columns(self, lines: Lines, sink: Sink) -> None:
-        path, first = lines.path, lines.peek()
-        if first is None:
-            raise failure(path, "the file is empty")
-        second = lines.peek(1)
-        delimiter = sniff_delimiter(first.text, second.text if second else None)
-        names: Sequence[str] = fields_of(first.text, delimiter)
-        if not any(is_number(name) for name in names):
-            next(lines)
-        else:
-            names = [f"column {k + 1}" for k in range(len(names))]
+        path = lines.path
+        head = take_head(lines, sink.log, self.decimal)
+        names, delimiter = head.names or [f"column {k + 1}" for k in range(len(head.fields))], head.delimiter
         columns = [
-            NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, first.number))
+            NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, head.line))
             for k, name in list(enumerate(names))[self.leading :]
         ]
         if not columns:
-            raise failure(path, f"has no column after {self.leading} leading one(s)", line=first.number)
+            raise failure(path, f"has no column after {self.leading} leading one(s)", line=head.line)
+        for column in columns:
+            note_missing_unit(sink.log, path, column.name, self.value, self.unit, head.line)
         device, start, done = self.device_of(path, sink), sink.new_sequences(len(columns)), 0
         for block in data_lines(lines, sink.log):
-            values = numbers(block, columns, delimiter, path, sink.log)
+            values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
+            if not done:
+                _refuse_times(path, values, columns, block[0].number)
             for k in range(len(columns)):
                 self._pour(sink, path, device, k, start + k, done, values[:, k], _numbers_of(block))
             done += len(block)
@@ -132,6 +135,14 @@ class NoiseSeries(Reader):
             "i_A": current,
         }
         sink.rows("noise", path, line, rows, negative=self.negative)
+
+
+def _refuse_times(path: Path, values: F64, columns: Sequence[NumberColumn], line: int) -> None:
+    """Refuse a first column of several that grows evenly: it holds times or numbers, not reads. Raises MeasurementError."""
+    step = np.diff(values[:, 0])
+    even = len(step) > 3 and step[0] > 0 and bool(np.allclose(step, step[0], rtol=1e-3))
+    if even and len(columns) > 1:
+        raise failure(path, "grows evenly: a time, not reads? set leading: 1", line=line, column=columns[0].name)
 
 
 def _numbers_of(block: Sequence[Line]) -> npt.NDArray[np.int64]:

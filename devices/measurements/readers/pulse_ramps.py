@@ -17,12 +17,11 @@ from devices.measurements.text import (
     Lines,
     NumberColumn,
     data_lines,
-    fields_of,
-    is_number,
+    note_missing_unit,
     numbers,
     refuse_longer_rows,
     resolve_unit,
-    sniff_delimiter,
+    take_head,
 )
 
 F64 = npt.NDArray[np.float64]
@@ -63,36 +62,29 @@ class PulseRamps(Reader):
         path = lines.path
         if self.value == "current" and self.arbitrary is None and self.v_read is None:
             raise failure(path, "a current needs the read voltage: give v_read")
-        while (first := lines.peek()) is not None and not first.text.strip():
-            next(lines)
-        if first is None:
-            raise failure(path, "the file holds only blank lines")
-        second = lines.peek(1)
-        delimiter = sniff_delimiter(first.text, second.text if second else None, self.decimal)
-        names = fields_of(first.text, delimiter)
-        if self.header == "yes" or (self.header == "auto" and not any(is_number(name, self.decimal) for name in names)):
-            next(lines)
-        else:
-            names = [f"column {k + 1}" for k in range(len(names))]
+        head = take_head(lines, sink.log, self.decimal, self.header)
+        names, delimiter = head.names or [f"column {k + 1}" for k in range(len(head.fields))], head.delimiter
         dimension = None if self.arbitrary is not None else self.value
         columns = [
-            NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, first.number))
+            NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, head.line))
             for k, name in list(enumerate(names))[self.leading :]
         ]
         if not columns:
-            raise failure(path, f"has no column after {self.leading} leading one(s)", line=first.number)
+            raise failure(path, f"has no column after {self.leading} leading one(s)", line=head.line)
         ramps = [_Ramp(self, path, k, column.name, sink) for k, column in enumerate(columns)]
         for block in data_lines(lines, sink.log):
             refuse_longer_rows(block, len(names), delimiter, path)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal, short_rows=True)
             line = np.array([entry.number for entry in block])
             if not any(ramp.started for ramp in ramps):
-                _refuse_pulse_numbers(path, values, columns, first.number)
+                _refuse_pulse_numbers(path, values, columns, head.line)
             for k, ramp in enumerate(ramps):
                 ramp.pour(values[:, k], line)
         for column, ramp in zip(columns, ramps, strict=True):
-            if not ramp.started:
-                sink.log.count(path, "empty ramp", line=first.number, column=column.name)
+            if ramp.started:
+                note_missing_unit(sink.log, path, column.name, dimension, self.unit, head.line)
+            else:
+                sink.log.count(path, "empty ramp", line=head.line, column=column.name)
 
 
 def _refuse_pulse_numbers(path: Path, values: F64, columns: list[NumberColumn], line: int) -> None:

@@ -48,7 +48,7 @@ class PyMeasure(ColumnReader):
                 )
             value, number = found[name]
             constants[quantity] = parse_quantity(value, DIMENSIONS[quantity] or "", lines.path, number, name)
-        names, number, delimiter = self.header(lines, ",")
+        names, number, delimiter = self.header(lines, log, ",")
         return Layout(names, number, delimiter, PREAMBLE, constants)
 
     def column_map(self) -> ColumnMap:

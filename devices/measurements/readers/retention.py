@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from analog_sim.config import Q, StrictModel
-from devices.measurements.column_reader import ColumnReader, Layout
-from devices.measurements.columns import Column, ColumnMap, position
+from devices.measurements.column_reader import ChosenLines, ColumnReader, Layout
+from devices.measurements.columns import Column, ColumnMap, listed, position
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.readers.csv_table import CHARACTER, Delimiter
 from devices.measurements.sink import Role, Sink
@@ -17,14 +18,18 @@ from devices.measurements.text import (
     NumberColumn,
     data_lines,
     fields_of,
+    note_missing_unit,
     numbers,
     parse_quantity,
     resolve_unit,
     sniff_delimiter,
+    take_preamble,
 )
 
 _TIME = re.compile(r"t\s*=\s*([^=]*)$|(?:^|[\s_@])([0-9.eE+-]+\s*[a-zA-Zµμ]+)\s*$")
 
+
+F64 = npt.NDArray[np.float64]
 
 CELLS = 1024  # of a wide table, read at once
 
@@ -45,9 +50,11 @@ class Retention(ColumnReader):
     """Long tables (one line per cell and time: `columns` with cell and t) or wide ones (one line per cell, one column per time).
 
     Wide: the first column that is not a time names the cell; times come from `times` or from headers such as `t=10 s` or `G @ 1 h`.
+    Or the other way round: one line per time, which the first column holds, and one column per cell.
 
     Attributes:
         layout_is: long or wide. columns: of a long table. header_row: whether there is one. delimiter: between fields.
+        cells_are: what one cell is in a wide table.
         times: of the columns of a wide table, in order. value, unit: what a wide table holds.
         levels: targets from a column of level numbers.
     """
@@ -57,6 +64,7 @@ class Retention(ColumnReader):
     columns: ColumnMap | None = None
     delimiter: Delimiter = "auto"
     header_row: bool = True
+    cells_are: Literal["rows", "columns"] = "rows"
     times: tuple[Annotated[float, Q("time", "s", ge=0)], ...] = ()
     value: Literal["current", "conductance", "resistance"] = "conductance"
     unit: str | None = None
@@ -66,8 +74,9 @@ class Retention(ColumnReader):
         """Take the header, when there is one."""
         chosen = None if self.delimiter == "auto" else CHARACTER.get(self.delimiter, self.delimiter)
         if self.header_row:
-            names, number, delimiter = self.header(lines, chosen)
+            names, number, delimiter = self.header(lines, log, chosen)
             return Layout(names, number, delimiter)
+        take_preamble(lines, log)
         first = lines.peek()
         return Layout(None, None, chosen or sniff_delimiter(first.text if first else "", decimal=self.decimal))
 
@@ -89,8 +98,65 @@ class Retention(ColumnReader):
         """Read a long table by columns, a wide one cell by cell."""
         if self.layout_is == "long":
             self.read_columns(lines, sink)
+        elif self.cells_are == "columns":
+            self._cell_by_column(lines, sink)
         else:
             self._wide(lines, sink)
+
+    def _cell_by_column(self, lines: Lines, sink: Sink) -> None:
+        """One line per time, the first column; every other column is a cell."""
+        path = lines.path
+        if self.levels is not None or self.times:
+            raise failure(path, "levels and times are of tables with one line per cell; here they are columns")
+        layout = self.layout(lines, sink.log)
+        first = lines.peek()
+        names = layout.header or [str(k) for k in range(len(fields_of(first.text, layout.delimiter)) if first else 0)]
+        line = layout.header_line
+        time = NumberColumn(0, names[0], "time", resolve_unit(path, names[0], "time", None, line))
+        columns = [
+            NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, line))
+            for k, name in enumerate(names)
+            if k > 0 and name
+        ]
+        if not columns:
+            raise failure(path, "has no column of a cell behind that of the time", line=line)
+        self._check_current(path, line)
+        for column in columns:
+            note_missing_unit(sink.log, path, column.name, self.value, self.unit, line)
+        device, start, chosen = (
+            self.device_of(path, sink),
+            sink.new_sequences(len(columns)),
+            self._chosen(layout, lines, sink),
+        )
+        for block in data_lines(lines, sink.log):
+            part = chosen.of(block)
+            values = numbers(part, [time, *columns], layout.delimiter, path, sink.log, decimal=self.decimal)
+            n, m = len(part), len(columns)
+            rows: dict[str, Any] = {
+                "sequence": np.repeat(np.arange(start, start + m), n),
+                "cell_row": np.full(n * m, device),
+                "cell_col": np.repeat(np.arange(m), n),
+                "t_s": np.tile(values[:, 0], m),
+                "v_read_V": self.read_voltage,
+                "i_A": self._current_of(values[:, 1:].T.ravel()),
+            }
+            at = np.tile([entry.number for entry in part], m)
+            sink.rows("retention", path, at, rows, negative=self.negative)
+        chosen.refuse_none()
+
+    def _chosen(self, layout: Layout, lines: Lines, sink: Sink) -> ChosenLines:
+        return ChosenLines(self.only, lines.path, layout, sink.log, self.decimal)
+
+    def _check_current(self, path: Path, line: int | None) -> None:
+        if self.value == "current" and self.v_read is None:
+            raise failure(path, "a current needs the read voltage: give v_read", line=line)
+
+    def _current_of(self, values: F64) -> F64:
+        """Amperes at the read voltage."""
+        v_read = self.read_voltage
+        if self.value == "resistance":
+            return np.divide(v_read, values, out=np.full(values.shape, np.nan), where=values != 0)
+        return values * v_read if self.value == "conductance" else values
 
     def _wide(self, lines: Lines, sink: Sink) -> None:
         path = lines.path
@@ -109,15 +175,17 @@ class Retention(ColumnReader):
             NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, layout.header_line))
             for k, name in ((k, layout.header[k] if layout.header else str(k)) for k in times)
         ]
-        if self.value == "current" and self.v_read is None:
-            raise failure(path, "a current needs the read voltage: give v_read", line=layout.header_line)
+        self._check_current(path, layout.header_line)
+        for column in columns:
+            note_missing_unit(sink.log, path, column.name, dimension, self.unit, layout.header_line)
+        chosen = self._chosen(layout, lines, sink)
         level = None
         if self.levels is not None:
             index, name = position(path, self.levels.column, layout.header, layout.header_line)
             level = NumberColumn(index, name)
         device = self.device_of(path, sink)
         t = np.array(list(times.values()))
-        for block in data_lines(lines, sink.log):
+        for block in map(chosen.of, data_lines(lines, sink.log)):
             for at in range(0, len(block), CELLS):
                 part = block[at : at + CELLS]
                 values = numbers(part, columns, layout.delimiter, path, sink.log, decimal=self.decimal)
@@ -132,23 +200,18 @@ class Retention(ColumnReader):
                 else:
                     cells = np.array([line.number for line in part])
                 start = sink.new_sequences(n)
-                v_read = self.read_voltage
-                flat = values.ravel()
-                if self.value == "resistance":
-                    flat = np.divide(v_read, flat, out=np.full(flat.shape, np.nan), where=flat != 0)
-                elif self.value == "conductance":
-                    flat = flat * v_read
                 rows: dict[str, Any] = {
                     "sequence": np.repeat(np.arange(start, start + n), m),
                     "cell_row": np.full(n * m, device),
                     "cell_col": np.repeat(cells, m),
                     "t_s": np.tile(t, n),
-                    "v_read_V": v_read,
-                    "i_A": flat,
+                    "v_read_V": self.read_voltage,
+                    "i_A": self._current_of(values.ravel()),
                     "target_S": np.repeat(targets, m),
                 }
                 line = np.repeat([entry.number for entry in part], m)
                 sink.rows("retention", path, line, rows, negative=self.negative)
+        chosen.refuse_none()
 
     def _times(self, path: Path, layout: Layout, count: int) -> tuple[dict[int, float], int | None]:
         """Column -> seconds, and the column that names the cell."""
@@ -168,8 +231,8 @@ class Retention(ColumnReader):
         if len(times) < 2:
             raise failure(
                 path,
-                f"found {len(times)} time(s) in the header, need two: write headers such as 't=10 s' or give times"
-                f" (the header has: {', '.join(layout.header)})",
+                f"found {len(times)} time(s) in the header, need two: write headers such as 't=10 s', give times, or set"
+                f" cells_are: columns where each line is a time (the header has: {listed(layout.header)})",
                 line=layout.header_line,
             )
         others = [k for k in range(len(layout.header)) if k not in times]

@@ -38,7 +38,7 @@ class StepDistributionNpz(Reader):
     def _read(self, path: Path, sink: Sink) -> None:
         try:
             archive = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise failure(path, f"not a NumPy archive of plain arrays: {error}") from error
         with archive:
             wanted = {name for name in (self.probabilities, self.states, self.up, self.down) if name is not None}

@@ -134,6 +134,7 @@ BAD_TEXT: list[tuple[str, dict[str, Any], bytes, str]] = [
         r"bad\.txt:3: probabilities must ascend within \[0, 1\]",
     ),
     ("not an archive", {"kind": "step_distribution_npz"}, b"hello", r"not a NumPy archive"),
+    ("empty archive", {"kind": "step_distribution_npz"}, b"", r"not a NumPy archive"),
     ("not HDF5", {"kind": "arc_two"}, b"hello", r"not an HDF5 file"),
 ]
 

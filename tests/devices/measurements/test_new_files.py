@@ -17,7 +17,7 @@ from devices.measurements.fit.statespace import StepTables
 from devices.measurements.histories import histories_of
 from devices.measurements.pipeline import fit_measurements
 from devices.measurements.problems import MeasurementError, ReadLog
-from devices.measurements.proof import Bin, Proof, compare
+from devices.measurements.proof import Bin, Curve, Lag, Proof, compare
 from devices.measurements.read_noise import NO_READ_NOISE
 from devices.measurements.reader import Reader
 from devices.measurements.result import FitResult
@@ -158,6 +158,29 @@ def bins(*distances: float, band: float = 0.1, whole: bool = False) -> tuple[Bin
 )  # fmt: skip
 def test_the_first_line_says_why_a_fit_is_good(found: tuple[Bin, ...], words: str) -> None:
     assert re.search(words, Proof("steps", "", found).sentence())
+
+
+def test_the_first_line_says_what_a_fit_is_fair_for() -> None:
+    x = np.arange(10.0)
+    narrow = Curve("pulses", "potentiation", x, np.stack([x, x]), np.stack([x + 1, 2 * (x + 1)]), np.full(10, 20), 1.2)
+    steps = bins(0.05, 0.05)
+    assert (
+        Proof("steps", "", steps, (narrow,))
+        .sentence()
+        .startswith("FAIR FIT of steps, for its spread over ramps: 2 of 2")
+    )
+    lag = Lag(1, 4, 1.0, 1.3, 1.1)
+    both = Proof("steps", "", steps, (narrow,), lags=(lag,)).sentence()
+    assert both.startswith("FAIR FIT of steps, for its spread over ramps and its scatter over several reads: 2 of 2")
+    by_chance = Curve("pulses", "potentiation", x, narrow.mean, narrow.std, narrow.count, 2.5)
+    assert Proof("steps", "", steps, (by_chance,)).sentence().startswith("GOOD FIT of steps: 2 of 2")
+
+
+def test_bins_of_the_same_devices_go_outside_together() -> None:
+    outside = bins(*[0.25] * 9, band=0.2) + bins(0.1, band=0.2, whole=True)
+    assert Proof("steps", "", outside).verdict == "fair"
+    assert Proof("steps", "", outside, together=1.4).verdict == "good"
+    assert Proof("steps", "", outside, together=1.2).verdict == "fair"
 
 
 def test_a_mean_step_below_the_scatter_is_said() -> None:
