@@ -330,8 +330,7 @@ def build_network(
         tile = make_tile(name, weights)
         decorrelator = None
         if decorrelation is not None and decorrelation.covers(index):
-            make_matrix = make_tile if decorrelation.where == "chip" else digital_tile
-            holder = make_matrix(matrix_name(name), decorrelation.start(n_in))
+            holder = decorrelation.make_tile(matrix_name(name), n_in, make_tile)
             decorrelator = Decorrelator(decorrelation, holder, streams.stream("decorrelation", name), matrix_name(name))
         bias = np.zeros(n_out, np.float32) if spec.bias == "digital" else None
         line = spec.bias_line if on_line else None
@@ -377,7 +376,7 @@ def _digital(layer: WeightLayer) -> WeightLayer:
     if decorrelator is not None:
         place = Stream(0, 0)  # never drawn from: a copy does not learn
         name = matrix_name(layer.name)
-        holder = digital_tile(name, decorrelator.tile.read_weights(exact=True))
+        holder = decorrelator.spec.copy_tile(name, decorrelator.tile)
         copied = Decorrelator(decorrelator.spec, holder, place, name)
         copied.matrix.gain[:] = decorrelator.matrix.gain
         copied.mean[:] = decorrelator.mean

@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         required=True,
         help="key and its values; repeat for a product",
     )
+    made.add_argument(
+        "--arm", metavar="NAME", action="append", default=[], help="search for this arm only; repeat for several"
+    )
     made.add_argument("--hold-out", metavar="N", type=int, default=5000, help="training images to judge by (5000)")
     options = made.parse_args(arguments)
     grid = _grid(options.grid)
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.training.search import search
 
     command = "python scripts/search.py " + shlex.join(arguments if arguments is not None else sys.argv[1:])
-    found = search(experiment, grid, out=options.out, resume=options.resume, command=command)
+    found = search(experiment, grid, only=options.arm, out=options.out, resume=options.resume, command=command)
     print(f"\n{found.table.text()}\n\nbest settings: {found.file}")
     return 0
 

@@ -42,6 +42,7 @@ RULES: Rows = {
 }
 
 DECORRELATION: Rows = {
+    "centre": [{}],
     "cholesky": [{"interval": 10}],
     "kappa": [{}, {"kappa": 0.2}, {"diagonal": "probes"}],
     "lateral": [{}],

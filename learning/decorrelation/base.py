@@ -141,10 +141,12 @@ class Method(Part):
 
     Attributes:
         needs: of the tile of R. whitens: it converges where C = <y y^T> is a multiple of the identity; otherwise where C is diagonal.
+        stands_still: R is the identity for good, so that no matrix is built.
     """
 
     needs: ClassVar[Needs]
     whitens: ClassVar[bool] = False
+    stands_still: ClassVar[bool] = False
 
     @abstractmethod
     def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:

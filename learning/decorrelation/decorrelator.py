@@ -10,9 +10,10 @@ from pydantic import Field
 from analog_sim.config import StrictModel, one_of
 from analog_sim.rng import Stream
 from learning.decorrelation.base import Matrix, Method, Passed
+from learning.decorrelation.identity import IdentityTile
 from learning.memory import Memory
 from learning.needs import check_tile
-from learning.tiles import WeightTile
+from learning.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 
@@ -22,6 +23,8 @@ DIGITAL_REFOLD = 16.0
 
 class DecorrelationSpec(StrictModel):
     """Section `decorrelation` of a training experiment.
+
+    Method `centre` has no matrix, and no use for where, identity, full_scale, every and refold.
 
     Attributes:
         method: how R learns.
@@ -56,6 +59,25 @@ class DecorrelationSpec(StrictModel):
         """What the cells hold at the start (n, n)."""
         return np.eye(n, dtype=np.float32) if self.identity == "stored" else np.zeros((n, n), np.float32)
 
+    @property
+    def bypass(self) -> bool:
+        """Whether the identity is added digitally to what the tile returns."""
+        return self.identity == "bypass" and not self.method.stands_still
+
+    def make_tile(self, name: str, n: int, on_chip: TileMaker) -> WeightTile:
+        """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital."""
+        if self.method.stands_still:
+            return IdentityTile(n)
+        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n))
+
+    def copy_tile(self, name: str, tile: WeightTile) -> WeightTile:
+        """A digital tile that holds what `tile`, one of `make_tile`, truly holds."""
+        return (
+            IdentityTile(tile.shape[0])
+            if self.method.stands_still
+            else digital_tile(name, tile.read_weights(exact=True))
+        )
+
     def covers(self, layer: int) -> bool:
         """Whether a weighted layer gets a decorrelating matrix."""
         return self.layers == "all" or layer in self.layers
@@ -65,7 +87,7 @@ class Decorrelator:
     """``y = g R (z - mean z)`` in front of one weighted layer.
 
     Args:
-        spec: the configuration. tile: (n, n), programmed with `spec.start`, with whatever error that has.
+        spec: the configuration. tile: (n, n), made by `spec.make_tile`: it holds `spec.start` with whatever error that has.
         stream: draws the rows to learn from and the method's probes. where: the tile's name, for messages.
 
     Raises:
@@ -77,7 +99,7 @@ class Decorrelator:
         self.spec = spec
         digital = not tile.blocks
         refold = spec.refold if spec.refold is not None or not digital else DIGITAL_REFOLD
-        self.matrix = Matrix(tile, refold, bypass=spec.identity == "bypass")
+        self.matrix = Matrix(tile, refold, bypass=spec.bypass)
         self.mean: F32 = np.zeros(tile.shape[0], np.float32)
         self.memory = Memory(stream)
         self._batches = 0

@@ -71,8 +71,7 @@ def _weighted(layer: WeightLayer) -> list[tuple[str, nn.Module]]:
         w, bias = w[:, :-1], w[:, -1] * np.float32(layer.bias_line)
     if layer.decorrelator is None:
         return [(layer.name, _product(layer, w, bias))]
-    matrix = layer.decorrelator.matrix
-    effective = (matrix.gain[:, None] * matrix.tile.read_weights(exact=True)).astype(np.float32)
+    effective = layer.decorrelator.matrix.effective().astype(np.float32)
     shift = (-effective @ layer.decorrelator.mean).astype(np.float32)
     before = _product(layer, effective, shift).requires_grad_(False)
     after = _linear(w, bias) if isinstance(layer.kind, Linear) else _convolution(w[:, :, None, None], bias, 1, 0)

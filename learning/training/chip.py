@@ -100,7 +100,7 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
         return
     tiles = [("the weights", experiment.rule.needs, experiment.tile, f"rule {experiment.rule.kind}")]
     decorrelation = experiment.decorrelation
-    if decorrelation is not None and decorrelation.where == "chip":
+    if decorrelation is not None and decorrelation.where == "chip" and not decorrelation.method.stands_still:
         spec = experiment.matrix_tile if experiment.matrix_tile is not None else experiment.tile
         who = f"decorrelation {decorrelation.method.kind}"
         tiles.append(("the decorrelating matrices", decorrelation.method.needs, spec, who))

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from analog_sim.config import ConfigError, Location, Problem, UserError, override
+from analog_sim.config import ConfigError, Location, Problem, UserError, discover, override
+from learning.decorrelation.base import Method
 from learning.evaluate import Task, run_tasks
 from learning.report.tables import Table
 from learning.result_log import Row
@@ -48,6 +49,7 @@ def search(
     experiment: TrainExperiment,
     grid: Mapping[str, Sequence[Any]],
     *,
+    only: Sequence[str] = (),
     out: Path | None,
     resume: bool = False,
     command: str = "",
@@ -56,11 +58,12 @@ def search(
     """Try every combination of `grid` on every arm; the best mean accuracy over the seeds wins.
 
     Args:
-        experiment: with `validation` > 0. grid: dotted key -> values. out, resume: the folder, as for training.
+        experiment: with `validation` > 0. grid: dotted key -> values. only: names of the arms to search for; none for all.
+        out, resume: the folder, as for training.
         command: for the record in best.yaml. say: gets lines for the terminal.
 
     Raises:
-        UserError: no held-out images, an empty grid, or a setting that is not allowed.
+        UserError: no held-out images, an empty grid, no such arm, or a setting that is not allowed.
     """
     if experiment.validation < 1:
         raise UserError("validation: a search needs held-out training images; allowed: at least 1 (got 0)")
@@ -68,7 +71,7 @@ def search(
         raise UserError("search: needs at least one key with at least one value")
     arms = {
         (name, json.dumps(setting)): _changed(name, arm, setting)
-        for name, arm in arms_of(experiment).items()
+        for name, arm in _chosen(arms_of(experiment), only).items()
         for setting in settings_of(arm, grid)
     }
     check_folders(f"{arm} {setting}" for arm, setting in arms)
@@ -97,24 +100,39 @@ def search(
     return Found(table, best, file)
 
 
+def _chosen(arms: Mapping[str, TrainExperiment], only: Sequence[str]) -> dict[str, TrainExperiment]:
+    """The arms called for, in their order. Raises UserError for a name that is not there."""
+    for name in only:
+        if name not in arms:
+            raise UserError(f"search: no arm is called '{name}'; there are {', '.join(arms)}")
+    return {name: arm for name, arm in arms.items() if not only or name in only}
+
+
 def settings_of(arm: TrainExperiment, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """The candidates of one arm, as many as of every other.
 
-    An arm without decorrelation has no use for its keys: they are left out, and when one key with positive numbers remains its range
-    is tried in as many geometric steps instead.
+    An arm without decorrelation, or whose method has no such key, has no use for it: it is left out, and when one key with positive
+    numbers remains its range is tried in as many geometric steps instead.
     """
     total = math.prod(len(values) for values in grid.values())
-    fitting = {
-        key: list(values)
-        for key, values in grid.items()
-        if not (key.startswith("decorrelation.") and arm.decorrelation is None)
-    }
+    fitting = {key: list(values) for key, values in grid.items() if not _useless(arm, key)}
     if len(fitting) == 1 and len(fitting) < len(grid):
         ((key, values),) = fitting.items()
         if all(isinstance(value, int | float) and value > 0 for value in values):
             steps = np.geomspace(min(values), max(values), total)
             fitting = {key: [float(f"{value:.3g}") for value in steps]}
     return [dict(zip(fitting, values, strict=True)) for values in itertools.product(*fitting.values())]
+
+
+def _useless(arm: TrainExperiment, key: str) -> bool:
+    """Whether a key is of some decorrelation but not of this arm's."""
+    section, _, name = key.partition(".")
+    if section != "decorrelation" or arm.decorrelation is None:
+        return section == "decorrelation"
+    parameter = name.removeprefix("method.")
+    methods = discover("learning.decorrelation", Method)  # type: ignore[type-abstract]
+    known = {field for method in methods.values() for field in method.model_fields}
+    return name != parameter and parameter in known - set(type(arm.decorrelation.method).model_fields)
 
 
 def _changed(name: str, arm: TrainExperiment, setting: Mapping[str, Any]) -> TrainExperiment:

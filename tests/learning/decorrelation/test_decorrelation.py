@@ -20,9 +20,11 @@ from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.decorrelation.metrics import correlation_loss, whiteness_loss
 from learning.decorrelation.rows import random_signs
 from learning.memory import Memory
+from learning.tiles import WeightTile
 
 F32 = npt.NDArray[np.float32]
 METHODS = catalogue_helpers.cases(catalogue.DECORRELATION)
+WITH_MATRIX = [case for case in METHODS if case["kind"] != "centre"]
 N = 6
 
 
@@ -61,7 +63,7 @@ def memory() -> Memory:
     return Memory(Streams(0).stream("decorrelation", "test"))
 
 
-@pytest.mark.parametrize("case", METHODS, ids=catalogue_helpers.name)
+@pytest.mark.parametrize("case", WITH_MATRIX, ids=catalogue_helpers.name)
 def test_it_converges_from_identity_plus_noise(case: dict[str, Any]) -> None:
     """In expectation C becomes diagonal, or a multiple of the identity where the method whitens."""
     fields = dict(case)
@@ -252,6 +254,37 @@ def test_the_first_batches_count_equally() -> None:
     np.testing.assert_allclose(it.mean, np.mean([b.mean(axis=0) for b in batches], axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("where", ["chip", "digital"])
+@pytest.mark.parametrize("identity", ["stored", "bypass"])
+def test_centring_alone_is_decorrelation_at_a_rate_of_nothing_without_a_matrix(where: str, identity: str) -> None:
+    """Same outputs, slopes and means as `natural` at rate 1e-12; no cell is made, wherever matrices would live."""
+
+    def no_chip(name: str, weights: F32) -> WeightTile:
+        raise AssertionError(f"{name}: a tile was made")
+
+    method: dict[str, Any]
+    made = []
+    for method, place in (({"kind": "natural", "rate": 1e-12}, "digital"), ({"kind": "centre"}, where)):
+        spec = validate({"method": method, "where": place, "identity": identity, "samples": 16}, DecorrelationSpec)
+        tile = spec.make_tile("linear1_R", N, no_chip)
+        made.append(Decorrelator(spec, tile, Streams(0).stream("decorrelation", "test"), "linear1_R"))
+    natural, centre = made
+    for seed in range(5):
+        x = samples(64, seed) + np.linspace(-3, 3, N).astype(np.float32)
+        for it in made:
+            it.learn(it.forward(x))
+    np.testing.assert_array_equal(natural.mean, centre.mean)
+    np.testing.assert_allclose(centre.forward(x).y, natural.forward(x).y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(centre.forward(x).y, x - centre.mean, rtol=1e-6)
+    np.testing.assert_allclose(centre.backward(x), natural.backward(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(centre.matrix.effective(), np.eye(N))
+    assert not centre.tile.blocks
+    with pytest.raises(ValueError, match="holds the identity"):
+        centre.tile.program(np.zeros((N, N), np.float32))
+    with pytest.raises(ValueError, match="holds the identity"):
+        centre.tile.update(Dense(np.eye(N, dtype=np.float32)), 1.0)
+
+
 def test_a_subset_and_an_interval_save_updates() -> None:
     spent = {}
     for name, fields in {"all": {}, "some": {"samples": 8}, "seldom": {"every": 5}}.items():
@@ -295,7 +328,7 @@ def test_gains_are_folded_into_a_digital_matrix_and_never_into_a_chip_unless_ask
     assert Decorrelator(spec, OnChip((N, N)), Streams(0).stream("d"), "R").matrix.refold == 4.0
 
 
-@pytest.mark.parametrize("case", METHODS, ids=catalogue_helpers.name)
+@pytest.mark.parametrize("case", WITH_MATRIX, ids=catalogue_helpers.name)
 def test_a_bypass_learns_the_same(case: dict[str, Any]) -> None:
     """The tile holds R - I: reads, transposed reads and learning are those of R."""
     stored, bypassed = (matrix_with(noisy_identity(), 1.3, bypass=bypass) for bypass in (False, True))

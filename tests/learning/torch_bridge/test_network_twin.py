@@ -14,7 +14,12 @@ from learning.rules.backprop import Backprop
 from learning.torch_bridge.alignment import alignment, layer_gradients
 from learning.torch_bridge.network_twin import digital_layer, torch_twin
 
-DECORRELATION = {"method": {"kind": "natural"}, "where": "digital"}
+DECORRELATION: dict[str, Any] = {
+    "none": None,
+    "natural": {"method": {"kind": "natural"}, "where": "digital"},
+    "bypass": {"method": {"kind": "natural"}, "where": "digital", "identity": "bypass"},
+    "centre": {"method": {"kind": "centre"}},
+}
 EVERY_LAYER = (
     "identity",
     {"kind": "conv2d", "channels": 4, "kernel": 3, "stride": 2, "padding": 1},
@@ -42,17 +47,22 @@ def scrambled(network: Network) -> Network:
             layer.tile.program(w)
         if layer.decorrelator is not None:
             matrix = layer.decorrelator.matrix
-            matrix.tile.program((np.eye(matrix.size) + 0.2 * rng.normal(size=(matrix.size,) * 2)).astype(np.float32))
-            matrix.gain[:] = rng.uniform(0.5, 2.0, matrix.size)
+            if not layer.decorrelator.spec.method.stands_still:
+                matrix.tile.program(
+                    (np.eye(matrix.size) + 0.2 * rng.normal(size=(matrix.size,) * 2)).astype(np.float32)
+                )
+                matrix.gain[:] = rng.uniform(0.5, 2.0, matrix.size)
             layer.decorrelator.mean[:] = rng.normal(size=matrix.size)
     return network
 
 
 CASES = [
-    pytest.param(layers, shape, spec, decorrelation, id=f"{name}-{'-'.join(spec.values())}-{bool(decorrelation)}")
+    pytest.param(
+        layers, shape, spec, DECORRELATION[decorrelation], id=f"{name}-{'-'.join(spec.values())}-{decorrelation}"
+    )
     for name, layers, shape in (("dense", DENSE, (5,)), ("conv", CONV, (2, 6, 6)), ("every", EVERY_LAYER, (2, 9, 8)))
     for spec in ({"bias": "digital"}, {"bias": "chip"}, {"bias": "none"})
-    for decorrelation in (None, DECORRELATION)
+    for decorrelation in DECORRELATION
 ]
 
 

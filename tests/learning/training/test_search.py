@@ -42,6 +42,17 @@ def test_every_arm_gets_the_same_number_of_candidates() -> None:
     decorrelated = experiment(decorrelation={"method": "natural", "where": "digital"})
     assert len(settings_of(decorrelated, grid)) == 6
     assert len(settings_of(setup, {"learning_rate": [0.1, 0.2]})) == 2
+    centred = experiment(decorrelation={"method": "centre"})
+    assert settings_of(centred, grid) == plain  # a method that has no rate
+    misspelt = {"learning_rate": [0.1], "decorrelation.method.rat": [1e-5, 1e-4]}
+    assert all("decorrelation.method.rat" in one for one in settings_of(centred, misspelt))  # for the reader to refuse
+
+
+def test_only_the_arms_called_for_are_tried(tmp_path: Path) -> None:
+    found = search(experiment(), {"learning_rate": [0.1]}, only=["decorrelated"], out=tmp_path / "one", say=quiet)
+    assert list(found.best) == ["decorrelated"]
+    with pytest.raises(UserError, match="no arm is called 'plan'; there are plain, decorrelated"):
+        search(experiment(), {"learning_rate": [0.1]}, only=["plan"], out=tmp_path / "two", say=quiet)
 
 
 def test_the_best_rate_wins_and_divergence_does_not(tmp_path: Path) -> None:
