@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from analog_sim.cell import CellModel, ReadNoiseModel
 from analog_sim.kernels import ageing as kernels
+from analog_sim.kernels.bursts import KEPT, relax_cells_in_bursts
 from analog_sim.rng import Streams
 from analog_sim.state import CellState
 from analog_sim.threads import in_parts
@@ -48,10 +49,13 @@ def in_spans(kernel: Callable[..., None], spans: I64, *arguments: object) -> Non
 
 @dataclass
 class _Paths:
-    """What is remembered of the relaxation paths, see `kernels.relax_cells`."""
+    """What is remembered of the relaxation paths, see `kernels.relax_cells` and `bursts.relax_cells_in_bursts`.
 
-    w: F32
-    step: F32
+    Attributes:
+        kept: (2, N) W and normal, or (4, N) for paths in bursts. decade: (N,).
+    """
+
+    kept: F32
     decade: npt.NDArray[np.int8]
 
 
@@ -98,9 +102,17 @@ class Ageing:
             in_spans(kernels.drift_cells, spans, source, times, self._exponents(state), now, drift.t_ref, flat)
             source = flat
         if relaxation is not None:
-            paths, tables = self._known_paths(state), interleave(relaxation.mean, relaxation.std)
-            law = now, relaxation.t_0, tables, *self._scale, fault, *self._path_key
-            in_spans(kernels.relax_cells, spans, source, times, *law, paths.w, paths.step, paths.decade, flat)
+            paths = self._known_paths(state)
+            cells = spans, source, times, now, relaxation.t_0
+            rest = *self._scale, fault, *self._path_key
+            if relaxation.in_bursts:
+                both = interleave(relaxation.mean, relaxation.std, relaxation.tail, relaxation.skew)
+                halves = np.ascontiguousarray(both[:, :2]), np.ascontiguousarray(both[:, 2:])
+                in_spans(relax_cells_in_bursts, *cells, *halves, *rest, paths.kept, paths.decade, flat)
+            else:
+                tables = interleave(relaxation.mean, relaxation.std)
+                w, step = paths.kept
+                in_spans(kernels.relax_cells, *cells, tables, *rest, w, step, paths.decade, flat)
 
     def written(self, state: CellState, now: float, spans: I64) -> None:
         """Take note that cells in the spans, and no others, were written at chip time `now`."""
@@ -156,16 +168,17 @@ class Ageing:
 
     def _known_paths(self, state: CellState) -> _Paths:
         if self._paths is None:
-            n = state.g.size
-            self._paths = _Paths(np.zeros(n, np.float32), np.zeros(n, np.float32), np.full(n, -1, np.int8))
+            law, n = self.cell.relaxation, state.g.size
+            assert law is not None
+            self._paths = _Paths(np.zeros((KEPT if law.in_bursts else 2, n), np.float32), np.full(n, -1, np.int8))
         return self._paths
 
 
-def interleave(a: F32, b: F32) -> F32:
-    """Two tables (1, K) as (K, 2), the shorter one resampled to the nodes of the longer, which is exact when one grid refines the other."""
-    nodes = max(a.shape[1], b.shape[1])
+def interleave(*tables: F32) -> F32:
+    """Tables (1, K) as (K, n), shorter ones resampled to the nodes of the longest, which is exact when one grid refines the other."""
+    nodes = max(table.shape[1] for table in tables)
     u = np.linspace(0.0, 1.0, nodes)
-    columns = [t[0] if t.shape[1] == nodes else np.interp(u, np.linspace(0.0, 1.0, t.shape[1]), t[0]) for t in (a, b)]
+    columns = [t[0] if t.shape[1] == nodes else np.interp(u, np.linspace(0.0, 1.0, t.shape[1]), t[0]) for t in tables]
     return np.stack(columns, axis=1).astype(np.float32)
 
 

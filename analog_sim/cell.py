@@ -114,15 +114,29 @@ class RelaxationModel:
     already carries ``initial_std(u)`` of fast relaxation that happened before t_0: programming adds it to its error, in one step or after
     the last attempt of a write-verify loop. Clipped to [0, inf).
 
+    With a tail, few cells move far and most stay, anew in every decade: W is a normal inverse Gaussian process of the same variance,
+    ``W(s) = skew (T(s) - s) / sqrt(tail) + sqrt(1 - skew**2) B(T(s))``, B Brownian on a clock T that leaps (inverse Gaussian, mean s,
+    variance tail s). After s decades its skewness is ``3 skew sqrt(tail / s)``, its excess kurtosis ``3 tail (1 + 4 skew**2) / s``.
+
     Attributes:
         mean, std, initial_std: (1, K) siemens (per decade for mean and std, the latter per square root of a decade).
         t_0: seconds.
+        tail: (1, K) decades, not below 0; 0 is the Brownian path. skew: (1, K), within (-1, 1); nothing where the tail is 0.
+
+    Source: Barndorff-Nielsen, Finance Stoch. 2, 41 (1998), doi:10.1007/s007800050032.
     """
 
     mean: F32
     std: F32
     t_0: float
     initial_std: F32 = field(default_factory=lambda: constant_table(0.0))
+    tail: F32 = field(default_factory=lambda: constant_table(0.0))
+    skew: F32 = field(default_factory=lambda: constant_table(0.0))
+
+    @property
+    def in_bursts(self) -> bool:
+        """Whether the path has a tail anywhere."""
+        return bool(self.tail.any())
 
 
 @dataclass(frozen=True)

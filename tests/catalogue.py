@@ -126,7 +126,16 @@ DRIFT: Rows = {
             "initial": ["0.2 uS", "0.1 uS"],
             "reference_g_max": "40 uS",
             "t_0": "2 s",
-        }
+        },
+        {
+            "mean": ["-0.1 uS"],
+            "std": ["1 uS", "0.5 uS"],
+            "initial": ["0.1 uS"],
+            "tail": [0.8, -0.5],
+            "skew": [0.4, -0.6],
+            "reference_g_max": "40 uS",
+            "t_0": "2 s",
+        },
     ],
 }
 

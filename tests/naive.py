@@ -80,6 +80,25 @@ def relaxation_path(key: tuple[int, int], cell: int, written: float, decades: fl
     return path
 
 
+def burst_path(key: tuple[int, int], cell: int, written: float, decades: float, tail: float, skew: float) -> float:
+    """The same on a clock that leaps: in every decade begun it shows a root of a quadratic equation, the upper one after the leap."""
+    low, high = (int(n) for n in np.array([written]).view(np.uint32))
+    path = 0.0
+    for k in range(int(decades) + 1):
+        f = min(1.0, decades - k)
+        word0, word1, word2, _ = philox((k, cell, low, high), key)
+        normal, other = box_muller(word0, word1)
+        uniform = (word2 >> 8) / 2**24
+        if f > 0.0:
+            # Roots of x^2 - (2 f + tail y) x + f^2 = 0; the lower one has probability f / (f + lower).
+            middle = f + 0.5 * tail * other**2
+            upper = middle + math.sqrt(middle**2 - f**2)
+            lower = f**2 / upper
+            clock = lower if uniform >= lower / (f + lower) else upper
+            path += skew * (clock - f) / math.sqrt(tail) + math.sqrt((1.0 - skew**2) * clock) * normal
+    return path
+
+
 def relaxed(g: float, mean: float, std: float, decades: float, path: float) -> float:
     """Diffusion in log time, cut at 0."""
     return max(0.0, g + mean * decades + std * path)

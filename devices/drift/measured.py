@@ -7,12 +7,14 @@ from pydantic import model_validator
 
 from analog_sim.cell import DriftModel, RelaxationModel
 from analog_sim.config import DataFile, at_key
+from devices.drift.bursts import aged_median, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw
-from devices.drift.moments import cut_normal, power_moment
+from devices.drift.moments import power_moment
 from devices.measurements.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
-RELAXATION = {"drift.mean": "K", "drift.std": "K", "drift.initial_std": "K", "drift.t_0": ""}
+BURSTS = {"drift.tail": "K", "drift.skew": "K"}
+RELAXATION = {"drift.mean": "K", "drift.std": "K", "drift.initial_std": "K", "drift.t_0": "", **BURSTS}
 POWER_LAW = {"drift.nu_mean": "K", "drift.nu_std": "K", "drift.t_ref": "", "drift.nu_low": "", "drift.nu_high": ""}
 
 
@@ -20,10 +22,12 @@ class MeasuredDrift(DriftLaw):
     """The law whose tables the file holds.
 
     Relaxation: ``g(t) = max(0, g_prog + mean(u) s + std(u) W(s))``, ``s = log10(1 + t / t_0)``: siemens, scaled with a card of
-    another window. Power law: ``g(t) = g_prog (max(t, t_ref) / t_ref)**-nu``, nu a clipped normal per cell: no unit, not scaled.
+    another window; W is Brownian, or in bursts where there is a tail (`devices/drift/relaxation.py`). Power law:
+    ``g(t) = g_prog (max(t, t_ref) / t_ref)**-nu``, nu a clipped normal per cell: no unit, not scaled.
 
     Attributes:
-        file: tables file with `drift.mean`, `drift.std`, `drift.initial_std` (K,) siemens and `drift.t_0` seconds, or with
+        file: tables file with `drift.mean`, `drift.std`, `drift.initial_std` (K,) siemens and `drift.t_0` seconds, for bursts
+            also `drift.tail` (K,) decades and `drift.skew` (K,); or with
             `drift.nu_mean`, `drift.nu_std` (K,) and `drift.t_ref` seconds, `drift.nu_low`, `drift.nu_high`.
     """
 
@@ -36,7 +40,17 @@ class MeasuredDrift(DriftLaw):
             arrays = load_tables(self.file)
         except ValueError as error:
             raise at_key("file", str(error)) from error
-        check(self.file, POWER_LAW if "drift.nu_mean" in arrays else RELAXATION)
+        if "drift.nu_mean" in arrays:
+            check(self.file, POWER_LAW)
+            return self
+        check(self.file, RELAXATION, optional=frozenset(BURSTS))
+        tail, skew = (arrays.get(name, np.zeros(2)) for name in BURSTS)
+        if tail.min() < 0.0 or np.abs(skew).max() >= 1.0:
+            raise at_key(
+                "file",
+                f"{self.file}: drift.tail must not be below 0 (got {tail.min():g}), drift.skew within -1 and 1"
+                f" (got {skew.min():g} to {skew.max():g})",
+            )
         return self
 
     @property
@@ -48,15 +62,14 @@ class MeasuredDrift(DriftLaw):
         if self._power_law:
             nu = np.clip(self._table("nu_mean", u), self._number("nu_low"), self._number("nu_high"))
             return np.exp(-nu * self._log_age(t))
-        g = window.conductance(u)
-        change = self._siemens("mean", u, window) * self._decades(t)
-        return np.maximum(0.0, 1.0 + np.divide(change, g, out=np.zeros(np.shape(change)), where=g > 0.0))
+        g = np.broadcast_to(window.conductance(u), np.broadcast_shapes(np.shape(u), np.shape(t)))
+        return np.divide(aged_median(*self._relaxation(u, t, window)), g, out=np.ones(g.shape), where=g > 0.0)
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
-        """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of a normal cut at 0."""
+        """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of what is cut at 0 S."""
         if self._power_law:
             return window.conductance(u) * self._moment(u, self._log_age(t))
-        return cut_normal(*self._normal(u, t, window))[0]
+        return aged_moments(*self._relaxation(u, t, window))[0]
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation over cells in siemens, in closed form."""
@@ -64,7 +77,7 @@ class MeasuredDrift(DriftLaw):
             age = self._log_age(t)
             variance = self._moment(u, 2.0 * age) - self._moment(u, age) ** 2
             return window.conductance(u) * np.sqrt(np.maximum(variance, 0.0))
-        return cut_normal(*self._normal(u, t, window))[1]
+        return aged_moments(*self._relaxation(u, t, window))[1]
 
     def initial_std(self, u: Values, window: Window) -> F64:
         """Of relaxation that is over before t_0; 0 S for a power law."""
@@ -86,7 +99,8 @@ class MeasuredDrift(DriftLaw):
         mean, std, initial = (
             (ratio * arrays[f"drift.{name}"][None, :]).astype(np.float32) for name in ("mean", "std", "initial_std")
         )
-        return AgeingTables(None, RelaxationModel(mean=mean, std=std, t_0=self._number("t_0"), initial_std=initial))
+        tail, skew = (arrays.get(name, np.zeros(2))[None, :].astype(np.float32) for name in BURSTS)
+        return AgeingTables(None, RelaxationModel(mean, std, self._number("t_0"), initial, tail, skew))
 
     def _number(self, name: str) -> float:
         return float(load_tables(self.file)[f"drift.{name}"])
@@ -97,17 +111,17 @@ class MeasuredDrift(DriftLaw):
     def _siemens(self, name: str, u: Values, window: Window) -> F64:
         return self._table(name, u) * scale(self.file, window)
 
-    def _decades(self, t: Values) -> F64:
-        return np.log10(1.0 + np.asarray(t, float) / self._number("t_0"))
-
     def _log_age(self, t: Values) -> F64:
         t_ref = self._number("t_ref")
         return np.log(np.maximum(np.asarray(t, float), t_ref) / t_ref)
 
-    def _normal(self, u: Values, t: Values, window: Window) -> tuple[F64, F64]:
-        g, s = window.conductance(u), self._decades(t)
-        std = self._siemens("std", u, window) * np.sqrt(s)
-        return g + self._siemens("mean", u, window) * s, np.maximum(std, 1e-30)
+    def _relaxation(self, u: Values, t: Values, window: Window) -> tuple[F64, F64, F64, F64, F64, F64]:
+        """g, mean, std, tail, skew and decades."""
+        arrays = load_tables(self.file)
+        tail, skew = (interpolate(arrays.get(name, np.zeros(2)), u) for name in BURSTS)
+        mean, std = (self._siemens(name, u, window) for name in ("mean", "std"))
+        s = np.log10(1.0 + np.asarray(t, float) / self._number("t_0"))
+        return window.conductance(u), mean, std, tail, skew, s
 
     def _moment(self, u: Values, age: F64) -> F64:
         """E[exp(-nu age)]."""

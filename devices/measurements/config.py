@@ -112,7 +112,7 @@ class MeasurementConfig(StrictModel):
     measurements: tuple[Annotated[Reader, one_of("devices.measurements.readers", Reader)], ...]
     window: WindowSpec | None = None
     pulse: PulseSettings = PulseSettings()
-    ageing: Literal["auto", "relaxation", "power_law"] = "auto"
+    ageing: Literal["auto", "relaxation", "burst_relaxation", "power_law"] = "auto"
     write_by_pulses: WriteByPulses = WriteByPulses()
     held_out: HeldOut = HeldOut()
     card: Mapping[str, Any] = Field(default_factory=dict)

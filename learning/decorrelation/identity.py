@@ -9,6 +9,7 @@ import numpy.typing as npt
 from analog_sim.chip import ChipInfo
 from analog_sim.cost import Costs
 from analog_sim.writing.proposal import Proposal
+from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -17,10 +18,11 @@ class IdentityTile:
     """``W = I`` (n, n) with the methods of `learning.tiles.WeightTile`; it can be read and never written.
 
     Attributes:
-        shape: (n, n). blocks: none, there are no crossbars.
+        shape: (n, n). blocks: none, there are no crossbars. full_weight: none is too large.
     """
 
     blocks: tuple[()] = ()
+    full_weight = float("inf")
 
     def __init__(self, n: int) -> None:
         self.shape = (n, n)
@@ -75,6 +77,10 @@ class IdentityTile:
     def costs(self) -> Costs:
         """Nothing: no cell, no converter."""
         return Costs()
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """None."""
+        return {}
 
     def writing_statistics(self) -> dict[str, float]:
         """Nothing is ever written."""

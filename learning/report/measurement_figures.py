@@ -166,21 +166,31 @@ def ageing_over_time(curves: Sequence[Curve]) -> Figure:
     return figure
 
 
+_AGEING_AXES = {
+    "mean": ("mean change (µS per decade)", US),
+    "std": ("spread (µS per root decade)", US),
+    "tail": ("tail (decades)", 1.0),
+    "skew": ("skew", 1.0),
+    "nu_mean": ("mean exponent", 1.0),
+    "nu_std": ("spread of the exponent", 1.0),
+}
+"""Table of an ageing law -> its label and scale; others are not drawn."""
+
+
 @styled
 def ageing_over_state(fit: AgeingFit) -> Figure:
     """Fitted parameters of the ageing law against the state, with standard errors."""
-    figure, axs = new_figure(7.2, 2.6, 1, 2)
-    scale = US if fit.kind == "relaxation" else 1.0
-    names = (
-        ("mean change (µS per decade)", "spread (µS per root decade)")
-        if fit.kind == "relaxation"
-        else ("mean exponent", "spread of the exponent")
-    )
-    for axes, values, errors, name in zip(axs, (fit.first, fit.second), fit.errors, names, strict=True):
-        axes.errorbar(US * fit.centres, scale * values, scale * errors, fmt="o-", markersize=3, color=COLOURS[0])
-        axes.set(xlabel="conductance as programmed (µS)", ylabel=name)
-    axs[0].axhline(0, color=FOREGROUND, linewidth=0.5)
-    axs[1].set_ylim(bottom=0)
+    shown = [name for name in _AGEING_AXES if name in fit.values]
+    figure, axs = new_figure(7.2, 1.3 * len(shown), len(shown) // 2, 2)
+    for axes, name in zip(axs, shown, strict=True):
+        label, scale = _AGEING_AXES[name]
+        values, errors = scale * fit.values[name], scale * fit.errors[name]
+        axes.errorbar(US * fit.centres, values, errors, fmt="o-", markersize=3, color=COLOURS[0])
+        axes.set(xlabel="conductance as programmed (µS)", ylabel=label)
+        if name in ("mean", "skew", "nu_mean"):
+            axes.axhline(0, color=FOREGROUND, linewidth=0.5)
+        else:
+            axes.set_ylim(bottom=0)
     return figure
 
 

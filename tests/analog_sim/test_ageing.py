@@ -5,6 +5,8 @@ import math
 import naive
 import numpy as np
 import pytest
+from scipy import stats
+from statistics_helpers import TEST_ALPHA, bonferroni
 
 from analog_sim.ageing import Ageing, all_spans, row_spans
 from analog_sim.cell import (
@@ -14,9 +16,11 @@ from analog_sim.cell import (
     PulseModel,
     ReadNoiseModel,
     RelaxationModel,
+    constant_table,
 )
 from analog_sim.chip import PulseCounts, PulseTrain
 from analog_sim.emulated import EmulatedCrossbar
+from analog_sim.kernels.options import JIT_OFF
 from analog_sim.rng import Streams
 from analog_sim.threads import thread_policy
 
@@ -24,10 +28,16 @@ G_MAX = 20e-6
 RAMP = np.linspace(0, 1, 9, dtype=np.float32)[None]
 DRIFT = DriftModel(0.02 + 0.05 * RAMP, 0.01 * (1 - RAMP) + 0.002, 1.0)
 RELAX = RelaxationModel(-1e-7 * RAMP, 5e-7 * (1 - RAMP) + 1e-7, 1e-3)
+BURSTS = RelaxationModel(RELAX.mean, RELAX.std, 1e-3, tail=5.0 * (1 - RAMP), skew=0.8 * RAMP - 0.3)
 NOISE = ReadNoiseModel(1e-8 + 1e-7 * RAMP, 2e-7 * RAMP)
 STEP = np.float32(2e-7)
 PULSE = PulseModel(STEP * (1 - RAMP), 0.3 * STEP * (1 - RAMP), -STEP * RAMP, 0.3 * STEP * RAMP)
-LAWS = {"drift": {"drift": DRIFT}, "relaxation": {"relaxation": RELAX}, "both": {"drift": DRIFT, "relaxation": RELAX}}
+LAWS = {
+    "drift": {"drift": DRIFT},
+    "relaxation": {"relaxation": RELAX},
+    "bursts": {"relaxation": BURSTS},
+    "both": {"drift": DRIFT, "relaxation": RELAX},
+}
 FAULTS = FaultModel(stuck_random=0.1, dead_rows=0.1)
 
 
@@ -131,7 +141,7 @@ def test_a_pulse_evaluates_the_rows_that_it_hits(law, monkeypatch):
     assert sum(evaluated) == 2 * array.info.cols  # for the pulse, and for what reads hold
 
 
-def test_drift_and_relaxation_are_their_slow_twins():
+def test_drift_is_its_slow_twin():
     array = crossbar("drift", 5, 4)
     array.wait(3e4)
     key = tuple(int(k) for k in Streams(0).stream("fabrication.drift").reserve(0)[:2])
@@ -141,7 +151,11 @@ def test_drift_and_relaxation_are_their_slow_twins():
         mean, std = (naive.table_value(table[0], u) for table in (DRIFT.nu_mean, DRIFT.nu_std))
         nu = min(max(mean + std * naive.stream_normal(key, i), DRIFT.nu_low), DRIFT.nu_high)
         assert array.conductance_now().flat[i] == pytest.approx(naive.drifted(float(g), a, nu, 1.0), rel=1e-5)
-    array = crossbar("relaxation", 5, 4)
+
+
+@pytest.mark.parametrize("name", ["relaxation", "bursts"])
+def test_relaxation_is_its_slow_twin(name):
+    array, law = crossbar(name, 5, 4), LAWS[name]["relaxation"]
     key = tuple(int(k) for k in Streams(0).stream("relaxation").reserve(0)[:2])
     for wait in (1e-4, 0.3, 0.1, 2e3):
         array.wait(wait)
@@ -150,9 +164,12 @@ def test_drift_and_relaxation_are_their_slow_twins():
             array.wait(0.5)
         now = array.conductance_now()
         for i, (g, t) in enumerate(zip(array.cells.g.flat, array.cells.t_written.flat, strict=True)):
-            decades = math.log10(1.0 + (array.time - t) / RELAX.t_0)
-            mean, std = (naive.table_value(table[0], float(g) / G_MAX) for table in (RELAX.mean, RELAX.std))
+            decades = math.log10(1.0 + (array.time - t) / law.t_0)
+            tables = law.mean, law.std, law.tail, law.skew
+            mean, std, tail, skew = (naive.table_value(table[0], float(g) / G_MAX) for table in tables)
             path = naive.relaxation_path(key, i, t, decades)
+            if tail > 0.0:
+                path = naive.burst_path(key, i, t, decades, tail, skew)
             assert now.flat[i] == pytest.approx(naive.relaxed(float(g), mean, std, decades, path), abs=2e-6 * G_MAX)
 
 
@@ -170,6 +187,39 @@ def test_spans_and_order_of_times_do_not_change_a_bit(law):
             out = np.full(shape, np.nan, np.float32)
             used.evaluate(array.cells, now, spans, out)
             np.testing.assert_array_equal(out, expected)
+
+
+def inverse_gaussian_mixture(decades, tail, skew):
+    """The law of W after that many decades, with scipy's parameters of the normal inverse Gaussian distribution."""
+    normal = math.sqrt(1.0 - skew**2)
+    scale, beta = normal * decades / math.sqrt(tail), skew / math.sqrt(tail) / normal**2
+    alpha = math.hypot(1.0 / (math.sqrt(tail) * normal), beta)
+    return stats.norminvgauss(alpha * scale, beta * scale, -skew * decades / math.sqrt(tail), scale)
+
+
+@pytest.mark.parametrize("tail", [1e-4, 0.5, 6.0])
+def test_bursts_are_a_normal_inverse_gaussian_process(tail):
+    """At whole decades and between them the path has the law that is stated, and what comes after a decade is independent of it."""
+    skew, side = -0.4, 20 if JIT_OFF else 150
+    shape = {"tail": constant_table(tail), "skew": constant_table(skew)}
+    law = RelaxationModel(constant_table(0.0), constant_table(1.0), 1.0, **shape)
+    array = EmulatedCrossbar(CellModel("x", 0.0, 1e3, relaxation=law), side, side, pair=False, streams=Streams(7))
+    array.add_ideal(np.full((side, side), 500.0, np.float32))
+    alpha = bonferroni(TEST_ALPHA, 3 * 8)
+    paths = {}
+    for decades in (0.04, 0.7, 1.0, 1.3, 6.5):
+        array.wait(10.0**decades - 1.0 - array.time)
+        exact = inverse_gaussian_mixture(decades, tail, skew)
+        mean, variance, skewness, excess = exact.stats("mvsk")
+        assert (mean, variance) == pytest.approx((0.0, decades))
+        assert skewness == pytest.approx(3.0 * skew * math.sqrt(tail / decades))
+        assert excess == pytest.approx(3.0 * tail * (1.0 + 4.0 * skew**2) / decades)
+        paths[decades] = array.conductance_now().astype(float).ravel() - 500.0
+        assert stats.kstest(paths[decades], exact.cdf).pvalue > alpha
+    for later in (1.3, 6.5):
+        rest = paths[later] - paths[1.0]
+        assert stats.kstest(rest, inverse_gaussian_mixture(later - 1.0, tail, skew).cdf).pvalue > alpha
+    assert stats.spearmanr(np.abs(paths[1.0]), np.abs(paths[6.5] - paths[1.0])).pvalue > alpha
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -19,6 +19,7 @@ from devices.window import Window
 
 CELLS = 60
 POWER_LAW = str(MEASURED / "power_law_tables.npz")
+BURSTS = str(MEASURED / "burst_tables.npz")
 
 
 def card(**fields: Any) -> DeviceCard:
@@ -71,7 +72,7 @@ def test_claims_are_those_of_the_file() -> None:
     np.testing.assert_allclose(ageing.program_std(g), relax["initial_std"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("file", [TABLES, POWER_LAW])
+@pytest.mark.parametrize("file", [TABLES, BURSTS, POWER_LAW])
 @pytest.mark.parametrize("u", [0.4, 0.9])
 def test_ageing_of_emulated_cells(file: str, u: float) -> None:
     device = measured("drift", file)
@@ -81,7 +82,7 @@ def test_ageing_of_emulated_cells(file: str, u: float) -> None:
     crossbar.wait(1e4 - crossbar.time)
     now = crossbar.conductance_now().astype(float)
     std = float(device.aged_std(u, 1e4))
-    alpha = bonferroni(TEST_ALPHA, 8)
+    alpha = bonferroni(TEST_ALPHA, 12)
     assert_mean(now, float(device.aged_mean(u, 1e4)), alpha, std=std, slack=5e-3 * std)
     assert_std(now, std, alpha, slack=5e-3 * std)
     median = start.flat[0] * float(device.drift_factor(u, 1e4))
@@ -111,8 +112,9 @@ def test_a_card_of_another_window_is_the_same_device_scaled() -> None:
         np.testing.assert_allclose(
             getattr(measured(key, **twice), claim)(g), 2 * getattr(measured(key), claim)(g / 2), rtol=1e-6
         )
-    relaxed, drifted = (measured("drift", file, **twice) for file in (TABLES, POWER_LAW))
+    relaxed, leaping, drifted = (measured("drift", file, **twice) for file in (TABLES, BURSTS, POWER_LAW))
     np.testing.assert_allclose(relaxed.aged_std(u, 1e3), 2 * measured("drift").aged_std(u, 1e3), rtol=1e-5)
+    np.testing.assert_allclose(leaping.aged_std(u, 1e3), 2 * measured("drift", BURSTS).aged_std(u, 1e3), rtol=1e-5)
     np.testing.assert_allclose(
         drifted.drift_factor(u, 1e3), measured("drift", POWER_LAW).drift_factor(u, 1e3), rtol=1e-6
     )
@@ -157,6 +159,23 @@ def test_wrong_tables_are_refused(arrays: dict[str, np.ndarray], message: str, t
     save_tables(file, Window(2e-6, 40e-6), arrays)
     with pytest.raises(ConfigError, match=r"pulse\.file: .*" + message):
         measured("pulse", str(file))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"drift.tail": [1.0, -0.1, 1.0]}, r"drift\.tail must not be below 0 \(got -0\.1\)"),
+        ({"drift.tail": [1.0, 1.0, 1.0], "drift.skew": [0.0, 0.5, 1.0]}, r"drift\.skew within -1 and 1 \(got 0 to 1\)"),
+        ({"drift.tail": [1.0, 1.0]}, r"'drift\.tail' has shape \(2,\): axis K must be 3"),
+    ],
+)
+def test_impossible_tails_are_refused(shape: dict[str, list[float]], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "tables.npz"
+    with np.load(TABLES) as arrays:
+        plain = {name: arrays[name] for name in arrays.files if name.startswith("drift.")}
+    save_tables(file, Window(2e-6, 40e-6), plain | {name: np.array(values) for name, values in shape.items()})
+    with pytest.raises(ConfigError, match=r"drift\.file: .*" + message):
+        measured("drift", str(file))
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -220,15 +220,18 @@ def test_technology_c(tmp_path: Path) -> None:
     result = fit_measurements(config("relaxation_techC"), tmp_path)
     assert result.histories is not None
     assert len(result.histories) == 16292
-    assert result.ageing[0].kind == "relaxation"
+    assert result.ageing[0].kind == "burst_relaxation"
+    plain = next(fit for fit in result.ageing if fit.kind == "relaxation")
+    assert result.ageing[0].held_out > plain.held_out + 0.2, "nats per held-out read"
     proof, programming = result.proofs
     assert programming.what == "programming"
     assert programming.verdict == "good", programming.sentence()
     spread = [(m, e) for name, (m, e, _) in proof.facts.items() if name.startswith("spread")]
     for measured, emulated in spread:
         assert emulated == pytest.approx(measured, rel=0.1)
-    assert proof.verdict == "bad", "heavy tails at short times: a normal path cannot show them, and the report says so"
-    assert result.sentences[0].startswith("BAD FIT of ageing")
+    assert proof.verdict == "fair", proof.sentence()
+    assert max(b.relative for b in proof.bins) < 0.2, "a path of normal steps is 0.46 off, and bad in every bin"
+    assert sum(b.inside for b in proof.bins) >= 8
     assert result.programming is not None
     assert np.median(result.programming.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
     assert np.median(result.programming.excess) == pytest.approx(-1.2, abs=0.15)

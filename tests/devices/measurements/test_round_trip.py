@@ -185,15 +185,22 @@ def test_step_distribution_comes_back(tmp_path: Path) -> None:
     assert result.proofs[0].verdict == "good"
 
 
-def test_retention_and_programming_come_back(tmp_path: Path) -> None:
-    true = true_card(
-        programming={"kind": "gaussian", "std": "0.4 uS"},
-        drift={"kind": "relaxation", "mean": ["-0.2 uS"], "std": ["0.5 uS"], "reference_g_max": "40 uS", "t_0": "1 s"},
-        read_noise={"kind": "none"},
-    )
-    cells = 3000
-    crossbar = EmulatedCrossbar(true.compile(), 1, cells, pair=False, streams=Streams(26))
-    level = np.random.default_rng(27).integers(10, 36, cells)
+RETENTION: dict[str, Any] = {
+    "programming": {"kind": "gaussian", "std": "0.4 uS"},
+    "read_noise": {"kind": "none"},
+}
+RELAXATION: dict[str, Any] = {
+    "kind": "relaxation",
+    "mean": ["-0.2 uS"],
+    "std": ["0.5 uS"],
+    "reference_g_max": "40 uS",
+    "t_0": "1 s",
+}
+
+
+def retention_of(true: DeviceCard, tmp_path: Path, level: np.ndarray) -> FitResult:
+    """Program cells to the levels, read them for a day, write the file that a lab would, and fit it."""
+    crossbar = EmulatedCrossbar(true.compile(), 1, len(level), pair=False, streams=Streams(26))
     crossbar.program(1e-6 * (0.5 + level)[None, None, :].astype(np.float32))
     written = crossbar.time
     times = np.array([0.0, 1.0, 10.0, 1e3, 1e5])
@@ -202,7 +209,12 @@ def test_retention_and_programming_come_back(tmp_path: Path) -> None:
         crossbar.wait(t - (crossbar.time - written))
         reads.append(crossbar.conductance_now()[0, 0].astype(np.float64))
     reader = write_retention_long(tmp_path / "r.tsv.gz", times, np.array(reads).T, level)
-    result = fit([reader], tmp_path / "out", window={"g_min": "2 uS", "g_max": "40 uS"})
+    return fit([reader], tmp_path / "out", window={"g_min": "2 uS", "g_max": "40 uS"})
+
+
+def test_retention_and_programming_come_back(tmp_path: Path) -> None:
+    true = true_card(**RETENTION, drift=RELAXATION)
+    result = retention_of(true, tmp_path, np.random.default_rng(27).integers(10, 36, 3000))
     assert result.ageing[0].kind == "relaxation"
     card = load_card(result.card)
     for t in (10.0, 1e3, 1e5):
@@ -212,6 +224,28 @@ def test_retention_and_programming_come_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(card.program_std(1e-6 * np.array([15.0, 25.0, 33.0])), 0.4e-6, rtol=0.12)
     assert sorted(proof.what for proof in result.proofs) == ["ageing", "programming"]
     assert all(proof.verdict == "good" for proof in result.proofs), result.sentences
+
+
+def test_a_heavy_tailed_retention_comes_back(tmp_path: Path) -> None:
+    """Tail and skew of the emulated card within the stated errors, and a proof that a normal path would fail."""
+    tail, skew = 5.0, -0.4
+    true = true_card(**RETENTION, drift={**RELAXATION, "tail": [tail], "skew": [skew]})
+    result = retention_of(true, tmp_path, np.repeat([12, 24, 34], 1000))
+    best = result.ageing[0]
+    assert best.kind == "burst_relaxation"
+    stretch = np.log10(1 + 1e5 / best.time) / np.log10(1 + 1e5)  # a tail is in decades of the fitted t_0
+    width = stats.norm.isf(0.5e-5)  # budget: 1e-5 for each of the six
+    assert (np.abs(best.values["tail"] - tail * stretch) < width * best.errors["tail"]).all()
+    assert (np.abs(best.values["skew"] - skew) < width * best.errors["skew"]).all()
+    assert (best.errors["tail"] < 0.3 * tail).all(), "not within its error by being vague"
+    assert (best.errors["skew"] < 0.1).all()
+    card = load_card(result.card)
+    for t in (10.0, 1e3, 1e5):
+        for u in (0.4, 0.6, 0.8):
+            assert float(card.aged_mean(u, t)) == pytest.approx(float(true.aged_mean(u, t)), abs=0.15e-6)
+            assert float(card.aged_std(u, t)) == pytest.approx(float(true.aged_std(u, t)), rel=0.15)
+    proof = next(proof for proof in result.proofs if proof.what == "ageing")
+    assert proof.verdict == "good", proof.sentence()
 
 
 def test_read_noise_comes_back(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""Traces, splits, stuck cells, spread, programming error and ageing: known answers from synthetic data."""
+"""Traces, splits, stuck cells, spread, programming error and histories: known answers from synthetic data."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from devices.measurements.fit.ageing import fit_ageing, path_memory
+from devices.measurements.fit.ageing import path_memory
 from devices.measurements.fit.noise import NoiseFit, Series, fit_noise, fit_spectrum, variance_growth
 from devices.measurements.fit.programming import fit_programming
 from devices.measurements.fit.spread import device_gains
@@ -234,46 +234,6 @@ def test_programming_error_and_cells_that_missed() -> None:
     assert uniform is not None
     assert np.median(uniform.excess) == pytest.approx(-1.2, abs=0.2)
     assert fit_programming(target[:2], result[:2], WINDOW) is None
-
-
-def relaxing(kind: str, cells: int = 2500, seed: int = 11) -> Histories:
-    """Cells that follow one of the emulator's laws exactly."""
-    rng = np.random.default_rng(seed)
-    nominal = (
-        np.array([0.0, 0.01, 0.1, 1.0, 10.0, 1e3, 1e5])
-        if kind == "relaxation"
-        else np.array([1.0, 10.0, 100.0, 1e4, 1e6])
-    )
-    g0 = rng.uniform(20e-6, 90e-6, cells)
-    if kind == "relaxation":
-        s = np.log10(1.0 + nominal / 0.02)
-        path = np.cumsum(np.sqrt(np.diff(s)) * rng.normal(size=(cells, len(s) - 1)), axis=1)
-        g = g0[:, None] + np.concatenate((np.zeros((cells, 1)), -0.3e-6 * s[1:] + 1e-6 * path), axis=1)
-    else:
-        nu = 0.05 + 0.01 * rng.normal(size=cells)
-        g = g0[:, None] * (nominal / nominal[0]) ** -nu[:, None]
-    return Histories(g, np.tile(nominal, (cells, 1)), nominal, np.full(cells, np.nan), np.arange(cells))
-
-
-@pytest.mark.parametrize("kind", ["relaxation", "power_law"])
-def test_the_right_ageing_law_is_chosen_and_recovered(kind: str) -> None:
-    data = relaxing(kind)
-    fits = fit_ageing(data.take(np.arange(1700)), data.take(np.arange(1700, 2500)), WINDOW)
-    best = fits[0]
-    assert best.kind == kind
-    if kind == "relaxation":
-        assert best.time == pytest.approx(0.02, rel=0.4)
-        decades = np.log10(1 + 1e5 / 0.02) / np.log10(1 + 1e5 / best.time)  # t_0 and the rates trade against each other
-        np.testing.assert_allclose(best.first, -0.3e-6 * decades, atol=0.12e-6)
-        np.testing.assert_allclose(best.second, 1e-6 * np.sqrt(decades), rtol=0.15)
-    else:
-        np.testing.assert_allclose(best.first, 0.05, atol=0.004)
-        np.testing.assert_allclose(best.second, 0.01, atol=0.003)
-    assert (np.abs(best.errors) > 0).all()
-    if kind == "relaxation":
-        memory = path_memory(data)
-        assert memory is not None
-        assert abs(memory) < 0.1, "increments of this path are independent"
 
 
 def test_histories_group_times_and_count_what_is_left_out() -> None:

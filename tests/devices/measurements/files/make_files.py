@@ -67,6 +67,18 @@ def main() -> None:
         },
     )
     save_tables(
+        HERE / "burst_tables.npz",
+        Window(2e-6, 40e-6),
+        {
+            "drift.mean": 1e-6 * np.array([0.1, -0.1, -0.3]),
+            "drift.std": 1e-6 * np.array([0.3, 0.8, 0.5]),
+            "drift.initial_std": 1e-6 * np.array([0.1, 0.2, 0.1]),
+            "drift.tail": [4.0, 1.0, 0.5],
+            "drift.skew": [0.6, 0.0, -0.5],
+            "drift.t_0": 0.5,
+        },
+    )
+    save_tables(
         HERE / "power_law_tables.npz",
         Window(2e-6, 40e-6),
         {
