@@ -7,7 +7,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from analog_sim.config import ConfigError, Location, Problem, Q, Resolver, StrictModel, at_key, one_of, override
+from analog_sim.config import (
+    ConfigError,
+    Location,
+    Problem,
+    Q,
+    Resolver,
+    StrictModel,
+    UserError,
+    at_key,
+    one_of,
+    override,
+)
 from analog_sim.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
 from learning.decorrelation.decorrelator import DecorrelationSpec
@@ -208,13 +219,23 @@ def with_sweep(experiment: TrainExperiment, points: Sequence[Mapping[str, Any]])
         for point in points
         for arm in arms
     ]
+    names = [arm.name for arm in made]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"sweep: two points are the same: {'; '.join(twice)}")
     return experiment.model_copy(update={"arms": tuple(made)})
 
 
 def _short(key: str, value: Any) -> str:
-    """A swept value in the name of an arm: `ecram`, `sigma=0.01`."""
-    if isinstance(value, Mapping):
-        value = value.get("kind", "...")
+    """A swept value in the name of an arm: `ecram`, `sigma=0.01`, `rule=node_perturbation(sigma=0.1)`."""
     if key == "device":
-        return "digital" if value is None else str(value)
-    return f"{key.rpartition('.')[2]}={value}"
+        return "digital" if value is None else _text(value)
+    return f"{key.rpartition('.')[2]}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    """All of a value, because two values of one kind must not get the same name."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key}={_text(item)}" for key, item in value.items() if key != "kind")
+        kind = str(value.get("kind", ""))
+        return f"{kind}({inner})" if inner or not kind else kind
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

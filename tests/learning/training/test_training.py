@@ -487,6 +487,26 @@ def test_a_sweep_multiplies_the_arms() -> None:
     assert found["a, ecram, sigma=0.2"].rule.sigma == 0.2  # type: ignore[attr-defined]
 
 
+def test_swept_values_of_one_kind_are_arms_of_their_own() -> None:
+    """They once had one name, and all but the last were dropped without a word."""
+    noises: list[dict[str, Any]] = [{"kind": "node_perturbation", "sigma": s} for s in (0.1, 0.2)]
+    swept = with_sweep(experiment(), [{"rule": rule, "decorrelation": None} for rule in noises])
+    found = arms_of(swept)
+    assert list(found) == [
+        "activity_node_perturbation, rule=node_perturbation(sigma=0.1), decorrelation=null",
+        "activity_node_perturbation, rule=node_perturbation(sigma=0.2), decorrelation=null",
+    ]
+    nested = with_sweep(
+        experiment(), [{"decorrelation": {"method": m}} for m in ("natural", {"kind": "kappa", "kappa": 0.1})]
+    )
+    assert [arm.name.partition(", ")[2] for arm in nested.arms] == [
+        "decorrelation=(method=natural)",
+        "decorrelation=(method=kappa(kappa=0.1))",
+    ]
+    with pytest.raises(UserError, match="sweep: two points are the same: activity_node_perturbation, batch=8"):
+        with_sweep(experiment(), [{"batch": 8}, {"batch": 8}])
+
+
 def test_the_order_is_a_new_permutation_every_epoch() -> None:
     from analog_sim.rng import Streams
 
