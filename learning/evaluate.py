@@ -25,7 +25,7 @@ from learning.parallel.loky import Loky
 from learning.progress import Shown
 from learning.progress import progress as progress_of
 from learning.result_log import ResultLog, Row, Value
-from learning.worker import end_with_parent
+from learning.worker import end_with_parent, warn_in_lines
 
 MAX_FAILURES = 3
 """A run goes on after a failed task, so that one bad chip does not cost a night; after this many it stops."""
@@ -146,6 +146,7 @@ def _attempt_alone(function: Function, number: int, task: Task, parent: int | No
     """Run one task in a worker, on one thread; the worker does not outlive its `parent`, when it is a child of this process."""
     if parent is not None:
         end_with_parent(parent)
+        warn_in_lines()
     limit_worker()
     return _attempt(function, number, task)
 

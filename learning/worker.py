@@ -1,4 +1,4 @@
-"""What a worker process does beside its tasks: it ends when the process that started it does. It never runs a task.
+"""What a worker process does beside its tasks: it ends when the process that started it does, and warns in lines. It never runs a task.
 
 A process that is killed outright (by SIGKILL, or for want of memory) tells its workers nothing. They would go on with their
 tasks and write into a run's folder while a resumed run does the same.
@@ -10,6 +10,8 @@ import os
 import sys
 import threading
 import time
+import warnings
+from typing import TextIO
 
 POLL_S = 0.2
 _NAME = "end-with-parent"
@@ -29,3 +31,19 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(POLL_S)
     os._exit(1)  # at once, whatever the other threads are at: files are written whole or by one call
+
+
+def warn_in_lines() -> None:
+    """From now on show a warning as a line of its message: whoever runs a script has no use for the line of code that warned."""
+    warnings.showwarning = _show
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {message}", file=sys.stderr if file is None else file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -89,7 +90,11 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         check_packages()
-        return function(arguments) or 0
+        from learning.worker import warn_in_lines
+
+        with warnings.catch_warnings():
+            warn_in_lines()
+            return function(arguments) or 0
     except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
         return 143 if isinstance(interruption, Terminated) else 130

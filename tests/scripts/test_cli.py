@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +93,18 @@ def test_guard_lets_results_and_real_faults_through(cli: ModuleType) -> None:
 
     with pytest.raises(ZeroDivisionError):
         cli.main_guard(broken)
+
+
+def test_guard_shows_warnings_as_lines(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    before = warnings.showwarning
+
+    def main(arguments: object) -> None:
+        warnings.filterwarnings("default", "2 % of the updates")
+        warnings.warn("2 % of the updates are clipped", stacklevel=1)
+
+    assert cli.main_guard(main) == 0
+    assert capsys.readouterr().err == "warning: 2 % of the updates are clipped\n"
+    assert warnings.showwarning is before
 
 
 def test_guard_on_interruption(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
