@@ -160,9 +160,9 @@ def bin_table(proof: Proof) -> Table:
         for b in proof.bins
     ]
     return Table(
-        ("bin", "n", "mean µS", "std µS", "Wasserstein", "band", "KS", "KS band", "inside"),
+        ("bin", "n", "mean µS", "std µS", "distance", "band", "KS", "KS band", "inside"),
         tuple(rows),
-        f"Measured / emulated. Wasserstein distances in standard deviations of the data; bands: 95 % of {proof.yardstick}.",
+        f"Measured / emulated. Distance: Wasserstein's, in standard deviations of the data; bands: 95 % of {proof.yardstick}.",
     )
 
 

@@ -10,8 +10,8 @@ from devices.measurements.fit.families import LawFamily, Start
 from devices.measurements.fit.laws import LawFit, fit_law
 from devices.measurements.fit.noise_model import NoiseModel
 from devices.measurements.fit.parameters import Estimate
-from devices.measurements.fit.spread import Gains, device_gains
-from devices.measurements.fit.statespace import StepTables
+from devices.measurements.fit.spread import Gains, device_gains, likeliest_gains
+from devices.measurements.fit.statespace import StepTables, run_filter
 from devices.measurements.traces import Traces
 from devices.window import Window
 
@@ -158,7 +158,8 @@ def with_gains(
 
     A law fitted to all devices as if they were one takes their differences for noise of the pulse, and hides part of the spread:
     the turns begin with the first estimate of the gains, (R, 2), which knows no law.
-    The held-out score stays that of the common law: the gains of a device that was held out are not known.
+    Held-out reads are scored with the gains of their devices, for each law the likeliest ones: two numbers a device, from the held-out
+    reads themselves. With one law for all, the differences between devices decide which law seems best.
     """
 
     def refit(fit: LawFit, gain: F64) -> LawFit:
@@ -174,9 +175,22 @@ def with_gains(
             return fits, gains, None
         gain = gains.of_traces(traces)
     assert gains is not None  # there was a turn
-    refitted = [replace(refit(fit, gain), held_out=fit.held_out) for fit in fits]
+    refitted = [refit(fit, gain) for fit in fits]
+    if held is not None:
+        scores = [_held_out_score(fit, held, gains, tables_on(fit, window, start.hard)) for fit in refitted]
+        refitted = [replace(fit, held_out=score) for fit, score in zip(refitted, scores, strict=True)]
     widened = [replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in refitted]
     return best_first(widened, held), gains, gain
+
+
+def _held_out_score(fit: LawFit, held: Traces, gains: Gains, law: StepTables) -> float:
+    """Mean log density of a held-out read, nats, with the gains of its device: those of the fit, or the likeliest of a new device."""
+    if np.isin(held.cell, gains.cells).all():
+        factors = gains.of_traces(held)
+    else:
+        cells, gain, _ = likeliest_gains(held, law, fit.noise)
+        factors = np.nan_to_num(gain, nan=1.0)[np.searchsorted(cells, held.cell)]
+    return float(run_filter(held, law, fit.noise, factors).loglik.sum() / held.inside().sum())
 
 
 def _widened(estimate: Estimate, gains: Gains) -> Estimate:

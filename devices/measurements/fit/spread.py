@@ -53,9 +53,16 @@ def device_gains(traces: Traces, law: StepTables, noise: ReadNoise) -> Gains | N
     device is the top of its likelihood over a grid of gains (parabola through the three best), its error from the curvature. All
     are relative to the population's mean: what the devices have in common is the law's.
     """
-    cells = np.unique(traces.cell)
-    if len(cells) < FEWEST_DEVICES:
+    if len(np.unique(traces.cell)) < FEWEST_DEVICES:
         return None
+    cells, gain, std = likeliest_gains(traces, law, noise)
+    common, up, down, mean = _population(gain, std)
+    return Gains(cells, gain / mean, std / mean, *(_relative(one, float(mean.mean())) for one in (common, up, down)))
+
+
+def likeliest_gains(traces: Traces, law: StepTables, noise: ReadNoise) -> tuple[npt.NDArray[np.int64], F64, F64]:
+    """Cells (D,), their gains on a law (D, 2), columns down and up, and standard errors; NaN where a direction was not measured."""
+    cells = np.unique(traces.cell)
     of = np.searchsorted(cells, traces.cell)
     gain, std = np.full((len(cells), 2), np.nan), np.full((len(cells), 2), np.nan)
     for side, sign in enumerate((-1, 1)):
@@ -72,8 +79,7 @@ def device_gains(traces: Traces, law: StepTables, noise: ReadNoise) -> Gains | N
             profile[j] = np.bincount(of, per_trace, minlength=len(cells))
         for k in np.flatnonzero(pulsed):
             gain[k, side], std[k, side] = _peak(profile[:, k])
-    common, up, down, mean = _population(gain, std)
-    return Gains(cells, gain / mean, std / mean, *(_relative(one, float(mean.mean())) for one in (common, up, down)))
+    return cells, gain, std
 
 
 def _relative(estimate: Estimate, mean: float) -> Estimate:
