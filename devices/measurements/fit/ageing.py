@@ -105,8 +105,7 @@ def fit_ageing(
 ) -> tuple[AgeingFit, ...]:
     """Fit the laws; the best one by held-out likelihood (AIC without held-out cells) first.
 
-    Bursts have to be worth their parameters by AIC too: on cells whose path is normal, chance lets them predict the others a little
-    better half of the time.
+    Bursts have to be worth their parameters by AIC too: where the path is normal, chance may let them predict the others a little better.
 
     Args:
         fitted, held_out: cells. window: of the card's tables. kinds: laws. seed: of the resampling for the errors.

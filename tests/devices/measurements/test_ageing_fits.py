@@ -63,7 +63,10 @@ def test_the_right_ageing_law_is_chosen_and_recovered(kind: str) -> None:
 
 
 def test_the_tail_of_a_path_comes_back_within_its_uncertainty() -> None:
-    """Three levels of 400 cells on ten chips, with t_0 found as well: 95 % intervals, of the tail on a logarithmic scale."""
+    """Three levels of 400 cells on ten chips, with t_0 found as well: 95 % intervals, of the tail on a logarithmic scale.
+
+    Fewer than 24 of 30 cover the truth with a probability of 6e-4 when they are what they say.
+    """
     covered: dict[str, list[bool]] = {"tail": [], "skew": []}
     found = []
     for seed in range(10):
