@@ -93,6 +93,14 @@ def test_a_normal_path_is_not_taken_for_bursts() -> None:
         assert np.median(heavy.values["tail"]) < 0.1
 
 
+def test_a_few_cells_have_no_tail() -> None:
+    """Two changes of one cell lie as close to a spike as one likes: its likelihood says nothing."""
+    cell = relaxing("relaxation", cells=1)
+    assert fit_ageing(cell, None, WINDOW)[0].kind != "burst_relaxation"
+    (forced,) = fit_ageing(cell, None, WINDOW, kinds=("burst_relaxation",))
+    assert all(np.isfinite(table).all() for table in forced.tables.values())
+
+
 def test_likelihood_of_bursts_is_that_of_the_closed_form() -> None:
     """Against scipy's density where nothing is cut, and its gradient against differences where cells stop at 0 S."""
     rng = np.random.default_rng(5)
