@@ -294,7 +294,11 @@ def _ageing(result: FitResult) -> list[Section]:
         "Ageing laws; the card holds the first",
     )
     plots = [
-        Plot("ageing_state", ageing_over_state(fit), "Parameters of the ageing law against the state, standard errors.")
+        Plot(
+            "ageing_state",
+            ageing_over_state(fit),
+            "Parameters of the ageing law against the state, standard errors at its t_0.",
+        )
     ]
     tables = [("ageing_laws", table)]
     if proof is not None and proof.curves:

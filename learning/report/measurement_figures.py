@@ -117,7 +117,7 @@ def distances(proof: Proof) -> Figure:
     axes.tick_params(axis="y", labelsize=7)
     axes.grid(axis="x")
     axes.set(xlabel="Wasserstein distance (standard deviations of the data)", xlim=(0, None))
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3, frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
     return figure
 
 

@@ -23,6 +23,7 @@ Kind = Literal["relaxation", "burst_relaxation", "power_law"]
 
 GROUPS = 12
 CELLS_PER_GROUP = 40
+FEWEST_FOR_TAIL = 100
 NODES = 33
 NU_LIMIT = 1.0
 RESAMPLES = 24
@@ -105,8 +106,8 @@ def fit_ageing(
 ) -> tuple[AgeingFit, ...]:
     """Fit the laws; the best one by held-out likelihood (AIC without held-out cells) first.
 
-    Bursts have to be worth their parameters by AIC too: on cells whose path is normal, chance lets them predict the others a little
-    better half of the time.
+    Bursts have to be worth their parameters by AIC too: where the path is normal, chance may let them predict the others a little better.
+    Of fewer than `FEWEST_FOR_TAIL` cells no tail is known, and they come after the normal path.
 
     Args:
         fitted, held_out: cells. window: of the card's tables. kinds: laws. seed: of the resampling for the errors.
@@ -116,7 +117,11 @@ def fit_ageing(
     proven = held_out is not None and len(held_out) > 0
     fits.sort(key=lambda fit: -fit.held_out if proven else fit.aic)
     plain = next((fit for fit in fits if fit.kind == "relaxation"), None)
-    if plain is not None and fits[0].kind == "burst_relaxation" and fits[0].aic > plain.aic:
+    if (
+        plain is not None
+        and fits[0].kind == "burst_relaxation"
+        and (fits[0].aic > plain.aic or len(fitted) < FEWEST_FOR_TAIL)
+    ):
         fits.insert(fits.index(plain), fits.pop(0))
     return tuple(fits)
 
