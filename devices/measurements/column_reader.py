@@ -19,20 +19,10 @@ from devices.measurements.problems import ReadLog, failure
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Role, Sink
 from devices.measurements.table import Flag, Op
-from devices.measurements.text import (
-    DELIMITERS,
-    Line,
-    Lines,
-    NumberColumn,
-    commented_header,
-    data_lines,
-    delimiter_name,
-    fields_of,
-    is_number,
-    numbers,
-    sniff_delimiter,
-    take_preamble,
-)
+from devices.measurements.text.delimiters import DELIMITERS, delimiter_name, fields_of, sniff_delimiter
+from devices.measurements.text.head import commented_header, take_preamble
+from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, is_number, numbers
 
 UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
 DOWN_WORDS = frozenset({"down", "depression", "ltd", "reset", "d", "-1", "-1.0", "-"})

@@ -7,7 +7,7 @@ from devices.measurements.column_reader import ColumnReader, Layout
 from devices.measurements.columns import Column, ColumnMap
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import Lines
+from devices.measurements.text.lines import Lines
 
 HEADER = ("Wordline", "Bitline", "Resistance", "Amplitude (V)", "Pulse width (s)", "Tag", "ReadTag", "ReadVoltage")
 """As written by the instrument's control software; word and bit lines count from 1."""

@@ -8,7 +8,9 @@ from devices.measurements.column_reader import ColumnReader, Layout
 from devices.measurements.columns import ColumnMap
 from devices.measurements.problems import ReadLog
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import COMMENTS, Lines, sniff_delimiter, take_preamble
+from devices.measurements.text.delimiters import sniff_delimiter
+from devices.measurements.text.head import COMMENTS, take_preamble
+from devices.measurements.text.lines import Lines
 
 Delimiter = Literal["auto", ",", ";", "|", "tab", "space"]
 CHARACTER = {"tab": "\t", "space": " "}

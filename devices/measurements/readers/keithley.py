@@ -8,7 +8,7 @@ from devices.measurements.column_reader import ColumnReader, Compliance, Layout
 from devices.measurements.columns import ColumnMap
 from devices.measurements.problems import ReadLog
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import Lines
+from devices.measurements.text.lines import Lines
 
 
 class Keithley(ColumnReader):

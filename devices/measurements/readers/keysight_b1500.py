@@ -9,7 +9,8 @@ from devices.measurements.column_reader import ColumnReader, Layout, rows_of
 from devices.measurements.columns import ColumnMap
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import BLOCK_ROWS, Line, Lines, fields_of
+from devices.measurements.text.delimiters import fields_of
+from devices.measurements.text.lines import BLOCK_ROWS, Line, Lines
 
 NAME, VALUE = "DataName", "DataValue"
 

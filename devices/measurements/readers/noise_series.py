@@ -12,19 +12,11 @@ from analog_sim.config import Q
 from devices.measurements.problems import failure
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Sink
-from devices.measurements.text import (
-    Line,
-    Lines,
-    NumberColumn,
-    data_lines,
-    fields_of,
-    note_missing_unit,
-    numbers,
-    resolve_unit,
-    sniff_delimiter,
-    take_head,
-    take_preamble,
-)
+from devices.measurements.text.delimiters import fields_of, sniff_delimiter
+from devices.measurements.text.head import take_head, take_preamble
+from devices.measurements.text.header_units import note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, numbers
 
 F64 = npt.NDArray[np.float64]
 

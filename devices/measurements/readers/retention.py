@@ -13,18 +13,11 @@ from devices.measurements.columns import Column, ColumnMap, listed, position
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.readers.csv_table import CHARACTER, Delimiter
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import (
-    Lines,
-    NumberColumn,
-    data_lines,
-    fields_of,
-    note_missing_unit,
-    numbers,
-    parse_quantity,
-    resolve_unit,
-    sniff_delimiter,
-    take_preamble,
-)
+from devices.measurements.text.delimiters import fields_of, sniff_delimiter
+from devices.measurements.text.head import take_preamble
+from devices.measurements.text.header_units import note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
 
 _TIME = re.compile(r"t\s*=\s*([^=]*)$|(?:^|[\s_@])([0-9.eE+-]+\s*[a-zA-Zµμ]+)\s*$")
 
