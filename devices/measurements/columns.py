@@ -95,10 +95,14 @@ class ColumnMap(StrictModel):
         return {name: column for name, column in columns.items() if column is not None}
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
+MOST_LISTED = 12
+"""Names, or values, that a message lists."""
+
+
+def listed(names: Sequence[str]) -> str:
     """Names for a message, the first of many."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
+    shown = ", ".join(names[:MOST_LISTED])
+    return shown if len(names) <= MOST_LISTED else f"{shown}, ... ({len(names)} in all)"
 
 
 def position(path: Path, column: Column, header: Sequence[str] | None, line: int | None) -> tuple[int, str]:

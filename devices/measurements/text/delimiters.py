@@ -1,8 +1,16 @@
 """Fields of a line: which delimiter splits it, and what lies between. Never what a field means."""
 
 import csv
+from typing import Literal
 
 DELIMITERS = (",", "\t", ";", "|")
+Delimiter = Literal["auto", ",", ";", "|", "tab", "space"]
+"""As a configuration names it."""
+
+
+def character_of(delimiter: Delimiter) -> str | None:
+    """Return the character between fields; None for auto."""
+    return None if delimiter == "auto" else {"tab": "\t", "space": " "}.get(delimiter, delimiter)
 
 
 def fields_of(text: str, delimiter: str) -> list[str]:

@@ -49,6 +49,11 @@ class Head:
     line: int
     delimiter: str
 
+    @property
+    def labels(self) -> list[str]:
+        """The names, or `column 1`, `column 2`, ... of a table without."""
+        return self.names or [f"column {k + 1}" for k in range(len(self.fields))]
+
 
 def take_head(lines: Lines, log: ReadLog, decimal: str = ".", header: str = "auto") -> Head:
     """Take blank lines, comments and the header, when there is one, of a table whose columns are told by their place.
