@@ -33,7 +33,7 @@ class Lanes:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownDevices:
     """What a fit says of the devices of R traces, where it was made of other traces of the same devices.
 
     Attributes:
@@ -45,7 +45,7 @@ class Known:
     table: I64 | None
 
 
-def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, known: Known | None = None) -> Lanes:
+def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, known: KnownDevices | None = None) -> Lanes:
     """Fabricate the cells of a replay.
 
     Unknown devices, three or more, have one cell each in every replica: the slowest devices those of the slowest part of the
@@ -77,7 +77,7 @@ def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, know
     return Lanes(trace, state)
 
 
-def _identify(cell: CellModel, state: CellState, known: Known, replicas: int) -> None:
+def _identify(cell: CellModel, state: CellState, known: KnownDevices, replicas: int) -> None:
     """Give cells the gains, tables and windows of known devices."""
     if known.gains is not None:
         codes = np.clip(np.rint(GAIN_UNIT * np.tile(known.gains, (replicas, 1))), 0, 65535).astype(np.uint16)
