@@ -93,6 +93,11 @@ class CellState:
         return sum(a.nbytes for a in self.arrays().values()) / self.g.size
 
 
+def codes(values: np.ndarray, lsb: float) -> npt.NDArray[np.uint16]:
+    """Fixed point of bounds (siemens) or gains: the nearest multiples of lsb, within 16 bits."""
+    return np.clip(np.rint(values / lsb), 0, 65535).astype(np.uint16)
+
+
 def fabricate(
     cell: CellModel,
     planes: int,
@@ -168,8 +173,7 @@ def _draw_bounds(
         hi = hi + spread.g_max * width * streams.stream("fabrication.g_max").normals(shape)
     lo = np.maximum(lo, 0.0)
     hi = np.maximum(hi, lo + 0.05 * width)
-    to_code = lambda g: np.clip(np.rint(g / lsb), 0, 65535).astype(np.uint16)  # noqa: E731
-    return to_code(lo), to_code(hi)
+    return codes(lo, lsb), codes(hi, lsb)
 
 
 def _draw_gains(
@@ -181,8 +185,7 @@ def _draw_gains(
     common = np.float32(1.0) + np.float32(spread.gain_common) * streams.stream("fabrication.gain").normals(shape)
     up = common + np.float32(spread.gain_up) * streams.stream("fabrication.gain_up").normals(shape)
     down = common + np.float32(spread.gain_down) * streams.stream("fabrication.gain_down").normals(shape)
-    to_code = lambda gain: np.clip(np.rint(gain * GAIN_UNIT), 0, 65535).astype(np.uint16)  # noqa: E731
-    return to_code(up), to_code(down)
+    return codes(up, 1.0 / GAIN_UNIT), codes(down, 1.0 / GAIN_UNIT)
 
 
 def _draw_faults(

@@ -8,7 +8,6 @@ Source: Barndorff-Nielsen, Finance Stoch. 2, 41 (1998), doi:10.1007/s00780005003
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from devices.drift.moments import cut_normal
 from devices.normal import below
@@ -19,15 +18,11 @@ NODES = 160
 REACH = 45.0
 """Exponent of the density of T at the last point."""
 HALVINGS = 45
+"""Of the interval that holds the median."""
 LEAST_TAIL, LEAST_DECADES = 1e-9, 1e-12
+"""Below these the path is normal, and no time has passed."""
 MOST_SKEW = 0.99
 """Limit of the skew on a card: at 1 all of the path would be the clock's."""
-
-
-def log_characteristic(w: Values, tail: float, skew: float) -> NDArray[np.complex128]:
-    """Logarithm of ``E[exp(i w W(s))]`` per decade: ``-w**2 / (a + sqrt(a**2 + tail w**2))``, ``a = 1 - i skew sqrt(tail) w``."""
-    a = 1.0 - 1j * skew * np.sqrt(tail) * np.asarray(w, float)
-    return -np.square(np.asarray(w, float)) / (a + np.sqrt(a * a + tail * np.square(np.asarray(w, float))))
 
 
 def aged_moments(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> tuple[F64, F64]:
@@ -54,6 +49,13 @@ def aged_median(g: Values, mean: Values, std: Values, tail: Values, skew: Values
         under = (weight * below((x[..., None] - shift) / spread)).sum(axis=-1) < 0.5
         low, high = np.where(under, x, low), np.where(under, high, x)
     return np.maximum(0.0, 0.5 * (low + high))
+
+
+def aged_factor(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> F64:
+    """The median over g; 1 where g is 0 S."""
+    median = aged_median(g, mean, std, tail, skew, s)
+    g = np.broadcast_to(g, np.shape(median))
+    return np.divide(median, g, out=np.ones(g.shape), where=g > 0.0)
 
 
 def _given_clock(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> tuple[F64, F64, F64]:

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from analog_sim.cell import DriftModel, RelaxationModel
 from analog_sim.config import DataFile, at_key
-from devices.drift.bursts import aged_median, aged_moments
+from devices.drift.bursts import aged_factor, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.drift.moments import power_moment
 from devices.measurements.tables_file import check, interpolate, load_tables, scale
@@ -62,8 +62,7 @@ class MeasuredDrift(DriftLaw):
         if self._power_law:
             nu = np.clip(self._table("nu_mean", u), self._number("nu_low"), self._number("nu_high"))
             return np.exp(-nu * self._log_age(t))
-        g = np.broadcast_to(window.conductance(u), np.broadcast_shapes(np.shape(u), np.shape(t)))
-        return np.divide(aged_median(*self._relaxation(u, t, window)), g, out=np.ones(g.shape), where=g > 0.0)
+        return aged_factor(*self._relaxation(u, t, window))
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
         """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of what is cut at 0 S."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from analog_sim.cell import RelaxationModel
 from analog_sim.config import Q
-from devices.drift.bursts import MOST_SKEW, aged_median, aged_moments
+from devices.drift.bursts import MOST_SKEW, aged_factor, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.polynomial import evaluate
 from devices.window import F64, Values, Window, tabulate
@@ -47,9 +47,7 @@ class Relaxation(DriftLaw):
 
     def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
         """``max(0, 1 + mean s / g_prog)`` without a tail; 1 at t = 0."""
-        g = np.broadcast_to(window.conductance(u), np.broadcast_shapes(np.shape(u), np.shape(t)))
-        median = aged_median(*self._law(u, t, window))
-        return np.divide(median, g, out=np.ones(g.shape), where=g > 0.0)
+        return aged_factor(*self._law(u, t, window))
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
         """Mean of what is cut at 0 S."""

@@ -7,7 +7,7 @@ import numpy as np
 from analog_sim.cell import CellModel, ReadNoiseModel, constant_table
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.rng import Streams
-from devices.measurements.fit.ageing import states
+from devices.measurements.fit.ageing_groups import states
 from devices.measurements.histories import Histories
 from devices.measurements.proof import Curve, Proof, compare
 

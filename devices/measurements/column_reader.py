@@ -5,7 +5,6 @@ It never guesses a quantity: the column map, the header's units and the constant
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -14,29 +13,30 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
-from devices.measurements.columns import DIMENSIONS, LABELS, Column, ColumnMap, bind, position
+from devices.measurements.chosen_lines import ChosenLines
+from devices.measurements.columns import DIMENSIONS, LABELS, ColumnMap, bind, position
+from devices.measurements.layout import Layout
 from devices.measurements.problems import ReadLog, failure
+from devices.measurements.read_quantity import ReadQuantity, current_of
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Role, Sink
 from devices.measurements.table import Flag, Op
-from devices.measurements.text import (
+from devices.measurements.text.delimiters import (
     DELIMITERS,
-    Line,
-    Lines,
-    NumberColumn,
-    commented_header,
-    data_lines,
+    Delimiter,
+    character_of,
     delimiter_name,
     fields_of,
-    is_number,
-    numbers,
     sniff_delimiter,
-    take_preamble,
 )
+from devices.measurements.text.head import commented_header, take_preamble
+from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, is_number, numbers
 
 UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
 DOWN_WORDS = frozenset({"down", "depression", "ltd", "reset", "d", "-1", "-1.0", "-"})
 NO_WORDS = frozenset({"", "0", "none", "read", "nan"})
+READS: Mapping[str, ReadQuantity] = {"i": "current", "g": "conductance", "r": "resistance"}
 OPS = {"read": Op.READ, "pulse": Op.PULSE, "pulse_read": Op.PULSE_READ, "1": Op.READ, "2": Op.PULSE, "3": Op.PULSE_READ}
 
 
@@ -48,25 +48,6 @@ class Compliance(StrictModel):
 
     flagged: tuple[str, ...] = ()
     limit: Annotated[float, Q("current", "A", gt=0)] | None = None
-
-
-@dataclass
-class Layout:
-    """What a format finds before its data.
-
-    Attributes:
-        header: names of the columns, None when the file has none; header_line: its line number.
-        si: whether the format is known to be in SI where a header states no unit.
-        delimiter: between fields. comment: lines that start with it are not data.
-        constants: SI values the preamble holds for quantities without a column.
-    """
-
-    header: list[str] | None
-    header_line: int | None
-    delimiter: str
-    comment: str | None = None
-    constants: Mapping[str, float] = field(default_factory=dict)
-    si: bool = False
 
 
 class ColumnReader(Reader):
@@ -125,6 +106,19 @@ class ColumnReader(Reader):
         if not rows.count:
             sink.log.count(lines.path, "file without data rows", line=layout.header_line)
 
+    @final
+    def plain_layout(
+        self, lines: Lines, log: ReadLog, delimiter: Delimiter, header_row: bool, comment: str | None = None
+    ) -> Layout:
+        """Take comments and the header, when there is one, of a table without a preamble of its own."""
+        chosen = character_of(delimiter)
+        if header_row:
+            return Layout(*self.header(lines, log, chosen), comment)
+        take_preamble(lines, log)
+        first = lines.peek()
+        found = sniff_delimiter(first.text if first else "", decimal=self.decimal)
+        return Layout(None, None, chosen or found, comment)
+
     def header(self, lines: Lines, log: ReadLog, delimiter: str | None) -> tuple[list[str], int, str]:
         """Take comments and the header line: names, line number, delimiter.
 
@@ -148,53 +142,6 @@ class ColumnReader(Reader):
                 line=line.number,
             )
         return names, line.number, chosen
-
-
-class ChosenLines:
-    """The lines of a file that hold the wanted values in some columns."""
-
-    def __init__(
-        self, only: Mapping[str, str | int | float], path: Path, layout: Layout, log: ReadLog, decimal: str
-    ) -> None:
-        self._path, self._log, self._delimiter, self._line = path, log, layout.delimiter, layout.header_line
-        self._decimal = decimal
-        self._wanted = [
-            (*position(path, Column(name=name), layout.header, layout.header_line), str(value))
-            for name, value in only.items()
-        ]
-        self._seen: dict[str, None] = {}
-        self._kept = 0
-
-    def of(self, block: list[Line]) -> list[Line]:
-        """Return the wanted lines of a block; count the others."""
-        if not self._wanted:
-            return block
-        kept = []
-        for line in block:
-            fields = fields_of(line.text, self._delimiter)
-            held = [fields[index] if index < len(fields) else "" for index, _, _ in self._wanted]
-            if all(self._same(text, value) for text, (_, _, value) in zip(held, self._wanted, strict=True)):
-                kept.append(line)
-            else:
-                if len(self._seen) < 12:
-                    self._seen[", ".join(held)] = None
-                self._log.count(self._path, "row left out by 'only'", line=line.number)
-        self._kept += len(kept)
-        return kept
-
-    def _same(self, text: str, value: str) -> bool:
-        text = text.strip('"')
-        if is_number(text, self._decimal) and is_number(value):
-            number = float(text.replace(self._decimal, "."))
-            return abs(number - float(value)) <= 1e-9 * abs(float(value))
-        return text.lower() == value.lower()
-
-    def refuse_none(self) -> None:
-        """Raises MeasurementError when no line held the wanted values."""
-        if self._wanted and not self._kept:
-            names = " and ".join(f"{name} = {value}" for _, name, value in self._wanted)
-            there = "; ".join(self._seen) or "nothing"
-            raise failure(self._path, f"only: no row holds {names}; there are: {there}", line=self._line)
 
 
 class Rows:
@@ -258,12 +205,8 @@ class Rows:
         return {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
 
     def _current(self, value: Mapping[str, Any], v_read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        if "i" in value:
-            return np.asarray(value["i"])
-        if "g" in value:
-            return np.asarray(value["g"] * v_read)
-        r = value["r"]
-        return np.divide(v_read, r, out=np.full(r.shape, np.nan), where=r != 0)
+        column, quantity = next((column, quantity) for column, quantity in READS.items() if column in value)
+        return current_of(value[column], quantity, v_read)
 
     def _cells(
         self, value: Mapping[str, Any], labels: Mapping[str, list[str]], n: int, line: npt.NDArray[Any]

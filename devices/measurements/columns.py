@@ -9,7 +9,8 @@ from pydantic import model_validator
 from analog_sim.config import StrictModel, at_key
 from analog_sim.config.errors import did_you_mean
 from devices.measurements.problems import ReadLog, failure
-from devices.measurements.text import NumberColumn, bare_name, note_missing_unit, resolve_unit
+from devices.measurements.text.header_units import bare_name, note_missing_unit, resolve_unit
+from devices.measurements.text.numbers import NumberColumn
 
 DIMENSIONS: Mapping[str, str | None] = {
     "t": "time",
@@ -94,10 +95,14 @@ class ColumnMap(StrictModel):
         return {name: column for name, column in columns.items() if column is not None}
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
+MOST_LISTED = 12
+"""Names, or values, that a message lists."""
+
+
+def listed(names: Sequence[str]) -> str:
     """Names for a message, the first of many."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
+    shown = ", ".join(names[:MOST_LISTED])
+    return shown if len(names) <= MOST_LISTED else f"{shown}, ... ({len(names)} in all)"
 
 
 def position(path: Path, column: Column, header: Sequence[str] | None, line: int | None) -> tuple[int, str]:

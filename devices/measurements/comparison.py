@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from devices.card import DeviceCard
 from devices.measurements.ageing_proof import ageing_proof
+from devices.measurements.beginnings import beginnings
 from devices.measurements.config import MeasurementConfig
 from devices.measurements.fit.families import families
 from devices.measurements.fit.moments import smoothed
@@ -16,9 +17,10 @@ from devices.measurements.proof import Proof
 from devices.measurements.pulse_kinds import chosen_pulses
 from devices.measurements.read_noise import ReadNoise
 from devices.measurements.reading import read_measurements
-from devices.measurements.replay import beginnings, replay, stop_rule
+from devices.measurements.replay import replay
 from devices.measurements.split import Split
 from devices.measurements.steps_proof import steps_proof
+from devices.measurements.stop_rule import stop_rule
 from devices.measurements.traces import Traces, traces_of
 from devices.measurements.variogram import with_lags
 

@@ -19,6 +19,8 @@ MEAN_STEP_OFF = 0.25
 """Error of the mean step, as a share of it, that a comparison should show."""
 SAME_SPREAD = 0.002
 """Share of a ramp's height below which a spread over ramps is none."""
+FARTHEST, FARTHEST_WHOLE = 1.5, 1.2
+"""Bands that a bin of one state, or of all states together, may lie off by chance."""
 WIDE, TOO_WIDE = 1.5, 5.0
 """Factors by which the spread over ramps may be off for a fit to be called good and fair."""
 LAG_SMALL, LAG_TOLERABLE = 1.2, 1.41
@@ -200,11 +202,11 @@ class Proof:
         """Whether no more bins are outside their bands, and no farther, than chance allows; all states together leave it little."""
         outside = [b for b in self.bins if not b.inside]
         allowed = int(stats.binom.ppf(0.99, len(self.bins), 0.05))
-        farthest = 1.5
+        farthest = FARTHEST
         if self.together is not None:  # one more slow device among the held-out ones can put every bin outside at once
             allowed, farthest = len(self.bins), self.together
         return len(outside) <= allowed and all(
-            b.wasserstein <= (1.2 if b.whole else farthest) * b.band for b in outside
+            b.wasserstein <= (FARTHEST_WHOLE if b.whole else farthest) * b.band for b in outside
         )
 
     @property
@@ -216,13 +218,26 @@ class Proof:
         """
         if not self.bins:
             return "unproven"
-        worst = 0.0 if self.by_chance else max(b.excess for b in self.bins)
-        ratio, _ = self.spread_off
-        factor = max(ratio, 1.0 / ratio)
-        lag = max((one.factor for one in self.lags), default=1.0)
+        worst, factor, lag = self._step_excess, self._spread_factor, self._lag_factor
         if worst <= SMALL and factor <= WIDE and lag <= LAG_SMALL:
             return "unproven" if self.cannot_tell else "good"
         return "fair" if worst <= TOLERABLE and factor <= TOO_WIDE and lag <= LAG_TOLERABLE else "bad"
+
+    @property
+    def _step_excess(self) -> float:
+        """How far the worst bin is off, standard deviations of the data; 0 when chance explains it."""
+        return 0.0 if self.by_chance else max(b.excess for b in self.bins)
+
+    @property
+    def _spread_factor(self) -> float:
+        """By how much the spread over ramps is off, in either direction."""
+        ratio, _ = self.spread_off
+        return max(ratio, 1.0 / ratio)
+
+    @property
+    def _lag_factor(self) -> float:
+        """By how much the scatter over several reads is off."""
+        return max((one.factor for one in self.lags), default=1.0)
 
     def sentence(self) -> str:
         """The first line of a report."""
@@ -249,11 +264,10 @@ class Proof:
         """What a fit is fair or bad for, where that is not its single steps alone."""
         if self.verdict not in ("fair", "bad"):
             return ""
-        ratio, _ = self.spread_off
         causes = {
-            "its single steps": not self.by_chance and max(b.excess for b in self.bins) > SMALL,
-            "its spread over ramps": max(ratio, 1.0 / ratio) > WIDE,
-            "its scatter over several reads": max((one.factor for one in self.lags), default=1.0) > LAG_SMALL,
+            "its single steps": self._step_excess > SMALL,
+            "its spread over ramps": self._spread_factor > WIDE,
+            "its scatter over several reads": self._lag_factor > LAG_SMALL,
         }
         named = [name for name, there in causes.items() if there]
         return "" if named == ["its single steps"] else f", for {' and '.join(named)}"
@@ -306,7 +320,7 @@ class Proof:
 
     def _spread(self) -> str:
         ratio, curve = self.spread_off
-        if curve is None or max(ratio, 1.0 / ratio) <= WIDE:
+        if curve is None or self._spread_factor <= WIDE:
             return ""
         return (
             f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one: history or differences of the cells that"

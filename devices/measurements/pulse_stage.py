@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from analog_sim.cell import CellModel
 from devices.card import load_card
+from devices.measurements.beginnings import beginnings
 from devices.measurements.card_file import CardParts, write_card
 from devices.measurements.composition import compose
 from devices.measurements.config import MeasurementConfig
@@ -16,11 +17,12 @@ from devices.measurements.fit.families import families
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.pulse import PulseFit, fit_pulses
 from devices.measurements.proof import Proof
-from devices.measurements.replay import beginnings, replay, stop_rule
+from devices.measurements.replay import replay
 from devices.measurements.sink import Measurements
 from devices.measurements.split import Split
-from devices.measurements.stand_ins import Known
+from devices.measurements.stand_ins import KnownDevices
 from devices.measurements.steps_proof import steps_proof
+from devices.measurements.stop_rule import stop_rule
 from devices.measurements.traces import Traces
 from devices.measurements.variogram import with_lags
 from devices.window import Window
@@ -84,18 +86,18 @@ def prove_pulses(
     return with_lags(proof, everything, everything, whole, seed=seed)
 
 
-def known_devices(pulse: PulseFit, traces: Traces) -> Known | None:
+def known_devices(pulse: PulseFit, traces: Traces) -> KnownDevices | None:
     """Gains, or numbers of the tables, of traces of devices that were fitted; None where the fit tells no devices apart."""
     cells = pulse.tables.cells
     if cells is not None and np.isin(traces.cell, cells).all():
-        return Known(None, np.searchsorted(cells, traces.cell))
+        return KnownDevices(None, np.searchsorted(cells, traces.cell))
     if pulse.gains is not None and np.isin(traces.cell, pulse.gains.cells).all():
-        return Known(pulse.gains.of_traces(traces), None)
+        return KnownDevices(pulse.gains.of_traces(traces), None)
     return None
 
 
 def replayed_by(
-    cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int, known: Known | None = None
+    cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int, known: KnownDevices | None = None
 ) -> Traces:
     """Replay traces on emulated cells, from the states that their first reads suggest; `known`: what the fit knows of their devices."""
     begin = beginnings(traces, pulse.noise, pulse.laws[0].step_std)

@@ -1,6 +1,6 @@
 """Mean and spread of ramps against the pulse number, measured and emulated, with end points and lengths. It never judges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,14 @@ from devices.measurements.table import runs
 from devices.measurements.traces import Traces
 
 F64 = npt.NDArray[np.float64]
+Ramp = tuple[int, npt.NDArray[np.int64], F64]
+"""Cell, pulse numbers and reads (siemens) of one ramp."""
 
 SHORTEST_RAMP = 5
 """Pulses of the median ramp from which on a curve over pulses makes sense."""
 
 
-def ramps_of(traces: Traces, direction: int) -> Iterator[tuple[int, npt.NDArray[np.int64], F64]]:
+def ramps_of(traces: Traces, direction: int) -> Iterator[Ramp]:
     """Yield the cell, pulse numbers and reads of every run of pulses in one direction, from the read before it."""
     for r in range(len(traces)):
         first, last = int(traces.start[r]), int(traces.start[r + 1])
@@ -42,43 +44,49 @@ def ramp_curves(
     facts: dict[str, tuple[float, float, str]] = {}
     for direction, word in ((1, "potentiation"), (-1, "depression")):
         ramps = [list(ramps_of(part, direction)) for part in (held_out, emulated)]
-        grids = [[(x, g) for _, x, g in rows] for rows in ramps]
-        if not grids[0] or not grids[1]:
+        if not ramps[0] or not ramps[1]:
             continue
-        longest = int(np.median([x[-1] for x, _ in grids[0]]))
+        longest = int(np.median([x[-1] for _, x, _ in ramps[0]]))
         if longest < SHORTEST_RAMP:
             continue
         pulse = np.unique(np.linspace(0, longest, min(longest + 1, 101)).astype(int))
-        mean, std, counts = (
-            np.full((2, len(pulse)), np.nan),
-            np.full((2, len(pulse)), np.nan),
-            np.zeros(len(pulse), np.int64),
-        )
-        tables = []
-        for k, rows in enumerate(grids):
-            values = np.full((len(rows), len(pulse)), np.nan)
-            for j, (x, g) in enumerate(rows):
-                reached = pulse <= x[-1]
-                values[j, reached] = np.interp(pulse[reached], x, g)
-            some = np.isfinite(values).any(axis=0)
-            mean[k, some] = np.nanmean(values[:, some], axis=0)
-            std[k, some] = np.nanstd(values[:, some], axis=0)
-            if k == 0:
-                counts = np.isfinite(values).sum(axis=0)
-            tables.append(values)
-        curve = Curve("pulses", word, pulse.astype(np.float64), mean, std, counts)
+        measured, copied = (_at_pulses(rows, pulse) for rows in ramps)
+        mean, std = np.stack([_mean_and_std(values) for values in (measured, copied)], axis=1)
+        curve = Curve("pulses", word, pulse.astype(np.float64), mean, std, np.isfinite(measured).sum(axis=0))
         owner = np.array([cell for cell, _, _ in ramps[0]]) if several else np.arange(len(ramps[0]))
-        chance = _chance(tables[0][:, curve.later], owner, len(tables[0]) / len(tables[1]), rng)
+        chance = _chance(measured[:, curve.later], owner, len(measured) / len(copied), rng)
         curves.append(replace(curve, chance=chance))
-        ends = [np.array([g[-1] for _, g in rows]) for rows in grids]
-        lengths = [np.array([x[-1] for x, _ in rows], np.float64) for rows in grids]
-        facts |= {
-            f"{word}: end of a ramp, mean": (float(ends[0].mean()), float(ends[1].mean()), "S"),
-            f"{word}: end of a ramp, spread": (float(ends[0].std()), float(ends[1].std()), "S"),
-            f"{word}: pulses to the end, mean": (float(lengths[0].mean()), float(lengths[1].mean()), ""),
-            f"{word}: pulses to the end, spread": (float(lengths[0].std()), float(lengths[1].std()), ""),
-        }
+        facts |= _end_facts(word, ramps)
     return tuple(curves), facts
+
+
+def _at_pulses(ramps: Sequence[Ramp], pulse: npt.NDArray[np.int64]) -> F64:
+    """(ramps, n) siemens at n pulse numbers, NaN beyond a ramp's end."""
+    values = np.full((len(ramps), len(pulse)), np.nan)
+    for j, (_, x, g) in enumerate(ramps):
+        reached = pulse <= x[-1]
+        values[j, reached] = np.interp(pulse[reached], x, g)
+    return values
+
+
+def _mean_and_std(values: F64) -> F64:
+    """(2, n) mean and standard deviation over ramps, NaN where none is left."""
+    result = np.full((2, values.shape[1]), np.nan)
+    some = np.isfinite(values).any(axis=0)
+    result[:, some] = np.nanmean(values[:, some], axis=0), np.nanstd(values[:, some], axis=0)
+    return result
+
+
+def _end_facts(word: str, ramps: Sequence[Sequence[Ramp]]) -> dict[str, tuple[float, float, str]]:
+    """End points and lengths of the measured and the emulated ramps."""
+    ends = [np.array([g[-1] for _, _, g in rows]) for rows in ramps]
+    lengths = [np.array([x[-1] for _, x, _ in rows], np.float64) for rows in ramps]
+    return {
+        f"{word}: end of a ramp, mean": (float(ends[0].mean()), float(ends[1].mean()), "S"),
+        f"{word}: end of a ramp, spread": (float(ends[0].std()), float(ends[1].std()), "S"),
+        f"{word}: pulses to the end, mean": (float(lengths[0].mean()), float(lengths[1].mean()), ""),
+        f"{word}: pulses to the end, spread": (float(lengths[0].std()), float(lengths[1].std()), ""),
+    }
 
 
 def _chance(values: F64, owner: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> float:
@@ -105,7 +113,5 @@ def _chance(values: F64, owner: npt.NDArray[np.int64], share: float, rng: np.ran
     if len(ratio) < 2:
         return 1.0
     fewer = len(names) / (len(names) - 1.0)  # resamples scatter less than samples of so few
-    half = (
-        float(np.log(ratio).std()) * float(np.sqrt(fewer * (1.0 + share))) * float(stats.t.ppf(0.9975, len(names) - 1))
-    )
-    return float(np.exp(min(half, 50.0)))
+    error = float(np.log(ratio).std() * np.sqrt(fewer * (1.0 + share)))
+    return float(np.exp(min(float(stats.t.ppf(0.9975, len(names) - 1)) * error, 50.0)))

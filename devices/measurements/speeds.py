@@ -13,6 +13,7 @@ F64 = npt.NDArray[np.float64]
 STATES, STEPS_PER_STATE = 24, 25
 """States at which devices are compared at most, and steps that each should have."""
 ROUNDS = 200
+"""Of the alternation, at most; it ends when no speed moves by a millionth."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Speeds:
                 result[known, side] += spread / np.maximum(spread + error, 1e-30) * (self.speed[known, side] - 1.0)
         return result
 
+    def of_traces(self, traces: Traces) -> F64:
+        """(R, 2) shrunk speeds of the devices of some traces."""
+        return self.shrunk()[np.searchsorted(self.cells, traces.cell)]
+
     def overall(self) -> F64:
         """(D,) mean over the directions that a device was measured in."""
         known = np.isfinite(self.speed)
@@ -62,7 +67,11 @@ def speeds_of(traces: Traces) -> Speeds:
 
 
 def _two_factors(step: F64, state: F64, device: npt.NDArray[np.int64], devices: int) -> tuple[F64, F64]:
-    """Factors of the devices, of mean 1, and their standard errors; NaN for devices without a step."""
+    """Factors of the devices, (D,) of mean 1, and their standard errors; NaN for devices without a step.
+
+    Args:
+        step: (n,) siemens per pulse. state: (n,) siemens before it. device: (n,) index. devices: D.
+    """
     states = int(np.clip(len(step) // STEPS_PER_STATE, 1, STATES))
     edges = np.quantile(state, np.linspace(0.0, 1.0, states + 1))
     at = np.clip(np.searchsorted(edges, state, side="right") - 1, 0, states - 1)

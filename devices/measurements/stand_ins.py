@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from analog_sim.cell import CellModel
 from analog_sim.rng import Streams
-from analog_sim.state import GAIN_UNIT, CellState, fabricate
+from analog_sim.state import GAIN_UNIT, CellState, codes, fabricate
 from devices.measurements.fit.spread import FEWEST_DEVICES
 from devices.measurements.speeds import speeds_of
 from devices.measurements.traces import Traces
@@ -33,7 +33,7 @@ class Lanes:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownDevices:
     """What a fit says of the devices of R traces, where it was made of other traces of the same devices.
 
     Attributes:
@@ -45,7 +45,7 @@ class Known:
     table: I64 | None
 
 
-def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, known: Known | None = None) -> Lanes:
+def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, known: KnownDevices | None = None) -> Lanes:
     """Fabricate the cells of a replay.
 
     Unknown devices, three or more, have one cell each in every replica: the slowest devices those of the slowest part of the
@@ -77,17 +77,17 @@ def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, know
     return Lanes(trace, state)
 
 
-def _identify(cell: CellModel, state: CellState, known: Known, replicas: int) -> None:
+def _identify(cell: CellModel, state: CellState, known: KnownDevices, replicas: int) -> None:
     """Give cells the gains, tables and windows of known devices."""
     if known.gains is not None:
-        codes = np.clip(np.rint(GAIN_UNIT * np.tile(known.gains, (replicas, 1))), 0, 65535).astype(np.uint16)
-        state.gain_down, state.gain_up = codes[:, 0][None, None], codes[:, 1][None, None]
+        gains = codes(np.tile(known.gains, (replicas, 1)), 1.0 / GAIN_UNIT)
+        state.gain_down, state.gain_up = gains[:, 0][None, None], gains[:, 1][None, None]
     if known.table is not None:
         table = np.tile(known.table, replicas)
         state.table = table.astype(np.uint8)[None, None]
         if cell.windows is not None:
-            codes = np.clip(np.rint(cell.windows[table] / state.bound_lsb), 0, 65535).astype(np.uint16)
-            state.lo, state.hi = codes[:, 0][None, None], codes[:, 1][None, None]
+            bounds = codes(cell.windows[table], state.bound_lsb)
+            state.lo, state.hi = bounds[:, 0][None, None], bounds[:, 1][None, None]
 
 
 def _cell_speeds(cell: CellModel, state: CellState, measured: npt.NDArray[np.bool_]) -> F64:

@@ -25,6 +25,15 @@ F64 = npt.NDArray[np.float64]
 BINS = 8
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """Number of a bin, its steps, held-out and fitted, and the device of each."""
+
+    number: int
+    steps: F64
+    device: npt.NDArray[np.int64]
+
+
 def steps_proof(
     fitted: Traces,
     held_out: Traces,
@@ -100,15 +109,6 @@ def steps_proof(
     return Proof("the pulse response", how, tuple(bins), curves, facts | more, together=together)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """Number of a bin, its steps, held-out and fitted, and the device of each."""
-
-    number: int
-    steps: F64
-    device: npt.NDArray[np.int64]
-
-
 def _together(
     compared: Sequence[_Compared],
     bins: Sequence[Bin],
@@ -126,17 +126,18 @@ def _together(
     names = np.union1d(held_out.cell, fitted.cell)
     sizes = [len(np.unique(part.cell)) for part in (held_out, fitted)]
     ordered = []
-    for one in compared:
-        order = np.argsort(one.device, kind="stable")
-        edges = np.searchsorted(one.device[order], names), np.searchsorted(one.device[order], names, side="right")
-        ordered.append((bins[one.number].band, one.steps[order], *edges))
+    for sample in compared:
+        order = np.argsort(sample.device, kind="stable")
+        owner = sample.device[order]
+        edges = np.searchsorted(owner, names), np.searchsorted(owner, names, side="right")
+        ordered.append((bins[sample.number].band, sample.steps[order], *edges))
     worst = np.ones(resamples)
     for k in range(resamples):
         drawn = [rng.integers(0, len(names), size) for size in sizes]
         for band, steps, first, last in ordered:
-            first_part, second = (np.concatenate([steps[first[d] : last[d]] for d in part]) for part in drawn)
-            if len(first_part) > 1 and len(second) > 1 and band > 0:
-                worst[k] = max(worst[k], widened(len(names)) * two_sample(first_part, second)[0] / band)
+            one, other = (np.concatenate([steps[first[d] : last[d]] for d in part]) for part in drawn)
+            if len(one) > 1 and len(other) > 1 and band > 0:
+                worst[k] = max(worst[k], widened(len(names)) * two_sample(one, other)[0] / band)
     return float(np.quantile(worst, 0.99))
 
 

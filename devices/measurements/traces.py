@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from devices.measurements.directions import guess_directions
 from devices.measurements.problems import MeasurementError, ReadLog
 from devices.measurements.sink import UNFIT
-from devices.measurements.table import Op, Table, runs
+from devices.measurements.table import Op, Table
+from devices.measurements.turning_points import TURN
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -128,13 +130,14 @@ def _rounded(values: npt.NDArray[np.floating]) -> F64:
 def traces_of(table: Table, log: ReadLog, keep: npt.NDArray[np.bool_] | None = None) -> Traces:
     """Cut the rows of a table into traces at flagged rows, at rows that `keep` leaves out, and where the kind of pulse is unknown.
 
-    A PULSE row adds its pulses to the next read. A direction that the file does not say is that of the sequence's net change.
+    A PULSE row adds its pulses to the next read. A direction that the file does not say is guessed (`directions`), and a
+    reset between ramps begins a trace anew.
     Raises MeasurementError when no trace has two reads.
     """
     g, direction = table.conductance(), table.direction.astype(np.int8).copy()
     good = (table.flag & UNFIT) == 0
     pulsed = (table.op != Op.READ) & (table.n_pulses > 0)
-    jumps = _guess_directions(table, g, direction, good, pulsed, log)
+    jumps = guess_directions(table, g, direction, good, pulsed, log)
     usable = good if keep is None else good & keep
     n = len(table)
     fresh = np.ones(n, bool)  # first row of a sequence on a cell
@@ -189,126 +192,6 @@ def _say_where_cycles_begin_anew(traces: Traces, log: ReadLog) -> None:
             f"{int(against.sum())} changes against their pulse by more than a quarter of the range, at turns of the direction: was the cell"
             " reset between cycles? Such steps are fitted as pulses unless a column of the cycle is named as sequence"
         )
-
-
-def _guess_directions(
-    table: Table,
-    g: F64,
-    direction: npt.NDArray[np.int8],
-    good: npt.NDArray[np.bool_],
-    pulsed: npt.NDArray[np.bool_],
-    log: ReadLog,
-) -> I64:
-    """Give pulses of unknown direction that of the rise or fall they are in, in place; return the rows at which a ramp begins anew.
-
-    It does where what was reached in many pulses is gone within a read or two, time and again: a reset between ramps.
-    """
-    if not ((direction == 0) & pulsed).any():
-        return np.empty(0, np.int64)
-    guessed, turned, jumps = 0, 0, []
-    for part in runs(table.sequence):
-        unknown = (direction[part] == 0) & pulsed[part]
-        if unknown.any():
-            at = np.flatnonzero(good[part] & np.isfinite(g[part]))
-            turns, first = turning_points(g[part][at])
-            turned += len(turns) > 0
-            guessed += 1
-            ramps = _between_jumps(turns, first)
-            if ramps is not None:
-                turns, first, begin = ramps
-                jumps += (part.start + at[begin]).tolist()
-            legs = np.searchsorted(at[turns], np.arange(len(unknown)), side="left")  # a turning point ends its leg
-            direction[part][unknown] = (first * (-1) ** legs)[unknown]
-    if jumps:
-        log.note(
-            f"{len(jumps)} jump(s) back to the beginning within {LEG_OF_JUMP} reads: taken for the beginnings of new ramps, not for pulses"
-        )
-    both = f"; {turned} of them do both, by turns: check that each turn is one of the pulses" if turned else ""
-    log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall{both}")
-    return np.array(jumps, np.int64)
-
-
-def _between_jumps(turns: I64, first: int) -> tuple[I64, int, I64] | None:
-    """Turns, direction of the first leg, and where ramps begin, when every second leg is a jump; else None."""
-    legs = np.diff(turns)
-    if len(legs) < 3:
-        return None
-    for odd in (0, 1):
-        if legs[odd::2].max() <= LEG_OF_JUMP and np.median(legs[1 - odd :: 2]) >= LEG_OF_RAMP:
-            direction = first * (-1) ** odd  # the leg before the first jump is a ramp
-            return np.empty(0, np.int64), direction, turns[odd::2] + 1
-    return None
-
-
-TURN, CLEAR_TURN = 0.25, 5.0
-"""A rise has ended where a fall of this share of the range follows, if it is also this many standard errors of the noise."""
-LEG_OF_JUMP, LEG_OF_RAMP = 2, 8
-"""A leg of so few reads between legs of so many is a jump back to the beginning, and no pulses."""
-
-
-def turning_points(g: F64) -> tuple[I64, int]:
-    """Where reads that first rise begin to fall, and so on: indices of the extremes, and the direction of the first leg.
-
-    Reads are averaged over as many as their noise asks for, a twentieth of them at most, so that noise makes no turns and short
-    cycles still show; what does not come back is one leg.
-    """
-    if len(g) < 2:
-        return np.empty(0, np.int64), 1
-    net = 1 if g[-1] >= g[0] else -1
-    noise = 1.4826 * float(np.median(np.abs(np.diff(g, 2)))) / np.sqrt(6.0) if len(g) > 2 else 0.0
-    width, most = 1, max(1, len(g) // 20)
-    while width < most and CLEAR_TURN * noise / np.sqrt(width) > TURN * float(np.ptp(_averaged(g, width))):
-        width = min(2 * width, most)
-    smooth = _averaged(g, width)
-    clear = CLEAR_TURN * noise / np.sqrt(width)
-    enough = max(TURN * float(np.ptp(smooth)), clear)
-    if enough <= 0.0:
-        return np.empty(0, np.int64), net
-    turns: list[int] = []
-    side, high, low = 0, 0, 0
-    for k, value in enumerate(smooth):
-        high, low = (k if value > smooth[high] else high), (k if value < smooth[low] else low)
-        if side >= 0 and value < smooth[high] - enough:
-            turns += [high] if side > 0 or smooth[high] - smooth[0] > clear else []
-            side, low = -1, k
-        elif side <= 0 and value > smooth[low] + enough:
-            turns += [low] if side < 0 or smooth[0] - smooth[low] > clear else []
-            side, high = 1, k
-    if not turns:
-        return np.empty(0, np.int64), net
-    first = side * (-1) ** len(turns)
-    sharp = _averaged(g, max(1, width // 2)) if width > 1 else g
-    for k, turn in enumerate(turns):
-        near = slice(max(0, turn - width), turn + width + 1)
-        turns[k] = near.start + int(np.argmax(first * (-1) ** k * sharp[near]))
-    return _regular(g, np.array(turns, np.int64), first, width), first
-
-
-def _regular(g: F64, turns: I64, first: int, width: int) -> I64:
-    """The turns of cycles of one length, when that is what they are but for what noise moved them: then at the ends of the mean cycle."""
-    if len(turns) < 4:
-        return turns
-    result = turns.copy()
-    period = int(np.rint(np.median(turns[2:] - turns[:-2])))
-    for side, part in ((first, result[::2]), (-first, result[1::2])):
-        number = period * np.arange(len(part))
-        part[:] = number + int(np.rint(np.median(part - number)))
-        moved = range(max(-width, -int(part[0])), min(width, len(g) - 1 - int(part[-1])) + 1)
-        part += max(moved, key=lambda by: side * float(g[part + by].mean()), default=0)
-    return result if np.abs(result - turns).max() <= 3 * width + 1 and (np.diff(result) > 0).all() else turns
-
-
-def _averaged(g: F64, width: int) -> F64:
-    """Running mean over `width` reads of their running median, which single outliers do not move."""
-    if len(g) >= 10 * MEDIAN:
-        padded = np.pad(g, MEDIAN // 2, mode="edge")
-        g = np.median(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN), axis=1)
-    padded = np.pad(g, (width // 2, width - 1 - width // 2), mode="edge")
-    return np.convolve(padded, np.ones(width) / width, "valid")
-
-
-MEDIAN = 3
-"""Reads whose median is taken before turns are looked for: a single outlier is no turn."""
 
 
 def _say_what_is_lost(

@@ -89,13 +89,17 @@ def loglik(theta: F64, s: F64, counts: Sequence[Counts]) -> tuple[float, F64]:
 
 
 def _characteristic(theta: F64, s: float, w: F64) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.complex128]]:
-    """Logarithm of the characteristic function at w, (M,), and its derivatives by theta, (5, M)."""
+    """Logarithm of the characteristic function at w, (M,), and its derivatives by theta, (5, M).
+
+    ``i w mean s + s psi(std w) - (initial w)**2 / 2`` with ``psi(x) = -x**2 / (a + sqrt(a**2 + tail x**2))``,
+    ``a = 1 - i skew sqrt(tail) x``, w in 1/S.
+    """
     mean, std, initial, tail, skew = theta
     root, x = np.sqrt(tail), std * w
     a = 1.0 - 1j * skew * root * x
     radical = np.sqrt(a * a + tail * x * x)
     both = a + radical
-    psi = -x * x / both  # devices.drift.bursts.log_characteristic
+    psi = -x * x / both
     by_a = x * x / both**2 * (1.0 + a / radical)  # what a change of a does, its own and that of the radical
     by_root = by_a * (-1j * skew * x) + x**4 * root / (radical * both**2)
     by_x = -2.0 * x / both + by_a * (-1j * skew * root) + x**3 * tail / (radical * both**2)

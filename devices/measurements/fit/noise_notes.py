@@ -8,11 +8,6 @@ from devices.measurements.fit.statespace import StepTables
 from devices.measurements.read_noise import ReadNoise
 
 
-def _large(gain: float) -> str:
-    """A difference of AIC; reads without a pulse between them that differ refute a model without read noise whatever the number."""
-    return f"{gain:.0f}" if gain < 1e6 else "more than a million"
-
-
 def noise_notes(noise: ReadNoise, evidence: NoiseEvidence, scatter: Scatter | None, law: StepTables) -> list[str]:
     """One sentence on white noise, three on correlated noise, none without noise."""
     if evidence.model == "none":
@@ -34,3 +29,8 @@ def noise_notes(noise: ReadNoise, evidence: NoiseEvidence, scatter: Scatter | No
         f"beneath that noise a pulse scatters by {1e6 * scatter.value:.2g} uS (95 % interval {1e6 * scatter.low:.2g} to"
         f" {1e6 * scatter.high:.2g} uS), {scatter.value / step:.2g} mean steps ({scatter.low / step:.2g} to {scatter.high / step:.2g})",
     ]
+
+
+def _large(gain: float) -> str:
+    """A difference of AIC; reads without a pulse between them that differ refute a model without read noise whatever the number."""
+    return f"{gain:.0f}" if gain < 1e6 else "more than a million"

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from devices.measurements.distribution import StepDistribution
 from devices.measurements.fit.comparison_of_laws import (
@@ -42,8 +41,6 @@ from devices.measurements.read_noise import NO_READ_NOISE, ReadNoise
 from devices.measurements.speeds import speeds_of
 from devices.measurements.split import Split
 from devices.window import Window
-
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -114,10 +111,8 @@ def fit_pulses(
         if tables_per_device is None
         else tables_per_device and len(devices) > 1
     )
-    first_gains: F64 | None = None
-    if not several and len(devices) >= FEWEST_DEVICES:
-        speeds = speeds_of(traces)
-        first_gains = speeds.shrunk()[np.searchsorted(speeds.cells, traces.cell)]
+    differ = not several and len(devices) >= FEWEST_DEVICES  # one law for all, a gain for each
+    first_gains = speeds_of(traces).of_traces(traces) if differ else None
     fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise, first_gains)
     if evidence.model == "correlated" and len(devices) > 1:
         within = correlation_within_devices(fits[0], traces, start, own, several)

@@ -17,6 +17,7 @@ from devices.measurements.traces import Traces
 F64 = npt.NDArray[np.float64]
 
 GAINS = np.geomspace(0.05, 5.0, 45)
+"""Gains at which a device's likelihood is evaluated."""
 FEWEST_DEVICES = 3
 
 

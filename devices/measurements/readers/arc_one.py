@@ -3,11 +3,12 @@
 from typing import Annotated, Literal
 
 from analog_sim.config import Q
-from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.column_reader import ColumnReader
 from devices.measurements.columns import Column, ColumnMap
+from devices.measurements.layout import Layout
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import Lines
+from devices.measurements.text.lines import Lines
 
 HEADER = ("Wordline", "Bitline", "Resistance", "Amplitude (V)", "Pulse width (s)", "Tag", "ReadTag", "ReadVoltage")
 """As written by the instrument's control software; word and bit lines count from 1."""

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.column_reader import ColumnReader
 from devices.measurements.columns import ColumnMap
+from devices.measurements.layout import Layout
 from devices.measurements.problems import ReadLog
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import COMMENTS, Lines, sniff_delimiter, take_preamble
-
-Delimiter = Literal["auto", ",", ";", "|", "tab", "space"]
-CHARACTER = {"tab": "\t", "space": " "}
+from devices.measurements.text.delimiters import Delimiter
+from devices.measurements.text.head import COMMENTS
+from devices.measurements.text.lines import Lines
 
 
 class CsvTable(ColumnReader):
@@ -41,15 +41,7 @@ class CsvTable(ColumnReader):
             and line.text.startswith(str(self.comment))
         ):
             next(lines)
-        chosen = None if self.delimiter == "auto" else CHARACTER.get(self.delimiter, self.delimiter)
-        if self.header_row:
-            names, number, delimiter = self.header(lines, log, chosen)
-            return Layout(names, number, delimiter, self.comment)
-        take_preamble(lines, log)
-        first = lines.peek()
-        return Layout(
-            None, None, chosen or sniff_delimiter(first.text if first else "", decimal=self.decimal), self.comment
-        )
+        return self.plain_layout(lines, log, self.delimiter, self.header_row, self.comment)
 
     def read_file(self, lines: Lines, sink: Sink) -> None:
         """Line by line."""

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from devices.measurements.column_reader import ColumnReader, Compliance, Layout
+from devices.measurements.column_reader import ColumnReader, Compliance
 from devices.measurements.columns import ColumnMap
+from devices.measurements.layout import Layout
 from devices.measurements.problems import ReadLog
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import Lines
+from devices.measurements.text.lines import Lines
 
 
 class Keithley(ColumnReader):

@@ -9,15 +9,10 @@ from devices.measurements.problems import failure
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Sink
 from devices.measurements.table import Op
-from devices.measurements.text import (
-    Lines,
-    NumberColumn,
-    data_lines,
-    note_missing_unit,
-    numbers,
-    resolve_unit,
-    take_head,
-)
+from devices.measurements.text.head import take_head
+from devices.measurements.text.header_units import note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, numbers
 
 
 class NeuroSim(Reader):

@@ -10,21 +10,14 @@ from pydantic import Field
 
 from analog_sim.config import Q
 from devices.measurements.problems import failure
+from devices.measurements.read_quantity import ReadQuantity, check_read_voltage, current_of
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Sink
-from devices.measurements.text import (
-    Line,
-    Lines,
-    NumberColumn,
-    data_lines,
-    fields_of,
-    note_missing_unit,
-    numbers,
-    resolve_unit,
-    sniff_delimiter,
-    take_head,
-    take_preamble,
-)
+from devices.measurements.text.delimiters import fields_of, sniff_delimiter
+from devices.measurements.text.head import take_head, take_preamble
+from devices.measurements.text.header_units import note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, numbers
 
 F64 = npt.NDArray[np.float64]
 
@@ -42,15 +35,14 @@ class NoiseSeries(Reader):
     sample_rate: Annotated[float, Q("frequency", "Hz", gt=0)]
     series_are: Literal["lines", "columns"] = "lines"
     leading: Annotated[int, Field(ge=0)] = 0
-    value: Literal["current", "conductance", "resistance"] = "conductance"
+    value: ReadQuantity = "conductance"
     unit: str | None = None
     decimal: Literal[".", ","] = "."
 
     def read(self, sink: Sink) -> None:
         """Read every file, one line or one block at a time."""
         for path in self.path:
-            if self.value == "current" and self.v_read is None:
-                raise failure(path, "a current needs the read voltage: give v_read")
+            check_read_voltage(path, self.value, self.v_read)
             with Lines(path, sink.log) as lines:
                 if self.series_are == "lines":
                     self._lines(lines, sink)
@@ -92,7 +84,7 @@ class NoiseSeries(Reader):
     def _columns(self, lines: Lines, sink: Sink) -> None:
         path = lines.path
         head = take_head(lines, sink.log, self.decimal)
-        names, delimiter = head.names or [f"column {k + 1}" for k in range(len(head.fields))], head.delimiter
+        names, delimiter = head.labels, head.delimiter
         columns = [
             NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, head.line))
             for k, name in list(enumerate(names))[self.leading :]
@@ -121,18 +113,13 @@ class NoiseSeries(Reader):
         values: F64,
         line: npt.NDArray[np.int64],
     ) -> None:
-        v_read = self.read_voltage
-        if self.value == "resistance":
-            current = np.divide(v_read, values, out=np.full(values.shape, np.nan), where=values != 0)
-        else:
-            current = values if self.value == "current" else values * v_read
         rows = {
             "sequence": sequence,
             "cell_row": device,
             "cell_col": cell,
             "t_s": (done + np.arange(len(values))) / self.sample_rate,
-            "v_read_V": v_read,
-            "i_A": current,
+            "v_read_V": self.read_voltage,
+            "i_A": current_of(values, self.value, self.read_voltage),
         }
         sink.rows("noise", path, line, rows, negative=self.negative)
 

@@ -10,19 +10,14 @@ from pydantic import Field
 from analog_sim.config import Q
 from devices.measurements.arbitrary import Arbitrary
 from devices.measurements.problems import failure
+from devices.measurements.read_quantity import ReadQuantity, check_read_voltage, current_of
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Sink
 from devices.measurements.table import Op
-from devices.measurements.text import (
-    Lines,
-    NumberColumn,
-    data_lines,
-    note_missing_unit,
-    numbers,
-    refuse_longer_rows,
-    resolve_unit,
-    take_head,
-)
+from devices.measurements.text.head import take_head
+from devices.measurements.text.header_units import note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, numbers, refuse_longer_rows
 
 F64 = npt.NDArray[np.float64]
 
@@ -42,7 +37,7 @@ class PulseRamps(Reader):
 
     kind: Literal["pulse_ramps"] = "pulse_ramps"
     direction: Literal["auto", "up", "down"] | tuple[Literal["up", "down"], ...] = "auto"
-    value: Literal["current", "conductance", "resistance"] = "current"
+    value: ReadQuantity = "current"
     unit: str | None = None
     arbitrary: Arbitrary | None = None
     columns_are: Literal["ramps", "devices"] = "ramps"
@@ -60,10 +55,10 @@ class PulseRamps(Reader):
 
     def _read(self, lines: Lines, sink: Sink) -> None:
         path = lines.path
-        if self.value == "current" and self.arbitrary is None and self.v_read is None:
-            raise failure(path, "a current needs the read voltage: give v_read")
+        if self.arbitrary is None:
+            check_read_voltage(path, self.value, self.v_read)
         head = take_head(lines, sink.log, self.decimal, self.header)
-        names, delimiter = head.names or [f"column {k + 1}" for k in range(len(head.fields))], head.delimiter
+        names, delimiter = head.labels, head.delimiter
         dimension = None if self.arbitrary is not None else self.value
         columns = [
             NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, head.line))
@@ -146,8 +141,4 @@ class _Ramp:
         v_read = self._reader.read_voltage
         if self._reader.arbitrary is not None:
             return np.asarray(self._reader.arbitrary.siemens(values) * v_read)
-        if self._reader.value == "current":
-            return values
-        if self._reader.value == "conductance":
-            return values * v_read
-        return np.divide(v_read, values, out=np.full(values.shape, np.nan), where=values != 0)
+        return current_of(values, self._reader.value, v_read)

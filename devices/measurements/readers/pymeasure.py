@@ -8,11 +8,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from devices.measurements.column_reader import ColumnReader, Layout
+from devices.measurements.column_reader import ColumnReader
 from devices.measurements.columns import DIMENSIONS, ColumnMap
+from devices.measurements.layout import Layout
 from devices.measurements.problems import ReadLog, failure
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import Lines, parse_quantity
+from devices.measurements.text.lines import Lines
+from devices.measurements.text.numbers import parse_quantity
 
 PREAMBLE = "#"
 

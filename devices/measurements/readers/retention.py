@@ -1,6 +1,7 @@
 """Reader of retention and relaxation tables: the conductance of each cell at several times after programming. Never pulses."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,30 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import Q, StrictModel
-from devices.measurements.column_reader import ChosenLines, ColumnReader, Layout
+from devices.measurements.chosen_lines import ChosenLines
+from devices.measurements.column_reader import ColumnReader
 from devices.measurements.columns import Column, ColumnMap, listed, position
+from devices.measurements.layout import Layout
 from devices.measurements.problems import ReadLog, failure
-from devices.measurements.readers.csv_table import CHARACTER, Delimiter
+from devices.measurements.read_quantity import ReadQuantity, check_read_voltage, current_of
 from devices.measurements.sink import Role, Sink
-from devices.measurements.text import (
-    Lines,
-    NumberColumn,
-    data_lines,
-    fields_of,
-    note_missing_unit,
-    numbers,
-    parse_quantity,
-    resolve_unit,
-    sniff_delimiter,
-    take_preamble,
-)
-
-_TIME = re.compile(r"t\s*=\s*([^=]*)$|(?:^|[\s_@])([0-9.eE+-]+\s*[a-zA-Zµμ]+)\s*$")
-
+from devices.measurements.text.delimiters import Delimiter, fields_of
+from devices.measurements.text.header_units import note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
 
 F64 = npt.NDArray[np.float64]
 
-CELLS = 1024  # of a wide table, read at once
+_TIME = re.compile(r"t\s*=\s*([^=]*)$|(?:^|[\s_@])([0-9.eE+-]+\s*[a-zA-Zµμ]+)\s*$")
+CELLS = 1024
+"""Cells of a wide table that are read at once."""
 
 
 class Levels(StrictModel):
@@ -66,19 +60,13 @@ class Retention(ColumnReader):
     header_row: bool = True
     cells_are: Literal["rows", "columns"] = "rows"
     times: tuple[Annotated[float, Q("time", "s", ge=0)], ...] = ()
-    value: Literal["current", "conductance", "resistance"] = "conductance"
+    value: ReadQuantity = "conductance"
     unit: str | None = None
     levels: Levels | None = None
 
     def layout(self, lines: Lines, log: ReadLog) -> Layout:
         """Take the header, when there is one."""
-        chosen = None if self.delimiter == "auto" else CHARACTER.get(self.delimiter, self.delimiter)
-        if self.header_row:
-            names, number, delimiter = self.header(lines, log, chosen)
-            return Layout(names, number, delimiter)
-        take_preamble(lines, log)
-        first = lines.peek()
-        return Layout(None, None, chosen or sniff_delimiter(first.text if first else "", decimal=self.decimal))
+        return self.plain_layout(lines, log, self.delimiter, self.header_row)
 
     def column_map(self) -> ColumnMap:
         """As configured, with the target taken from the level column. Raises MeasurementError without columns."""
@@ -109,25 +97,13 @@ class Retention(ColumnReader):
         if self.levels is not None or self.times:
             raise failure(path, "levels and times are of tables with one line per cell; here they are columns")
         layout = self.layout(lines, sink.log)
-        first = lines.peek()
-        names = layout.header or [str(k) for k in range(len(fields_of(first.text, layout.delimiter)) if first else 0)]
-        line = layout.header_line
-        time = NumberColumn(0, names[0], "time", resolve_unit(path, names[0], "time", None, line))
-        columns = [
-            NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, line))
-            for k, name in enumerate(names)
-            if k > 0 and name
-        ]
+        names, line = self._names(layout, lines), layout.header_line
+        columns = self._value_columns(path, layout, {k: name for k, name in enumerate(names) if k > 0 and name}, sink)
         if not columns:
             raise failure(path, "has no column of a cell behind that of the time", line=line)
-        self._check_current(path, line)
-        for column in columns:
-            note_missing_unit(sink.log, path, column.name, self.value, self.unit, line)
-        device, start, chosen = (
-            self.device_of(path, sink),
-            sink.new_sequences(len(columns)),
-            self._chosen(layout, lines, sink),
-        )
+        time = NumberColumn(0, names[0], "time", resolve_unit(path, names[0], "time", None, line))
+        device, start = self.device_of(path, sink), sink.new_sequences(len(columns))
+        chosen = self._chosen(layout, lines, sink)
         for block in data_lines(lines, sink.log):
             part = chosen.of(block)
             values = numbers(part, [time, *columns], layout.delimiter, path, sink.log, decimal=self.decimal)
@@ -138,46 +114,41 @@ class Retention(ColumnReader):
                 "cell_col": np.repeat(np.arange(m), n),
                 "t_s": np.tile(values[:, 0], m),
                 "v_read_V": self.read_voltage,
-                "i_A": self._current_of(values[:, 1:].T.ravel()),
+                "i_A": current_of(values[:, 1:].T.ravel(), self.value, self.read_voltage),
             }
             at = np.tile([entry.number for entry in part], m)
             sink.rows("retention", path, at, rows, negative=self.negative)
         chosen.refuse_none()
 
+    def _names(self, layout: Layout, lines: Lines) -> list[str]:
+        """Names of the columns, or their numbers from 0 when there is no header."""
+        if layout.header is not None:
+            return layout.header
+        first = lines.peek()
+        return [str(k) for k in range(len(fields_of(first.text, layout.delimiter)) if first else 0)]
+
+    def _value_columns(self, path: Path, layout: Layout, names: Mapping[int, str], sink: Sink) -> list[NumberColumn]:
+        """Columns of what a wide table holds, by place; counts those without a unit. Raises MeasurementError."""
+        line = layout.header_line
+        check_read_voltage(path, self.value, self.v_read, line)
+        columns = [
+            NumberColumn(k, name, self.value, resolve_unit(path, name, self.value, self.unit, line))
+            for k, name in names.items()
+        ]
+        for name in names.values():
+            note_missing_unit(sink.log, path, name, self.value, self.unit, line)
+        return columns
+
     def _chosen(self, layout: Layout, lines: Lines, sink: Sink) -> ChosenLines:
         return ChosenLines(self.only, lines.path, layout, sink.log, self.decimal)
 
-    def _check_current(self, path: Path, line: int | None) -> None:
-        if self.value == "current" and self.v_read is None:
-            raise failure(path, "a current needs the read voltage: give v_read", line=line)
-
-    def _current_of(self, values: F64) -> F64:
-        """Amperes at the read voltage."""
-        v_read = self.read_voltage
-        if self.value == "resistance":
-            return np.divide(v_read, values, out=np.full(values.shape, np.nan), where=values != 0)
-        return values * v_read if self.value == "conductance" else values
-
     def _wide(self, lines: Lines, sink: Sink) -> None:
+        """One line per cell, one column per time."""
         path = lines.path
         layout = self.layout(lines, sink.log)
-        first = lines.peek()
-        count = (
-            len(layout.header)
-            if layout.header is not None
-            else len(fields_of(first.text, layout.delimiter))
-            if first
-            else 0
-        )
-        times, label = self._times(path, layout, count)
-        dimension = self.value
-        columns = [
-            NumberColumn(k, name, dimension, resolve_unit(path, name, dimension, self.unit, layout.header_line))
-            for k, name in ((k, layout.header[k] if layout.header else str(k)) for k in times)
-        ]
-        self._check_current(path, layout.header_line)
-        for column in columns:
-            note_missing_unit(sink.log, path, column.name, dimension, self.unit, layout.header_line)
+        names = self._names(layout, lines)
+        times, label = self._times(path, layout, len(names))
+        columns = self._value_columns(path, layout, {k: names[k] for k in times}, sink)
         chosen = self._chosen(layout, lines, sink)
         level = None
         if self.levels is not None:
@@ -195,8 +166,8 @@ class Retention(ColumnReader):
                     targets = self.levels.first + self.levels.step * steps
                 n, m = values.shape
                 if label is not None:
-                    names = [fields_of(line.text, layout.delimiter)[label] for line in part]
-                    cells = np.array([int(x) if x.isdigit() and len(x) < 9 else sink.device(x) for x in names])
+                    labels = [fields_of(line.text, layout.delimiter)[label] for line in part]
+                    cells = np.array([int(x) if x.isdigit() and len(x) < 9 else sink.device(x) for x in labels])
                 else:
                     cells = np.array([line.number for line in part])
                 start = sink.new_sequences(n)
@@ -206,7 +177,7 @@ class Retention(ColumnReader):
                     "cell_col": np.repeat(cells, m),
                     "t_s": np.tile(t, n),
                     "v_read_V": self.read_voltage,
-                    "i_A": self._current_of(values.ravel()),
+                    "i_A": current_of(values.ravel(), self.value, self.read_voltage),
                     "target_S": np.repeat(targets, m),
                 }
                 line = np.repeat([entry.number for entry in part], m)

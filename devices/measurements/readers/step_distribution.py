@@ -10,7 +10,10 @@ from devices.measurements.distribution import StepDistribution
 from devices.measurements.problems import failure
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Sink
-from devices.measurements.text import Line, Lines, NumberColumn, fields_of, resolve_unit
+from devices.measurements.text.delimiters import fields_of
+from devices.measurements.text.header_units import resolve_unit
+from devices.measurements.text.lines import Line, Lines
+from devices.measurements.text.numbers import NumberColumn
 
 F64 = npt.NDArray[np.float64]
 

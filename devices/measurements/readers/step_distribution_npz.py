@@ -11,7 +11,8 @@ from devices.measurements.problems import failure
 from devices.measurements.reader import Reader
 from devices.measurements.readers.step_distribution import checked
 from devices.measurements.sink import Sink
-from devices.measurements.text import NumberColumn, resolve_unit
+from devices.measurements.text.header_units import resolve_unit
+from devices.measurements.text.numbers import NumberColumn
 
 F64 = npt.NDArray[np.float64]
 

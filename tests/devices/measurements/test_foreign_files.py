@@ -11,7 +11,8 @@ from analog_sim.config import discover
 from devices.measurements.problems import MeasurementError, ReadLog
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Measurements, Sink
-from devices.measurements.traces import traces_of, turning_points
+from devices.measurements.traces import traces_of
+from devices.measurements.turning_points import turning_points
 
 READERS = discover("devices.measurements.readers", Reader)
 UP = {"kind": "csv", "role": "pulses", "direction": "up"}

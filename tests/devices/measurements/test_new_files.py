@@ -24,7 +24,8 @@ from devices.measurements.result import FitResult
 from devices.measurements.sink import Measurements, Sink
 from devices.measurements.split import split
 from devices.measurements.table import Op
-from devices.measurements.traces import Traces, traces_of, turning_points
+from devices.measurements.traces import Traces, traces_of
+from devices.measurements.turning_points import turning_points
 from devices.window import Window
 from learning.report.measurement import write_fit_report
 from learning.runs import RunDirectory

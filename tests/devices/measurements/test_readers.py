@@ -136,7 +136,7 @@ def test_gzip_is_read_directly(tmp_path: Path) -> None:
 def test_long_files_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = PULSE_FORMATS["csv"][0](tmp_path / "lab.csv", small_lab(20))
     whole = read(settings).tables["pulses"]
-    monkeypatch.setattr("devices.measurements.text.Lines.block", blocks_of(7))
+    monkeypatch.setattr("devices.measurements.text.lines.Lines.block", blocks_of(7))
     pieces = read(settings).tables["pulses"]
     for name in ("i_A", "sequence", "cell_row", "direction", "line"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))

@@ -14,8 +14,8 @@ from devices.measurements.fit.stuck import find_stuck
 from devices.measurements.histories import Histories, histories_of
 from devices.measurements.problems import MeasurementError, ReadLog
 from devices.measurements.read_noise import ReadNoise
-from devices.measurements.replay import stop_rule
 from devices.measurements.split import split
+from devices.measurements.stop_rule import stop_rule
 from devices.measurements.table import Flag, Op, Table, TableBuilder
 from devices.measurements.traces import Condition, Traces, conditions, has_condition, traces_of
 from devices.window import Window

@@ -6,13 +6,14 @@ from known_labs import READ_STD, cell, cut_into_ramps, plan
 
 from analog_sim.rng import Streams
 from analog_sim.state import GAIN_UNIT
+from devices.measurements.beginnings import Beginnings, beginnings
 from devices.measurements.fit.families import families
 from devices.measurements.fit.pulse import fit_pulses
 from devices.measurements.read_noise import NO_READ_NOISE, ReadNoise
-from devices.measurements.replay import Beginnings, beginnings, replay
+from devices.measurements.replay import replay
 from devices.measurements.speeds import speeds_of
 from devices.measurements.split import split
-from devices.measurements.stand_ins import Known, lanes
+from devices.measurements.stand_ins import KnownDevices, lanes
 from devices.measurements.traces import Traces
 
 pytestmark = pytest.mark.jit
@@ -24,7 +25,7 @@ GAIN = 1.0 + 0.35 * np.linspace(-2.0, 2.0, 30)
 def lab(gain: np.ndarray = GAIN, cycles: int = 2, seed: int = 1) -> Traces:
     """Devices of known gains, potentiated and depressed some times over, one trace each."""
     number = len(gain)
-    known = Known(np.stack([gain, gain], axis=1), None)
+    known = KnownDevices(np.stack([gain, gain], axis=1), None)
     begin = Beginnings(np.full(number, 5e-6), np.full(number, np.nan))
     return replay(cell(*LAW, 0.35), plan(number, cycles), begin, seed=seed, known=known)
 
@@ -59,7 +60,7 @@ def test_two_devices_have_cells_for_every_trace() -> None:
 def test_known_devices_have_their_own_gains() -> None:
     traces = cut_into_ramps(lab())
     gains = np.stack([GAIN, 2.0 * GAIN], axis=1)[traces.cell]
-    state = lanes(cell(*LAW, 0.35), traces, 2, Streams(0), Known(gains, None)).state
+    state = lanes(cell(*LAW, 0.35), traces, 2, Streams(0), KnownDevices(gains, None)).state
     assert state.gain_down is not None
     assert state.gain_up is not None
     for found, expected in ((state.gain_down, gains[:, 0]), (state.gain_up, gains[:, 1])):

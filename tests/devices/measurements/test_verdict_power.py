@@ -12,10 +12,11 @@ import pytest
 from known_labs import READ_STD, cell, cut_into_ramps, plan
 
 from analog_sim.cell import CellModel
+from devices.measurements.beginnings import Beginnings, beginnings
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.proof import Proof
 from devices.measurements.read_noise import ReadNoise
-from devices.measurements.replay import Beginnings, beginnings, replay
+from devices.measurements.replay import replay
 from devices.measurements.split import split
 from devices.measurements.steps_proof import steps_proof
 from devices.measurements.traces import Traces
