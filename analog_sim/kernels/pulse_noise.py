@@ -13,9 +13,9 @@ Pulses come by the million, so this noise is made faster, and less finely, than 
     normals   two for a word w: from the signed word, y = w 2**-31, and from its lower half, y = (int32(w << 16)) 2**-31
               + 2**-17, by z = y P(l), l ~ log2(1 - y**2), P of degree 5: the normal quantile at (1 + y)/2 within 1e-3
 
-Bins: mean 0, variance of the scores 0.99997 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.9988,
-distribution within 1e-3, |z| <= 4.06. Normals: distribution within 1.1e-4, variance 1 - 3e-6, kurtosis 2.9998; beyond 3
-and 4 standard deviations 1.006 and 0.96 of the normal probability; |z| <= 4.33 for the lower halves, 4.9 for the full words.
+Bins: mean 0, variance of the scores 0.99997 (made 1 by a factor in the tables of Gaussian laws), kurtosis 2.9988, distribution
+within 1e-3, |z| <= 4.06; of a measured step, within 4e-3. Normals: distribution within 1.1e-4, variance 1 - 3e-6, kurtosis 2.9998;
+beyond 3 and 4 standard deviations 1.006 and 0.96 of the normal probability; |z| <= 4.33 for the lower halves, 4.9 for the full words.
 `tests/analog_sim/kernels/test_pulse_noise.py` measures these figures. No fastmath: the same bits everywhere.
 """
 
