@@ -56,25 +56,36 @@ def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, know
         cell: the card. traces: R of them, measured. replicas: repetitions. streams: of the fabrication.
         known: gains and tables of known devices, which take the place of drawn ones.
     """
-    names, device = np.unique(traces.cell, return_inverse=True)
-    if known is not None or len(names) < FEWEST_DEVICES:
+    if known is not None or len(np.unique(traces.cell)) < FEWEST_DEVICES:
         state = fabricate(cell, 1, 1, replicas * len(traces), streams)
         if known is not None:
             _identify(cell, state, known, replicas)
         return Lanes(np.arange(len(traces))[:, None], state)
+    trace = _turns(traces)
+    state = fabricate(cell, 1, 1, replicas * len(trace), streams)
+    _deal(cell, state, traces, replicas)
+    return Lanes(trace, state)
+
+
+def _turns(traces: Traces) -> I64:
+    """(D, T) traces of every device, ascending by its number, in the order in which they were measured; -1 for none."""
+    _, device = np.unique(traces.cell, return_inverse=True)
     count = np.bincount(device)
     turn = np.empty(len(traces), np.int64)
     turn[np.argsort(device, kind="stable")] = np.concatenate([np.arange(n) for n in count])
-    trace = np.full((len(names), int(count.max())), -1, np.int64)
+    trace = np.full((len(count), int(count.max())), -1, np.int64)
     trace[device, turn] = np.arange(len(traces))
-    state = fabricate(cell, 1, 1, replicas * len(names), streams)
+    return trace
+
+
+def _deal(cell: CellModel, state: CellState, traces: Traces, replicas: int) -> None:
+    """Put the fabricated cells, (1, 1, replicas * D), in the order of the devices' speeds: the slowest ones to the slowest device."""
     speed = speeds_of(traces)
     order = np.argsort(_cell_speeds(cell, state, np.asarray(np.isfinite(speed.speed).any(axis=0))), kind="stable")
     rank = np.argsort(np.argsort(speed.overall(), kind="stable"), kind="stable")
     chosen = np.concatenate([order[rank * replicas + k] for k in range(replicas)])
     for values in state.arrays().values():
         values[...] = values[:, :, chosen]
-    return Lanes(trace, state)
 
 
 def _identify(cell: CellModel, state: CellState, known: KnownDevices, replicas: int) -> None:

@@ -58,13 +58,10 @@ def steps_proof(
     several = _devices_are_drawn(fitted, held_out)
     compared: list[_Compared] = []
     for direction, word in ((1, "potentiation"), (-1, "depression")):
-        samples = []
-        for part, state in zip((held_out, emulated, fitted), states, strict=True):
-            change, at, sides = part.changes()
-            own = sides == direction
-            unit = part.trace_of()[at][own]
-            samples.append(((change / part.pulses[at])[own], state[at][own], part.cell[unit] if several else unit))
-        (held, held_state, held_unit), (copy, copy_state, _), (fit, fit_state, fit_unit) = samples
+        (held, held_state, held_unit), (copy, copy_state, _), (fit, fit_state, fit_unit) = (
+            _steps(part, state, direction, several)
+            for part, state in zip((held_out, emulated, fitted), states, strict=True)
+        )
         if len(held) < 2 or not len(copy):
             continue
         facts |= _step_facts(word, direction, held, copy)
@@ -107,6 +104,14 @@ def steps_proof(
     curves, more = ramp_curves(held_out, emulated, rng, several=several)
     together = _together(compared, bins, held_out, fitted, rng, resamples) if several else None
     return Proof("the pulse response", how, tuple(bins), curves, facts | more, together=together)
+
+
+def _steps(traces: Traces, state: F64, direction: int, several: bool) -> tuple[F64, F64, npt.NDArray[np.int64]]:
+    """Steps of one direction, (n,) siemens per pulse, the states before them, and what each is of: its device, or its trace."""
+    change, at, sides = traces.changes()
+    own = sides == direction
+    trace = traces.trace_of()[at][own]
+    return (change / traces.pulses[at])[own], state[at][own], traces.cell[trace] if several else trace
 
 
 def _together(

@@ -167,14 +167,14 @@ def ageing_over_time(curves: Sequence[Curve]) -> Figure:
 
 
 _AGEING_AXES = {
-    "mean": ("mean change (µS per decade)", US),
-    "std": ("spread (µS per root decade)", US),
-    "tail": ("tail (decades)", 1.0),
-    "skew": ("skew", 1.0),
-    "nu_mean": ("mean exponent", 1.0),
-    "nu_std": ("spread of the exponent", 1.0),
+    "mean": ("mean change (µS per decade)", US, True),
+    "std": ("spread (µS per root decade)", US, False),
+    "tail": ("tail (decades)", 1.0, False),
+    "skew": ("skew", 1.0, True),
+    "nu_mean": ("mean exponent", 1.0, True),
+    "nu_std": ("spread of the exponent", 1.0, False),
 }
-"""Table of an ageing law -> its label and scale; others are not drawn."""
+"""Table of an ageing law -> its label, scale, and whether it may be negative; others are not drawn."""
 
 
 @styled
@@ -183,11 +183,11 @@ def ageing_over_state(fit: AgeingFit) -> Figure:
     shown = [name for name in _AGEING_AXES if name in fit.values]
     figure, axs = new_figure(7.2, 1.3 * len(shown), len(shown) // 2, 2)
     for axes, name in zip(axs, shown, strict=True):
-        label, scale = _AGEING_AXES[name]
+        label, scale, signed = _AGEING_AXES[name]
         values, errors = scale * fit.values[name], scale * fit.errors[name]
         axes.errorbar(US * fit.centres, values, errors, fmt="o-", markersize=3, color=COLOURS[0])
         axes.set(xlabel="conductance as programmed (µS)", ylabel=label)
-        if name in ("mean", "skew", "nu_mean"):
+        if signed:
             axes.axhline(0, color=FOREGROUND, linewidth=0.5)
         else:
             axes.set_ylim(bottom=0)

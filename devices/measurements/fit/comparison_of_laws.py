@@ -20,6 +20,8 @@ F64 = npt.NDArray[np.float64]
 
 CLEAR_WHITE, CLEAR_CORRELATED = 2.0, 10.0
 """By how much AIC must prefer white noise to none, and correlated noise to white alone."""
+LEAST_WHITE = 1e-3
+"""Share of a step's scatter below which white noise is none."""
 MOST_LOST = 3.0
 """Nats that a law, or correlated noise, may lose on the held-out reads, in all: as much as chance takes on a few hundred reads."""
 DEVICES_CHECKED = 4
@@ -57,15 +59,8 @@ def fit_laws(
     fits = _every_law(held, traces, start, laws, "none" if most == "none" else "white")
     if most == "none":
         return fits, NoiseEvidence("none", 0.0, 0.0)
-    plain = fit_law(fits[0].family, traces, start, held, noise="none")
-    white = fits[0]
-    better = plain.aic - white.aic
-    if gain is not None:
-        white, plain = (
-            fit_law(white.family, traces, start, None, noise=model, gain=gain) for model in ("white", "none")
-        )
-        better = max(better, plain.aic - white.aic)
-    if not (better > CLEAR_WHITE and white.noise.white > 1e-3 * float(np.nanmedian(start.std))):
+    better, white = _white_noise(fits[0], traces, start, gain)
+    if not (better > CLEAR_WHITE and white > LEAST_WHITE * float(np.nanmedian(start.std))):
         refitted = [fit_law(fit.family, traces, start, held, noise="none") for fit in fits]
         return best_first(refitted, held), NoiseEvidence("none", better, 0.0)
     slow_gain = 0.0
@@ -76,6 +71,15 @@ def fit_laws(
             others = [fit_law(fit.family, traces, start, held, noise="correlated", begin=fit) for fit in fits[1:]]
             return best_first([slow, *others], held), NoiseEvidence("correlated", better, slow_gain)
     return fits, NoiseEvidence("white", better, slow_gain)
+
+
+def _white_noise(best: LawFit, traces: Traces, start: Start, gain: F64 | None) -> tuple[float, float]:
+    """By how much AIC prefers white noise to none, whether devices are alike or have first gains, and its size in siemens."""
+    better = fit_law(best.family, traces, start, None, noise="none").aic - best.aic
+    if gain is None:
+        return better, best.noise.white
+    white, plain = (fit_law(best.family, traces, start, None, noise=model, gain=gain) for model in ("white", "none"))
+    return max(better, plain.aic - white.aic), white.noise.white
 
 
 def shows_correlation(white: LawFit, slow: LawFit, held: Traces | None) -> bool:

@@ -94,6 +94,12 @@ LINES: list[tuple[str, dict[str, Any], str, str]] = [
         "set cells_are: columns",
     ),
     (
+        "cells in columns of nothing",
+        {"kind": "retention", "layout_is": "wide", "cells_are": "columns", "header_row": False},
+        "# nothing\n",
+        "no column of a cell behind that of the time",
+    ),
+    (
         "delay is no day",
         {**UP, "columns": {"g": "G", "width": "t_d"}},
         "t_d,G (uS)\nx,1\n",

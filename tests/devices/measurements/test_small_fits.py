@@ -139,9 +139,7 @@ def test_spread_of_devices_is_not_the_scatter_of_estimates() -> None:
     found = device_gains(ramps(60, 40, seed=8, gain=gain), LAW, ReadNoise(0.1e-6))
     assert found is not None
     for side in (0, 1):
-        error = (
-            found.gain[:, side] - gain / gain.mean()
-        )  # gains are relative to their mean: what is common is the law's
+        error = found.gain[:, side] - gain / gain.mean()  # relative to the mean: what is common is the law's
         assert np.abs(error / found.std[:, side]).mean() == pytest.approx(np.sqrt(2 / np.pi), rel=0.3)
     assert found.common.low <= 0.2 <= found.common.high
     assert found.up.low <= 0.03
