@@ -1,7 +1,8 @@
 """Outer-product pulse updates against torch's addmm_: what a stochastic update costs per pulse, and against the exact update.
 
 One array of single cells; the bit streams are drawn in the time that is measured. `--card NAME` takes the pulse response of a device card,
-`--card measured` quantile tables of a made-up measurement (33 states, 65 quantiles) of the same soft-bounds cells.
+`--card measured` quantile tables of a made-up measurement (33 states, 65 quantiles) of the same soft-bounds cells. Rows
+`..._to_soft_bounds` then compare it with soft bounds themselves, in turn in one process.
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ SPARSE, DENSE = 0.06, 6.0
 
 def cases(card: str | None = None) -> Iterator[Case]:
     """Yield dense and sparse updates of soft-bounds cells, or of a card's; then the update of a tile, from inputs and errors on."""
-    cell = _cell(card)
-    name = f"pulse/{card or 'soft_bounds'}"
+    yield from _updates(f"pulse/{card or 'soft_bounds'}", _cell(card))
+    if card is not None:
+        pairs = zip(_updates(f"pulse/{card}_to_soft_bounds", _cell(card)), _updates("", _cell(None)), strict=True)
+        for ours, soft_bounds in pairs:
+            yield replace(ours, reference=soft_bounds.ours, reference_name="the same update of soft-bounds cells")
+
+
+def _updates(name: str, cell: CellModel) -> Iterator[Case]:
+    """Updates of one kind of cell against addmm_."""
     for size in (512, 1024):
         yield _case(f"{name}/sparse", cell, size, 64, length=2, density=SPARSE)
     yield _case(f"{name}/dense", cell, 512, 8, length=31, density=DENSE)
