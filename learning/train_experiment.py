@@ -32,6 +32,7 @@ from learning.parallel.base import Parallel
 from learning.parallel.loky import Loky
 from learning.rules.backprop import Backprop
 from learning.rules.base import Rule
+from learning.schedule import Schedule
 
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -103,7 +104,7 @@ class TrainExperiment(StrictModel):
     optimizer: Annotated[Optimizer, one_of("learning.optimizers", Optimizer, default="sgd")] = SGD()
     learning_rate: Positive
     rate_factor: Positive = 1.0
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    schedule: Schedule = "linear"
     final_rate: Share = 0.0
     batch: Count = 64
     epochs: Positive = 1.0

@@ -19,11 +19,11 @@ from learning.metrics import accuracy
 from learning.report.training_results import CURVE_COLUMNS, LAYER_COLUMNS
 from learning.result_log import ResultLog, Row
 from learning.rules.base import Proposed
+from learning.schedule import calibration_due, rate_factor
 from learning.train_experiment import TrainExperiment
 from learning.training import checkpoint, probe
 from learning.training.chip import build
 from learning.training.data import Order, TrainData
-from learning.training.schedule import calibration_due, rate_factor
 
 F32 = npt.NDArray[np.float32]
 CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
@@ -106,7 +106,8 @@ class Trainer:
         experiment = self.experiment
         index = self.order[self.done]
         x, target = self.data.x[index], self.data.y[index]
-        factor = rate_factor(experiment.schedule, experiment.final_rate, self.done / self.total)
+        progress = self.done / self.total
+        factor = rate_factor(experiment.schedule, experiment.final_rate, progress)
         proposed: Proposed | None = None
         for _ in range(experiment.rule.rounds):
             proposed = experiment.rule.propose(self.network, self.loss, x, target, self.memory)
@@ -117,7 +118,7 @@ class Trainer:
         assert proposed is not None
         for layer, passed in zip(self.network.layers, proposed.trace.layers, strict=True):
             if layer.decorrelator is not None and passed.passed is not None:
-                layer.decorrelator.learn(passed.passed)
+                layer.decorrelator.learn(passed.passed, progress)
         self.done += 1
         self._idle()
         if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:

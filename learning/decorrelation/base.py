@@ -149,5 +149,9 @@ class Method(Part):
     stands_still: ClassVar[bool] = False
 
     @abstractmethod
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
-        """Teach R from one batch that went through it."""
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
+        """Teach R from one batch that went through it.
+
+        Args:
+            matrix: R. passed: the batch. memory: kept between batches. factor: of the method's `rate` now, 1 at the start of a schedule.
+        """

@@ -18,5 +18,5 @@ class Centre(Method):
     needs: ClassVar[Needs] = Needs()
     stands_still: ClassVar[bool] = True
 
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """Nothing: the running mean is the layer's own."""

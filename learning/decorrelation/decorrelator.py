@@ -1,18 +1,19 @@
 """One layer's decorrelation at work: running mean, matrix, method, on the part of the batch it learns from. It never sees a loss."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from analog_sim.config import StrictModel, one_of
+from analog_sim.config import Q, StrictModel, at_key, one_of
 from analog_sim.rng import Stream
 from learning.decorrelation.base import Matrix, Method, Passed
 from learning.decorrelation.identity import IdentityTile
 from learning.memory import Memory
 from learning.needs import check_tile
+from learning.schedule import Schedule, rate_factor
 from learning.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
@@ -24,7 +25,7 @@ DIGITAL_REFOLD = 16.0
 class DecorrelationSpec(StrictModel):
     """Section `decorrelation` of a training experiment.
 
-    Method `centre` has no matrix, and no use for where, identity, full_scale, every and refold.
+    Method `centre` has no matrix, and no use for where, identity, full_scale, every, refold and schedule.
 
     Attributes:
         method: how R learns.
@@ -38,6 +39,8 @@ class DecorrelationSpec(StrictModel):
         samples: rows (samples, or patches of convolutions) drawn at random from each batch to learn from; None takes all.
         mean_memory: memory of the running mean of z per batch (the first batches count equally); the mean is always subtracted.
         refold: a gain that leaves [1/refold, refold] is written into R; None: never on a chip.
+        schedule: how the method's `rate` goes to ``final_rate * rate`` over the run. On coarse cells every step scatters R, and weights
+            whose own rate has fallen no longer follow it.
     """
 
     method: Annotated[Method, one_of("learning.decorrelation", Method)]
@@ -49,6 +52,18 @@ class DecorrelationSpec(StrictModel):
     samples: Annotated[int, Field(ge=1)] | None = None
     mean_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     refold: Annotated[float, Field(gt=1.0)] | None = None
+    schedule: Schedule = "constant"
+    final_rate: Annotated[float, Q("fraction", "", ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _has_a_rate(self) -> Self:
+        rated = "rate" in type(self.method).model_fields
+        if self.schedule != "constant" and not rated and not self.method.stands_still:
+            raise at_key(
+                "schedule",
+                f"method {self.method.kind} has no rate that could fall; allowed: constant (got {self.schedule})",
+            )
+        return self
 
     @property
     def window(self) -> float:
@@ -117,14 +132,15 @@ class Decorrelator:
         """``gamma R^T d`` (B, n): the way of a gradient back through the matrix."""
         return self.matrix.backward(d)
 
-    def learn(self, passed: Passed) -> None:
-        """Move the running mean, and R on every `every`-th batch."""
+    def learn(self, passed: Passed, progress: float = 0.0) -> None:
+        """Move the running mean, and R on every `every`-th batch; progress: share of the run's batches that are done, 0 to 1."""
         self._batches += 1
         part = passed
         if self.spec.samples is not None and self.spec.samples < len(passed.z):
             part = passed.rows(self.memory.stream.integers(0, len(passed.z), self.spec.samples))
         if self._batches > 1 and self._batches % self.spec.every == 0:  # the first batch is not centred yet
-            self.spec.method.learn(self.matrix, part, self.memory)
+            factor = rate_factor(self.spec.schedule, self.spec.final_rate, progress)
+            self.spec.method.learn(self.matrix, part, self.memory, factor)
             self.matrix.fold()
         # z is what is left of the batch mean after subtracting the running mean.
         keep = min(self.spec.mean_memory, (self._batches - 1) / self._batches)

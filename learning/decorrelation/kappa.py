@@ -28,10 +28,9 @@ class Kappa(Method):
     kappa: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     diagonal: Diagonal = "gain"
 
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """One step with a = 1 - kappa, v = -(1 - kappa) <y**2> + kappa (<y**2> - 1)."""
         variance = (passed.y * passed.y).mean(axis=0)
         v = (2.0 * self.kappa - 1.0) * variance - self.kappa
-        step(
-            matrix, passed, a=1.0 - self.kappa, v=v, rate=self.rate, diagonal=self.diagonal, stream=memory.stream
-        )  # fmt: skip
+        a, rate = 1.0 - self.kappa, factor * self.rate
+        step(matrix, passed, a=a, v=v, rate=rate, diagonal=self.diagonal, stream=memory.stream)

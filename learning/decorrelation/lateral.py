@@ -29,9 +29,10 @@ class Lateral(Method):
     needs: ClassVar[Needs] = Needs(writable=True)
     rate: Annotated[float, Field(gt=0.0)] = 1e-4
 
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """One outer product and the diagonal that it must not have."""
+        rate = factor * self.rate
         d = passed.r * np.float32(1.0 / len(passed.r))
-        matrix.tile.update(OuterProduct(passed.y, d), self.rate)
-        matrix.tile.update(Dense(np.diag(-(passed.y * d).sum(axis=0))), self.rate)
+        matrix.tile.update(OuterProduct(passed.y, d), rate)
+        matrix.tile.update(Dense(np.diag(-(passed.y * d).sum(axis=0))), rate)
         matrix.restore_norm(passed)

@@ -29,8 +29,8 @@ class Natural(Method):
     whitens: ClassVar[bool] = True
     rate: Annotated[float, Field(gt=0.0)] = 1e-4
 
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """One transposed read, one outer product, and the gain."""
         q = matrix.backward(passed.y)
-        matrix.tile.update(OuterProduct(q, passed.r * np.float32(1.0 / len(q))), self.rate)
+        matrix.tile.update(OuterProduct(q, passed.r * np.float32(1.0 / len(q))), factor * self.rate)
         matrix.restore_norm(passed)

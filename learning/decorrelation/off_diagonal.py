@@ -26,7 +26,8 @@ class OffDiagonal(Method):
     rate: Annotated[float, Field(gt=0.0)] = 1e-4
     diagonal: Diagonal = "gain"
 
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """One step with a = 1, v = -<y**2>."""
         variance = (passed.y * passed.y).mean(axis=0)
-        step(matrix, passed, a=1.0, v=-variance, rate=self.rate, diagonal=self.diagonal, stream=memory.stream)
+        rate = factor * self.rate
+        step(matrix, passed, a=1.0, v=-variance, rate=rate, diagonal=self.diagonal, stream=memory.stream)

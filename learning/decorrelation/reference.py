@@ -34,7 +34,7 @@ class Reference(Method):
     def whitening(self, s: F64) -> F64:
         """Matrix R with R s R^T = I for a positive definite s (n, n)."""
 
-    def learn(self, matrix: Matrix, passed: Passed, memory: Memory) -> None:
+    def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """Add the batch to S; on every interval-th batch program R."""
         seen = int(memory.numbers.get("batches", 0))
         batch = (passed.z.T @ passed.z) * np.float32(1.0 / len(passed.z))

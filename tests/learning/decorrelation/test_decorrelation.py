@@ -302,6 +302,32 @@ def test_a_subset_and_an_interval_save_updates() -> None:
     assert spent == {"all": 9, "some": 9, "seldom": 2}  # the first batch only centres
 
 
+RATED = [case for case in METHODS if "rate" in type(method(**case)).model_fields]
+
+
+@pytest.mark.parametrize("case", RATED, ids=catalogue_helpers.name)
+def test_the_schedule_scales_the_rate_of_every_method_that_has_one(case: dict[str, Any]) -> None:
+    """Half way through a linear schedule a method takes the step that it takes at half the rate; at the end, none."""
+    z = samples(64)
+    made = []
+    for rate, progress in ((0.02, 0.5), (0.01, 0.0), (0.02, 1.0)):
+        it = decorrelator(method={**case, "rate": rate}, schedule="linear")
+        it.matrix.program(noisy_identity().astype(np.float32))
+        for _ in range(2):  # the first batch only centres
+            it.learn(it.forward(z), progress)
+        made.append(it.matrix.tile.read_weights() * it.matrix.gain[:, None] / it.matrix.gain.mean())
+    halved, half, none = made
+    np.testing.assert_allclose(halved, half, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(none, noisy_identity(), rtol=1e-6)
+    assert np.abs(half - none).max() > 1e-4
+
+
+def test_a_schedule_without_a_rate_is_refused_and_the_control_does_not_mind() -> None:
+    with pytest.raises(ConfigError, match="schedule: method zca has no rate that could fall; allowed: constant"):
+        validate({"method": "zca", "schedule": "linear"}, DecorrelationSpec)
+    assert validate({"method": "centre", "schedule": "linear"}, DecorrelationSpec).schedule == "linear"
+
+
 def test_a_subset_learns_the_same_in_the_long_run() -> None:
     it = decorrelator(samples=16, method={"kind": "natural", "rate": 0.01})
     for seed in range(2000):

@@ -1,5 +1,6 @@
 """The training loop and whole runs: resume to the same bits, arms and twins, divergence, the log, what is refused."""
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from learning.report.rebuild import rebuild
 from learning.report.training_results import TrainingResults
 from learning.result_log import read_rows
 from learning.runs import RunDirectory
+from learning.schedule import calibration_due, rate_factor
 from learning.train_experiment import TrainExperiment, arms_of, twin_of, with_sweep
 from learning.trainer import CURVE, LAYER, Trainer
 from learning.training import checkpoint
 from learning.training.comparison import first_reaching
 from learning.training.data import Order, training_data
 from learning.training.run import TWIN, describe, place, plan, train
-from learning.training.schedule import calibration_due, rate_factor
 
 SMALL: dict[str, Any] = {
     "schema": "train/1",
@@ -469,6 +470,22 @@ def test_the_rate_factor_scales_the_learning_rate(tmp_path: Path) -> None:
         it.run()
         ends.append(it.network.output(it.data.x_eval))
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-3, atol=1e-4)
+
+
+def test_the_rate_of_decorrelation_falls_over_the_run(tmp_path: Path) -> None:
+    """The trainer says how far it is: a linear schedule moves R by about half as much as a constant rate, and least at the end."""
+    moved = {}
+    for schedule in ("constant", "linear"):
+        decorrelation = {"method": {"kind": "natural", "rate": 1e-6}, "where": "digital", "schedule": schedule}
+        it = trainer(experiment(decorrelation=decorrelation), tmp_path / schedule)
+        r = [it.network.layers[0].decorrelator.tile.read_weights()]
+        while it.done < it.total:
+            it.step()
+            r.append(it.network.layers[0].decorrelator.tile.read_weights())
+        moved[schedule] = [float(np.linalg.norm(late - early)) for early, late in itertools.pairwise(r)]
+    assert 0.3 < sum(moved["linear"]) / sum(moved["constant"]) < 0.7
+    half = it.total // 2
+    assert sum(moved["linear"][-half:]) < 0.6 * sum(moved["linear"][:half])
 
 
 def test_a_sweep_multiplies_the_arms() -> None:
