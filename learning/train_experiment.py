@@ -175,6 +175,8 @@ def arms_of(experiment: TrainExperiment) -> dict[str, TrainExperiment]:
     problems: list[Problem] = []
     for arm in chosen:
         where = Location(f"arms[{arm.name}]")
+        if arm.name in found:
+            problems.append(Problem(where, "name", "two arms, or an arm and its hardware together, have this name"))
         try:
             shared = [key for key in arm.set if key.split(".")[0] in NOT_IN_ARMS]
             if shared:

@@ -49,11 +49,14 @@ class Matrix:
     Attributes:
         tile: (n, n), programmed with the identity at the start, with zeros when there is a bypass. gain: (n,).
         refold: a gain that leaves [1/refold, refold] is written into R (one programming); None: never.
-        bypass: the identity is added digitally.
+        bypass: the identity is added digitally. where: the tile's name, for messages.
     """
 
-    def __init__(self, tile: WeightTile, refold: float | None, *, bypass: bool = False) -> None:
+    def __init__(
+        self, tile: WeightTile, refold: float | None, *, bypass: bool = False, where: str = "a matrix"
+    ) -> None:
         self.tile = tile
+        self.where = where
         self.bypass = bypass
         self.gain: F32 = np.ones(tile.shape[0], np.float32)
         self.refold = refold
@@ -104,8 +107,8 @@ class Matrix:
         if clipped and not self._warned:
             self._warned = True
             warnings.warn(
-                f"decorrelation: {clipped} of {size.size} entries of a matrix exceed the window of its cells and are clipped at {full:g} "
-                f"(largest: {float(size.max()):.3g}); raise decorrelation.full_scale, or the method's ridge",
+                f"decorrelation: {clipped} of {size.size} entries of {self.where} exceed the window of its cells and are clipped at "
+                f"{full:g} (largest: {float(size.max()):.3g}); raise decorrelation.full_scale, or the method's ridge",
                 ClippedMatrixWarning,
                 stacklevel=2,
             )

@@ -114,7 +114,7 @@ class Decorrelator:
         self.spec = spec
         digital = not tile.blocks
         refold = spec.refold if spec.refold is not None or not digital else DIGITAL_REFOLD
-        self.matrix = Matrix(tile, refold, bypass=spec.bypass)
+        self.matrix = Matrix(tile, refold, bypass=spec.bypass, where=where)
         self.mean: F32 = np.zeros(tile.shape[0], np.float32)
         self.memory = Memory(stream)
         self._batches = 0

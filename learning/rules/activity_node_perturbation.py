@@ -3,6 +3,7 @@
 Dalm et al., "Effective learning with node perturbation in multi-layer neural networks", arXiv:2310.00965 (ANP).
 """
 
+import warnings
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,15 @@ from learning.losses import Loss
 from learning.memory import Memory
 from learning.network import Network
 from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
+
+NO_NOISE = (
+    "activity_node_perturbation: two passes of a batch were the same to the bit, so nothing is learned; sigma: 0 leaves the exploration "
+    "to the noise of the chip, and it has none (set rule.sigma, or rule.reread_first where only the first layer is noisy)"
+)
+
+
+class StandingStillWarning(UserWarning):
+    """A rule explores by the noise of the chip, and there is none."""
 
 
 class ActivityNodePerturbation(NoiseRule):
@@ -53,6 +63,8 @@ class ActivityNodePerturbation(NoiseRule):
                 change = change - base
                 moved = [one.a - a for one, a in zip(after.layers, before, strict=True)]
             length = sum(np.einsum("bi,bi->b", *(2 * [da.reshape(len(base), -1)])).astype(np.float64) for da in moved)
+            if self.sigma == 0.0 and not length.any():
+                warnings.warn(NO_NOISE, StandingStillWarning, stacklevel=2)
             factor = scale * change / np.maximum(length, np.finfo(np.float32).tiny)
             for error, da in zip(errors, moved, strict=True):
                 error += da * per_row(factor, da)

@@ -475,7 +475,9 @@ def test_a_matrix_that_does_not_fit_its_cells_is_programmed_with_one_warning(byp
     spec = TileSpec(mapping=MappingSpec(weight_max=2.0))
     matrix = Matrix(Tile(spec, load_card("ideal").compile(), (N, N), Streams(0)), None, bypass=bypass)
     wanted = np.diag(np.array([1.0, 1.0, 1.0, 1.0, 2.0, 5.0], np.float32))
-    with pytest.warns(ClippedMatrixWarning, match=r"1 of 36 entries .* clipped at 2 \(largest: [45]\).*full_scale"):
+    with pytest.warns(
+        ClippedMatrixWarning, match=r"1 of 36 entries of a matrix exceed .* clipped at 2 \(largest: [45]\).*full_scale"
+    ):
         matrix.program(wanted)
     matrix.program(wanted)
     wanted[5, 5] = 3.0 if bypass else 2.0

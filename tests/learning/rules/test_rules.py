@@ -12,6 +12,7 @@ from learning_helpers import CONV, DENSE, accuracy, batch, cosine, flat, make_ne
 from analog_sim.rng import Streams
 from learning.losses import make_loss
 from learning.network import Network
+from learning.rules.activity_node_perturbation import StandingStillWarning
 from learning.rules.base import Gradient
 from learning.tiles import digital_tile
 
@@ -167,6 +168,15 @@ def test_activity_differences_need_no_access_to_the_noise() -> None:
     x, target = np.tile(x, (2000, 1)), np.tile(target, 2000)
     for mine, true in zip(flat(proposed(case, network, x, target)), exact, strict=True):
         assert cosine(mine, true) > 0.97
+
+
+def test_exploring_by_the_noise_of_a_chip_that_has_none_is_said() -> None:
+    network = make_network(DENSE)
+    x, target = batch((5,), n=6)
+    case = {"kind": "activity_node_perturbation", "sigma": 0.0}
+    with pytest.warns(StandingStillWarning, match="nothing is learned; sigma: 0 leaves the exploration"):
+        gradients = flat(proposed(case, network, x, target))
+    assert not any(gradient.any() for gradient in gradients)
 
 
 def test_feedback_alignment_is_its_analytic_form() -> None:

@@ -385,6 +385,11 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="two entries of the same name: a"):
             experiment(arms=[{"name": "a"}, {"name": "a"}])
 
+    def test_an_arm_and_its_hardware_that_are_called_as_another_arm_and_its(self) -> None:
+        setup = experiment(arms=[{"name": "a"}, {"name": "a, b"}], hardware=[{"name": "c"}, {"name": "b, c"}])
+        with pytest.raises(ConfigError, match=r"arms\[a, b, c\]: name: two arms, or an arm and its hardware together"):
+            arms_of(setup)
+
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
