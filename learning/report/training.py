@@ -92,9 +92,11 @@ def _headline(results: TrainingResults, arms: list[str], digital: list[str]) -> 
     arms, digital = ([arm for arm in some if results.ended(arm)] for some in (arms, digital))
     means = {arm: float(np.mean([_number(row["accuracy"]) for row in _last_rows(results, arm)])) for arm in arms}
     facts = [Fact(f"{100 * means[arm]:.2f} %", arm if "digital" in arm else f"{arm}, digital") for arm in digital]
-    analogue = sorted((arm for arm in arms if arm not in digital), key=lambda arm: -means[arm])
-    shown = analogue[:3]
-    facts += [Fact(f"{100 * means[arm]:.2f} %", arm if len(analogue) < 2 else f"{arm}, on the chip") for arm in shown]
+    compared = [arm for arm in arms if arm not in digital]
+    on_chip = [arm for arm in compared if _mean(_last_rows(results, arm), "pulses") is not None]
+    where = ", on the chip" if on_chip and len(compared) > 1 else ""
+    best = sorted(on_chip or compared, key=lambda arm: -means[arm])[:3]
+    facts += [Fact(f"{100 * means[arm]:.2f} %", f"{arm}{where}") for arm in best]
     return facts[:5]
 
 
@@ -107,22 +109,19 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
             "Learning curves", ("No arm came as far as its first evaluation.",), (("final", training_table(results)),)
         )
     losses = {arm: curve for arm in arms if (curve := _curve(results.curves, arm, "samples", "loss")) is not None}
-    seeds = (
-        "mean over seeds, band from the worst to the best; "
-        if any(y.shape[0] > 1 for _, y in by_samples.values())
-        else ""
-    )
-    ideal = "dashed, in the colour of the text: the ideal digital twin" if digital else "all arms are on the chip"
+    several = any(y.shape[0] > 1 for _, y in by_samples.values())
+    seeds = "; mean over seeds, band from the worst to the best" if several else ""
+    ideal = "; dashed, in the colour of the text: the ideal digital twin" if digital else ""
     plots = [
         Plot(
             "accuracy_over_samples",
             learning_curves(by_samples, "training samples", digital=digital),
-            f"Test accuracy against training samples; {seeds}{ideal}.",
+            f"Test accuracy against training samples{seeds}{ideal}.",
         )
     ]
     if losses:
         figure = loss_curves(losses, digital=digital)
-        plots.append(Plot("loss_over_samples", figure, f"Training loss against training samples; {seeds}{ideal}."))
+        plots.append(Plot("loss_over_samples", figure, f"Training loss against training samples{seeds}{ideal}."))
     for column, label, unit in (
         ("pulses", "pulses sent", ""),
         ("chip_time_s", "chip time", "s"),

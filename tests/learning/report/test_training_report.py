@@ -1,5 +1,6 @@
 """The report of training: numbers as computed by hand, arms told apart, one page that needs nothing but itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,20 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path, arms: tuple[st
     assert ("decorrelation_loss.svg" in names) == any("natural" in arm for arm in arms)
     assert "conductances_0.png" in names
     assert "Energy and latency" in page_text(path)
+
+
+def test_the_page_leads_with_chips_and_calls_only_those_so(tmp_path: Path) -> None:
+    """Exact digital tiles have no pulses to count: an arm on them is no chip, however well it does."""
+    run = new_run(tmp_path / "run")
+    results = training(run, arms=("exact", "np", "fa"))
+    rows = [{**row, "pulses": None, "chip_time_s": None} if row["arm"] == "exact" else row for row in results.curves]
+    mixed = replace(results, curves=rows)
+    text = page_text(write_training_report(run, mixed))
+    assert "np, on the chip" in text
+    assert "fa, on the chip" in text
+    assert "exact, on the chip" not in text
+    rows = [{**row, "pulses": None, "chip_time_s": None} for row in results.curves]
+    assert "on the chip" not in page_text(write_training_report(run, replace(results, curves=rows)))
 
 
 def test_a_page_is_rebuilt_from_its_folder_byte_for_byte(tmp_path: Path) -> None:
