@@ -27,6 +27,7 @@ from devices.measurements.problems import MeasurementError
 from devices.measurements.reader import Reader
 from devices.measurements.sink import Measurements, Sink
 from devices.measurements.table import Flag, Op
+from devices.measurements.text.lines import Lines
 
 READER_PARTS = discover("devices.measurements.readers", Reader)
 UP, DOWN = 5, 4
@@ -136,22 +137,11 @@ def test_gzip_is_read_directly(tmp_path: Path) -> None:
 def test_long_files_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = PULSE_FORMATS["csv"][0](tmp_path / "lab.csv", small_lab(20))
     whole = read(settings).tables["pulses"]
-    monkeypatch.setattr("devices.measurements.text.lines.Lines.block", blocks_of(7))
+    block = Lines.block
+    monkeypatch.setattr(Lines, "block", lambda self: block(self, rows=7))
     pieces = read(settings).tables["pulses"]
     for name in ("i_A", "sequence", "cell_row", "direction", "line"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
-
-
-def blocks_of(rows: int) -> Any:
-    def block(self: Any, _rows: int = 0) -> list[Any]:
-        taken = []
-        for line in self:
-            taken.append(line)
-            if len(taken) == rows:
-                break
-        return taken
-
-    return block
 
 
 def test_a_gap_inside_a_ramp_is_flagged_and_blanks_after_it_end_it(tmp_path: Path) -> None:
