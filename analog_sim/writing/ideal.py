@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 

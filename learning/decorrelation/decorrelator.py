@@ -8,13 +8,13 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from analog_sim.config import Q, StrictModel, at_key, one_of
-from analog_sim.rng import Stream
+from analog_sim.random.streams import Stream
+from learning.common.memory import Memory
+from learning.common.needs import check_tile
+from learning.common.schedule import Schedule, rate_factor
 from learning.decorrelation.base import Matrix, Method, Passed
 from learning.decorrelation.identity import IdentityTile
-from learning.memory import Memory
-from learning.needs import check_tile
-from learning.schedule import Schedule, rate_factor
-from learning.tiles import TileMaker, WeightTile, digital_tile
+from learning.network.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip import ChipInfo
-from analog_sim.cost import Costs
+from analog_sim.chip.cost import Costs
+from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import WriteTarget
 
@@ -15,7 +15,7 @@ F32 = npt.NDArray[np.float32]
 
 
 class IdentityTile:
-    """``W = I`` (n, n) with the methods of `learning.tiles.WeightTile`; it can be read and never written.
+    """``W = I`` (n, n) with the methods of `learning.network.tiles.WeightTile`; it can be read and never written.
 
     Attributes:
         shape: (n, n). blocks: none, there are no crossbars. full_weight: none is too large.

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
 from learning.torch_bridge.convert import Plan, prepare
 from learning.torch_bridge.load_model import load_factory
 from learning.torch_bridge.twin import build_network
-from learning.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
 
 F32 = npt.NDArray[np.float32]
 Weights = Mapping[str, npt.NDArray[Any]]

@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 
-from devices.measurements.arbitrary import Arbitrary
-from devices.measurements.problems import failure
-from devices.measurements.reader import Reader
-from devices.measurements.sink import Sink
-from devices.measurements.table import Op
+from devices.measurements.columns.reader import Reader
+from devices.measurements.data.arbitrary_units import Arbitrary
+from devices.measurements.table.problems import failure
+from devices.measurements.table.sink import Sink
+from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines

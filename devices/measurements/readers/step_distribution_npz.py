@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from devices.measurements.problems import failure
-from devices.measurements.reader import Reader
+from devices.measurements.columns.reader import Reader
 from devices.measurements.readers.step_distribution import checked
-from devices.measurements.sink import Sink
+from devices.measurements.table.problems import failure
+from devices.measurements.table.sink import Sink
 from devices.measurements.text.header_units import resolve_unit
 from devices.measurements.text.numbers import NumberColumn
 

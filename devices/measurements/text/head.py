@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from devices.measurements.problems import ReadLog, failure
+from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.lines import Line, Lines
 from devices.measurements.text.numbers import is_number

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config.units import SI_UNITS, UNITS, explain_unit, split, to_si, unit_name
-from devices.measurements.problems import ReadLog, failure
+from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.text.delimiters import DELIMITERS, delimiter_name, fields_of
 from devices.measurements.text.lines import Line
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from learning_helpers import CONV, DENSE, accuracy, batch, cosine, flat, make_network, make_rule, rings, train
 
-from analog_sim.rng import Streams
-from learning.losses import make_loss
-from learning.network import Network
+from analog_sim.random.streams import Streams
+from learning.losses.losses import make_loss
+from learning.network.network import Network
+from learning.network.tiles import digital_tile
 from learning.rules.activity_node_perturbation import StandingStillWarning
 from learning.rules.base import Gradient
-from learning.tiles import digital_tile
 
 RULES = catalogue_helpers.cases(catalogue.RULES)
 CLAIMING = [case for case in RULES if make_rule(**case).alignment is not None]
