@@ -68,8 +68,8 @@ def _is_measurement(file: str) -> bool:
 def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
     """Let the card's cells do what the measured ones did, and compare."""
     from analog_sim.config import load_config
+    from devices.measurements.configuration.measurement_config import MeasurementConfig
     from devices.measurements.pipeline.comparison import compare_card
-    from devices.measurements.pipeline.config import MeasurementConfig
     from learning.experiments.report.measurement.page import write_comparison_report
     from learning.experiments.runs.run_folder import RunDirectory
 

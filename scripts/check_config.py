@@ -22,7 +22,7 @@ MODELS: Mapping[str, str] = MappingProxyType(
         "estimate/1": "learning.experiments.configs.estimate:Experiment",
         "train/1": "learning.experiments.configs.train:TrainExperiment",
         "card/1": "devices.card:DeviceCard",
-        "measurements/1": "devices.measurements.pipeline.config:MeasurementConfig",
+        "measurements/1": "devices.measurements.configuration.measurement_config:MeasurementConfig",
     }
 )
 

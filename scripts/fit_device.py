@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from analog_sim.config import load_config
-    from devices.measurements.pipeline.config import MeasurementConfig
+    from devices.measurements.configuration.measurement_config import MeasurementConfig
 
     require_schema(options.config, "measurements/1", options.overrides)
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)

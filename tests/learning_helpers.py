@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from analog_sim.config import discover, validate
 from analog_sim.random.streams import Streams
+from learning.common.weight_tile import TileMaker, digital_tile
 from learning.decorrelation.decorrelator import DecorrelationSpec
 from learning.losses.losses import CrossEntropy, Loss
 from learning.network.network import Network, build_network
 from learning.network.spec import NetworkSpec
-from learning.network.tiles import TileMaker, digital_tile
 from learning.rules.base import Gradient, Rule
 
 F32 = npt.NDArray[np.float32]

@@ -14,9 +14,9 @@ from scipy.special import ndtri
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel
 from analog_sim.cells.state import GAIN_UNIT, CellState
-from analog_sim.chip.crossbar import PulseCounts, PulseTrain
 from analog_sim.pulses.composed_tables import composed_of
 from analog_sim.pulses.kernels.merging import Composed
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 LANES, STEPS = 32, 16
 MOST_PARTS = 256

@@ -12,9 +12,10 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import CellState, fabricate
 from analog_sim.chip.clock import Clock
-from analog_sim.chip.crossbar import ChipInfo, PulseCounts, PulseTrain
+from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.pulses.apply import apply_pulses, prepare
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.energy import read_power, square_and_power

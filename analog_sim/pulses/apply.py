@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
-from analog_sim.chip.crossbar import PulseCounts, PulseTrain
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
 from analog_sim.pulses.kernels import bits as bit_kernels
 from analog_sim.pulses.kernels import pulses as kernels
@@ -20,6 +19,7 @@ from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
 from analog_sim.pulses.kernels.merging import DENSE, Composed
 from analog_sim.pulses.kernels.plans import Counts, Train
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Stream
 from analog_sim.threads import in_parts
 

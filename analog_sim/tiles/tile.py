@@ -14,10 +14,7 @@ from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import DataFile, StrictModel, UserError, one_of
-from analog_sim.random.streams import Streams
-from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
-from analog_sim.tiles.array_group import Block
-from analog_sim.tiles.mapping import (
+from analog_sim.mapping.weight_mapping import (
     Cut,
     MappingSpec,
     cut,
@@ -28,6 +25,9 @@ from analog_sim.tiles.mapping import (
     slice_coefficients,
     targets,
 )
+from analog_sim.random.streams import Streams
+from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
+from analog_sim.tiles.array_group import Block
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.crossbar import PulseCounts
 from analog_sim.config import StrictModel, UserError
-from analog_sim.tiles.mapping import MappingSpec
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.pulses.plans import PulseCounts
 from analog_sim.writing.scheme import WritableBlock, WriteScheme, WriteTarget
 
 PairMode = Literal["both", "one_sided"]

@@ -11,8 +11,8 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import Part
+from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
-from analog_sim.tiles.mapping import MappingSpec
 from analog_sim.writing.proposal import Proposal
 
 F32 = npt.NDArray[np.float32]

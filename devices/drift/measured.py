@@ -10,7 +10,7 @@ from analog_sim.config import DataFile, at_key
 from devices.drift.bursts import aged_factor, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.drift.moments import power_moment
-from devices.measurements.pipeline.tables_file import check, interpolate, load_tables, scale
+from devices.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 BURSTS = {"drift.tail": "K", "drift.skew": "K"}

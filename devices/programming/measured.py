@@ -6,8 +6,8 @@ from pydantic import model_validator
 
 from analog_sim.cells.cell_model import VerifyModel
 from analog_sim.config import DataFile
-from devices.measurements.pipeline.tables_file import check, interpolate, load_tables, scale
 from devices.programming.law import ProgrammingLaw
+from devices.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 

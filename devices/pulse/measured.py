@@ -8,9 +8,9 @@ from pydantic import model_validator
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, PulseModel
 from analog_sim.config import DataFile
-from devices.measurements.pipeline.tables_file import check, load_tables, scale
 from devices.normal import below, density
 from devices.pulse.law import PulseLaw
+from devices.tables_file import check, load_tables, scale
 from devices.window import F32, F64, Values, Window
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from analog_sim.config import Part
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.network.tiles import WeightTile
+from learning.common.weight_tile import WeightTile
 
 F32 = npt.NDArray[np.float32]
 

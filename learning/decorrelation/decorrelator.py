@@ -12,9 +12,9 @@ from analog_sim.random.streams import Stream
 from learning.common.memory import Memory
 from learning.common.needs import check_tile
 from learning.common.schedule import Schedule, rate_factor
+from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Matrix, Method, Passed
 from learning.decorrelation.identity import IdentityTile
-from learning.network.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 

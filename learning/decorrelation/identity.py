@@ -15,7 +15,7 @@ F32 = npt.NDArray[np.float32]
 
 
 class IdentityTile:
-    """``W = I`` (n, n) with the methods of `learning.network.tiles.WeightTile`; it can be read and never written.
+    """``W = I`` (n, n) with the methods of `learning.common.weight_tile.WeightTile`; it can be read and never written.
 
     Attributes:
         shape: (n, n). blocks: none, there are no crossbars. full_weight: none is too large.

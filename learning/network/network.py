@@ -18,11 +18,11 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from analog_sim.random.streams import Stream, Streams
 from analog_sim.writing.proposal import Dense
+from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.network.layers.base import DigitalLayer, Layer, Shape, WeightedLayer
 from learning.network.spec import NetworkSpec
-from learning.network.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 Transport = Callable[[int, F32], F32]

@@ -23,7 +23,7 @@ from torch.nn.utils import parametrize
 from analog_sim.config import UserError
 from analog_sim.config.errors import did_you_mean
 from analog_sim.tiles.digital import DigitalTile
-from learning.network.tiles import TileFactory
+from learning.common.weight_tile import TileFactory
 from learning.torch_bridge.arrays import to_numpy
 from learning.torch_bridge.fold import find_folds, fold
 from learning.torch_bridge.modules import AnalogConv2d, AnalogLayer, AnalogLinear, Backward

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analog_sim.writing.proposal import Dense
-from learning.network.tiles import WeightTile
+from learning.common.weight_tile import WeightTile
 from learning.torch_bridge.arrays import to_numpy, to_torch
 
 F32 = npt.NDArray[np.float32]

@@ -15,9 +15,9 @@ import torch
 from benchmark_cases._case import Case
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel, PulseModel, VariationModel
-from analog_sim.chip.crossbar import PulseTrain
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.kernels.bits import draw_streams
+from analog_sim.pulses.plans import PulseTrain
 from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy
 from analog_sim.writing.proposal import OuterProduct

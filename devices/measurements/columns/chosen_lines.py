@@ -5,10 +5,10 @@ from pathlib import Path
 
 from devices.measurements.columns.columns import MOST_LISTED, Column, position
 from devices.measurements.columns.layout import Layout
-from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.text.delimiters import fields_of
 from devices.measurements.text.lines import Line
 from devices.measurements.text.numbers import is_number
+from devices.measurements.text.problems import ReadLog, failure
 
 
 class ChosenLines:

@@ -18,7 +18,6 @@ from devices.measurements.columns.columns import DIMENSIONS, LABELS, ColumnMap, 
 from devices.measurements.columns.layout import Layout
 from devices.measurements.columns.read_quantity import ReadQuantity, current_of
 from devices.measurements.columns.reader import Reader
-from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.table.table import Flag, Op
 from devices.measurements.text.delimiters import (
@@ -32,6 +31,7 @@ from devices.measurements.text.delimiters import (
 from devices.measurements.text.head import commented_header, take_preamble
 from devices.measurements.text.lines import Line, Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, is_number, numbers
+from devices.measurements.text.problems import ReadLog, failure
 
 UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
 DOWN_WORDS = frozenset({"down", "depression", "ltd", "reset", "d", "-1", "-1.0", "-"})

@@ -8,9 +8,9 @@ from pydantic import model_validator
 
 from analog_sim.config import StrictModel, at_key
 from analog_sim.config.errors import did_you_mean
-from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.text.header_units import bare_name, note_missing_unit, resolve_unit
 from devices.measurements.text.numbers import NumberColumn
+from devices.measurements.text.problems import ReadLog, failure
 
 DIMENSIONS: Mapping[str, str | None] = {
     "t": "time",

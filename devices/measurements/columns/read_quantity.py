@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from devices.measurements.table.problems import failure
+from devices.measurements.text.problems import failure
 
 F64 = npt.NDArray[np.float64]
 

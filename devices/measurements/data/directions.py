@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.data.turning_points import turning_points
-from devices.measurements.table.problems import ReadLog
 from devices.measurements.table.table import Table, runs
+from devices.measurements.text.problems import ReadLog
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from devices.measurements.table.problems import MeasurementError, ReadLog
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Table, runs
+from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
 

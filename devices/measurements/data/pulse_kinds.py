@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from devices.measurements.configuration.measurement_config import MeasurementConfig, PulseKind
 from devices.measurements.data.traces import Condition, conditions, has_condition
-from devices.measurements.pipeline.config import MeasurementConfig, PulseKind
-from devices.measurements.table.problems import MeasurementError, ReadLog
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Table
+from devices.measurements.text.problems import MeasurementError, ReadLog
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from devices.measurements.data.directions import guess_directions
 from devices.measurements.data.turning_points import TURN
-from devices.measurements.table.problems import MeasurementError, ReadLog
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Op, Table
+from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from devices.card import DeviceCard
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.pulse_kinds import chosen_pulses
 from devices.measurements.data.read_noise import ReadNoise
@@ -14,7 +15,6 @@ from devices.measurements.fit.noise.fit import series_of
 from devices.measurements.fit.pulse.families import families
 from devices.measurements.fit.pulse.fit import fit_pulses
 from devices.measurements.fit.pulse.moments import smoothed
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.reading import read_measurements
 from devices.measurements.proof.ageing import ageing_proof
 from devices.measurements.proof.noise import noise_proof
@@ -22,7 +22,7 @@ from devices.measurements.proof.proof import Proof
 from devices.measurements.proof.replay import replay
 from devices.measurements.proof.steps import steps_proof
 from devices.measurements.proof.variogram import with_lags
-from devices.measurements.table.problems import MeasurementError
+from devices.measurements.text.problems import MeasurementError
 
 REPLICAS = 5
 HOW = "all data of the measurement, none of which the card need know"

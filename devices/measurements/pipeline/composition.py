@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy.typing as npt
 
 from devices.card import load_card
+from devices.measurements.card_files.card_file import CardParts, part_of_law, siemens, write_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.fit.ageing.fit import AgeingFit
 from devices.measurements.fit.noise.fit import NoiseFit
 from devices.measurements.fit.programming.fit import ProgrammingFit
 from devices.measurements.fit.pulse.fit import PulseFit
 from devices.measurements.fit.pulse.laws import LawFit
-from devices.measurements.pipeline.card_file import CardParts, part_of_law, siemens, write_card
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.write_by_pulses import PulseWriting, write_by_pulses
 
 

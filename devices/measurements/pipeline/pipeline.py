@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from devices.card import load_card
+from devices.measurements.card_files.card_file import CardParts, write_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories, histories_of
 from devices.measurements.data.pulse_kinds import ConditionRow, chosen_pulses
 from devices.measurements.data.split import Split, split
@@ -15,9 +17,7 @@ from devices.measurements.fit.ageing.fit import AgeingFit, path_memory
 from devices.measurements.fit.noise.fit import NoiseFit, series_of
 from devices.measurements.fit.pulse.fit import PulseFit, adequacy_notes, fit_distributions
 from devices.measurements.fit.pulse.moments import smoothed
-from devices.measurements.pipeline.card_file import CardParts, write_card
 from devices.measurements.pipeline.composition import add_writing, compose, write_law_card
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.pulse_stage import (
     REPLICAS,
     fit_traces,
@@ -33,9 +33,9 @@ from devices.measurements.proof.programming import programming_pairs, prove_prog
 from devices.measurements.proof.proof import Proof
 from devices.measurements.proof.steps import steps_proof
 from devices.measurements.proof.variogram import with_lags
-from devices.measurements.table.problems import MeasurementError
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Table
+from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
 Say = Callable[[str], None]

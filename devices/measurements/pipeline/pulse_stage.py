@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
 from devices.card import load_card
+from devices.measurements.card_files.card_file import CardParts, write_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.split import Split
 from devices.measurements.data.start_states import beginnings
 from devices.measurements.data.stop_rule import stop_rule
@@ -15,9 +17,7 @@ from devices.measurements.data.traces import Traces
 from devices.measurements.fit.pulse.families import families
 from devices.measurements.fit.pulse.fit import PulseFit, fit_pulses
 from devices.measurements.fit.pulse.moments import smoothed
-from devices.measurements.pipeline.card_file import CardParts, write_card
 from devices.measurements.pipeline.composition import compose
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.proof.cell_assignment import KnownDevices
 from devices.measurements.proof.distribution import distribution_proof
 from devices.measurements.proof.proof import Proof

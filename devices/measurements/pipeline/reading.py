@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.traces import conditions
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.table.sink import Measurements, Sink
 
 MOST_KINDS = 12

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from devices.card import load_card
+from devices.measurements.card_files.card_file import CardParts, write_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.ageing.fit import AgeingFit, fit_ageing
 from devices.measurements.fit.noise.fit import NoiseFit, fit_noise
 from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
-from devices.measurements.pipeline.card_file import CardParts, write_card
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.proof.ageing import ageing_proof
 from devices.measurements.proof.noise import halves, noise_proof
 from devices.measurements.proof.proof import Proof
-from devices.measurements.table.problems import MeasurementError
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Table
+from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
 Say = Callable[[str], None]

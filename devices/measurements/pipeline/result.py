@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories
 from devices.measurements.data.pulse_kinds import ConditionRow
 from devices.measurements.data.traces import Traces
@@ -10,7 +11,6 @@ from devices.measurements.fit.ageing.fit import AgeingFit
 from devices.measurements.fit.noise.fit import NoiseFit
 from devices.measurements.fit.programming.fit import ProgrammingFit
 from devices.measurements.fit.pulse.fit import PulseFit
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.proof.proof import Proof
 from devices.window import Window
 

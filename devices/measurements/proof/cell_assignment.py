@@ -12,8 +12,8 @@ import numpy.typing as npt
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import GAIN_UNIT, CellState, codes, fabricate
 from analog_sim.random.streams import Streams
-from devices.measurements.data.device_speeds import speeds_of
 from devices.measurements.data.traces import Traces
+from devices.measurements.fit.pulse.device_speeds import speeds_of
 from devices.measurements.fit.pulse.spread import FEWEST_DEVICES
 
 F64 = npt.NDArray[np.float64]

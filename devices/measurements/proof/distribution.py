@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
-from analog_sim.chip.crossbar import PulseCounts
 from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
 from devices.measurements.proof.proof import Bin, Proof, two_sample
 from devices.measurements.table.distribution import StepDistribution

@@ -11,10 +11,10 @@ from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.random.streams import Streams
 from devices.card import load_card
+from devices.measurements.card_files.card_file import CardParts, write_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
-from devices.measurements.pipeline.card_file import CardParts, write_card
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.proof.proof import Proof, compare
 from devices.measurements.table.sink import UNFIT, Role
 from devices.measurements.table.table import Table

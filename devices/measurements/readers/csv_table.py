@@ -7,11 +7,11 @@ from pydantic import Field
 from devices.measurements.columns.column_reader import ColumnReader
 from devices.measurements.columns.columns import ColumnMap
 from devices.measurements.columns.layout import Layout
-from devices.measurements.table.problems import ReadLog
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter
 from devices.measurements.text.head import COMMENTS
 from devices.measurements.text.lines import Lines
+from devices.measurements.text.problems import ReadLog
 
 
 class CsvTable(ColumnReader):

@@ -8,10 +8,10 @@ from typing import Literal
 from devices.measurements.columns.column_reader import ColumnReader, rows_of
 from devices.measurements.columns.columns import ColumnMap
 from devices.measurements.columns.layout import Layout
-from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import fields_of
 from devices.measurements.text.lines import BLOCK_ROWS, Line, Lines
+from devices.measurements.text.problems import ReadLog, failure
 
 NAME, VALUE = "DataName", "DataValue"
 

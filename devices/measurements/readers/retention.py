@@ -14,12 +14,12 @@ from devices.measurements.columns.column_reader import ColumnReader
 from devices.measurements.columns.columns import Column, ColumnMap, listed, position
 from devices.measurements.columns.layout import Layout
 from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
-from devices.measurements.table.problems import ReadLog, failure
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter, fields_of
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
+from devices.measurements.text.problems import ReadLog, failure
 
 F64 = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.table.distribution import StepDistribution
-from devices.measurements.table.problems import MeasurementError, ReadLog, failure
 from devices.measurements.table.table import FLAG_WORDS, Flag, Op, Table, TableBuilder, runs
+from devices.measurements.text.problems import MeasurementError, ReadLog, failure
 
 Role = Literal["pulses", "retention", "noise", "programming"]
 ROLES: tuple[Role, ...] = ("pulses", "retention", "noise", "programming")

@@ -13,6 +13,7 @@ from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.column_scaled import ColumnScaledTile
 from analog_sim.tiles.tile import Tile
+from learning.common.weight_tile import WeightTile
 from learning.experiments.estimation.prepared import PROBE, Prepared
 from learning.experiments.estimation.studies import Variant
 from learning.experiments.monte_carlo.evaluate import Task
@@ -20,7 +21,6 @@ from learning.experiments.monte_carlo.metrics import accuracy
 from learning.experiments.report.estimate.results import LAYER_ERROR
 from learning.experiments.report.style import time_label
 from learning.experiments.runs.result_log import Row
-from learning.network.tiles import WeightTile
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ChipNetwork, product_error
 

@@ -11,10 +11,10 @@ from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import OuterProduct
 from learning.common.needs import Needs, check_periphery, check_tile, check_writing
+from learning.common.weight_tile import WeightTile, digital_tile
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.training.data import Order, TrainData
 from learning.network.network import Network, build_network
-from learning.network.tiles import WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 

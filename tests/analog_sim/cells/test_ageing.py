@@ -18,8 +18,8 @@ from analog_sim.cells.cell_model import (
     RelaxationModel,
     constant_table,
 )
-from analog_sim.chip.crossbar import PulseCounts, PulseTrain
 from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.kernels.options import JIT_OFF
 from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analog_sim.cells.cell_model import CellModel, DriftModel, FaultModel, PulseModel, VariationModel, constant_table
-from analog_sim.chip.crossbar import PulseCounts, PulseTrain
 from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy
 

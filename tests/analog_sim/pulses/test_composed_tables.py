@@ -10,10 +10,10 @@ from scipy.special import ndtri
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel, PulseModel, VariationModel
 from analog_sim.cells.state import GAIN_UNIT, fabricate
-from analog_sim.chip.crossbar import PulseCounts
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
 from analog_sim.pulses.kernels.merging import CELLS, MOST, TURNS
+from analog_sim.pulses.plans import PulseCounts
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
 

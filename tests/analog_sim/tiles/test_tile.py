@@ -16,10 +16,10 @@ from analog_sim.cells.cell_model import (
     constant_table,
 )
 from analog_sim.config import UserError
+from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import AdcSpec, DacSpec
 from analog_sim.threads import thread_policy
-from analog_sim.tiles.mapping import MappingSpec
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import Dense, OuterProduct
 

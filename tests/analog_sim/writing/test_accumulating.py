@@ -5,8 +5,8 @@ import pytest
 
 from analog_sim.cells.cell_model import CellModel, PulseModel, constant_table
 from analog_sim.config import UserError
+from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
-from analog_sim.tiles.mapping import MappingSpec
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.mixed_precision import MixedPrecision
 from analog_sim.writing.proposal import Dense, OuterProduct

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analog_sim.cells.cell_model import CellModel, DriftModel, PulseModel, constant_table
+from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
-from analog_sim.tiles.mapping import MappingSpec
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.deterministic_pulse import DeterministicPulse
 from analog_sim.writing.ideal import Ideal

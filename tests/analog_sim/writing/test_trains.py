@@ -11,9 +11,9 @@ import statistics_helpers as stats
 
 from analog_sim.cells.cell_model import CellModel, PulseModel, VariationModel, constant_table
 from analog_sim.config import ConfigError, validate
+from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import AdcSpec
-from analog_sim.tiles.mapping import MappingSpec
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.clipping import MOST_PULSES, PulseClippingWarning, whole_pulses
 from analog_sim.writing.deterministic_pulse import DeterministicPulse

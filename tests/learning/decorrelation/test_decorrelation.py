@@ -9,18 +9,18 @@ import numpy.typing as npt
 import pytest
 
 from analog_sim.config import ConfigError, UserError, discover, validate
+from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.digital import DigitalTile
-from analog_sim.tiles.mapping import MappingSpec
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
 from devices.card import load_card
 from learning.common.memory import Memory
+from learning.common.weight_tile import WeightTile
 from learning.decorrelation.base import ClippedMatrixWarning, Matrix, Method, Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.decorrelation.metrics import correlation_loss, whiteness_loss
 from learning.decorrelation.rows import random_signs
-from learning.network.tiles import WeightTile
 
 F32 = npt.NDArray[np.float32]
 METHODS = catalogue_helpers.cases(catalogue.DECORRELATION)

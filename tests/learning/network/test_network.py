@@ -9,10 +9,10 @@ from learning_helpers import CONV, DENSE, F32, batch, make_network, make_rule, t
 
 from analog_sim.config import ConfigError, UserError, validate
 from analog_sim.random.streams import Streams
+from learning.common.weight_tile import digital_tile
 from learning.losses.losses import make_loss
 from learning.network.network import Network, Shift
 from learning.network.spec import NetworkSpec
-from learning.network.tiles import digital_tile
 
 BYPASS = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital", "identity": "bypass"}
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital"}

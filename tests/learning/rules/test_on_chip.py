@@ -12,8 +12,8 @@ from analog_sim.config import validate
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
+from learning.common.weight_tile import TileMaker, WeightTile
 from learning.network.network import Network
-from learning.network.tiles import TileMaker, WeightTile
 
 
 def on(card: str, full: float = 4.0, **spec: Any) -> TileMaker:

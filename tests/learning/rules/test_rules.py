@@ -10,9 +10,9 @@ import torch
 from learning_helpers import CONV, DENSE, accuracy, batch, cosine, flat, make_network, make_rule, rings, train
 
 from analog_sim.random.streams import Streams
+from learning.common.weight_tile import digital_tile
 from learning.losses.losses import make_loss
 from learning.network.network import Network
-from learning.network.tiles import digital_tile
 from learning.rules.activity_node_perturbation import StandingStillWarning
 from learning.rules.base import Gradient
 

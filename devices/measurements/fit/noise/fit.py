@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, signal, stats
 
-from devices.measurements.table.problems import MeasurementError, failure
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Table, runs
+from devices.measurements.text.problems import MeasurementError, failure
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from devices.measurements.data.device_speeds import speeds_of
 from devices.measurements.data.read_noise import NO_READ_NOISE, ReadNoise
 from devices.measurements.data.split import Split
 from devices.measurements.fit.pulse.comparison_of_laws import (
@@ -17,6 +16,7 @@ from devices.measurements.fit.pulse.comparison_of_laws import (
     with_gains,
     without_correlation,
 )
+from devices.measurements.fit.pulse.device_speeds import speeds_of
 from devices.measurements.fit.pulse.families import LawFamily, Start
 from devices.measurements.fit.pulse.history import history_note
 from devices.measurements.fit.pulse.laws import LawFit
@@ -39,7 +39,7 @@ from devices.measurements.fit.pulse.tables import (
     window_span_note,
 )
 from devices.measurements.table.distribution import StepDistribution
-from devices.measurements.table.problems import MeasurementError
+from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
 

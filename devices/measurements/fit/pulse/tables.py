@@ -10,7 +10,7 @@ from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.pulse.quantiles import STATES, QuantileTable, fitted_table
 from devices.measurements.fit.pulse.statespace import StepTables, run_filter
-from devices.measurements.table.problems import MeasurementError
+from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]

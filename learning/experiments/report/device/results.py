@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.crossbar import PulseCounts
 from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
 from devices.card import DeviceCard
 from devices.faults import Faults

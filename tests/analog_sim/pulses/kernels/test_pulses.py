@@ -12,9 +12,9 @@ import statistics_helpers as stats
 
 from analog_sim.cells.cell_model import CellModel, FaultModel, PulseModel, VariationModel
 from analog_sim.cells.state import fabricate
-from analog_sim.chip.crossbar import PulseCounts, PulseTrain
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.composed_tables import nothing_composed
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
 

@@ -8,13 +8,13 @@ import pytest
 from catalogue import MEASURED, TABLES
 from statistics_helpers import TEST_ALPHA, assert_mean, assert_std, bonferroni
 
-from analog_sim.chip.crossbar import PulseCounts
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import ConfigError, validate
+from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
 from devices.card import DeviceCard
 from devices.measurements.fit.pulse.quantiles import scores
-from devices.measurements.pipeline.tables_file import save_tables
+from devices.tables_file import save_tables
 from devices.window import Window
 
 CELLS = 60

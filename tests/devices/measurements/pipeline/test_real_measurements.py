@@ -11,15 +11,15 @@ import pytest
 from analog_sim.config import discover, load_config
 from devices.card import load_card
 from devices.measurements.columns.reader import Reader
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.traces import Traces, traces_of
 from devices.measurements.fit.noise.fit import series_of
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.pipeline import fit_measurements
 from devices.measurements.pipeline.result import FitResult
-from devices.measurements.table.problems import ReadLog
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Op
+from devices.measurements.text.problems import ReadLog
 
 pytestmark = pytest.mark.data
 

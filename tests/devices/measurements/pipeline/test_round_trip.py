@@ -20,12 +20,12 @@ from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import validate
 from analog_sim.random.streams import Streams
 from devices.card import DeviceCard, load_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.pipeline.comparison import compare_card
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.pipeline import fit_measurements
 from devices.measurements.pipeline.result import FitResult
 from devices.measurements.pipeline.write_by_pulses import write_by_pulses
-from devices.measurements.table.problems import MeasurementError
+from devices.measurements.text.problems import MeasurementError
 
 pytestmark = pytest.mark.jit
 

@@ -6,11 +6,11 @@ from known_labs import READ_STD, cell, cut_into_ramps, plan
 
 from analog_sim.cells.state import GAIN_UNIT
 from analog_sim.random.streams import Streams
-from devices.measurements.data.device_speeds import speeds_of
 from devices.measurements.data.read_noise import NO_READ_NOISE, ReadNoise
 from devices.measurements.data.split import split
 from devices.measurements.data.start_states import Beginnings, beginnings
 from devices.measurements.data.traces import Traces
+from devices.measurements.fit.pulse.device_speeds import speeds_of
 from devices.measurements.fit.pulse.families import families
 from devices.measurements.fit.pulse.fit import fit_pulses
 from devices.measurements.proof.cell_assignment import KnownDevices, lanes

@@ -9,10 +9,10 @@ import pytest
 
 from analog_sim.config import ConfigError, discover, validate
 from devices.measurements.columns.reader import Reader
-from devices.measurements.pipeline.config import MeasurementConfig
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.table.problems import MeasurementError
 from devices.measurements.table.sink import Sink
+from devices.measurements.text.problems import MeasurementError
 
 READERS = discover("devices.measurements.readers", Reader)
 CSV: dict[str, Any] = {"kind": "csv", "role": "pulses", "direction": "up", "columns": {"g": "g"}}

@@ -11,8 +11,8 @@ from analog_sim.config import discover
 from devices.measurements.columns.reader import Reader
 from devices.measurements.data.traces import traces_of
 from devices.measurements.data.turning_points import turning_points
-from devices.measurements.table.problems import MeasurementError, ReadLog
 from devices.measurements.table.sink import Measurements, Sink
+from devices.measurements.text.problems import MeasurementError, ReadLog
 
 READERS = discover("devices.measurements.readers", Reader)
 UP = {"kind": "csv", "role": "pulses", "direction": "up"}

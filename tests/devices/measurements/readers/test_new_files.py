@@ -10,6 +10,7 @@ import pytest
 
 from analog_sim.config import discover, validate
 from devices.measurements.columns.reader import Reader
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.read_noise import NO_READ_NOISE
 from devices.measurements.data.split import split
@@ -19,13 +20,12 @@ from devices.measurements.fit.pulse.history import history_note
 from devices.measurements.fit.pulse.quantiles import fitted_table
 from devices.measurements.fit.pulse.statespace import StepTables
 from devices.measurements.fit.pulse.tables import window_span_note
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.pipeline import fit_measurements
 from devices.measurements.pipeline.result import FitResult
 from devices.measurements.proof.proof import Bin, Curve, Lag, Proof, compare
-from devices.measurements.table.problems import MeasurementError, ReadLog
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Op
+from devices.measurements.text.problems import MeasurementError, ReadLog
 from devices.window import Window
 from learning.experiments.report.measurement.page import write_fit_report
 from learning.experiments.runs.run_folder import RunDirectory

@@ -24,10 +24,10 @@ from trace_writers import (
 
 from analog_sim.config import discover
 from devices.measurements.columns.reader import Reader
-from devices.measurements.table.problems import MeasurementError
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Flag, Op
 from devices.measurements.text.lines import Lines
+from devices.measurements.text.problems import MeasurementError
 
 READER_PARTS = discover("devices.measurements.readers", Reader)
 UP, DOWN = 5, 4

@@ -9,6 +9,7 @@ from scipy import stats
 
 from analog_sim.config import validate
 from devices.card import load_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.split import Split
 from devices.measurements.data.traces import Traces
@@ -17,7 +18,6 @@ from devices.measurements.fit.pulse.fit import PulseFit, fit_pulses
 from devices.measurements.fit.pulse.scatter import pulse_scatter
 from devices.measurements.fit.pulse.statespace import StepTables
 from devices.measurements.pipeline.comparison import compare_card
-from devices.measurements.pipeline.config import MeasurementConfig
 from devices.measurements.pipeline.pipeline import fit_measurements
 from devices.measurements.proof.proof import Lag, Proof
 from devices.measurements.proof.variogram import with_lags

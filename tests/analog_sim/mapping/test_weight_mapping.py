@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analog_sim.cells.cell_model import CellModel
+from analog_sim.mapping.weight_mapping import MappingSpec, cut, digits, full_weight, net_window, targets
 from analog_sim.random.streams import Streams
-from analog_sim.tiles.mapping import MappingSpec, cut, digits, full_weight, net_window, targets
 
 CELL = CellModel("plain", 1e-6, 21e-6)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import yaml
 
 from devices.card import load_card
-from devices.measurements.pipeline.tables_file import save_tables
+from devices.tables_file import save_tables
 from devices.window import Window
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import StrictModel
-from analog_sim.tiles.kernels import mapping as kernels
+from analog_sim.mapping.kernels import weight_mapping as kernels
 
 F32 = npt.NDArray[np.float32]
 
