@@ -212,7 +212,19 @@ PARALLEL: Rows = {
     ],
 }
 
+CHIPS: Rows = {
+    "emulated": [{}],
+    "factory": [{"factory": str(Path(__file__).parent / "conformance" / "resistors.py") + ":chip"}],
+    "fixed_arrays": [
+        {"arrays": 4, "bad_cells": 0.0, "record": False},
+        {"arrays": 4, "bad_cells": 0.0, "subtracts": True},
+    ],
+    "replay": [{"record": "operations.record"}],
+    "sealed": [{}, {"record": False}],
+}
+
 REGISTRIES: dict[str, tuple[str, Rows]] = {
+    "analog_sim.chip.backends": ("analog_sim.chip.backend:ChipBackend", CHIPS),
     "analog_sim.writing": ("analog_sim.writing.scheme:WriteScheme", WRITING),
     "devices.drift": ("devices.drift.law:DriftLaw", DRIFT),
     "devices.measurements.readers": ("devices.measurements.columns.reader:Reader", READERS),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Clock:
@@ -33,6 +34,16 @@ class Clock:
         """Set the time of a checkpoint."""
         self._now = now
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Whatever is done to the clock inside is undone at the end, and open frames do not see it."""
+        now, frames = self._now, list(self._frames)
+        self._frames.clear()
+        try:
+            yield
+        finally:
+            self._now, self._frames[:] = now, frames
+
     def parallel(self) -> Frame:
         """Operations (or `sequence` frames) inside run at the same time: the longest counts."""
         return Frame(self._frames, self.advance, max)
@@ -59,8 +70,9 @@ class Frame:
         self._open, self._advance, self.join = open_frames, advance, join
         self.seconds = 0.0
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Frame:
         self._open.append(self)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._advance(self._open.pop().seconds)

@@ -11,6 +11,7 @@ from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import CellState, fabricate
+from analog_sim.chip.checks import check_target, span
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
@@ -25,6 +26,8 @@ from analog_sim.reads.read_cache import Present
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
+READ_HEADROOM = 1.25
+"""Volts that a read may use, in read voltages: room for the gain errors of converters."""
 DISTURB_TOLERANCE = 1e-3
 """Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
 
@@ -61,7 +64,14 @@ class EmulatedCrossbar:
         self.clock = Clock() if clock is None else clock
         self.log = OperationLog()
         self.info = ChipInfo(
-            rows, cols, pair, cell.g_min, cell.g_max, v_max=cell.cost.v_read, pulsed=cell.pulse is not None
+            rows,
+            cols,
+            pair,
+            cell.g_min,
+            cell.g_max,
+            v_max=READ_HEADROOM * cell.cost.v_read,
+            pulsed=cell.pulse is not None,
+            inspectable=True,
         )
         self.cells: CellState = fabricate(
             cell, self.info.planes, rows, cols, streams, fault_map=fault_map, count_pulses=count_pulses
@@ -72,6 +82,11 @@ class EmulatedCrossbar:
         self._seen: Present | None = None
         self._last_write = 0.0
         self._undisturbed_reads = 0
+
+    @property
+    def inside(self) -> EmulatedCrossbar:
+        """Itself: an emulated chip can be looked into."""
+        return self
 
     @property
     def time(self) -> float:
@@ -145,16 +160,18 @@ class EmulatedCrossbar:
         self.clock.advance(seconds)
         self._disturb(len(v))
 
-    def read_conductance(self) -> F32:
-        """Read every cell once, cell by cell: siemens (planes, rows, cols), read noise included."""
-        g = self.conductance_now().copy()
+    def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
+        """Read the cells of some lines (all when None) once, cell by cell: siemens (planes, rows, cols), read noise included."""
+        part = (slice(None), span(rows, self.info.rows, "rows"), span(cols, self.info.cols, "cols"))
+        g = self.conductance_now()
         variance = self._ageing.read_variance(g, self.cells, self.clock.now)
+        g = np.array(g[part], order="C")
         if isinstance(variance, float):
             self._noise["read"].add_normals(g, std=variance**0.5)
         else:
-            self._noise["read"].add_normals(g, variance=variance)
+            self._noise["read"].add_normals(g, variance=np.ascontiguousarray(variance[part]))
         cost = self.cell.cost
-        seconds = cost.t_read * self.info.rows
+        seconds = cost.t_read * g.shape[1]
         joules = float(g.sum()) * cost.v_read**2 * cost.t_read
         self.log.add("read_conductance", self.clock.now, units=g.size, seconds=seconds, joules=joules, g=g)
         self.clock.advance(seconds)
@@ -183,6 +200,10 @@ class EmulatedCrossbar:
         """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
         return self._present().net
 
+    def pulse_counts(self) -> npt.NDArray[np.integer] | None:
+        """Pulses that every cell got, (planes, rows, cols); None when they are not counted."""
+        return self.cells.count
+
     def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Write cells to `target` with programming error; their clocks restart. Faulty cells stay as they are.
 
@@ -193,11 +214,8 @@ class EmulatedCrossbar:
         Raises:
             ValueError: wrong shape or a target that is not finite.
         """
+        check_target(self.info, target, mask)
         state = self.cells
-        if target.shape != state.g.shape:
-            raise ValueError(f"program: target has shape {target.shape}, this crossbar is {state.g.shape}")
-        if not (np.isfinite(target.max()) and np.isfinite(target.min())):  # NaN is passed on by both
-            raise ValueError("program: target conductances must be finite")
         written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"])
         where = _both(mask, state.healthy())
         cost = self.cell.cost

@@ -73,3 +73,16 @@ class OperationLog:
             k: Totals(int(calls), int(units), float(seconds), float(joules))
             for k, (calls, units, seconds, joules) in state.items()
         }
+
+
+def merged(logs: list[OperationLog]) -> OperationLog:
+    """The totals of several logs added up; their recorded operations are not joined."""
+    result = OperationLog()
+    for log in logs:
+        for kind, total in log.totals.items():
+            into = result.totals.setdefault(kind, Totals())
+            into.calls += total.calls
+            into.units += total.units
+            into.seconds += total.seconds
+            into.joules += total.joules
+    return result

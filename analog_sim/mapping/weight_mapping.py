@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.config import StrictModel
+from analog_sim.config import StrictModel, UserError
 from analog_sim.mapping.kernels import weight_mapping as kernels
 
 F32 = npt.NDArray[np.float32]
@@ -55,10 +55,20 @@ class Cut:
     cols: slice
 
 
-def cut(shape: tuple[int, int], spec: MappingSpec) -> list[Cut]:
-    """Cut a weight matrix (n_out, n_in) into blocks of nearly equal size that fit the largest array."""
+def cut(shape: tuple[int, int], spec: MappingSpec, largest: tuple[int, int] | None = None) -> list[Cut]:
+    """Cut a weight matrix (n_out, n_in) into blocks of nearly equal size that fit the largest array.
+
+    largest: rows and columns of the largest array that the chip has, a column of reference cells included; None when it has any.
+    """
     n_out, n_in = shape
-    return [Cut(r, c) for c in _even(n_out, spec.max_cols) for r in _even(n_in, spec.max_rows)]
+    max_rows, max_cols = spec.max_rows, spec.max_cols
+    if largest is not None:
+        max_rows, max_cols = min(max_rows, largest[0]), min(max_cols, largest[1] - (spec.kind == "reference"))
+        if max_cols < 1:
+            raise UserError(
+                "tile.mapping.kind: reference needs a column for the reference cells; the chip's arrays have one column"
+            )
+    return [Cut(r, c) for c in _even(n_out, max_cols) for r in _even(n_in, max_rows)]
 
 
 def _even(n: int, largest: int) -> list[slice]:

@@ -1,4 +1,7 @@
-"""One block of a weight matrix: the array (or the arrays of its bit slices) with the converters on both sides. Knows no weight scale."""
+"""Part of a weight matrix: its array (or the arrays of its bit slices) with converters on both sides.
+
+Knows no weight scale, nor what is behind an array.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter
-from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.chip.crossbar import Crossbar
 from analog_sim.reads.converters import Adc, Dac
 
 F32 = npt.NDArray[np.float32]
 
 
 @dataclass
-class Block:
+class ArrayGroup:
     """Part of a matrix on arrays of its own.
 
     Attributes:
         arrays: one crossbar, or one for each bit slice. coefficients: what each counts for.
         rows: inputs that drive it. cols: outputs that it makes.
         reference: the last column of the array holds the reference cells, subtracted from the others before the converter.
-        dac, adc: converters forward; dac_back, adc_back: for the transposed read.
+        dac, adc: converters forward; dac_back, adc_back: for the transposed read. clock: chip time.
     """
 
-    arrays: tuple[EmulatedCrossbar, ...]
+    arrays: tuple[Crossbar, ...]
     coefficients: tuple[float, ...]
     rows: slice
     cols: slice
@@ -36,9 +40,10 @@ class Block:
     adc: Adc
     dac_back: Dac
     adc_back: Adc
+    clock: Clock
 
     @property
-    def crossbar(self) -> EmulatedCrossbar:
+    def crossbar(self) -> Crossbar:
         """The only array. Raises ValueError for a block of bit slices."""
         if len(self.arrays) > 1:
             raise ValueError(
@@ -46,9 +51,14 @@ class Block:
             )
         return self.arrays[0]
 
+    @property
+    def inspectable(self) -> bool:
+        """Whether the truth of all cells can be seen."""
+        return all(array.inside is not None for array in self.arrays)
+
     def net_now(self) -> F32:
-        """Net conductance that forward multiplies with now, slices combined; siemens (rows, cols), no read noise."""
-        return self._combine([array.net_now() for array in self.arrays])
+        """Net conductance that forward multiplies with now, slices combined, siemens (rows, cols); with read noise from a sealed chip."""
+        return self._combine([_seen(array) for array in self.arrays])
 
     def net_read(self) -> F32:
         """The same, read from the cells one by one with their read noise."""
@@ -77,7 +87,7 @@ class Block:
         self,
         dac: Dac,
         adc: Adc,
-        read: Callable[[EmulatedCrossbar, F32, F32 | None], tuple[F32, F32 | None]],
+        read: Callable[[Crossbar, F32, F32 | None], tuple[F32, F32 | None]],
         x: F32,
         scale: F32,
         row_gain: F32,
@@ -86,9 +96,8 @@ class Block:
         accumulate: bool,
     ) -> None:
         """Bit planes one after the other, bit slices at the same time."""
-        clock = self.arrays[0].clock
         for volts, weight in self._drive(dac, x, scale):
-            with clock.parallel():
+            with self.clock.parallel():
                 for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
                     current, variance = read(array, volts, None if accumulate else out)
                     share = coefficient * weight
@@ -98,18 +107,24 @@ class Block:
                     counter.dac += volts.size
                     counter.adc += current.size
 
-    def _read_forward(self, array: EmulatedCrossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
-        """Currents and the variance of noise not yet drawn, see `EmulatedCrossbar.sense`."""
+    def _read_forward(self, array: Crossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
+        """Currents and the variance of noise not yet drawn, see `Inspectable.sense`."""
         if not self.reference:
-            return array.sense(volts, out=room)
+            inside = array.inside
+            return (array.mvm(volts), None) if inside is None else inside.sense(volts, out=room)
         current = array.mvm(
             volts
         )  # all columns share the noise of the reference, so it is drawn before the subtraction
         return np.subtract(current[:, :-1], current[:, -1:], out=room), None
 
-    def _read_back(self, array: EmulatedCrossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
+    def _read_back(self, array: Crossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
         if not self.reference:
-            return array.sense(volts, transpose=True, out=room)
+            inside = array.inside
+            return (
+                (array.mvm(volts, transpose=True), None)
+                if inside is None
+                else inside.sense(volts, transpose=True, out=room)
+            )
         # The reference column cannot take minus the sum of all inputs within the voltage limits: it is read by itself at full
         # voltage and subtracted digitally in proportion.
         full = np.float32(self.dac_back.v_full)
@@ -132,7 +147,7 @@ class Block:
         largest = np.zeros(self.cols.stop - self.cols.start, np.float32)
         for volts, _ in self._drive(self.dac, x, scale):
             for array in self.arrays:
-                largest = np.maximum(largest, np.abs(volts @ self._seen(array)).max(axis=0))
+                largest = np.maximum(largest, np.abs(self._currents(array, volts)).max(axis=0))
         self.adc.set_range(largest)
 
     def auto_range(self) -> None:
@@ -151,14 +166,26 @@ class Block:
         """Set the range of the forward converters to the current of one row at full voltage into net_window siemens."""
         self.adc.set_range(np.full_like(self.adc.full_range, self.dac.v_full * net_window))
 
-    def _seen(self, array: EmulatedCrossbar) -> F32:
-        net = array.net_now()
+    def _currents(self, array: Crossbar, volts: F32) -> F32:
+        """What the outputs sense for volts (B, rows): without noise where the cells can be seen, else by a read."""
+        if array.inside is None:
+            current = array.mvm(volts)
+            return current[:, :-1] - current[:, -1:] if self.reference else current
+        return np.asarray(volts @ self._seen(array), np.float32)
+
+    def _seen(self, array: Crossbar) -> F32:
+        net = _seen(array)
         return net[:, :-1] - net[:, -1:] if self.reference else net
 
     def state(self) -> dict[str, Any]:
-        """Arrays, ranges and noise streams for a checkpoint."""
+        """Ranges and noise streams for a checkpoint, and the arrays where they can be put back.
+
+        A sealed chip keeps its own state; of it only the account of what it was asked to do.
+        """
         return {
-            "arrays": [array.state() for array in self.arrays],
+            "arrays": [
+                {"log": array.log.state()} if array.inside is None else array.inside.state() for array in self.arrays
+            ],
             "ranges": [self.adc.full_range.copy(), self.adc_back.full_range.copy()],
             "noise": [self.adc.noise.state(), self.adc_back.noise.state()],
         }
@@ -166,7 +193,10 @@ class Block:
     def restore(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned."""
         for array, saved in zip(self.arrays, state["arrays"], strict=True):
-            array.restore(saved)
+            if array.inside is None:
+                array.log.restore(saved["log"])
+            else:
+                array.inside.restore(saved)
         for adc, full_range, noise in zip((self.adc, self.adc_back), state["ranges"], state["noise"], strict=True):
             adc.full_range = np.array(full_range, np.float32)
             adc.noise.restore(noise)
@@ -174,3 +204,8 @@ class Block:
 
 def _net(g: F32) -> F32:
     return g[0] - g[1] if len(g) == 2 else g[0]
+
+
+def _seen(array: Crossbar) -> F32:
+    """Net conductance (rows, cols) in siemens, as truly as the chip shows it."""
+    return _net(array.read_conductance()) if array.inside is None else array.inside.net_now()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
-from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.tiles.tile import Tile
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
 from analog_sim.writing.scheme import WriteTarget
@@ -48,9 +48,19 @@ class ColumnScaledTile:
         return self.tile.time
 
     @property
-    def blocks(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[Crossbar, ...]:
         """The crossbars."""
-        return self.tile.blocks
+        return self.tile.arrays
+
+    @property
+    def on_chip(self) -> bool:
+        """Always."""
+        return self.tile.on_chip
+
+    @property
+    def inspectable(self) -> bool:
+        """Whether the truth of all cells can be seen."""
+        return self.tile.inspectable
 
     @property
     def capabilities(self) -> ChipInfo:

@@ -24,14 +24,16 @@ class DigitalTile:
     """Weights (n_out, n_in) in float32 with the methods of `Tile`, all of them exact.
 
     Attributes:
-        shape: (n_out, n_in). blocks: none, there are no crossbars. scale: 1, weights are stored as they are. full_weight: none is
-            too large.
+        shape: (n_out, n_in). arrays: none, there are no crossbars: it is not on a chip. inspectable: its weights are their own truth.
+        scale: 1, weights are stored as they are. full_weight: none is too large.
 
     Raises:
         ValueError: a dimension below 1.
     """
 
-    blocks: tuple[()] = ()
+    arrays: tuple[()] = ()
+    on_chip = False
+    inspectable = True
     scale = 1.0
     full_weight = float("inf")
 

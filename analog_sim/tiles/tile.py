@@ -11,8 +11,8 @@ from pydantic import Field
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
-from analog_sim.chip.crossbar import ChipInfo
-from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.chip.crossbar import ChipInfo, Crossbar
+from analog_sim.chip.fabric import EmulatedFabric, Fabric, Fabrication
 from analog_sim.config import DataFile, StrictModel, UserError, one_of
 from analog_sim.mapping.weight_mapping import (
     Cut,
@@ -27,7 +27,7 @@ from analog_sim.mapping.weight_mapping import (
 )
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
-from analog_sim.tiles.array_group import Block
+from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
@@ -63,14 +63,14 @@ class TileSpec(StrictModel):
 
 
 class Tile:
-    """A weight matrix (n_out, n_in) held by emulated cells.
+    """A weight matrix (n_out, n_in) held by cells.
 
     Args:
         spec: mapping, converters, compensation.
-        cell: the compiled device card.
+        cells: the place on a chip that its arrays come from, or a compiled device card, of which emulated cells are then made.
         shape: (n_out, n_in).
-        streams: identity and noise of this tile.
-        clock: chip time, shared with other tiles of the chip; a new one when None.
+        streams: identity and noise of this tile's converters, probes and writer, and of emulated cells of a card.
+        clock: chip time of emulated cells of a card; a new one when None.
 
     Raises:
         UserError: the configuration asks for what this card or mapping cannot give.
@@ -79,7 +79,7 @@ class Tile:
     def __init__(
         self,
         spec: TileSpec,
-        cell: CellModel,
+        cells: CellModel | Fabric,
         shape: tuple[int, int],
         streams: Streams,
         clock: Clock | None = None,
@@ -89,14 +89,15 @@ class Tile:
         if spec.dac.bit_serial and spec.dac.bits is None:
             raise UserError("tile.dac: bit_serial needs a number of bits")
         self.spec = spec
-        self.cell = cell
+        self._fabric = _fabric(cells, streams, clock)
+        self.cell = self._fabric.cell
         self.shape = (int(shape[0]), int(shape[1]))
-        self.clock = Clock() if clock is None else clock
+        self.clock = self._fabric.clock
         self._counter = ConversionCounter()
         fault_map = _load_fault_map(spec.fault_map)
         self.blocks = tuple(
-            self._make_block(c, streams.child("block", k), fault_map)
-            for k, c in enumerate(cut(self.shape, spec.mapping))
+            self._make_block(k, c, streams.child("block", k), fault_map)
+            for k, c in enumerate(cut(self.shape, spec.mapping, self._fabric.largest))
         )
         self._probe_inputs = np.sign(streams.stream("probe").normals((spec.probes, self.shape[1])))
         self._probe_reference: F32 | None = None
@@ -106,25 +107,21 @@ class Tile:
         self._streams = streams
         self._writer: Writer | None = None
 
-    def _make_block(self, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None) -> Block:
+    def _make_block(
+        self, number: int, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None
+    ) -> ArrayGroup:
         spec, cell = self.spec, self.cell
         rows, cols = where.rows.stop - where.rows.start, where.cols.stop - where.cols.start
         reference = spec.mapping.kind == "reference"
+        wishes = Fabrication(_crop(fault_map, spec.mapping.pair, rows, cols + reference), spec.count_pulses)
         arrays = tuple(
-            EmulatedCrossbar(
-                cell,
-                rows,
-                cols + reference,
-                pair=spec.mapping.pair,
-                streams=streams.child("slice", k),
-                clock=self.clock,
-                fault_map=_crop(fault_map, spec.mapping.pair, rows, cols + reference),
-                count_pulses=spec.count_pulses,
+            self._fabric.crossbar(
+                ("block", number, "slice", k), rows, cols + reference, pair=spec.mapping.pair, wishes=wishes
             )
             for k in range(spec.mapping.slices)
         )
         v = cell.cost.v_read
-        return Block(
+        return ArrayGroup(
             arrays,
             tuple(slice_coefficients(spec.mapping)),
             where.rows,
@@ -134,6 +131,7 @@ class Tile:
             Adc(spec.adc, cols, streams),
             Dac(spec.dac, cols, v, streams, "dac_back"),
             Adc(spec.adc, rows, streams, "adc_back"),
+            self.clock,
         )
 
     @property
@@ -160,6 +158,21 @@ class Tile:
     def mapping(self) -> MappingSpec:
         """How weights are held."""
         return self.spec.mapping
+
+    @property
+    def arrays(self) -> tuple[Crossbar, ...]:
+        """All crossbars, block by block and slice by slice."""
+        return tuple(array for block in self.blocks for array in block.arrays)
+
+    @property
+    def on_chip(self) -> bool:
+        """Always: this is what a digital tile is not."""
+        return True
+
+    @property
+    def inspectable(self) -> bool:
+        """Whether the truth of all cells can be seen, set and put back."""
+        return all(block.inspectable for block in self.blocks)
 
     @property
     def capabilities(self) -> ChipInfo:
@@ -204,7 +217,7 @@ class Tile:
 
     def new_arrays(self, name: str) -> "Tile":
         """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock."""
-        other = Tile(self.spec, self.cell, self.shape, self._streams.child("arrays", name), self.clock)
+        other = Tile(self.spec, self._fabric.at("arrays", name), self.shape, self._streams.child("arrays", name))
         other.full_weight = self.full_weight
         return other
 
@@ -236,7 +249,7 @@ class Tile:
         """What the write scheme has to report; empty before the first update."""
         return {} if self._writer is None else self._writer.statistics()
 
-    def _program_block(self, block: Block, w: F32) -> None:
+    def _program_block(self, block: ArrayGroup, w: F32) -> None:
         fraction = fractions(w, Cut(block.rows, block.cols), self.full_weight)
         for array, (part, _) in zip(block.arrays, digits(fraction, self.spec.mapping), strict=True):
             if block.reference:
@@ -247,7 +260,7 @@ class Tile:
         """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
 
         Forward to the currents of sample inputs x (B, n_in) when the configuration says "calibrated", otherwise and for the transposed
-        read, whose inputs nobody knows beforehand, as after programming (`Block.auto_range`).
+        read, whose inputs nobody knows beforehand, as after programming (`ArrayGroup.auto_range`).
         """
         if not self.spec.adc.calibrates:
             return
@@ -296,7 +309,10 @@ class Tile:
         return out
 
     def read_weights(self, *, exact: bool = False) -> F32:
-        """Weights (n_out, n_in) as the cells hold them now, gain included: read one by one with read noise, or the emulator's truth."""
+        """Weights (n_out, n_in) as the cells hold them now, gain included: read one by one with read noise, or the emulator's truth.
+
+        Where the chip is sealed there is no truth to be had, and `exact` reads too.
+        """
         w = np.empty(self.shape, np.float32)
         with self.clock.parallel():
             for block in self.blocks:
@@ -307,9 +323,8 @@ class Tile:
     def wait(self, seconds: float) -> None:
         """Let chip time pass for everything that shares this tile's clock."""
         with self.clock.parallel():
-            for block in self.blocks:
-                for array in block.arrays:
-                    array.wait(seconds)
+            for array in self.arrays:
+                array.wait(seconds)
 
     def compensate(self) -> None:
         """Measure how much the outputs have shrunk since programming and set the digital gain that undoes it.
@@ -362,7 +377,7 @@ class Tile:
 
     def costs(self) -> Costs:
         """Energy, reads, pulses and conversions since the tile was made, those of the write scheme's own arrays included."""
-        logs = [array.log for block in self.blocks for array in block.arrays]
+        logs = [array.log for array in self.arrays]
         return sum((helper.costs() for helper in self.helpers().values()), self._counter.costs(self.spec.cost, logs))
 
     def helpers(self) -> dict[str, WriteTarget]:
@@ -396,6 +411,18 @@ class Tile:
         if state["writer"] is not None and self._writer is not None:
             self._writer.restore(state["writer"])
         self.clock.restore(float(state["time"]))
+
+
+def _fabric(cells: CellModel | Fabric, streams: Streams, clock: Clock | None) -> Fabric:
+    """Where the arrays come from. Raises TypeError for anything but a compiled card or a fabric."""
+    if isinstance(cells, CellModel):
+        return EmulatedFabric(cells, streams, Clock() if clock is None else clock)
+    if not isinstance(cells, Fabric):
+        raise TypeError(
+            f"Tile: needs a compiled card (load_card('pcm').compile()) or a fabric (got {type(cells).__name__}; a card is compiled by "
+            ".compile())"
+        )
+    return cells
 
 
 def _strip(out: F32, target: slice) -> F32:

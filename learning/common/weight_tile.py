@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
-from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.tiles.digital import DigitalTile
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import WriteTarget
@@ -36,8 +36,18 @@ class WeightTile(Protocol):
         ...
 
     @property
-    def blocks(self) -> tuple[Any, ...]:
+    def arrays(self) -> Sequence[Crossbar]:
         """The crossbars; none when the matrix is digital."""
+        ...
+
+    @property
+    def on_chip(self) -> bool:
+        """Whether cells hold the matrix; False when it is digital."""
+        ...
+
+    @property
+    def inspectable(self) -> bool:
+        """Whether the truth of what is held can be seen and put back."""
         ...
 
     @property
@@ -101,11 +111,19 @@ class WeightTile(Protocol):
 TileFactory = Callable[[str, tuple[int, int]], WeightTile]
 """(name, (n_out, n_in)) -> a tile; the name is the tile's place on the chip and its identity."""
 
-TileMaker = Callable[[str, F32], WeightTile]
-"""(name, first weights (n_out, n_in)) -> a tile programmed with them, which may choose its range by them."""
+Role = Literal["weights", "decorrelation"]
+"""What a tile is for."""
 
 
-def digital_tile(name: str, weights: F32) -> WeightTile:
+class TileMaker(Protocol):
+    """Makes the tiles of a network."""
+
+    def __call__(self, name: str, weights: F32, role: Role = "weights") -> WeightTile:
+        """A tile programmed with first weights (n_out, n_in), which may choose its range by them and by its role."""
+        ...
+
+
+def digital_tile(name: str, weights: F32, role: Role = "weights") -> WeightTile:
     """A `TileMaker` of exact tiles without a chip."""
     tile = DigitalTile((weights.shape[0], weights.shape[1]))
     tile.program(weights)

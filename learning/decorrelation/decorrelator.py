@@ -83,7 +83,7 @@ class DecorrelationSpec(StrictModel):
         """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital."""
         if self.method.stands_still:
             return IdentityTile(n)
-        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n))
+        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n), "decorrelation")
 
     def copy_tile(self, name: str, tile: WeightTile) -> WeightTile:
         """A digital tile that holds what `tile`, one of `make_tile`, truly holds."""
@@ -112,8 +112,7 @@ class Decorrelator:
     def __init__(self, spec: DecorrelationSpec, tile: WeightTile, stream: Stream, where: str) -> None:
         check_tile(f"decorrelation {spec.method.kind}", spec.method.needs, where, tile.capabilities)
         self.spec = spec
-        digital = not tile.blocks
-        refold = spec.refold if spec.refold is not None or not digital else DIGITAL_REFOLD
+        refold = spec.refold if spec.refold is not None or tile.on_chip else DIGITAL_REFOLD
         self.matrix = Matrix(tile, refold, bypass=spec.bypass, where=where)
         self.mean: F32 = np.zeros(tile.shape[0], np.float32)
         self.memory = Memory(stream)

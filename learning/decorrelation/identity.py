@@ -18,10 +18,12 @@ class IdentityTile:
     """``W = I`` (n, n) with the methods of `learning.common.weight_tile.WeightTile`; it can be read and never written.
 
     Attributes:
-        shape: (n, n). blocks: none, there are no crossbars. full_weight: none is too large.
+        shape: (n, n). arrays: none, it is not on a chip. inspectable: it is what it is. full_weight: none is too large.
     """
 
-    blocks: tuple[()] = ()
+    arrays: tuple[()] = ()
+    on_chip = False
+    inspectable = True
     full_weight = float("inf")
 
     def __init__(self, n: int) -> None:

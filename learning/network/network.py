@@ -274,6 +274,11 @@ class Network:
                 found.append((matrix_name(layer.name), layer.decorrelator.tile))
         return found
 
+    @property
+    def inspectable(self) -> bool:
+        """Whether the truth of every matrix can be seen and put back."""
+        return all(tile.inspectable for _, tile in self.tiles())
+
     def digital_copy(self) -> Network:
         """The same network on digital tiles that hold what the cells truly hold now; the chip does not notice."""
         return Network(self.head, tuple(_digital(layer) for layer in self.layers))

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.backends.emulated import Emulated
 from analog_sim.config import (
     ConfigError,
     Location,
@@ -71,6 +73,8 @@ class TrainExperiment(StrictModel):
         optimizer: in the digital periphery. learning_rate: at the start. schedule: how it goes to final_rate * learning_rate.
         batch: samples per update. epochs: passes through the data, fractions allowed; an incomplete last batch is left out.
         device: a packaged card by name, a card's path, the card itself; null for exact digital tiles.
+        chip: what the loop drives: "emulated" shows its inside, "sealed" is emulated cells behind the bare protocol, "fixed_arrays" a chip
+            of arrays that exist, "replay" a record, "factory" the user's own.
         tile: mapping, converters, write scheme of the weights. matrix_tile: of decorrelating matrices on the chip, null for the same.
         headroom: with `mapping.weight_max: absmax`, the weight at the edge of the window over the largest first weight, because
             weights grow. (Of decorrelating matrices: `decorrelation.full_scale`.)
@@ -81,7 +85,8 @@ class TrainExperiment(StrictModel):
         calibration: training images that set the converters' ranges, where these are "calibrated"; ranges that are "auto", and those of
             transposed reads, follow the weights. calibrate_every: batches between two calibrations, because outputs grow while a
             network learns; before the first they come after 1, 2, 4, 8, ... batches, because they grow fastest then; null never again.
-        evaluate_every: samples between two evaluations; null for once an epoch. Evaluations read the chip and leave no trace.
+        evaluate_every: samples between two evaluations; null for once an epoch. Evaluations leave no trace on a chip that can be put back;
+            on any other they are reads of the chip itself, counted and timed.
         probe: training images on which the correlations of the layers' inputs are measured.
         targets: accuracies for which the table says how many samples were needed.
         seeds: each is a chip, first weights and an order of the data.
@@ -109,6 +114,7 @@ class TrainExperiment(StrictModel):
     batch: Count = 64
     epochs: Positive = 1.0
     device: DeviceCard | None = None
+    chip: Annotated[ChipBackend, one_of("analog_sim.chip.backends", ChipBackend)] = Emulated()
     tile: TileSpec = TileSpec()
     matrix_tile: TileSpec | None = None
     headroom: Annotated[float, Field(ge=1.0)] = 2.5
@@ -203,6 +209,7 @@ def twin_of(arm: TrainExperiment) -> TrainExperiment | None:
             "compensate_every": None,
             "periphery": Periphery(),
             "device": None,
+            "chip": Emulated(),
             "tile": TileSpec(),
             "matrix_tile": None,
             "idle_per_batch": 0.0,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import EmulatedFabric, Fabric, Record
+from analog_sim.chip.sealed import SealedFabric
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import OuterProduct
 from learning.common.needs import Needs, check_periphery, check_tile, check_writing
-from learning.common.weight_tile import WeightTile, digital_tile
+from learning.common.weight_tile import Role, TileMaker, WeightTile, digital_tile
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.training.data import Order, TrainData
 from learning.network.network import Network, build_network
@@ -19,16 +23,34 @@ from learning.network.network import Network, build_network
 F32 = npt.NDArray[np.float32]
 
 
-def build(experiment: TrainExperiment, data: TrainData, seed: int) -> tuple[Network, Clock]:
-    """Fabricate the chip of a seed and program the first weights; the clock is shared by all its tiles.
+@dataclass(frozen=True)
+class Setup:
+    """A network on its chip.
+
+    Attributes:
+        network: with its first weights. clock: chip time, shared by all tiles. record: of the chip's operations, None without one.
+    """
+
+    network: Network
+    clock: Clock
+    record: Record | None
+
+
+def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path | None = None) -> Setup:
+    """Make or open the chip of a seed and program the first weights.
+
+    folder: where a record of the chip may be kept.
 
     Raises:
         UserError: the network does not fit the data, or the chip cannot serve the rule or the decorrelation.
     """
     streams, clock = Streams(seed), Clock()
-    maker = digital_tile
+    maker: TileMaker = digital_tile
+    record: Record | None = None
     if experiment.device is not None:
-        maker = _Maker(experiment, experiment.device.compile(), streams.child("chip"), clock)
+        chip = streams.child("chip")
+        fabric = experiment.chip.fabric(experiment.device.compile(), chip, clock, folder)
+        maker, clock, record = _Maker(experiment, fabric, chip), fabric.clock, fabric.record
     network = build_network(
         experiment.network,
         data.shape,
@@ -42,7 +64,7 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int) -> tuple[Netw
     _check_matrices(who, experiment, len(network.layers))
     for layer in network.layers:
         check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
-    return network, clock
+    return Setup(network, clock, record)
 
 
 def _check_matrices(who: str, experiment: TrainExperiment, layers: int) -> None:
@@ -62,12 +84,12 @@ def _check_matrices(who: str, experiment: TrainExperiment, layers: int) -> None:
 class _Maker:
     """Makes the tiles of one chip; which weights they must hold decides their range."""
 
-    def __init__(self, experiment: TrainExperiment, cell: CellModel, streams: Streams, clock: Clock) -> None:
-        self._experiment, self._cell, self._streams, self._clock = experiment, cell, streams, clock
+    def __init__(self, experiment: TrainExperiment, fabric: Fabric, streams: Streams) -> None:
+        self._experiment, self._fabric, self._streams = experiment, fabric, streams
 
-    def __call__(self, name: str, weights: F32) -> WeightTile:
+    def __call__(self, name: str, weights: F32, role: Role = "weights") -> WeightTile:
         experiment = self._experiment
-        matrix = name.endswith("_R")
+        matrix = role == "decorrelation"
         spec = experiment.matrix_tile if matrix and experiment.matrix_tile is not None else experiment.tile
         decorrelation = experiment.decorrelation
         if matrix and decorrelation is not None:
@@ -75,7 +97,7 @@ class _Maker:
         else:
             spec = with_full_weight(spec, experiment.headroom * (float(np.abs(weights).max()) or 1.0))
         shape = (weights.shape[0], weights.shape[1])
-        tile = Tile(spec, self._cell, shape, self._streams.child(name), self._clock)
+        tile = Tile(spec, self._fabric.at(name), shape, self._streams.child(name))
         tile.program(weights)
         return tile
 
@@ -107,7 +129,8 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
     for where, needs, spec, who in tiles:
         one: F32 = np.ones((1, 1), np.float32)
         spec = with_full_weight(spec, 2.0).model_copy(update={"fault_map": None})
-        tile = Tile(spec, experiment.device.compile(), (1, 1), Streams(0))
+        fabric: Fabric = EmulatedFabric(experiment.device.compile(), Streams(0), Clock())
+        tile = Tile(spec, fabric if experiment.chip.snapshots else SealedFabric(fabric), (1, 1), Streams(0))
         check_tile(who, needs, where, tile.capabilities)
         check_writing(who, needs, spec.writing)
         tile.program(one)

@@ -5,13 +5,13 @@ Truth about the cells is taken from a digital copy, so that measuring leaves no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
+from analog_sim.chip.crossbar import Crossbar
 from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct
 from learning.common.weight_tile import WeightTile
@@ -60,22 +60,24 @@ def correlations(copy: Network, x: F32) -> dict[str, float]:
     return found
 
 
-def layer_rows(network: Network, cosine: dict[str, float | None], correlation: dict[str, float]) -> list[Row]:
+def layer_rows(
+    network: Network, cosine: Mapping[str, float | None], correlation: Mapping[str, float | None]
+) -> list[Row]:
     """A row per matrix on the chip: the weights of every layer, its decorrelating matrix, what a write scheme keeps beside either."""
     rows: list[Row] = []
     for layer in network.layers:
         rows += _tile_rows(layer.name, layer.tile, cosine[layer.name], correlation[layer.name])
-        if layer.decorrelator is not None and layer.decorrelator.tile.blocks:
+        if layer.decorrelator is not None and layer.decorrelator.tile.on_chip:
             rows += _tile_rows(matrix_name(layer.name), layer.decorrelator.tile, None, None)
     return rows
 
 
 def _tile_rows(name: str, tile: WeightTile, cosine: float | None, correlation: float | None) -> list[Row]:
     """Rows of one tile and of its write scheme's own arrays."""
-    held = {name: tile.blocks} | {f"{name}_{part}": helper.blocks for part, helper in tile.helpers().items()}
+    held = {name: tile.arrays} | {f"{name}_{part}": helper.arrays for part, helper in tile.helpers().items()}
     rows: list[Row] = []
-    for matrix, blocks in held.items():
-        mean, largest = pulses_per_cell(blocks)
+    for matrix, arrays in held.items():
+        mean, largest = pulses_per_cell(arrays)
         own = matrix == name
         rows.append(
             {
@@ -89,37 +91,35 @@ def _tile_rows(name: str, tile: WeightTile, cosine: float | None, correlation: f
     return rows
 
 
-def pulses_per_cell(blocks: Sequence[Any]) -> tuple[float | None, float | None]:
-    """Mean pulses per cell of a tile's blocks, and the most that one cell got when they are counted; None without any block."""
-    arrays = [array for block in blocks for array in block.arrays]
+def pulses_per_cell(arrays: Sequence[Crossbar]) -> tuple[float | None, float | None]:
+    """Mean pulses per cell of a tile's arrays, and the most that one cell got where they are counted and seen; None without any array."""
     if not arrays:
         return None, None
-    cells = sum(array.cells.g.size for array in arrays)
-    counts = [array.cells.count for array in arrays if array.cells.count is not None]
-    largest = max((int(count.max()) for count in counts), default=None)
+    cells = sum(array.info.cells for array in arrays)
+    counts = [None if array.inside is None else array.inside.pulse_counts() for array in arrays]
+    largest = max((int(count.max()) for count in counts if count is not None), default=None)
     return sum(array.log.units("pulse") for array in arrays) / cells, None if largest is None else float(largest)
 
 
 def costs(network: Network) -> Costs | None:
     """What all tiles of the chip have spent so far; None without any."""
-    on_chip = [tile.costs() for _, tile in network.tiles() if tile.blocks]
+    on_chip = [tile.costs() for _, tile in network.tiles() if tile.on_chip]
     return sum(on_chip[1:], on_chip[0]) if on_chip else None
 
 
 def histogram(tile: WeightTile) -> npt.NDArray[np.int64] | None:
-    """Cells per conductance bin (BINS,), on the edges of `histogram_edges`; None for a digital tile."""
-    arrays = [array for block in tile.blocks for array in block.arrays]
-    if not arrays:
-        return None
+    """Cells per conductance bin (BINS,), on the edges of `histogram_edges`; None for a digital tile and where the cells are not seen."""
+    insides = [array.inside for array in tile.arrays]
     edges = histogram_edges(tile)
-    assert edges is not None
-    values = np.concatenate([array.conductance_now().ravel() for array in arrays])
+    if edges is None or None in insides:
+        return None
+    values = np.concatenate([inside.conductance_now().ravel() for inside in insides if inside is not None])
     return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].astype(np.int64)
 
 
 def histogram_edges(tile: WeightTile) -> npt.NDArray[np.float64] | None:
     """Siemens (BINS + 1,), from nothing to a little above the nominal window."""
-    if not tile.blocks:
+    if not tile.on_chip:
         return None
     return np.linspace(0.0, 1.1 * tile.capabilities.g_max, BINS + 1)
 

@@ -39,6 +39,10 @@ DIVERGED = "diverged"
 """File of an arm and seed whose loss was no longer finite: diverged.json."""
 LONGEST_NAME = 200
 """Bytes of an arm's name that name its folder: file systems take 255."""
+SEALED = (
+    "the chip showed nothing of its inside: gradient alignment, correlations of the layers' inputs, conductances and energy are left out; "
+    "evaluations were reads of the chip itself, counted and timed."
+)
 CLIPPED_SHARE = 0.01
 """Share of samples that asked for more pulses than could be sent, above which the report says so."""
 Say = Callable[[str], None]
@@ -180,6 +184,8 @@ def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[
             raise
         rows = trainer.curve.rows
         own.save_json(DIVERGED, {"sample": trainer.samples, "message": str(error)})
+    finally:
+        trainer.close()
     own.save_json("writing", {name: tile.writing_statistics() for name, tile in trainer.network.tiles()})
     histograms = {
         f"{part}.{name}": array
@@ -248,6 +254,9 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     notes = [data.note] if data.note else []
     notes += [f"{found.arm}, seed {found.seed}: {found.message}." for found in diverged]
     notes += _clipping(experiment, todo, run)
+    notes += [
+        f"{arm}: {SEALED}" for arm, setup in todo.arms.items() if setup.device is not None and not setup.chip.snapshots
+    ]
     if experiment.validation:
         notes.append(f"Accuracy is on {experiment.validation} held-out training images, not on the test images.")
     return TrainingResults(

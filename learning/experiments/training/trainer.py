@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from analog_sim.chip.cost import Costs
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 from learning.common.memory import Memory
@@ -48,7 +49,8 @@ class Trainer:
         self.experiment, self.data, self.seed, self.folder = experiment, data, seed, folder
         streams = Streams(seed)
         self.loss = make_loss(experiment.loss)
-        self.network, self.clock = build(experiment, data, seed)
+        setup = build(experiment, data, seed, folder)
+        self.network, self.clock, self.record = setup.network, setup.clock, setup.record
         if experiment.calibrates:
             self.network.calibrate(data.x[: experiment.calibration])
         self.memory = experiment.rule.init(self.network, streams)
@@ -181,10 +183,41 @@ class Trainer:
         return bool(self.curve.rows) and self.curve.rows[-1]["samples"] == self.samples
 
     def _evaluate(self) -> Row:
-        """Measure, log and checkpoint. The chip is put back as it was: an evaluation costs it neither time nor noise."""
+        """Measure, log and checkpoint."""
+        row, rows = self._measure_without_trace() if self.network.inspectable else self._measure_on_chip()
+        self.curve.append(row)
+        for each in rows:
+            self.layers.append({"samples": self.samples, **each})
+        if self.record is not None:
+            self.record.sync()
+        checkpoint.save(self._checkpoint, self._state())
+        return row
+
+    def _measure_on_chip(self) -> tuple[Row, list[Row]]:
+        """Accuracy by reads of the chip itself, which are counted and take time; what only its inside could show is left out."""
+        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        nothing: dict[str, float | None] = {layer.name: None for layer in self.network.layers}
+        rows = probe.layer_rows(self.network, nothing, nothing)
+        row = self._row(right, None, probe.costs(self.network))
+        self._loss_sum, self._loss_count = 0.0, 0
+        return row, rows
+
+    def _row(self, right: float, loss: float | None, costs: Costs | None) -> Row:
+        """A row of the curve; loss: of this batch, when no batch was trained since the last row."""
+        return {
+            "samples": self.samples,
+            "epoch": self.done / self.order.per_epoch,
+            "loss": self._loss_sum / self._loss_count if self._loss_count else loss,
+            "accuracy": right,
+            "pulses": None if costs is None else float(costs.pulses),
+            "chip_time_s": None if costs is None else self.clock.now,
+            "energy_J": None if costs is None or not self.network.inspectable else costs.joules,
+        }
+
+    def _measure_without_trace(self) -> tuple[Row, list[Row]]:
+        """Accuracy, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
         before = self._state()
-        costs = probe.costs(self.network)
-        chip_time = None if costs is None else self.clock.now
+        costs, chip_time = probe.costs(self.network), self.clock.now
         index = self.order[self.done]
         x, target = self.data.x[index], self.data.y[index]
         proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
@@ -192,15 +225,8 @@ class Trainer:
         right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
         copy = self.network.digital_copy()
         cosines = probe.cosines(copy, self.loss, x, target, proposed.layers)
-        row: Row = {
-            "samples": self.samples,
-            "epoch": self.done / self.order.per_epoch,
-            "loss": self._loss_sum / self._loss_count if self._loss_count else proposed.loss,
-            "accuracy": right,
-            "pulses": None if costs is None else float(costs.pulses),
-            "chip_time_s": chip_time,
-            "energy_J": None if costs is None else costs.joules,
-        }
+        row = self._row(right, proposed.loss, costs)
+        row["chip_time_s"] = None if costs is None else chip_time
         rows = probe.layer_rows(self.network, cosines, probe.correlations(copy, self.data.x[: self.experiment.probe]))
         for name, tile in self.network.tiles():
             counted = probe.histogram(tile)
@@ -208,14 +234,11 @@ class Trainer:
                 self._histograms.setdefault(name, []).append(counted)
         self._loss_sum, self._loss_count = 0.0, 0
         self._restore({**before, "loss": [0.0, 0], "histograms": self._histogram_state()})
-        self.curve.append(row)
-        for each in rows:
-            self.layers.append({"samples": self.samples, **each})
-        checkpoint.save(self._checkpoint, self._state())
-        return row
+        return row, rows
 
     def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
-        text = f"loss {row['loss']:.4g}, accuracy {100 * float(row['accuracy'] or 0):.2f} %"
+        loss = "" if row["loss"] is None else f"loss {row['loss']:.4g}, "
+        text = f"{loss}accuracy {100 * float(row['accuracy'] or 0):.2f} %"
         ideal = (twin or {}).get(self.samples)
         if ideal is not None:
             text += f" (ideal twin {100 * ideal:.2f} %)"
@@ -247,6 +270,7 @@ class Trainer:
             "clock": self.clock.now,
             "loss": [self._loss_sum, self._loss_count],
             "histograms": self._histogram_state(),
+            "position": None if self.record is None else self.record.position,
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -257,10 +281,22 @@ class Trainer:
         self.clock.restore(float(state["clock"]))
         self._loss_sum, self._loss_count = float(state["loss"][0]), int(state["loss"][1])
         self._histograms = {name: list(counts) for name, counts in state["histograms"].items()}
+        if self.record is not None and state["position"] is not None:
+            self.record.seek(int(state["position"]))
+
+    def close(self) -> None:
+        """Write what the record of the chip still holds back."""
+        if self.record is not None:
+            self.record.close()
 
     def _resume(self) -> None:
         """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
         state = checkpoint.load(self._checkpoint)
+        if state is not None and self.record is None and not self.network.inspectable:
+            raise UserError(
+                f"{self._checkpoint}: this chip cannot be put back and was not recorded, so the run cannot go on "
+                "(chip.record: true keeps a record); delete the folder to train anew"
+            )
         if state is None:
             self.curve.keep(lambda row: False)
             self.layers.keep(lambda row: False)

@@ -28,7 +28,7 @@ def test_the_matrix_is_the_same_in_both_directions() -> None:
     np.testing.assert_allclose(tile.forward(X), X @ W.T, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(tile.backward(D), D @ W, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(tile.read_weights(), W, rtol=1e-5, atol=1e-7)
-    assert (tile.shape, tile.capabilities.rows, len(tile.blocks)) == ((3, 3), 3, 1)
+    assert (tile.shape, tile.capabilities.rows, len(tile.arrays)) == ((3, 3), 3, 1)
 
 
 @pytest.mark.parametrize(

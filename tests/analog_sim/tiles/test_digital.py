@@ -63,7 +63,7 @@ def test_state_and_time(rng: np.random.Generator) -> None:
     other.restore(tile.state())
     assert other.time == 2.5
     np.testing.assert_array_equal(other.read_weights(), w)
-    assert tile.blocks == ()
+    assert tile.arrays == ()
     assert tile.costs().pulses == 0
 
 

@@ -278,7 +278,7 @@ def test_centring_alone_is_decorrelation_at_a_rate_of_nothing_without_a_matrix(w
     np.testing.assert_allclose(centre.forward(x).y, x - centre.mean, rtol=1e-6)
     np.testing.assert_allclose(centre.backward(x), natural.backward(x), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(centre.matrix.effective(), np.eye(N))
-    assert not centre.tile.blocks
+    assert not centre.tile.on_chip
     with pytest.raises(ValueError, match="holds the identity"):
         centre.tile.program(np.zeros((N, N), np.float32))
     with pytest.raises(ValueError, match="holds the identity"):
@@ -346,7 +346,7 @@ def test_gains_are_folded_into_a_digital_matrix_and_never_into_a_chip_unless_ask
     assert np.linalg.norm(it.matrix.tile.read_weights()) > 0.05  # without folding it would have shrunk by exp(-80)
 
     class OnChip(DigitalTile):
-        blocks = (None,)  # type: ignore[assignment]
+        on_chip = True
 
     spec = validate({"method": "natural", "where": "chip"}, DecorrelationSpec)
     assert Decorrelator(spec, OnChip((N, N)), Streams(0).stream("d"), "R").matrix.refold is None

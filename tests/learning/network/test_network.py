@@ -309,7 +309,7 @@ def test_decorrelation_of_a_layer_that_is_not_there_is_refused() -> None:
 def test_decorrelation_on_the_chip_takes_its_tiles_from_the_factory() -> None:
     made: list[tuple[str, tuple[int, int]]] = []
 
-    def make_tile(name: str, weights: F32) -> Any:
+    def make_tile(name: str, weights: F32, role: str = "weights") -> Any:
         made.append((name, weights.shape))
         return digital_tile(name, weights)
 

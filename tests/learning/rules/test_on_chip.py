@@ -21,7 +21,7 @@ def on(card: str, full: float = 4.0, **spec: Any) -> TileMaker:
     cell, clock, streams = load_card(card).compile(), Clock(), Streams(11)
     spec.setdefault("mapping", {"weight_max": full})
 
-    def make(name: str, weights: F32) -> WeightTile:
+    def make(name: str, weights: F32, role: str = "weights") -> WeightTile:
         tile = Tile(validate(spec, TileSpec), cell, (weights.shape[0], weights.shape[1]), streams.child(name), clock)
         tile.program(weights)
         return tile
@@ -58,7 +58,7 @@ def test_the_ideal_card_learns_as_digital_tiles_do(kind: str, decorrelation: str
         assert digital.bias is not None
         np.testing.assert_allclose(chip.bias, digital.bias, rtol=1e-3, atol=1e-4)
         if chip.decorrelator is not None and digital.decorrelator is not None:
-            assert chip.decorrelator.tile.blocks
+            assert chip.decorrelator.tile.on_chip
             np.testing.assert_allclose(
                 chip.decorrelator.matrix.effective(), digital.decorrelator.matrix.effective(), rtol=1e-3, atol=1e-4
             )

@@ -161,7 +161,7 @@ def test_activity_differences_need_no_access_to_the_noise() -> None:
             y = self.inner.forward(x)
             return y + 1e-3 * self.rng.standard_normal(y.shape).astype(np.float32)
 
-    network = make_network(DENSE, init_scale=0.3, make_tile=lambda name, weights: Noisy(weights))
+    network = make_network(DENSE, init_scale=0.3, make_tile=lambda name, weights, role="weights": Noisy(weights))
     x, target = batch((5,), n=6)
     case = {"kind": "activity_node_perturbation", "sigma": 0.0, "reread_first": True}
     exact = autograd(network, x, target)
