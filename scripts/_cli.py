@@ -35,8 +35,32 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
     shared.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
     shared.add_argument("--seed", metavar="N", type=_not_negative, default=None, help="seed, instead of the file's")
     shared.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
-    shared.add_argument("--backend", metavar="NAME", default="emulated", help="what runs the chip (default: emulated)")
+    shared.add_argument(
+        "--chip",
+        metavar="CHIP",
+        default=None,
+        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, replay:RUN_DIR, or module:factory",
+    )
     return shared
+
+
+def chip_override(chip: str | None) -> list[str]:
+    """What --chip changes in the configuration. Raises UserError for a text that is none of its forms."""
+    import json
+
+    from analog_sim.config import UserError
+
+    if chip is None:
+        return []
+    kind, colon, rest = chip.partition(":")
+    if chip.lstrip("-").isdecimal():
+        raise UserError(
+            f"--chip: names what is driven (got {chip}); one chip of an estimate is run by --only-chip {chip}"
+        )
+    if not colon:
+        return [f"chip={json.dumps({'kind': kind})}"]
+    part = {"kind": "replay", "record": rest} if kind == "replay" else {"kind": "factory", "factory": chip}
+    return [f"chip={json.dumps(part)}"]
 
 
 def add_set(target: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _cli import main_guard, parser, require_schema
+from _cli import chip_override, main_guard, parser, require_schema
 
 if TYPE_CHECKING:
     from learning.experiments.configs.estimate import Experiment
@@ -19,10 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from analog_sim.config import UserError, find_key
 
-    if options.backend != "emulated":
-        raise UserError(f"--backend: an estimate runs on emulated chips (got '{options.backend}'; allowed: emulated)")
-    if options.chip is not None and options.chip < 0:
-        raise UserError(f"--chip: chips are counted from 0 (got {options.chip})")
+    if options.only_chip is not None and options.only_chip < 0:
+        raise UserError(f"--only-chip: chips are counted from 0 (got {options.only_chip})")
     require_schema(options.config, "estimate/1", options.overrides)
     experiment = load(options)
     if find_key(options.config, "sweep", overrides=options.overrides)[0] is not None:
@@ -32,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         print(describe(experiment))
         return 0
-    outcome = estimate(experiment, out=options.out, resume=options.resume, chip=options.chip, say=_say)
+    outcome = estimate(experiment, out=options.out, resume=options.resume, chip=options.only_chip, say=_say)
     print(f"\n{outcome.table}\n\nreport: {outcome.report}")
     return 0
 
@@ -42,7 +40,7 @@ def load(options: argparse.Namespace) -> Experiment:
     from analog_sim.config import UserError, find_key, load_config
     from learning.experiments.configs.estimate import Experiment
 
-    overrides = list(options.overrides)
+    overrides = [*options.overrides, *chip_override(options.chip)]
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:
@@ -79,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--model", metavar="FILE.py:NAME", help="your own torch module; the file is executed")
     made.add_argument("--checkpoint", metavar="FILE", type=Path, help="its weights; without them it is trained here")
-    made.add_argument("--chip", metavar="N", type=int, default=None, help="run only chip N, as it is among all others")
+    made.add_argument(
+        "--only-chip", metavar="N", type=int, default=None, help="run only chip N, as it is among all others"
+    )
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from _cli import main_guard, parser, require_schema
+from _cli import chip_override, main_guard, parser, require_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python scripts/sweep.py configs/sweep_cards.yaml --jobs 2 --out runs/cards",
     ).parse_args(arguments)
 
-    from analog_sim.config import UserError, find_key
+    from analog_sim.config import find_key
 
     schema, _ = find_key(options.config, "schema", overrides=options.overrides)
     if isinstance(schema, str) and schema.startswith("train/"):
@@ -23,9 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return train.main(arguments)
     require_schema(options.config, "estimate/1", options.overrides)
-    if options.backend != "emulated":
-        raise UserError(f"--backend: a sweep runs on emulated chips (got '{options.backend}'; allowed: emulated)")
-    overrides = list(options.overrides)
+    overrides = [*options.overrides, *chip_override(options.chip)]
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from _cli import main_guard, parser, require_schema
+from _cli import chip_override, main_guard, parser, require_schema
 
 if TYPE_CHECKING:
     from learning.experiments.configs.train import TrainExperiment
@@ -23,10 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python scripts/train.py configs/mnist_node_perturbation.yaml --set epochs=1 --seed 3",
     )
     options = made.parse_args(arguments)
-    if options.backend != "emulated":
-        from analog_sim.config import UserError
-
-        raise UserError(f"--backend: training runs on emulated chips (got '{options.backend}'; allowed: emulated)")
     experiment = load(options)
     from learning.experiments.training.run import describe, train
 
@@ -44,7 +40,7 @@ def load(options: argparse.Namespace) -> TrainExperiment:
     from learning.experiments.configs.train import TrainExperiment, with_sweep
 
     require_schema(options.config, "train/1", options.overrides)
-    overrides = list(options.overrides)
+    overrides = [*options.overrides, *chip_override(options.chip)]
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:

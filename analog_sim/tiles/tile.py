@@ -238,6 +238,11 @@ class Tile:
                 "tile.mapping.slices: a weight in bit slices can be programmed, not updated in place (use slices: 1)"
             )
         missing = [need for need in sorted(scheme.needs) if not getattr(can, need)]
+        if "inspectable" in missing:
+            raise UserError(
+                f"tile.writing: '{scheme.kind}' sets cells exactly, which only an open emulated chip allows (chip: emulated); "
+                "write this chip by pulses or by programming"
+            )
         if missing:
             raise UserError(
                 f"tile.writing: '{scheme.kind}' needs a chip that has: {', '.join(missing)}; {self.cell.name} has not"

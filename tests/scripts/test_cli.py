@@ -34,15 +34,15 @@ def test_defaults(cli: ModuleType) -> None:
         "resume": False,
         "seed": None,
         "dry_run": False,
-        "backend": "emulated",
+        "chip": None,
     }
 
 
 def test_every_option(cli: ModuleType) -> None:
-    line = "a.yaml --set a.b=1 --set c=[1,2] --jobs 2 --out runs/x --resume --seed 0 --dry-run --backend replay"
+    line = "a.yaml --set a.b=1 --set c=[1,2] --jobs 2 --out runs/x --resume --seed 0 --dry-run --chip replay:runs/y"
     options = cli.parser("What.", "python x.py a.yaml").parse_args(line.split())
     assert options.overrides == ["a.b=1", "c=[1,2]"]
-    assert (options.jobs, options.out, options.seed, options.backend) == (2, Path("runs/x"), 0, "replay")
+    assert (options.jobs, options.out, options.seed, options.chip) == (2, Path("runs/x"), 0, "replay:runs/y")
     assert options.resume
     assert options.dry_run
 

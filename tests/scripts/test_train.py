@@ -65,7 +65,11 @@ def test_a_dry_run_checks_and_stops(config: Path, tmp_path: Path) -> None:
         (["--set", "rule=backprob"], "rule"),
         (["--set", "learning_rate=-1"], "learning_rate"),
         (["--set", "device=pmc"], "device"),
-        (["--backend", "scpi"], "--backend"),
+        (["--chip", "scpi"], "chip.kind"),
+        (
+            ["--chip", "no_such_module:chip", "--set", "device=ecram"],
+            "chip.factory: 'no_such_module' cannot be imported",
+        ),
     ],
 )
 def test_mistakes_end_with_one_line(config: Path, arguments: list[str], message: str) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.backends.emulated import Emulated
 from analog_sim.config import DataFile, Q, Resolver, StrictModel, at_key, one_of
 from analog_sim.tiles.nonidealities import SCALES, WITHOUT
 from analog_sim.tiles.tile import TileSpec
@@ -134,7 +136,8 @@ class Experiment(StrictModel):
         bias: added digitally, or one more line of every array.
         weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
             and a digital gain that undoes it: more accurate when columns differ, as after folded batch normalisation.
-        device: a packaged card by name, a card's path, or the card itself. tile: mapping, converters, compensation.
+        device: a packaged card by name, a card's path, or the card itself.
+        chip: what is driven, as in training. tile: mapping, converters, compensation.
         chips: how many. times: seconds after programming at which accuracy is measured.
         batch: test images at a time. calibration: training images that set the converters' ranges.
         yield_threshold: when a chip counts as good. sensitivity: further studies. seed: of all chips.
@@ -153,6 +156,7 @@ class Experiment(StrictModel):
     bias: Literal["digital", "chip"] = "digital"
     weight_scale: Literal["layer", "column"] = "layer"
     device: DeviceCard
+    chip: Annotated[ChipBackend, one_of("analog_sim.chip.backends", ChipBackend)] = Emulated()
     tile: TileSpec = TileSpec()
     chips: Annotated[int, Field(ge=1)] = 25
     times: Annotated[tuple[Annotated[float, Q("time", "s", ge=0)], ...], Field(min_length=1)] = (

@@ -41,12 +41,14 @@ class Chip:
 
     def __init__(self, prepared: Prepared, variant: Variant, number: int) -> None:
         streams = Streams(prepared.seed).child("chip", number)
-        self.clock = Clock()
+        fabric = prepared.chip.fabric(variant.hardware.cell, streams, Clock(), None)
+        self.clock = fabric.clock
         self._made: list[Tile] = []
         self._prepared = prepared
 
         def build(name: str, shape: tuple[int, int]) -> WeightTile:
-            tile = Tile(variant.hardware.tile, variant.hardware.cell, shape, streams.child("tile", name), self.clock)
+            place = ("tile", name)
+            tile = Tile(variant.hardware.tile, fabric.at(*place), shape, streams.child(*place))
             self._made.append(tile)
             return tile if variant.weight_scale == "layer" else ColumnScaledTile(tile)
 

@@ -66,8 +66,8 @@ def _one_per_layer(
 
 
 def _map(name: str, label: str, tile: Tile) -> ConductanceMap:
-    part = "" if len(tile.blocks) == 1 else f", array 1 of {len(tile.blocks)}"
-    return ConductanceMap(name, label + part, tile.blocks[0].arrays[0].read_conductance())
+    part = "" if len(tile.arrays) == 1 else f", array 1 of {len(tile.arrays)}"
+    return ConductanceMap(name, label + part, tile.arrays[0].read_conductance())
 
 
 def _costs(chip: Chip, prepared: Prepared) -> dict[str, float]:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.chip.backend import ChipBackend
 from analog_sim.config import UserError
 from analog_sim.tiles.digital import DigitalTile
 from learning.data.datasets import Dataset, load
@@ -37,7 +38,7 @@ class Prepared:
         source, weights: to make the network again. digital: its layers that stay digital.
         layers: names of the layers on the chip. bias_inputs: layer -> drive of a bias line.
         x_test, y_test: test images as the network gets them, labels. x_calibration: training images for the converters.
-        batch: test images at a time. seed: of all chips.
+        batch: test images at a time. seed: of all chips. chip: what is driven.
         digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
     """
 
@@ -51,6 +52,7 @@ class Prepared:
     x_calibration: F32
     batch: int
     seed: int
+    chip: ChipBackend
     digital_accuracy: float
     notes: tuple[str, ...]
 
@@ -163,6 +165,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         x_calibration=calibration,
         batch=experiment.batch,
         seed=experiment.seed,
+        chip=experiment.chip,
         digital_accuracy=accuracy(predict(plan.module, data.x_test, experiment.batch), data.y_test),
         notes=(*([data.note] if data.note else []), *plan.notes),
     )

@@ -112,7 +112,7 @@ def test_sealed_and_open_chips_learn_alike(tmp_path: Path) -> None:
 
 def test_what_needs_the_inside_is_refused_on_a_sealed_chip() -> None:
     setup = experiment(chip={"kind": "sealed"}, tile={"writing": "ideal"}, decorrelation=None)
-    with pytest.raises(UserError, match=r"tile.writing: 'ideal' needs a chip that has: inspectable"):
+    with pytest.raises(UserError, match=r"tile.writing: 'ideal' sets cells exactly"):
         check(setup, training_data(setup.dataset, 0))
 
 
