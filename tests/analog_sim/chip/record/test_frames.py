@@ -1,0 +1,87 @@
+"""The file of a record: what was written is read, a cut end is left out, and damage is one clear line."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analog_sim.chip.record.frames import MAGIC, FrameWriter, read_frames
+from analog_sim.config import UserError
+
+
+def write(path: Path, count: int = 5) -> None:
+    writer = FrameWriter(path)
+    for number in range(count):
+        writer.append({"number": number}, {"a": np.arange(number, dtype=np.float32), "b": np.zeros((0, 3), np.int16)})
+    writer.close()
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "r")
+    found = list(read_frames(tmp_path / "r"))
+    assert [header["number"] for header, _, _ in found] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(found[3][1]["a"], np.arange(3, dtype=np.float32))
+    assert found[3][1]["b"].shape == (0, 3)
+    assert found[-1][2] == (tmp_path / "r").stat().st_size
+
+
+@pytest.mark.parametrize("cut", [1, 7, 20])
+def test_an_incomplete_last_frame_is_left_out_and_written_over(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "r"
+    write(path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    found = list(read_frames(path))
+    assert [header["number"] for header, _, _ in found] == [0, 1, 2, 3]
+    writer = FrameWriter(path, keep=found[-1][2])
+    writer.append({"number": "new"}, {})
+    writer.close()
+    assert [header["number"] for header, _, _ in read_frames(path)] == [0, 1, 2, 3, "new"]
+
+
+def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    """Whatever byte is flipped: one line, or a record that ends before it; never other numbers."""
+    path = tmp_path / "r"
+    write(path)
+    whole = path.read_bytes()
+    right = [(header, arrays["a"].tolist()) for header, arrays, _ in read_frames(path)]
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        found = []
+        try:
+            for header, arrays, _ in read_frames(path):
+                found.append((header, arrays["a"].tolist()))
+        except UserError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
+        assert found == right[: len(found)]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", MAGIC[:-1]])
+def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r").write_bytes(content)
+    with pytest.raises(UserError, match="not a record of operations"):
+        list(read_frames(tmp_path / "r"))
+
+
+def test_a_missing_file_and_a_read_only_place_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        list(read_frames(tmp_path / "none"))
+    with pytest.raises(UserError, match="cannot be written"):
+        FrameWriter(tmp_path / "no" / "folder")
+
+
+def test_a_full_disk_is_said_at_the_next_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = FrameWriter(tmp_path / "r")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer, "_write", full)
+    writer.append({}, {})
+    with pytest.raises(UserError, match=r"cannot be written .No space left on device"):
+        writer.sync()
+    with pytest.raises(UserError, match="cannot be written"):
+        writer.close()
+    assert list(read_frames(tmp_path / "r")) == []
