@@ -18,6 +18,7 @@ Backward pass of ``y = W x`` for an incoming gradient d (B, n_out), physics-awar
 from __future__ import annotations
 
 import abc
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -184,6 +185,12 @@ class AnalogLayer(nn.Module, abc.ABC):
 
     def _on_tiles(self, x: Tensor) -> Tensor:
         """Products of all chunks and groups: (rows, n_out of the layer), the bias added."""
+        if "torch._dynamo" in sys.modules:  # else nothing can be compiling, and importing it takes a second
+            result: Tensor = _uncompiled()(self, x)
+            return result
+        return self._products(x)
+
+    def _products(self, x: Tensor) -> Tensor:
         matrices: list[Tensor | None] = [None] * self._groups()
         if torch.is_grad_enabled():
             matrices = [*self._matrices()]
@@ -255,6 +262,17 @@ class AnalogLayer(nn.Module, abc.ABC):
             missing_keys.remove(extra)
         if any(prefix + name in state_dict for name in ("weight", "bias")):
             self.write()
+
+
+_UNCOMPILED: list[Any] = []
+"""`AnalogLayer._products` as torch.compile leaves it alone, once that was needed."""
+
+
+def _uncompiled() -> Any:
+    """Products of a layer that torch.compile must not trace: they run in numpy and numba."""
+    if not _UNCOMPILED:
+        _UNCOMPILED.append(torch.compiler.disable(AnalogLayer._products))
+    return _UNCOMPILED[0]
 
 
 def analog_layers(module: nn.Module) -> dict[str, AnalogLayer]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from analog_sim.config import UserError
 from analog_sim.config.errors import did_you_mean
@@ -65,16 +66,24 @@ def problems(module: nn.Module, kept: set[str]) -> list[str]:
     """
     found = []
     for name, child in module.named_modules():
-        if name in kept or isinstance(child, nn.modules.linear.NonDynamicallyQuantizableLinear):
-            continue  # the latter is a part of attention, which is reported itself
+        if name in kept or _is_part(name, child):
+            continue
         where = f"layer '{name}' ({type(child).__name__})" if name else f"the model itself ({type(child).__name__})"
         found += [f"{where} {problem}" for problem in _problems_of(name, child, kept)]
     return found + list(_not_finite(module, kept))
 
 
+def _is_part(name: str, child: nn.Module) -> bool:
+    """Whether a module is a part of another that is judged itself: of attention, of a quantised or parametrised layer."""
+    part = (nn.modules.linear.NonDynamicallyQuantizableLinear, parametrize.ParametrizationList)
+    return isinstance(child, part) or name.endswith("._packed_params")
+
+
 def _problems_of(name: str, child: nn.Module, kept: set[str]) -> Iterator[str]:
     dot = f"{name}." if name else ""
     own = [key for key, _ in child.named_parameters(recurse=False) if dot + key not in kept]
+    if parametrize.is_parametrized(child):
+        own += [key for key in child.parametrizations if dot + key not in kept]  # type: ignore[union-attr]
     if isinstance(child, nn.Linear | nn.Conv2d) and not type(child).__module__.startswith(_QUANTISED):
         standard = nn.Linear.forward if isinstance(child, nn.Linear) else nn.Conv2d.forward
         if type(child).forward is not standard:
@@ -97,13 +106,12 @@ def _problems_of(name: str, child: nn.Module, kept: set[str]) -> Iterator[str]:
 
 
 def _not_finite(module: nn.Module, kept: set[str]) -> Iterator[str]:
-    """Values that cannot go on a chip or be folded; buffers of the user's own, such as masks, may be infinite."""
+    """Values that cannot go on a chip or be folded. What else there is, such as masks, may be infinite when the outputs are not."""
     owners = dict(module.named_modules())
-    values: list[tuple[str, torch.Tensor, bool]] = [(name, value, True) for name, value in module.named_parameters()]
-    values += [(name, value, False) for name, value in module.named_buffers()]
-    for name, value, parameter in values:
-        ours = parameter or isinstance(owners[name.rpartition(".")[0]], PERIPHERY)
-        if not ours or is_kept(name, kept) or not value.is_floating_point():
+    for name, value in [*module.named_parameters(), *module.named_buffers()]:
+        if not isinstance(owners[name.rpartition(".")[0]], (nn.Linear, nn.Conv2d, *PERIPHERY)):
+            continue  # a buffer of the user's own, or a parameter that is refused anyway
+        if is_kept(name, kept) or not value.is_floating_point():
             continue
         if bad := int((~torch.isfinite(value)).sum()):
             yield f"{name}: {bad} of {value.numel()} values are NaN or infinite"

@@ -36,7 +36,7 @@ def unwrapped_float(module: nn.Module) -> nn.Module:
         for name, child in list(parent._modules.items()):
             if child is not None and _inner(child) is not None:
                 setattr(parent, name, unwrapped(child))
-    if any(is_lazy(parameter) for parameter in module.parameters()):
+    if any(is_lazy(parameter) or parameter.is_meta for parameter in module.parameters()):
         return module  # refused, with the layer's name, by `float_copy`
     return module.cpu().float()
 
@@ -59,11 +59,10 @@ def float_copy(module: nn.Module) -> nn.Module:
     if any(isinstance(child, torch.jit.ScriptModule) for child in module.modules()):
         raise UserError("model: is compiled by TorchScript, whose layers cannot be replaced; give the Python module")
     for name, parameter in module.named_parameters():
-        owner = name.rpartition(".")[0]
         if is_lazy(parameter):
-            raise UserError(f"model: layer '{owner}' has no weights yet (a lazy layer never called)")
+            raise UserError(f"model: layer '{name.rpartition('.')[0]}' has no weights yet (a lazy layer never called)")
         if parameter.is_meta:
-            raise UserError(f"model: layer '{owner}' has no weights (it is on torch's device 'meta')")
+            raise UserError(f"model: parameter '{name}' has no values (it is on torch's device 'meta')")
     try:
         return _copied(module).cpu().float().eval()
     except (RuntimeError, TypeError, AttributeError) as error:
