@@ -100,7 +100,7 @@ def _named_alike(found: Tensors, own: Mapping[str, Any]) -> tuple[Tensors, str]:
         return len(named ^ {key for key in own if not key.endswith(_UNUSED)})
 
     off, best = min(candidates, key=misfit)  # the first of the best, so that what fits as it is stays
-    return {key: value for key, value in best.items() if key in own or not key.endswith(_UNUSED)}, off
+    return {key: value for key, value in best.items() if not key.endswith(_UNUSED)}, off
 
 
 def _without_inserted(key: str) -> str:
@@ -133,7 +133,7 @@ def _pruned(named: Tensors, own: Mapping[str, Any]) -> Tensors:
 def _mismatches(found: Tensors, own: Mapping[str, Any]) -> list[str]:
     problems = []
     for key, wanted in own.items():
-        if key not in found or not isinstance(wanted, Tensor):
+        if key not in found or not isinstance(wanted, Tensor) or key.endswith(_UNUSED):
             continue
         if tuple(found[key].shape) != tuple(wanted.shape):
             problems.append(f"{key} has shape {tuple(found[key].shape)}, the model needs {tuple(wanted.shape)}")
