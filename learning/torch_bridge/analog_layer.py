@@ -85,7 +85,7 @@ class AnalogLayer(nn.Module, abc.ABC):
             when that is on the chip.
         bias_input: what drives the line of a bias on the chip, whose weight is bias / bias_input. None: digital bias.
         backward_pass: see the module's first lines.
-        analog: False computes with the digital weights instead.
+        analog: False computes with the digital weights instead. read: whether the tiles were read ever since.
     """
 
     weight: nn.Parameter
@@ -111,6 +111,7 @@ class AnalogLayer(nn.Module, abc.ABC):
         self.bias_input = bias_input if bias is not None else None
         self.backward_pass: Backward = backward
         self.analog = True
+        self.read = False
         for tile, wanted in zip(tiles, self._matrices(), strict=True):
             if tile.shape != tuple(wanted.shape):
                 raise ValueError(f"tile of shape {tile.shape} where {tuple(wanted.shape)} is needed")
@@ -185,6 +186,7 @@ class AnalogLayer(nn.Module, abc.ABC):
 
     def _on_tiles(self, x: Tensor) -> Tensor:
         """Products of all chunks and groups: (rows, n_out of the layer), the bias added."""
+        self.read = True
         if "torch._dynamo" in sys.modules:  # else nothing can be compiling, and importing it takes a second
             result: Tensor = _uncompiled()(self, x)
             return result
@@ -292,6 +294,22 @@ def digitally(module: nn.Module) -> Iterator[None]:
     finally:
         for layer, mode in zip(layers, before, strict=True):
             layer.analog = mode
+
+
+def warn_of_unread_tiles(module: nn.Module, inputs: object, outputs: object) -> None:
+    """Hook of a converted module that was not compared with the original: after its first run, warn of tiles it left out."""
+    layers = analog_layers(module)
+    if not any(layer.analog for layer in layers.values()):
+        return  # the run was a digital one
+    for key, hook in list(module._forward_hooks.items()):
+        if hook is warn_of_unread_tiles:
+            del module._forward_hooks[key]
+    if unread := [name for name, layer in layers.items() if not layer.read]:
+        warnings.warn(
+            f"model: the first run did not read the tiles of {', '.join(unread)}: layers that it did not call, or reached by a reference "
+            f"outside the module tree, or whose weights are used by hand; convert with sample=... to know which",
+            stacklevel=2,
+        )
 
 
 def check_before_loading(module: nn.Module, state: Mapping[str, Any], prefix: str, *rest: object) -> None:

@@ -157,7 +157,8 @@ def _files(name: str) -> Iterator[Path]:
 def _package(path: Path) -> str:
     """The package that a file belongs to, by which module it was loaded as."""
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) and _source(module) == path:
+        name = getattr(module, "__file__", None)
+        if isinstance(name, str) and name.endswith(path.name) and Path(name).resolve() == path:
             return module.__package__ or ""
     return ""
 

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 
 from learning.tiles import TileFactory
-from learning.torch_bridge.analog_layer import check_before_loading
+from learning.torch_bridge.analog_layer import check_before_loading, warn_of_unread_tiles
 from learning.torch_bridge.fold import Fold
 from learning.torch_bridge.modules import AnalogConv2d, AnalogLayer, AnalogLinear, Backward
 
@@ -46,12 +46,15 @@ class Plan:
         layers: what goes on tiles, in the order of `named_modules`.
         folds: batch normalisations that were folded, with their layers.
         notes: what a reader has to know: what was folded, what stays digital.
+        compared: whether it was run and compared with the original. Otherwise what `build` returns looks at its own first run, and
+            warns of tiles that were not read in it.
     """
 
     module: nn.Module
     layers: tuple[LayerPlan, ...]
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
+    compared: bool
 
     @property
     def decided(self) -> Decided:
@@ -99,6 +102,8 @@ class Plan:
                 if child is not None and id(child) in made:
                     setattr(parent, name, made[id(child)])
         result.register_load_state_dict_pre_hook(check_before_loading)
+        if not self.compared:
+            result.register_forward_hook(warn_of_unread_tiles)
         return result.eval()
 
 

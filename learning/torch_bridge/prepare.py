@@ -89,7 +89,7 @@ def prepare_again(module: nn.Module, decided: Decided) -> Plan:
     work = plain(float_copy(unwrapped(module)))
     _fold_all(work, decided.folds)
     layers = tuple(plan for plan in _layers(work) if plan.name in decided.layers)
-    return Plan(work, layers, decided.folds, decided.notes)
+    return Plan(work, layers, decided.folds, decided.notes, compared=True)
 
 
 def _planned(work: nn.Module, kept: set[str], pairs: Sequence[Fold], seen: _Sample | None, notes: list[str]) -> Plan:
@@ -110,7 +110,7 @@ def _planned(work: nn.Module, kept: set[str], pairs: Sequence[Fold], seen: _Samp
             ]
     if not layers:
         raise UserError("model: has no Linear or Conv2d layer to put on a chip")
-    return Plan(folded, tuple(layers), tuple(pairs), tuple(notes))
+    return Plan(folded, tuple(layers), tuple(pairs), tuple(notes), compared=seen is not None)
 
 
 def _seen(original: nn.Module, work: nn.Module, sample: Tensor, batch: int | None, whole: bool) -> _Sample:

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_models import Residual, randomised
+from torch_models import PlainList, Residual, WeightByHand, randomised
 
 from analog_sim.config import UserError
 from analog_sim.digital import DigitalTile
-from learning.torch_bridge.convert import analog_layers, convert, prepare, prepare_again
+from learning.torch_bridge.convert import analog_layers, convert, digitally, prepare, prepare_again
 
 X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -248,6 +248,16 @@ def test_what_is_converted(make, digital: list[str], layers: list[str], sample: 
         layer.tiles[0].program(held + 1.0)
         assert not torch.allclose(run(made, X), run(module, X)), name
         layer.tiles[0].program(held)
+
+
+@pytest.mark.parametrize("make", [PlainList, WeightByHand])
+def test_tiles_that_are_not_read_are_told_without_a_sample_too(make) -> None:
+    made = convert(make().eval(), exact)
+    with digitally(made):
+        run(made, X)
+    with pytest.warns(UserWarning, match="the first run did not read the tiles of fc: .* convert with sample="):
+        run(made, X)
+    run(made, X)  # told once
 
 
 class Words(nn.Module):
