@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from analog_sim.cell import CellModel
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import Q, Resolver, StrictModel, at_key, load_config, named_file, one_of
 from devices.costs import Costs
 from devices.drift.law import DriftLaw

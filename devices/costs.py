@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from analog_sim.cell import CostModel
+from analog_sim.cells.cell_model import CostModel
 from analog_sim.config import Q, StrictModel
 
 Seconds = Annotated[float, Q("time", "s", gt=0)]

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from analog_sim.cell import FaultModel
+from analog_sim.cells.cell_model import FaultModel
 from analog_sim.config import Q, StrictModel, at_key
 
 Probability = Annotated[float, Q("fraction", "", ge=0, le=1)]

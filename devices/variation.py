@@ -3,7 +3,7 @@
 import math
 from typing import Annotated
 
-from analog_sim.cell import VariationModel
+from analog_sim.cells.cell_model import VariationModel
 from analog_sim.config import Q, StrictModel
 
 Spread = Annotated[float, Q("fraction", "", ge=0)]

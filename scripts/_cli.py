@@ -90,7 +90,7 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         check_packages()
-        from learning.worker import warn_in_lines
+        from learning.experiments.monte_carlo.worker import warn_in_lines
 
         with warnings.catch_warnings():
             warn_in_lines()

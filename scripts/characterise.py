@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_schema(options.against, "card/1")
     against = None if options.against is None else load_card(options.against)
 
-    from learning.report.device import numbers_table, write_device_report
-    from learning.report.device_results import device_claims, measure
-    from learning.runs import RunDirectory
+    from learning.experiments.report.device.page import numbers_table, write_device_report
+    from learning.experiments.report.device.results import device_claims, measure
+    from learning.experiments.runs.run_folder import RunDirectory
 
     run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
     results = measure(card, cells=options.cells, seed=options.seed)
@@ -68,10 +68,10 @@ def _is_measurement(file: str) -> bool:
 def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
     """Let the card's cells do what the measured ones did, and compare."""
     from analog_sim.config import load_config
-    from devices.measurements.comparison import compare_card
-    from devices.measurements.config import MeasurementConfig
-    from learning.report.measurement import write_comparison_report
-    from learning.runs import RunDirectory
+    from devices.measurements.configuration.measurement_config import MeasurementConfig
+    from devices.measurements.pipeline.comparison import compare_card
+    from learning.experiments.report.measurement.page import write_comparison_report
+    from learning.experiments.runs.run_folder import RunDirectory
 
     config = load_config(options.against, MeasurementConfig)
     comparison = compare_card(card, config, seed=options.seed)

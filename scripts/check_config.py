@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 # The value of a file's key `schema` -> the model it is checked against. A test finds models that lack a row.
 MODELS: Mapping[str, str] = MappingProxyType(
     {
-        "estimate/1": "learning.experiment:Experiment",
-        "train/1": "learning.train_experiment:TrainExperiment",
+        "estimate/1": "learning.experiments.configs.estimate:Experiment",
+        "train/1": "learning.experiments.configs.train:TrainExperiment",
         "card/1": "devices.card:DeviceCard",
-        "measurements/1": "devices.measurements.config:MeasurementConfig",
+        "measurements/1": "devices.measurements.configuration.measurement_config:MeasurementConfig",
     }
 )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from _cli import main_guard, parser, require_schema
 
 if TYPE_CHECKING:
-    from learning.experiment import Experiment
+    from learning.experiments.configs.estimate import Experiment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     experiment = load(options)
     if find_key(options.config, "sweep", overrides=options.overrides)[0] is not None:
         print("note: the file's `sweep` is left out; scripts/sweep.py runs it", file=sys.stderr)
-    from learning.estimation.run import describe, estimate
+    from learning.experiments.estimation.run import describe, estimate
 
     if options.dry_run:
         print(describe(experiment))
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def load(options: argparse.Namespace) -> Experiment:
     """The configuration with the options put on top. Raises ConfigError."""
     from analog_sim.config import UserError, find_key, load_config
-    from learning.experiment import Experiment
+    from learning.experiments.configs.estimate import Experiment
 
     overrides = list(options.overrides)
     if options.jobs is not None:

@@ -26,19 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from analog_sim.config import load_config
-    from devices.measurements.config import MeasurementConfig
+    from devices.measurements.configuration.measurement_config import MeasurementConfig
 
     require_schema(options.config, "measurements/1", options.overrides)
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
     if options.dry_run:
-        from devices.measurements.reading import describe
+        from devices.measurements.pipeline.reading import describe
 
         print(describe(config))
         return 0
 
-    from devices.measurements.pipeline import fit_measurements
-    from learning.report.measurement import law_table, verdict_text, write_fit_report
-    from learning.runs import RunDirectory
+    from devices.measurements.pipeline.pipeline import fit_measurements
+    from learning.experiments.report.measurement.page import law_table, verdict_text, write_fit_report
+    from learning.experiments.runs.run_folder import RunDirectory
 
     run = RunDirectory.create(
         options.out, config, name=f"fit-{config.name}", seed=config.held_out.seed, resumable=False

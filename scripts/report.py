@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("run", metavar="RUN_DIR", type=Path, nargs="+", help="folder of a run")
     options = made.parse_args(arguments)
 
-    from learning.report.rebuild import rebuild
+    from learning.experiments.report.rebuild import rebuild
 
     for folder in options.run:
         table, path = rebuild(folder)

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     grid = _grid(options.grid)
     options.overrides = [*options.overrides, f"validation={options.hold_out}", "twin=null"]
     experiment = load(options)
-    from learning.training.search import search
+    from learning.experiments.training.search import search
 
     command = "python scripts/search.py " + shlex.join(arguments if arguments is not None else sys.argv[1:])
     found = search(experiment, grid, only=options.arm, out=options.out, resume=options.resume, command=command)

@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
 
-    from learning.sweep import load_points, sweep
+    from learning.experiments.estimation.sweep import load_points, sweep
 
     if options.dry_run:
-        from learning.estimation.run import describe
+        from learning.experiments.estimation.run import describe
 
         for point in load_points(options.config, overrides):
             print(f"{point.folder}: {point.name}\n{describe(point.experiment)}\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from _cli import main_guard, parser, require_schema
 
 if TYPE_CHECKING:
-    from learning.train_experiment import TrainExperiment
+    from learning.experiments.configs.train import TrainExperiment
 
 ALL_DIVERGED = 1
 """Exit status when no arm came to its end; one that did is a result, and the table says which did not."""
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         raise UserError(f"--backend: training runs on emulated chips (got '{options.backend}'; allowed: emulated)")
     experiment = load(options)
-    from learning.training.run import describe, train
+    from learning.experiments.training.run import describe, train
 
     if options.dry_run:
         print(describe(experiment))
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def load(options: argparse.Namespace) -> TrainExperiment:
     """The configuration with the options put on top; a `sweep` multiplies the arms. Raises ConfigError."""
     from analog_sim.config import expand_sweep, load_config
-    from learning.train_experiment import TrainExperiment, with_sweep
+    from learning.experiments.configs.train import TrainExperiment, with_sweep
 
     require_schema(options.config, "train/1", options.overrides)
     overrides = list(options.overrides)

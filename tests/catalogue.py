@@ -212,16 +212,28 @@ PARALLEL: Rows = {
     ],
 }
 
+CHIPS: Rows = {
+    "emulated": [{}],
+    "factory": [{"factory": str(Path(__file__).parent / "conformance" / "resistors.py") + ":chip"}],
+    "fixed_arrays": [
+        {"arrays": 4, "bad_cells": 0.0, "record": False},
+        {"arrays": 4, "bad_cells": 0.0, "subtracts": True},
+    ],
+    "replay": [{"record": "operations.record"}],
+    "sealed": [{}, {"record": False}],
+}
+
 REGISTRIES: dict[str, tuple[str, Rows]] = {
+    "analog_sim.chip.backends": ("analog_sim.chip.backend:ChipBackend", CHIPS),
     "analog_sim.writing": ("analog_sim.writing.scheme:WriteScheme", WRITING),
     "devices.drift": ("devices.drift.law:DriftLaw", DRIFT),
-    "devices.measurements.readers": ("devices.measurements.reader:Reader", READERS),
+    "devices.measurements.readers": ("devices.measurements.columns.reader:Reader", READERS),
     "devices.programming": ("devices.programming.law:ProgrammingLaw", PROGRAMMING),
     "devices.pulse": ("devices.pulse.law:PulseLaw", PULSE),
     "devices.read_noise": ("devices.read_noise.law:ReadNoiseLaw", READ_NOISE),
     "learning.decorrelation": ("learning.decorrelation.base:Method", DECORRELATION),
-    "learning.layers": ("learning.layers.base:Layer", LAYERS),
-    "learning.parallel": ("learning.parallel.base:Parallel", PARALLEL),
+    "learning.network.layers": ("learning.network.layers.base:Layer", LAYERS),
+    "learning.experiments.parallel": ("learning.experiments.parallel.base:Parallel", PARALLEL),
     "learning.optimizers": ("learning.optimizers.base:Optimizer", OPTIMIZERS),
     "learning.rules": ("learning.rules.base:Rule", RULES),
 }

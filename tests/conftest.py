@@ -14,6 +14,11 @@ settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/conformance --chip module:factory` runs the conformance suite on a chip of the user's."""
+    parser.addoption("--chip", default=None, help="module:function or file.py:function that returns a fabric")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this run cannot do, with the reason."""
     jit_off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from analog_sim.config import validate
-from learning.experiment import Experiment
+from learning.experiments.configs.estimate import Experiment
 
 SMALL: dict[str, Any] = {
     "schema": "estimate/1",

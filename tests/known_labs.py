@@ -4,10 +4,10 @@ from functools import cache
 
 import numpy as np
 
-from analog_sim.cell import CellModel
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import validate
 from devices.card import DeviceCard
-from devices.measurements.traces import Traces
+from devices.measurements.data.traces import Traces
 
 PULSES, READ_STD = 60, 0.05e-6
 """Pulses of a ramp, and read noise in siemens."""

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import discover, validate
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
+from learning.common.weight_tile import TileMaker, digital_tile
 from learning.decorrelation.decorrelator import DecorrelationSpec
-from learning.losses import CrossEntropy, Loss
-from learning.network import Network, build_network
-from learning.network_spec import NetworkSpec
+from learning.losses.losses import CrossEntropy, Loss
+from learning.network.network import Network, build_network
+from learning.network.spec import NetworkSpec
 from learning.rules.base import Gradient, Rule
-from learning.tiles import TileMaker, digital_tile
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]

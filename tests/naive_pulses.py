@@ -12,18 +12,18 @@ import numpy as np
 from naive import philox
 from scipy.special import ndtri
 
-from analog_sim.cell import QUANTILE_Z_MAX, CellModel
-from analog_sim.chip import PulseCounts, PulseTrain
-from analog_sim.kernels.pulse_merging import Composed
-from analog_sim.pulse_composition import composed_of
-from analog_sim.state import GAIN_UNIT, CellState
+from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel
+from analog_sim.cells.state import GAIN_UNIT, CellState
+from analog_sim.pulses.composed_tables import composed_of
+from analog_sim.pulses.kernels.merging import Composed
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 LANES, STEPS = 32, 16
 MOST_PARTS = 256
 MOST, DENSE, FEW_COUNTED = 16, 1.5, 0.25
 
 
-# --- Noise (analog_sim/kernels/pulse_noise.py) ------------------------------------------------------------------------------
+# --- Noise (analog_sim/pulses/kernels/noise.py) ------------------------------------------------------------------------------
 
 
 def xorshift128(state: list[int]) -> list[int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_sim.config import StrictModel
-from learning.report.estimate_results import (
+from learning.experiments.report.estimate.results import (
     KEY,
     LAYER_ERROR,
     ConductanceMap,
@@ -13,8 +13,13 @@ from learning.report.estimate_results import (
     WeightTransfer,
     estimate_columns,
 )
-from learning.report.training_results import CURVE_COLUMNS, LAYER_COLUMNS, ConductanceHistory, TrainingResults
-from learning.runs import RunDirectory
+from learning.experiments.report.training.results import (
+    CURVE_COLUMNS,
+    LAYER_COLUMNS,
+    ConductanceHistory,
+    TrainingResults,
+)
+from learning.experiments.runs.run_folder import RunDirectory
 
 HOUR = 3600.0
 TIMES = (1.0, HOUR, 86400.0)

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from analog_sim.config import UserError
-from learning.evaluate import Task
+from learning.experiments.monte_carlo.evaluate import Task
 
 
 def chip_rows(task: Task) -> list[dict]:

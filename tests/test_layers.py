@@ -83,11 +83,11 @@ def test_extras_are_imported_where_they_are_used(path: Path) -> None:
     "module",
     [
         "analog_sim.config",
-        "analog_sim.tile",
+        "analog_sim.tiles.tile",
         "devices.card",
-        "learning.evaluate",
-        "learning.report.estimate",
-        "learning.runs",
+        "learning.experiments.monte_carlo.evaluate",
+        "learning.experiments.report.estimate.page",
+        "learning.experiments.runs.run_folder",
     ],
 )
 def test_a_module_outside_the_bridge_does_not_load_torch(module: str) -> None:

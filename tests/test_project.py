@@ -51,8 +51,8 @@ def test_ci_runs_the_readmes_test_command() -> None:
 def test_the_package_holds_what_it_needs() -> None:
     """Files that are no Python but are read at run time lie inside the listed packages, so the wheel has them."""
     for name in (
-        "learning/report/style.mplstyle",
-        "learning/report/templates/report.html.j2",
+        "learning/experiments/report/style.mplstyle",
+        "learning/experiments/report/templates/report.html.j2",
         "devices/cards/pcm.yaml",
     ):
         assert (ROOT / name).is_file()

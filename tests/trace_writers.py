@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cell import CellModel
-from analog_sim.chip import PulseCounts
-from analog_sim.emulated import EmulatedCrossbar
-from analog_sim.rng import Streams
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts
+from analog_sim.random.streams import Streams
 
 F64 = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.rng import Stream
+from analog_sim.random.streams import Stream
 
 MOST_PULSES = 2**15 - 1
 """Pulses that one cell can be asked for at once: what the counter of a pulse generator holds (16 bits with sign)."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts

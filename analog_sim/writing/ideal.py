@@ -1,10 +1,10 @@
 """The ideal write: the weight changes by exactly what was asked, at no cost. No chip can do this; every chip is compared with it."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
@@ -13,6 +13,7 @@ class Ideal(WriteScheme):
     """``W <- W - rate * gradient``, clipped to the window and nothing else."""
 
     kind: Literal["ideal"] = "ideal"
+    needs: ClassVar[frozenset[str]] = frozenset({"inspectable"})
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
@@ -38,4 +39,6 @@ class IdealWriter(Writer):
                 change = per_gradient * proposal.dw[block.cols, block.rows].T
             if block.reference:
                 change = np.pad(change, ((0, 0), (0, 1)))
-            block.crossbar.add_ideal(np.ascontiguousarray(change), two_sided=two_sided)
+            inside = block.crossbar.inside
+            assert inside is not None  # `needs` was checked when the writer was made
+            inside.add_ideal(np.ascontiguousarray(change), two_sided=two_sided)

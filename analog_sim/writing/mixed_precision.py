@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.kernels.counts import take_whole
-from analog_sim.rng import Streams
+from analog_sim.pulses.kernels.counts import take_whole
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget

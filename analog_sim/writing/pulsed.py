@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.cell import CellModel
-from analog_sim.chip import PulseCounts
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import StrictModel, UserError
-from analog_sim.mapping import MappingSpec
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.pulses.plans import PulseCounts
 from analog_sim.writing.scheme import WritableBlock, WriteScheme, WriteTarget
 
 PairMode = Literal["both", "one_sided"]

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cell import CellModel
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.cost import Costs
+from analog_sim.chip.crossbar import Crossbar
 from analog_sim.config import Part
-from analog_sim.cost import Costs
-from analog_sim.emulated import EmulatedCrossbar
-from analog_sim.mapping import MappingSpec
-from analog_sim.rng import Streams
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import Proposal
 
 F32 = npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ class WritableBlock(Protocol):
         ...
 
     @property
-    def crossbar(self) -> EmulatedCrossbar:
+    def crossbar(self) -> Crossbar:
         """The array; a ValueError when the weights are in bit slices."""
         ...
 
@@ -63,6 +63,11 @@ class WriteTarget(Protocol):
     @property
     def blocks(self) -> Sequence[WritableBlock]:
         """The arrays."""
+        ...
+
+    @property
+    def arrays(self) -> Sequence[Crossbar]:
+        """All crossbars."""
         ...
 
     @property
@@ -136,7 +141,7 @@ class WriteScheme(Part, ABC):
     """Configuration of a write scheme."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Fields of `ChipInfo` that must be true: parallel_pulse, programmable, pulsed."""
+    """Fields of `ChipInfo` that must be true: parallel_pulse, programmable, pulsed, inspectable."""
 
     immediate: ClassVar[bool] = True
     """Whether an update reaches the cells at once, in its size; False when it is gathered first or only its sign is written."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.kernels.trains import fire
-from analog_sim.rng import Stream, Streams
+from analog_sim.pulses.kernels.trains import fire
+from analog_sim.random.streams import Stream, Streams
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts

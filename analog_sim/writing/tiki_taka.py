@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from analog_sim.cell import CellModel
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import at_key
-from analog_sim.rng import Stream, Streams
+from analog_sim.random.streams import Stream, Streams
 from analog_sim.writing.clipping import MOST_PULSES
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip import PulseTrain
-from analog_sim.kernels import trains as kernels
+from analog_sim.pulses.kernels import trains as kernels
+from analog_sim.pulses.plans import PulseTrain
 from analog_sim.writing.proposal import OuterProduct
 from analog_sim.writing.pulsed import PairMode
 from analog_sim.writing.scheme import WritableBlock

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.mapping import targets
-from analog_sim.rng import Streams
+from analog_sim.mapping.weight_mapping import targets
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import NamedTuple
 
-from analog_sim.cell import DriftModel, RelaxationModel
+from analog_sim.cells.cell_model import DriftModel, RelaxationModel
 from analog_sim.config import Part
 from devices.window import F64, Values, Window
 

@@ -5,12 +5,12 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from analog_sim.cell import DriftModel, RelaxationModel
+from analog_sim.cells.cell_model import DriftModel, RelaxationModel
 from analog_sim.config import DataFile, at_key
 from devices.drift.bursts import aged_factor, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.drift.moments import power_moment
-from devices.measurements.tables_file import check, interpolate, load_tables, scale
+from devices.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 BURSTS = {"drift.tail": "K", "drift.skew": "K"}

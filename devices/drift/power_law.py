@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from analog_sim.cell import DriftModel
+from analog_sim.cells.cell_model import DriftModel
 from analog_sim.config import Q, StrictModel, at_key
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.drift.moments import power_moment

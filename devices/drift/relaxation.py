@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from analog_sim.cell import RelaxationModel
+from analog_sim.cells.cell_model import RelaxationModel
 from analog_sim.config import Q
 from devices.drift.bursts import MOST_SKEW, aged_factor, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw

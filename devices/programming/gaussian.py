@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from analog_sim.cell import VerifyModel
+from analog_sim.cells.cell_model import VerifyModel
 from analog_sim.config import Q
 from devices.programming.law import ProgrammingLaw
 from devices.window import F64, FINE_NODES, Values, Window

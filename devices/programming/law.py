@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import final
 
-from analog_sim.cell import VerifyModel
+from analog_sim.cells.cell_model import VerifyModel
 from analog_sim.config import Part
 from devices.window import F32, F64, Values, Window, tabulate
 

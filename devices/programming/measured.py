@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from analog_sim.cell import VerifyModel
+from analog_sim.cells.cell_model import VerifyModel
 from analog_sim.config import DataFile
-from devices.measurements.tables_file import check, interpolate, load_tables, scale
 from devices.programming.law import ProgrammingLaw
+from devices.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from analog_sim.cell import VerifyModel
+from analog_sim.cells.cell_model import VerifyModel
 from devices.programming.law import ProgrammingLaw
 from devices.window import F64, FINE_NODES, Values, Window
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from analog_sim.cell import VerifyModel
+from analog_sim.cells.cell_model import VerifyModel
 from analog_sim.config import Q
 from devices.polynomial import evaluate
 from devices.programming.law import ProgrammingLaw

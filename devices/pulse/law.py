@@ -6,7 +6,7 @@ from typing import Annotated, Self, final
 import numpy as np
 from pydantic import Field, model_validator
 
-from analog_sim.cell import PulseModel
+from analog_sim.cells.cell_model import PulseModel
 from analog_sim.config import Part, Q, at_key
 from devices.window import F32, F64, FINE_NODES, Values, Window, tabulate
 

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from analog_sim.cell import QUANTILE_Z_MAX, PulseModel
+from analog_sim.cells.cell_model import QUANTILE_Z_MAX, PulseModel
 from analog_sim.config import DataFile
-from devices.measurements.tables_file import check, load_tables, scale
 from devices.normal import below, density
 from devices.pulse.law import PulseLaw
+from devices.tables_file import check, load_tables, scale
 from devices.window import F32, F64, Values, Window
 
 

@@ -5,7 +5,7 @@ from typing import final
 
 import numpy as np
 
-from analog_sim.cell import ReadNoiseModel
+from analog_sim.cells.cell_model import ReadNoiseModel
 from analog_sim.config import Part
 from devices.window import F64, FINE_NODES, Values, Window, tabulate
 

@@ -5,8 +5,8 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from analog_sim.config import DataFile
-from devices.measurements.tables_file import check, interpolate, load_tables, scale
 from devices.read_noise.law import ReadNoiseLaw
+from devices.tables_file import check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 

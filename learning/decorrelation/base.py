@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import Part
-from learning.memory import Memory
-from learning.needs import Needs
-from learning.tiles import WeightTile
+from learning.common.memory import Memory
+from learning.common.needs import Needs
+from learning.common.weight_tile import WeightTile
 
 F32 = npt.NDArray[np.float32]
 

@@ -6,9 +6,9 @@ correlation that there is: LeCun et al., "Efficient BackProp" (1998), section 4.
 
 from typing import ClassVar, Literal
 
+from learning.common.memory import Memory
+from learning.common.needs import Needs
 from learning.decorrelation.base import Matrix, Method, Passed
-from learning.memory import Memory
-from learning.needs import Needs
 
 
 class Centre(Method):

@@ -8,13 +8,13 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from analog_sim.config import Q, StrictModel, at_key, one_of
-from analog_sim.rng import Stream
+from analog_sim.random.streams import Stream
+from learning.common.memory import Memory
+from learning.common.needs import check_tile
+from learning.common.schedule import Schedule, rate_factor
+from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Matrix, Method, Passed
 from learning.decorrelation.identity import IdentityTile
-from learning.memory import Memory
-from learning.needs import check_tile
-from learning.schedule import Schedule, rate_factor
-from learning.tiles import TileMaker, WeightTile, digital_tile
 
 F32 = npt.NDArray[np.float32]
 
@@ -83,7 +83,7 @@ class DecorrelationSpec(StrictModel):
         """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital."""
         if self.method.stands_still:
             return IdentityTile(n)
-        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n))
+        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n), "decorrelation")
 
     def copy_tile(self, name: str, tile: WeightTile) -> WeightTile:
         """A digital tile that holds what `tile`, one of `make_tile`, truly holds."""
@@ -112,8 +112,7 @@ class Decorrelator:
     def __init__(self, spec: DecorrelationSpec, tile: WeightTile, stream: Stream, where: str) -> None:
         check_tile(f"decorrelation {spec.method.kind}", spec.method.needs, where, tile.capabilities)
         self.spec = spec
-        digital = not tile.blocks
-        refold = spec.refold if spec.refold is not None or not digital else DIGITAL_REFOLD
+        refold = spec.refold if spec.refold is not None or tile.on_chip else DIGITAL_REFOLD
         self.matrix = Matrix(tile, refold, bypass=spec.bypass, where=where)
         self.mean: F32 = np.zeros(tile.shape[0], np.float32)
         self.memory = Memory(stream)

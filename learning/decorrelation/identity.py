@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip import ChipInfo
-from analog_sim.cost import Costs
+from analog_sim.chip.cost import Costs
+from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import WriteTarget
 
@@ -15,13 +15,15 @@ F32 = npt.NDArray[np.float32]
 
 
 class IdentityTile:
-    """``W = I`` (n, n) with the methods of `learning.tiles.WeightTile`; it can be read and never written.
+    """``W = I`` (n, n) with the methods of `learning.common.weight_tile.WeightTile`; it can be read and never written.
 
     Attributes:
-        shape: (n, n). blocks: none, there are no crossbars. full_weight: none is too large.
+        shape: (n, n). arrays: none, it is not on a chip. inspectable: it is what it is. full_weight: none is too large.
     """
 
-    blocks: tuple[()] = ()
+    arrays: tuple[()] = ()
+    on_chip = False
+    inspectable = True
     full_weight = float("inf")
 
     def __init__(self, n: int) -> None:

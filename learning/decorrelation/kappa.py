@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from learning.common.memory import Memory
+from learning.common.needs import Needs
 from learning.decorrelation.base import Matrix, Method, Passed
 from learning.decorrelation.rows import Diagonal, step
-from learning.memory import Memory
-from learning.needs import Needs
 
 
 class Kappa(Method):

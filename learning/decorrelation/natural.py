@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from analog_sim.writing.proposal import OuterProduct
+from learning.common.memory import Memory
+from learning.common.needs import Needs
 from learning.decorrelation.base import Matrix, Method, Passed
-from learning.memory import Memory
-from learning.needs import Needs
 
 
 class Natural(Method):

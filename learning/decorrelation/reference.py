@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from learning.common.memory import Memory
+from learning.common.needs import Needs
 from learning.decorrelation.base import Matrix, Method, Passed
-from learning.memory import Memory
-from learning.needs import Needs
 
 F64 = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.rng import Stream
+from analog_sim.random.streams import Stream
 from analog_sim.writing.proposal import OuterProduct
 from learning.decorrelation.base import Matrix, Passed
 

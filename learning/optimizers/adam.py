@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
-from learning.memory import Memory
+from learning.common.memory import Memory
 from learning.optimizers.base import F32, Optimizer
 from learning.optimizers.kernels import adam
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analog_sim.config import Part
 from analog_sim.writing.proposal import Proposal
-from learning.memory import Memory
+from learning.common.memory import Memory
 
 F32 = npt.NDArray[np.float32]
 

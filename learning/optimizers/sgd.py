@@ -3,7 +3,7 @@
 from typing import Literal
 
 from analog_sim.writing.proposal import Proposal
-from learning.memory import Memory
+from learning.common.memory import Memory
 from learning.optimizers.base import F32, Optimizer
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from learning.losses import Loss
-from learning.memory import Memory
-from learning.network import Network
+from learning.common.memory import Memory
+from learning.losses.losses import Loss
+from learning.network.network import Network
 from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
 
 NO_NOISE = (

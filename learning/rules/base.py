@@ -12,12 +12,12 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Part
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal
-from learning.losses import Loss
-from learning.memory import Memory
-from learning.needs import Needs
-from learning.network import Network, Trace
+from learning.common.memory import Memory
+from learning.common.needs import Needs
+from learning.losses.losses import Loss
+from learning.network.network import Network, Trace
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

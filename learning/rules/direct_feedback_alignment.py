@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from analog_sim.rng import Streams
-from learning.losses import Loss
-from learning.memory import Memory
-from learning.needs import Needs
-from learning.network import Network
+from analog_sim.random.streams import Streams
+from learning.common.memory import Memory
+from learning.common.needs import Needs
+from learning.losses.losses import Loss
+from learning.network.network import Network
 from learning.rules.base import F32, I64, Proposed, Rule, from_errors
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from learning.losses import Loss
-from learning.memory import Memory
-from learning.needs import Needs
-from learning.network import Network
+from learning.common.memory import Memory
+from learning.common.needs import Needs
+from learning.losses.losses import Loss
+from learning.network.network import Network
 from learning.rules.base import F32, I64, PerturbationRule, Proposed, from_errors, per_row
 
 

@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.rng import Stream
+from analog_sim.random.streams import Stream
 from analog_sim.writing.proposal import Dense
+from learning.common.memory import Memory
 from learning.decorrelation.rows import random_signs
-from learning.losses import Loss
-from learning.memory import Memory
-from learning.network import Network, Shift, Trace
+from learning.losses.losses import Loss
+from learning.network.network import Network, Shift, Trace
 from learning.rules.base import Gradient
 
 F32 = npt.NDArray[np.float32]

@@ -5,10 +5,10 @@ Spall, IEEE Trans. Autom. Control 37, 332 (1992), doi:10.1109/9.119632.
 
 from typing import ClassVar, Literal
 
-from learning.losses import Loss
-from learning.memory import Memory
-from learning.needs import Needs
-from learning.network import Network
+from learning.common.memory import Memory
+from learning.common.needs import Needs
+from learning.losses.losses import Loss
+from learning.network.network import Network
 from learning.rules.base import F32, I64, PerturbationRule, Proposed
 from learning.rules.shifting import Perturb, add_up, flipped, mean_loss, random_shifts, take, write
 

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from analog_sim.writing.proposal import Dense
-from learning.tiles import WeightTile
+from learning.common.weight_tile import WeightTile
 from learning.torch_bridge import chip_state
 from learning.torch_bridge.arrays import to_numpy, to_torch
 

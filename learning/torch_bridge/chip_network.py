@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from learning.tiles import TileFactory, WeightTile
+from learning.common.weight_tile import TileFactory, WeightTile
 from learning.torch_bridge.convert import Bias, Plan, analog_layers, calibrate, record_inputs
 from learning.torch_bridge.modules import AnalogLayer
 from learning.torch_bridge.twin import predict

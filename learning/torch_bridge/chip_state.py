@@ -18,10 +18,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from analog_sim.column_scaled import ColumnScaledTile
 from analog_sim.config import UserError
-from analog_sim.tile import Tile
-from learning.tiles import WeightTile
+from analog_sim.tiles.column_scaled import ColumnScaledTile
+from analog_sim.tiles.tile import Tile
+from learning.common.weight_tile import WeightTile
 
 _MAGIC = b"hil-tile"
 _DIGEST = 32

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from learning.tiles import TileFactory
+from learning.common.weight_tile import TileFactory
 from learning.torch_bridge.analog_layer import AnalogLayer, Backward, analog_layers, digitally
 from learning.torch_bridge.inputs import calibrate, record_inputs
 from learning.torch_bridge.plan import Bias, Decided, LayerPlan, Plan

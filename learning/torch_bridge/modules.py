@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from learning.tiles import WeightTile
+from learning.common.weight_tile import WeightTile
 from learning.torch_bridge.analog_layer import BACKWARD, AnalogLayer, Backward, analog_layers, digitally
 from learning.torch_bridge.arrays import to_numpy, to_torch
 

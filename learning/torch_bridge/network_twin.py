@@ -16,13 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from learning.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
-from learning.layers.base import DigitalLayer
-from learning.layers.conv2d import Conv2d
-from learning.layers.flatten import Flatten
-from learning.layers.linear import Linear
-from learning.layers.pooling import AvgPool, MaxPool, Pooling
-from learning.network import Network, WeightLayer, matrix_name
+from learning.network.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from learning.network.layers.base import DigitalLayer
+from learning.network.layers.conv2d import Conv2d
+from learning.network.layers.flatten import Flatten
+from learning.network.layers.linear import Linear
+from learning.network.layers.pooling import AvgPool, MaxPool, Pooling
+from learning.network.network import Network, WeightLayer, matrix_name
 
 F32 = npt.NDArray[np.float32]
 M = TypeVar("M", nn.Linear, nn.Conv2d)

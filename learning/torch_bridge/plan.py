@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import nn
 
-from learning.tiles import TileFactory
+from learning.common.weight_tile import TileFactory
 from learning.torch_bridge.analog_layer import check_before_loading, warn_of_unread_tiles
 from learning.torch_bridge.fold import Fold
 from learning.torch_bridge.modules import AnalogConv2d, AnalogLayer, AnalogLinear, Backward

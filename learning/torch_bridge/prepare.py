@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from analog_sim.config import UserError
-from analog_sim.digital import DigitalTile
+from analog_sim.tiles.digital import DigitalTile
 from learning.torch_bridge.checks import PERIPHERY, digital_names, is_kept, problems
 from learning.torch_bridge.fold import Fold, find_folds, fold
 from learning.torch_bridge.modules import AnalogLayer, analog_layers

@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from analog_sim.config import UserError
+from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
 from learning.torch_bridge.load_model import load_factory
 from learning.torch_bridge.model_code import model_code
 from learning.torch_bridge.plain import unwrapped_float
 from learning.torch_bridge.plan import Decided, Plan
 from learning.torch_bridge.prepare import prepare, prepare_again
 from learning.torch_bridge.twin import build_network
-from learning.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
 
 F32 = npt.NDArray[np.float32]
 Weights = Mapping[str, npt.NDArray[Any]]
@@ -98,7 +98,7 @@ def planned(
     """Make the network, give it its weights (None: as the source makes it) and check it on sample inputs (N, ...).
 
     Args:
-        batch, whole: as in `learning.torch_bridge.prepare.prepare`.
+        digital, batch, whole: as in `learning.torch_bridge.prepare.prepare`.
 
     Raises:
         UserError: as `prepare`.

@@ -27,10 +27,10 @@ from torch.nn.parameter import is_lazy
 
 from analog_sim._cache import user_cache_folder
 from analog_sim.config import UserError
-from learning.datasets import Dataset
-from learning.download import write_atomically
+from learning.data.datasets import Dataset
+from learning.data.download import write_atomically
+from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 from learning.torch_bridge.arrays import to_numpy
-from learning.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]

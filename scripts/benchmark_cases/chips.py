@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from benchmark_cases._case import Case
 
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 from analog_sim.threads import available_cores, thread_policy
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
-from learning.evaluate import Task, run_tasks
-from learning.parallel.loky import Loky
-from learning.result_log import ResultLog
+from learning.experiments.monte_carlo.evaluate import Task, run_tasks
+from learning.experiments.parallel.loky import Loky
+from learning.experiments.runs.result_log import ResultLog
 
 CHIPS, SIZE, VECTORS, READS = 8, 512, 256, 60
 

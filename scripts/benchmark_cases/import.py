@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from benchmark_cases._case import Case
 
 FIRST_CALL = """
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
 w = Streams(1).stream("w").normals((64, 64))
 tile = Tile(TileSpec.model_validate({"dac": {"bits": 8}, "adc": {"bits": 9}}), load_card("pcm").compile(), (64, 64), Streams(2))
@@ -25,7 +25,7 @@ def cases() -> Iterator[Case]:
     bare = _run("import numpy")
     for name, code in (
         ("import/analog_sim.config", "import analog_sim.config"),
-        ("import/analog_sim.tile", "import analog_sim.tile"),
+        ("import/analog_sim.tiles.tile", "import analog_sim.tiles.tile"),
         ("import/devices.card", "import devices.card"),
         ("import/learning.torch_bridge.convert", "import learning.torch_bridge.convert"),
         ("import/first_product_cached", FIRST_CALL),

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from benchmark_cases._case import Case
 
-from analog_sim.cell import CellModel, ReadNoiseModel
-from analog_sim.converters import AdcSpec, DacSpec
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
+from analog_sim.random.streams import Streams
+from analog_sim.reads.converters import AdcSpec, DacSpec
+from analog_sim.tiles.tile import Tile, TileSpec
 
 SIZES = (256, 512, 1024)
 BATCHES = (64, 256)

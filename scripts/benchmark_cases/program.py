@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from benchmark_cases._case import Case
 
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
 
 

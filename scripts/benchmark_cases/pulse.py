@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from benchmark_cases._case import Case
 
-from analog_sim.cell import QUANTILE_Z_MAX, CellModel, PulseModel, VariationModel
-from analog_sim.chip import PulseTrain
-from analog_sim.emulated import EmulatedCrossbar
-from analog_sim.kernels.bits import draw_streams
-from analog_sim.rng import Streams
+from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel, PulseModel, VariationModel
+from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.kernels.bits import draw_streams
+from analog_sim.pulses.plans import PulseTrain
+from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy
 from analog_sim.writing.proposal import OuterProduct
 from analog_sim.writing.stochastic_pulse import StochasticPulse
@@ -101,7 +101,7 @@ def _case(name: str, cell: CellModel, size: int, batch: int, *, length: int, den
 
 def _tile_case(name: str, cell: CellModel, size: int, batch: int) -> Case:
     """A whole update by `stochastic_pulse`, pairs of cells pulsed both: two pulses for every coincidence."""
-    from analog_sim.tile import Tile, TileSpec
+    from analog_sim.tiles.tile import Tile, TileSpec
 
     tile = Tile(TileSpec(writing=StochasticPulse()), cell, (size, size), Streams(1))
     tile.program(Streams(2).stream("w").normals((size, size)))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from benchmark_cases._case import Case
 
-from analog_sim.rng import Streams
+from analog_sim.random.streams import Streams
 
 
 def cases() -> Iterator[Case]:

@@ -18,10 +18,10 @@ import torch
 from benchmark_cases._case import Case
 
 from analog_sim.config import UserError, validate
-from analog_sim.rng import Streams
-from learning.train_experiment import TrainExperiment
-from learning.trainer import Trainer
-from learning.training.data import Order, TrainData, training_data
+from analog_sim.random.streams import Streams
+from learning.experiments.configs.train import TrainExperiment
+from learning.experiments.training.data import Order, TrainData, training_data
+from learning.experiments.training.trainer import Trainer
 
 BATCH, BATCHES, UNITS = 64, 50, 256
 SEED = 0

@@ -54,7 +54,7 @@ def test_digest_sees_what_a_kernel_can_see(tmp_path, edited, changes):
 
 def test_our_kernels_are_all_hashed():
     hashed = _cache.kernel_sources(ROOT)
-    assert {"analog_sim.kernels.rng", "analog_sim.kernels.math"} <= set(hashed)
+    assert {"analog_sim.random.kernels.philox", "analog_sim.random.kernels.math"} <= set(hashed)
     for package in _cache.PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             if "@njit" in path.read_text():

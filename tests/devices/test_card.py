@@ -11,7 +11,7 @@ import pytest
 from cards_helpers import FIELDS, NAMES, ROWS, card_of, row_card
 from pydantic import BaseModel
 
-from analog_sim.cell import CellModel
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import ConfigError, StrictModel, UserError, dump_yaml, load_config, validate
 from devices.card import CARDS, DeviceCard, load_card, resolve_card
 

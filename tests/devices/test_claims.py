@@ -12,9 +12,9 @@ import pytest
 from cards_helpers import NAMES, ROWS, card_of
 from statistics_helpers import TEST_ALPHA, assert_mean, assert_std, bonferroni, critical_z
 
-from analog_sim.chip import PulseCounts
-from analog_sim.emulated import EmulatedCrossbar
-from analog_sim.rng import Streams
+from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts
+from analog_sim.random.streams import Streams
 from devices.card import DeviceCard
 from devices.drift.none import NoDrift
 from devices.faults import Faults

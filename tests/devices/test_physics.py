@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from analog_sim.cells.state import Fault, fabricate
 from analog_sim.config import validate
-from analog_sim.rng import Streams
-from analog_sim.state import Fault, fabricate
+from analog_sim.random.streams import Streams
 from devices.card import DeviceCard, load_card
 from devices.drift.power_law import Exponent, PowerLawDrift
 from devices.faults import Faults

@@ -8,7 +8,7 @@ import yaml
 from estimate_helpers import SMALL
 from report_helpers import estimate, new_run, training
 
-from learning.report.estimate import write_estimate_report
+from learning.experiments.report.estimate.page import write_estimate_report
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

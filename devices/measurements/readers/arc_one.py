@@ -3,12 +3,12 @@
 from typing import Annotated, Literal
 
 from analog_sim.config import Q
-from devices.measurements.column_reader import ColumnReader
-from devices.measurements.columns import Column, ColumnMap
-from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog, failure
-from devices.measurements.sink import Role, Sink
+from devices.measurements.columns.column_reader import ColumnReader
+from devices.measurements.columns.columns import Column, ColumnMap
+from devices.measurements.columns.layout import Layout
+from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.lines import Lines
+from devices.measurements.text.problems import ReadLog, failure
 
 HEADER = ("Wordline", "Bitline", "Resistance", "Amplitude (V)", "Pulse width (s)", "Tag", "ReadTag", "ReadVoltage")
 """As written by the instrument's control software; word and bit lines count from 1."""

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from devices.measurements.problems import MeasurementError, failure
-from devices.measurements.reader import Reader
-from devices.measurements.sink import Role, Sink
-from devices.measurements.table import Op
+from devices.measurements.columns.reader import Reader
+from devices.measurements.table.sink import Role, Sink
+from devices.measurements.table.table import Op
+from devices.measurements.text.problems import MeasurementError, failure
 
 _CROSSPOINT = re.compile(r"W(\d+)B(\d+)")
 _FIELDS = ("current", "voltage", "pulse_width", "read_voltage", "op_type")

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from devices.measurements.column_reader import ColumnReader
-from devices.measurements.columns import ColumnMap
-from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog
-from devices.measurements.sink import Role, Sink
+from devices.measurements.columns.column_reader import ColumnReader
+from devices.measurements.columns.columns import ColumnMap
+from devices.measurements.columns.layout import Layout
+from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter
 from devices.measurements.text.head import COMMENTS
 from devices.measurements.text.lines import Lines
+from devices.measurements.text.problems import ReadLog
 
 
 class CsvTable(ColumnReader):

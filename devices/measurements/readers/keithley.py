@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from devices.measurements.column_reader import ColumnReader, Compliance
-from devices.measurements.columns import ColumnMap
-from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog
-from devices.measurements.sink import Role, Sink
+from devices.measurements.columns.column_reader import ColumnReader, Compliance
+from devices.measurements.columns.columns import ColumnMap
+from devices.measurements.columns.layout import Layout
+from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.lines import Lines
+from devices.measurements.text.problems import ReadLog
 
 
 class Keithley(ColumnReader):

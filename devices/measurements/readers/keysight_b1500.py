@@ -5,13 +5,13 @@ Never a block joined to another.
 
 from typing import Literal
 
-from devices.measurements.column_reader import ColumnReader, rows_of
-from devices.measurements.columns import ColumnMap
-from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog, failure
-from devices.measurements.sink import Role, Sink
+from devices.measurements.columns.column_reader import ColumnReader, rows_of
+from devices.measurements.columns.columns import ColumnMap
+from devices.measurements.columns.layout import Layout
+from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import fields_of
 from devices.measurements.text.lines import BLOCK_ROWS, Line, Lines
+from devices.measurements.text.problems import ReadLog, failure
 
 NAME, VALUE = "DataName", "DataValue"
 

@@ -4,15 +4,15 @@ from typing import Literal
 
 import numpy as np
 
-from devices.measurements.arbitrary import Arbitrary
-from devices.measurements.problems import failure
-from devices.measurements.reader import Reader
-from devices.measurements.sink import Sink
-from devices.measurements.table import Op
+from devices.measurements.columns.arbitrary_units import Arbitrary
+from devices.measurements.columns.reader import Reader
+from devices.measurements.table.sink import Sink
+from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.problems import failure
 
 
 class NeuroSim(Reader):

@@ -9,15 +9,15 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Q
-from devices.measurements.problems import failure
-from devices.measurements.read_quantity import ReadQuantity, check_read_voltage, current_of
-from devices.measurements.reader import Reader
-from devices.measurements.sink import Sink
+from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
+from devices.measurements.columns.reader import Reader
+from devices.measurements.table.sink import Sink
 from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.head import take_head, take_preamble
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Line, Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.problems import failure
 
 F64 = npt.NDArray[np.float64]
 

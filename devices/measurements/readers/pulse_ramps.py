@@ -8,16 +8,16 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Q
-from devices.measurements.arbitrary import Arbitrary
-from devices.measurements.problems import failure
-from devices.measurements.read_quantity import ReadQuantity, check_read_voltage, current_of
-from devices.measurements.reader import Reader
-from devices.measurements.sink import Sink
-from devices.measurements.table import Op
+from devices.measurements.columns.arbitrary_units import Arbitrary
+from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
+from devices.measurements.columns.reader import Reader
+from devices.measurements.table.sink import Sink
+from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers, refuse_longer_rows
+from devices.measurements.text.problems import failure
 
 F64 = npt.NDArray[np.float64]
 

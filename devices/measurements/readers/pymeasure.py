@@ -8,13 +8,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from devices.measurements.column_reader import ColumnReader
-from devices.measurements.columns import DIMENSIONS, ColumnMap
-from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog, failure
-from devices.measurements.sink import Role, Sink
+from devices.measurements.columns.column_reader import ColumnReader
+from devices.measurements.columns.columns import DIMENSIONS, ColumnMap
+from devices.measurements.columns.layout import Layout
+from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.lines import Lines
 from devices.measurements.text.numbers import parse_quantity
+from devices.measurements.text.problems import ReadLog, failure
 
 PREAMBLE = "#"
 

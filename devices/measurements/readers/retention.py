@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import Q, StrictModel
-from devices.measurements.chosen_lines import ChosenLines
-from devices.measurements.column_reader import ColumnReader
-from devices.measurements.columns import Column, ColumnMap, listed, position
-from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog, failure
-from devices.measurements.read_quantity import ReadQuantity, check_read_voltage, current_of
-from devices.measurements.sink import Role, Sink
+from devices.measurements.columns.chosen_lines import ChosenLines
+from devices.measurements.columns.column_reader import ColumnReader
+from devices.measurements.columns.columns import Column, ColumnMap, listed, position
+from devices.measurements.columns.layout import Layout
+from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
+from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter, fields_of
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
+from devices.measurements.text.problems import ReadLog, failure
 
 F64 = npt.NDArray[np.float64]
 

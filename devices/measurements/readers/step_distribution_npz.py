@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from devices.measurements.problems import failure
-from devices.measurements.reader import Reader
+from devices.measurements.columns.reader import Reader
 from devices.measurements.readers.step_distribution import checked
-from devices.measurements.sink import Sink
+from devices.measurements.table.sink import Sink
 from devices.measurements.text.header_units import resolve_unit
 from devices.measurements.text.numbers import NumberColumn
+from devices.measurements.text.problems import failure
 
 F64 = npt.NDArray[np.float64]
 

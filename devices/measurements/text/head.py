@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from devices.measurements.problems import ReadLog, failure
 from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.lines import Line, Lines
 from devices.measurements.text.numbers import is_number
+from devices.measurements.text.problems import ReadLog, failure
 
 COMMENTS = ("#", "%", "//", ";")
 """What lines before the data begin with that are no data."""

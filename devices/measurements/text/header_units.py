@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from analog_sim.config.units import SI_UNITS, UNITS, explain_unit, unit_name
-from devices.measurements.problems import ReadLog, failure
+from devices.measurements.text.problems import ReadLog, failure
 
 _HEADER_UNIT = re.compile(r"^(?P<name>.*?)\s*[\(\[]\s*(?P<unit>[^()\[\]]*)\s*[\)\]]\s*$")
 _ENDING_UNIT = re.compile(r"^(?P<name>.*?[^\s/,_])(?P<mark>\s*/\s*|\s*,\s*|\s+in\s+|_|\s+)(?P<unit>[^\s/,_]+)$")

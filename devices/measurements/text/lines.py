@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from devices.measurements.problems import ReadLog, failure
+from devices.measurements.text.problems import ReadLog, failure
 
 BLOCK_ROWS = 16384
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config.units import SI_UNITS, UNITS, explain_unit, split, to_si, unit_name
-from devices.measurements.problems import ReadLog, failure
 from devices.measurements.text.delimiters import DELIMITERS, delimiter_name, fields_of
 from devices.measurements.text.lines import Line
+from devices.measurements.text.problems import ReadLog, failure
 
 F64 = npt.NDArray[np.float64]
 

@@ -185,10 +185,10 @@ def test_schema_has_every_part_and_ends_on_parts_in_parts(holder: type[StrictMod
 
 
 def test_a_mapping_without_a_kind_is_of_the_default_kind():
-    from learning.parallel.base import Parallel
+    from learning.experiments.parallel.base import Parallel
 
     class Run(StrictModel):
-        parallel: Annotated[Parallel, one_of("learning.parallel", Parallel, default="loky")] = "loky"  # type: ignore[assignment]
+        parallel: Annotated[Parallel, one_of("learning.experiments.parallel", Parallel, default="loky")] = "loky"  # type: ignore[assignment]
 
     assert (
         validate({"parallel": {"jobs": 2}}, Run).parallel

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analog_sim.cell import CellModel, PulseModel, constant_table
+from analog_sim.cells.cell_model import CellModel, PulseModel, constant_table
 from analog_sim.config import UserError
-from analog_sim.mapping import MappingSpec
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.mixed_precision import MixedPrecision
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.pulsed import RefreshSpec

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analog_sim.cell import CellModel, DriftModel, PulseModel, constant_table
-from analog_sim.mapping import MappingSpec
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.cells.cell_model import CellModel, DriftModel, PulseModel, constant_table
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.deterministic_pulse import DeterministicPulse
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.mixed_precision import MixedPrecision

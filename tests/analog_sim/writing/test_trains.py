@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import statistics_helpers as stats
 
-from analog_sim.cell import CellModel, PulseModel, VariationModel, constant_table
+from analog_sim.cells.cell_model import CellModel, PulseModel, VariationModel, constant_table
 from analog_sim.config import ConfigError, validate
-from analog_sim.converters import AdcSpec
-from analog_sim.mapping import MappingSpec
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.random.streams import Streams
+from analog_sim.reads.converters import AdcSpec
+from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.clipping import MOST_PULSES, PulseClippingWarning, whole_pulses
 from analog_sim.writing.deterministic_pulse import DeterministicPulse
 from analog_sim.writing.proposal import Dense, OuterProduct

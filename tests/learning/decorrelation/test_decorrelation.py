@@ -9,18 +9,18 @@ import numpy.typing as npt
 import pytest
 
 from analog_sim.config import ConfigError, UserError, discover, validate
-from analog_sim.digital import DigitalTile
-from analog_sim.mapping import MappingSpec
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.mapping.weight_mapping import MappingSpec
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.digital import DigitalTile
+from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
 from devices.card import load_card
+from learning.common.memory import Memory
+from learning.common.weight_tile import WeightTile
 from learning.decorrelation.base import ClippedMatrixWarning, Matrix, Method, Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
 from learning.decorrelation.metrics import correlation_loss, whiteness_loss
 from learning.decorrelation.rows import random_signs
-from learning.memory import Memory
-from learning.tiles import WeightTile
 
 F32 = npt.NDArray[np.float32]
 METHODS = catalogue_helpers.cases(catalogue.DECORRELATION)
@@ -278,7 +278,7 @@ def test_centring_alone_is_decorrelation_at_a_rate_of_nothing_without_a_matrix(w
     np.testing.assert_allclose(centre.forward(x).y, x - centre.mean, rtol=1e-6)
     np.testing.assert_allclose(centre.backward(x), natural.backward(x), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(centre.matrix.effective(), np.eye(N))
-    assert not centre.tile.blocks
+    assert not centre.tile.on_chip
     with pytest.raises(ValueError, match="holds the identity"):
         centre.tile.program(np.zeros((N, N), np.float32))
     with pytest.raises(ValueError, match="holds the identity"):
@@ -346,7 +346,7 @@ def test_gains_are_folded_into_a_digital_matrix_and_never_into_a_chip_unless_ask
     assert np.linalg.norm(it.matrix.tile.read_weights()) > 0.05  # without folding it would have shrunk by exp(-80)
 
     class OnChip(DigitalTile):
-        blocks = (None,)  # type: ignore[assignment]
+        on_chip = True
 
     spec = validate({"method": "natural", "where": "chip"}, DecorrelationSpec)
     assert Decorrelator(spec, OnChip((N, N)), Streams(0).stream("d"), "R").matrix.refold is None

@@ -9,12 +9,12 @@ import pytest
 import torch
 from learning_helpers import CONV, DENSE, accuracy, batch, cosine, flat, make_network, make_rule, rings, train
 
-from analog_sim.rng import Streams
-from learning.losses import make_loss
-from learning.network import Network
+from analog_sim.random.streams import Streams
+from learning.common.weight_tile import digital_tile
+from learning.losses.losses import make_loss
+from learning.network.network import Network
 from learning.rules.activity_node_perturbation import StandingStillWarning
 from learning.rules.base import Gradient
-from learning.tiles import digital_tile
 
 RULES = catalogue_helpers.cases(catalogue.RULES)
 CLAIMING = [case for case in RULES if make_rule(**case).alignment is not None]
@@ -161,7 +161,7 @@ def test_activity_differences_need_no_access_to_the_noise() -> None:
             y = self.inner.forward(x)
             return y + 1e-3 * self.rng.standard_normal(y.shape).astype(np.float32)
 
-    network = make_network(DENSE, init_scale=0.3, make_tile=lambda name, weights: Noisy(weights))
+    network = make_network(DENSE, init_scale=0.3, make_tile=lambda name, weights, role="weights": Noisy(weights))
     x, target = batch((5,), n=6)
     case = {"kind": "activity_node_perturbation", "sigma": 0.0, "reread_first": True}
     exact = autograd(network, x, target)

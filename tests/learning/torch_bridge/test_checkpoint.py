@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from analog_sim.config import UserError
-from analog_sim.digital import DigitalTile
+from analog_sim.tiles.digital import DigitalTile
 from learning.torch_bridge.checkpoint import load_checkpoint, read_checkpoint
 from learning.torch_bridge.convert import convert
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch_models import randomised
 
-from analog_sim.clock import Clock
-from analog_sim.column_scaled import ColumnScaledTile
+from analog_sim.chip.clock import Clock
 from analog_sim.config import UserError, validate
-from analog_sim.digital import DigitalTile
-from analog_sim.rng import Streams
-from analog_sim.tile import Tile, TileSpec
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.column_scaled import ColumnScaledTile
+from analog_sim.tiles.digital import DigitalTile
+from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
-from learning.tiles import WeightTile
+from learning.common.weight_tile import WeightTile
 from learning.torch_bridge.convert import analog_layers, convert
 
 X = torch.rand(4, 1, 6, 6, generator=torch.Generator().manual_seed(0))

@@ -21,7 +21,7 @@ from torch_models import (
 )
 
 from analog_sim.config import UserError
-from analog_sim.digital import DigitalTile
+from analog_sim.tiles.digital import DigitalTile
 from learning.torch_bridge.convert import analog_layers, calibrate, convert, digitally, prepare, record_inputs
 
 X = torch.linspace(-1, 1, 4 * 64).reshape(4, 1, 8, 8)

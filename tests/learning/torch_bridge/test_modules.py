@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from analog_sim.digital import DigitalTile
+from analog_sim.tiles.digital import DigitalTile
 from learning.torch_bridge import modules
 from learning.torch_bridge.modules import AnalogConv2d, AnalogLinear, Backward
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from learning_helpers import CONV, DENSE, make_network
 
-from analog_sim.rng import Streams
-from learning.losses import CrossEntropy
-from learning.network import Network
+from analog_sim.random.streams import Streams
+from learning.losses.losses import CrossEntropy
+from learning.network.network import Network
 from learning.rules.backprop import Backprop
 from learning.torch_bridge.alignment import alignment, layer_gradients
 from learning.torch_bridge.network_twin import digital_layer, torch_twin
@@ -96,7 +96,7 @@ def test_the_twin_has_weights_of_its_own() -> None:
 
 
 def test_layers_without_a_counterpart_are_refused() -> None:
-    from learning.layers.activations import Tanh
+    from learning.network.layers.activations import Tanh
 
     class Other(Tanh):
         pass

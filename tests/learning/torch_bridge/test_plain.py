@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 
-from analog_sim.digital import DigitalTile
+from analog_sim.tiles.digital import DigitalTile
 from learning.torch_bridge.convert import analog_layers, convert
 from learning.torch_bridge.plain import unwrapped_float
 

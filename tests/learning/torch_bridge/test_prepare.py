@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_models import PlainList, Residual, WeightByHand, randomised
 
 from analog_sim.config import UserError
-from analog_sim.digital import DigitalTile
+from analog_sim.tiles.digital import DigitalTile
 from learning.torch_bridge.convert import analog_layers, convert, digitally, prepare, prepare_again
 
 X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from analog_sim.config import UserError, validate
-from learning.datasets import Dataset, load
-from learning.metrics import accuracy
+from learning.data.datasets import Dataset, load
+from learning.experiments.monte_carlo.metrics import accuracy
+from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 from learning.torch_bridge.arrays import set_torch_threads, to_numpy, to_torch
 from learning.torch_bridge.source import TwinSource
 from learning.torch_bridge.twin import build_network, predict, train, trained_twin
-from learning.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from trace_writers import (  # noqa: E402
 )
 
 from devices.card import DeviceCard  # noqa: E402
-from devices.measurements.fit.quantiles import scores  # noqa: E402
-from devices.measurements.tables_file import save_tables  # noqa: E402
+from devices.measurements.fit.pulse.quantiles import scores  # noqa: E402
+from devices.tables_file import save_tables  # noqa: E402
 from devices.window import Window  # noqa: E402
 
 

@@ -1,0 +1,191 @@
+"""What the conductances of a crossbar are at a given chip time: drift, relaxation and the age-dependent part of read noise.
+
+Evaluated on demand from the state as written, for all cells or for the rows that matter; never changes the state. What it remembers
+between two calls (drift exponents, relaxation paths) follows from the chip's identity and the state, and only saves time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
+from analog_sim.cells.kernels import ageing as kernels
+from analog_sim.cells.kernels.bursts import KEPT, relax_cells_in_bursts
+from analog_sim.cells.state import CellState
+from analog_sim.random.streams import Streams
+from analog_sim.threads import in_parts
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+WORTH_A_THREAD = 2**15
+"""Cells whose evaluation takes longer than a thread to wake."""
+
+_NO_FAULTS = np.empty(0, np.uint8)
+_NO_TIMES = np.empty(0, np.float64)
+
+
+def all_spans(cells: int) -> I64:
+    """Spans (n, 2) that cut `cells` cells into chunks that stay in the first-level cache."""
+    start = np.arange(0, cells, kernels.CHUNK)
+    return np.stack([start, np.minimum(start + kernels.CHUNK, cells)], axis=1)
+
+
+def row_spans(rows: I64, cols: int) -> I64:
+    """Spans (n, 2) of the rows of numbers `rows`, counted through all planes."""
+    start = rows * cols
+    return np.stack([start, start + cols], axis=1)
+
+
+def in_spans(kernel: Callable[..., None], spans: I64, *arguments: object) -> None:
+    """Run a kernel over the spans, many of them on several threads; a cell is in one span only."""
+    each = max(1, int(spans[0, 1] - spans[0, 0])) if len(spans) else 1
+    in_parts(lambda first, last: kernel(spans[first:last], *arguments), len(spans), -(-WORTH_A_THREAD // each))
+
+
+@dataclass
+class _Paths:
+    """What is remembered of the relaxation paths, see `kernels.relax_cells` and `bursts.relax_cells_in_bursts`.
+
+    Attributes:
+        kept: (2, N) W and normal, or (4, N) for paths in bursts. decade: (N,).
+    """
+
+    kept: F32
+    decade: npt.NDArray[np.int8]
+
+
+class Ageing:
+    """The time laws of the cells of one crossbar.
+
+    Args:
+        cell: the compiled card.
+        streams: the chip's identity; the drift exponents are drawn again from it instead of being part of the state.
+    """
+
+    def __init__(self, cell: CellModel, streams: Streams) -> None:
+        self.cell = cell
+        self._nu: F32 | None = None
+        self._paths: _Paths | None = None
+        self._nu_key = streams.stream("fabrication.drift").reserve(0)[:2]
+        self._path_key = streams.stream("relaxation").reserve(0)[:2]
+        self._noise = interleave(cell.read.white, cell.read.flicker)
+        self._flickers = bool(cell.read.flicker.any())
+        self._scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
+
+    def conductance(self, state: CellState, now: float) -> F32:
+        """Conductance of every cell at chip time `now`, siemens (planes, rows, cols); `state.g` itself when nothing ages.
+
+        Cells that were written after `now` are as written.
+        """
+        if not self.cell.ages:
+            return state.g
+        out = np.empty_like(state.g, order="C")
+        self.evaluate(state, now, all_spans(out.size), out)
+        return out
+
+    def evaluate(self, state: CellState, now: float, spans: I64, out: F32) -> None:
+        """Write the conductance at chip time `now` of the cells in the spans to out, siemens (planes, rows, cols) contiguous.
+
+        A cell gets the same bits in whatever span, and however often it was asked for before.
+        """
+        assert state.t_written is not None
+        flat, written, times = out.ravel(), state.g.ravel(), state.t_written.ravel()
+        fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
+        drift, relaxation = self.cell.drift, self.cell.relaxation
+        source = written
+        if drift is not None:
+            in_spans(kernels.drift_cells, spans, source, times, self._exponents(state), now, drift.t_ref, flat)
+            source = flat
+        if relaxation is not None:
+            paths = self._known_paths(state)
+            cells = spans, source, times, now, relaxation.t_0
+            rest = *self._scale, fault, *self._path_key
+            if relaxation.in_bursts:
+                both = interleave(relaxation.mean, relaxation.std, relaxation.tail, relaxation.skew)
+                halves = np.ascontiguousarray(both[:, :2]), np.ascontiguousarray(both[:, 2:])
+                in_spans(relax_cells_in_bursts, *cells, *halves, *rest, paths.kept, paths.decade, flat)
+            else:
+                tables = interleave(relaxation.mean, relaxation.std)
+                w, step = paths.kept
+                in_spans(kernels.relax_cells, *cells, tables, *rest, w, step, paths.decade, flat)
+
+    def written(self, state: CellState, now: float, spans: I64) -> None:
+        """Take note that cells in the spans, and no others, were written at chip time `now`."""
+        if self._nu is not None:
+            self._draw_exponents(state, spans, self._nu)
+        if self._paths is not None:
+            assert state.t_written is not None
+            kernels.forget_paths(spans, state.t_written.ravel(), now, self._paths.decade)
+
+    def forget(self) -> None:
+        """Take note that any cell may have changed."""
+        self._nu = None
+        self._paths = None
+
+    def read_variance(self, g: F32, state: CellState, now: float, rows: I64 | None = None) -> F32 | float:
+        """Variance of one read of every cell with present conductances g, siemens squared; a number when all cells share it.
+
+        rows: of each plane, when g (planes, n, cols) is of these alone.
+        """
+        noise = self.cell.read
+        if noise.silent:
+            return 0.0
+        if _uniform(noise) and state.fault is None:
+            return float(noise.white[0, 0]) ** 2
+        fault = _NO_FAULTS if state.fault is None else _of(state.fault, rows)
+        times = _NO_TIMES if state.t_written is None or not self._flickers else _of(state.t_written, rows)
+        out = np.empty_like(g, order="C")
+        cells, variance = g.ravel(), out.ravel()
+
+        def part(first: int, last: int) -> None:
+            own = [a[first:last] if a.size else a for a in (times, fault)]
+            law = noise.t_read, self._noise, *self._scale
+            kernels.read_variance(cells[first:last], own[0], now, *law, own[1], variance[first:last])
+
+        in_parts(part, cells.size, WORTH_A_THREAD, kernels.CHUNK)
+        return out
+
+    def _exponents(self, state: CellState) -> F32:
+        if self._nu is None:
+            self._nu = np.empty(state.g.size, np.float32)
+            self._draw_exponents(state, all_spans(state.g.size), self._nu)
+        return self._nu
+
+    def _draw_exponents(self, state: CellState, spans: I64, nu: F32) -> None:
+        law = self.cell.drift
+        assert law is not None
+        fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
+        limits = np.float32(law.nu_low), np.float32(law.nu_high)
+        tables = interleave(law.nu_mean, law.nu_std)
+        in_spans(
+            kernels.drift_exponents, spans, state.g.ravel(), tables, *limits, *self._scale, fault, *self._nu_key, nu
+        )
+
+    def _known_paths(self, state: CellState) -> _Paths:
+        if self._paths is None:
+            law, n = self.cell.relaxation, state.g.size
+            assert law is not None
+            self._paths = _Paths(np.zeros((KEPT if law.in_bursts else 2, n), np.float32), np.full(n, -1, np.int8))
+        return self._paths
+
+
+def interleave(*tables: F32) -> F32:
+    """Tables (1, K) as (K, n), shorter ones resampled to the nodes of the longest, which is exact when one grid refines the other."""
+    nodes = max(table.shape[1] for table in tables)
+    u = np.linspace(0.0, 1.0, nodes)
+    columns = [t[0] if t.shape[1] == nodes else np.interp(u, np.linspace(0.0, 1.0, t.shape[1]), t[0]) for t in tables]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _uniform(noise: ReadNoiseModel) -> bool:
+    return not noise.flicker.any() and bool((noise.white == noise.white[0, 0]).all())
+
+
+def _of(array: npt.NDArray[Any], rows: I64 | None) -> npt.NDArray[Any]:
+    """The cells of these rows of every plane, or all, flat."""
+    return (array if rows is None else array[:, rows]).ravel()

@@ -1,0 +1,1 @@
+"""Kernels of drift, relaxation, programming, and of interpolation in a cell's tables. Flat arrays only."""

@@ -1,0 +1,173 @@
+"""Kernels of time: power-law drift and log-time relaxation of every cell, and the variance of one read. Flat arrays only.
+
+Loops are short and of one width, because one that mixes float64 times with float32 polynomials takes twice as long.
+What time does is evaluated for spans of cells, (n, 2) int64 of first and last + 1: a whole array in chunks, or the rows that were pulsed.
+A cell's value depends on its own state and the time alone, never on the span that it is in. An age below zero counts as zero.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from analog_sim.cells.kernels.tables import pair_at, places
+from analog_sim.random.kernels import math as fm
+from analog_sim.random.kernels.philox import fill_normals, normal_pair, philox, signed
+
+CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
+_DEAD = np.uint8(4)
+_HEALTHY = np.uint8(0)
+_LOW = np.uint64(0xFFFFFFFF)
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+_UNKNOWN = np.int8(-1)
+_FIRST = np.uint32(0)
+_LOG10_2 = np.float32(math.log10(2.0))
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def drift_exponents(spans, g, tables, nu_low, nu_high, g_min, per_window, fault, key0, key1, nu):
+    """Write ``clip(mean(u) + std(u) z, nu_low, nu_high)`` to nu, (N,), u the state as written; 0 in a faulty cell.
+
+    tables: (K, 2) mean and standard deviation of nu over the state; z of cell i: normal i of the stream. fault: (N,) uint8 or (0,).
+    """
+    spread = False
+    for node in range(tables.shape[0]):
+        spread |= tables[node, 1] != _ZERO
+    for s in range(spans.shape[0]):
+        o, e = spans[s, 0], spans[s, 1]
+        q = e - o
+        gg, nn = g[o:e], nu[o:e]
+        k, f, z = np.empty(q, np.uint32), np.empty(q, np.float32), np.zeros(q, np.float32)
+        if spread:
+            fill_normals(z, key0, key1, np.uint64(o))
+        places(gg, g_min, per_window, tables.shape[0], k, f)
+        for i in range(q):
+            mean, std = pair_at(tables, k[i], f[i])
+            nn[i] = mean + std * z[i]
+        for i in range(q):
+            nn[i] = min(max(nn[i], nu_low), nu_high)
+        if fault.shape[0] > 0:
+            for i in range(q):
+                nn[i] = nn[i] if fault[o + i] == _HEALTHY else _ZERO
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def drift_cells(spans, g, t_written, nu, now, t_ref, out):
+    """Write ``g * (max(age, t_ref) / t_ref)**-nu`` to out, (N,); exactly g up to the age t_ref. t_written: (N,) float64 seconds."""
+    per_t_ref = 1.0 / t_ref
+    for s in range(spans.shape[0]):
+        o, e = spans[s, 0], spans[s, 1]
+        gg, tt, nn, oo = g[o:e], t_written[o:e], nu[o:e], out[o:e]
+        x = np.empty(e - o, np.float32)
+        for i in range(e - o):
+            x[i] = max(np.float32((now - tt[i]) * per_t_ref), _ONE)
+        for i in range(e - o):
+            x[i] = -nn[i] * fm.log2(x[i])
+        for i in range(e - o):
+            oo[i] = gg[i] * fm.exp2(x[i])
+
+
+@njit(cache=True)
+def _walk(cell, written, whole, w, step, decade, key0, key1):
+    """Bring a cell's path to the decade `whole`: W at its start in w[cell], the normal on which it moves in step[cell].
+
+    The normal of decade k is the first of the Philox block (k, cell, time of writing): a pure function, so that it needs no memory; what
+    was worked out for an earlier decade is used. written: bits of the time.
+    """
+    low, high = written & _LOW, written >> np.uint64(32)
+    start = np.int64(decade[cell]) + 1
+    if start > whole:
+        start = 0
+    if start == 0:
+        w[cell] = _ZERO
+        step[cell] = _ZERO
+    for k in range(start, whole + 1):
+        a, b, _, _ = philox(np.uint64(k), np.uint64(cell), low, high, key0, key1)
+        n, _ = normal_pair(signed(a), signed(b))
+        w[cell] += step[cell]
+        step[cell] = n
+    decade[cell] = np.int8(whole)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def relax_cells(spans, g, t_written, now, t_0, tables, g_min, per_window, fault, key0, key1, w, step, decade, out):
+    """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,), ``s = log10(1 + age / t_0)``; g in a faulty cell. out may be g.
+
+    W is pinned at whole decades by independent normals and has the right variance at any time (between two decades it moves on one
+    normal). tables: (K, 2) mean and standard deviation per decade. w, step (N,) float32 and decade (N,) int8: what is remembered of the
+    paths, see `_walk`; decade -1 where nothing is. t_written: (N,) float64 seconds. fault: (N,) uint8 or (0,).
+    """
+    bits = t_written.view(np.uint64)
+    per_t_0 = 1.0 / t_0
+    for c in range(spans.shape[0]):
+        o, e = spans[c, 0], spans[c, 1]
+        q = e - o
+        gg, tt, dd, ww, nn, oo = g[o:e], t_written[o:e], decade[o:e], w[o:e], step[o:e], out[o:e]
+        k, f, s = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
+        mean, std, moved = np.empty(q, np.float32), np.empty(q, np.float32), np.empty(q, np.float32)
+        turned = np.int32(0)
+        for i in range(q):
+            s[i] = np.float32(1.0 + max(now - tt[i], 0.0) * per_t_0)
+        for i in range(q):
+            s[i] = fm.log2(s[i]) * _LOG10_2
+        for i in range(q):
+            turned |= np.int32(np.int32(s[i]) != np.int32(dd[i]))
+        if turned:
+            for i in range(q):
+                if np.int32(s[i]) != np.int32(dd[i]):
+                    _walk(o + i, bits[o + i], np.int64(s[i]), w, step, decade, key0, key1)
+        places(gg, g_min, per_window, tables.shape[0], k, f)
+        for i in range(q):
+            mean[i], std[i] = pair_at(tables, k[i], f[i])
+        for i in range(q):
+            path = ww[i] + nn[i] * np.sqrt(s[i] - np.float32(dd[i]))
+            moved[i] = max(gg[i] + mean[i] * s[i] + std[i] * path, _ZERO)
+        if fault.shape[0] > 0:
+            for i in range(q):
+                moved[i] = moved[i] if fault[o + i] == _HEALTHY else gg[i]
+        for i in range(q):
+            oo[i] = moved[i]
+
+
+@njit(cache=True)
+def forget_paths(spans, t_written, now, decade):
+    """Mark the paths of the cells in the spans that were written at the time `now` as unknown."""
+    for s in range(spans.shape[0]):
+        for i in range(spans[s, 0], spans[s, 1]):
+            decade[i] = _UNKNOWN if t_written[i] == now else decade[i]
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def read_variance(g, t_written, now, t_read, tables, g_min, per_window, fault, out):
+    """Write the variance of one read to out: ``white(u)**2 + flicker(u)**2 log(max((age + t_read) / (2 t_read), 1))``; 0 where dead.
+
+    g: (N,) siemens now; t_written: (N,) float64 seconds or (0,) without flicker noise; tables: (K, 2) white and flicker; fault: (N,) uint8
+    or (0,).
+    """
+    half_per_t_read = 0.5 / t_read
+    for c in range((g.shape[0] + CHUNK - 1) // CHUNK):
+        o = c * CHUNK
+        q = min(CHUNK, g.shape[0] - o)
+        gg, oo = g[o : o + q], out[o : o + q]
+        k, f, flicker = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
+        places(gg, g_min, per_window, tables.shape[0], k, f)
+        if tables.shape[0] == 2:
+            for i in range(q):
+                oo[i], flicker[i] = pair_at(tables, _FIRST, f[i])
+        else:
+            for i in range(q):
+                oo[i], flicker[i] = pair_at(tables, k[i], f[i])
+        for i in range(q):
+            oo[i] = oo[i] * oo[i]
+        if t_written.shape[0] > 0:
+            tt = t_written[o : o + q]
+            for i in range(q):
+                f[i] = max(np.float32((now - tt[i] + t_read) * half_per_t_read), _ONE)
+            for i in range(q):
+                oo[i] += flicker[i] * flicker[i] * fm.log(f[i])
+        if fault.shape[0] > 0:
+            for i in range(q):
+                oo[i] = _ZERO if fault[o + i] == _DEAD else oo[i]

@@ -1,0 +1,42 @@
+"""Kernel of programming: clip, error and floor of every cell in one pass. Flat arrays only; it never sees a pulse."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from analog_sim.cells.kernels.tables import at, places
+from analog_sim.random.kernels.philox import fill_normals
+
+CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
+_ZERO = np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def program_cells(target, lo, hi, std, g_min, per_window, key0, key1, offset, out):
+    """Write ``max(0, t + std(u) z)``, ``t = clip(target, lo, hi)``, to out, (N,); z of cell i: normal offset + i.
+
+    lo, hi: (N,) or (1,) float32 siemens. std: (K,) table over the state u of t.
+    """
+    own = lo.shape[0] > 1
+    k, f, sigma = np.empty(CHUNK, np.uint32), np.empty(CHUNK, np.float32), np.empty(CHUNK, np.float32)
+    normals = np.empty(CHUNK, np.float32)
+    for c in range((target.shape[0] + CHUNK - 1) // CHUNK):
+        o = c * CHUNK
+        q = min(CHUNK, target.shape[0] - o)
+        tt, oo = target[o : o + q], out[o : o + q]
+        z = normals[:q]
+        fill_normals(z, key0, key1, offset + np.uint64(o))
+        if own:
+            ll, hh = lo[o : o + q], hi[o : o + q]
+            for i in range(q):
+                oo[i] = min(max(tt[i], ll[i]), hh[i])
+        else:
+            low, high = lo[0], hi[0]
+            for i in range(q):
+                oo[i] = min(max(tt[i], low), high)
+        places(oo, g_min, per_window, std.shape[0], k, f)
+        for i in range(q):
+            sigma[i] = at(std, k[i], f[i])
+        for i in range(q):
+            oo[i] = max(oo[i] + sigma[i] * z[i], _ZERO)

@@ -1,0 +1,74 @@
+"""Section `chip:` of an experiment: what the loop drives. One backend is one file in `analog_sim/chip/backends`."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import Fabric
+from analog_sim.config import Part
+from analog_sim.random.streams import Streams
+
+RECORD = "operations.record"
+"""File of a run's folder that holds the record of a chip."""
+
+
+class ChipBackend(Part, ABC):
+    """Configuration of a chip.
+
+    Class attributes:
+        snapshots: the chip can be put back as it was, so that measuring it leaves no trace.
+    """
+
+    snapshots: ClassVar[bool] = False
+
+    @abstractmethod
+    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+        """The chip.
+
+        Args:
+            cell: the compiled card: for an emulated chip its cells, for a real one what the user believes of them.
+            streams: identity of the chip. clock: chip time. folder: where a record may be kept; None to keep none.
+
+        Raises:
+            UserError: the chip cannot be had.
+        """
+
+
+def record_path(folder: Path) -> Path:
+    """Where a chip is recorded; makes the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / RECORD
+
+
+def identity(cell: CellModel, streams: Streams) -> dict[str, Any]:
+    """What a record says of its chip: the card by name and digest of its tables, seed and place of the chip."""
+    return {"card": cell.name, "tables": _digest(asdict(cell)), "seed": streams.seed, "place": list(streams.path)}
+
+
+def _digest(value: Any) -> str:
+    digest = hashlib.sha256()
+
+    def add(part: Any) -> None:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype.str}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
+        elif isinstance(part, dict):
+            for key in sorted(part):
+                digest.update(f"{key}:".encode())
+                add(part[key])
+        elif isinstance(part, list | tuple):
+            digest.update(f"[{len(part)}".encode())
+            for item in part:
+                add(item)
+        else:
+            digest.update(repr(part).encode())
+
+    add(value)
+    return digest.hexdigest()

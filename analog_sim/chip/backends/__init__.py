@@ -1,0 +1,1 @@
+"""Chips that an experiment can name in its section `chip:`, one file each."""

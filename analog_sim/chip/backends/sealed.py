@@ -1,0 +1,31 @@
+"""The emulated chip behind the bare protocol, as a real one would be: nothing of its inside is seen, nothing is put back."""
+
+from pathlib import Path
+from typing import Literal
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.backend import ChipBackend, identity, record_path
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import EmulatedFabric, Fabric
+from analog_sim.chip.record.taped import recording
+from analog_sim.chip.sealed import SealedFabric
+from analog_sim.random.streams import Streams
+
+
+class Sealed(ChipBackend):
+    """Cells of the card, arrays of any size, only the protocol.
+
+    Attributes:
+        record: write every operation of a training run to `operations.record` in the arm's folder. Without it an interrupted run cannot
+            go on, because the emulated chip ends with its process.
+    """
+
+    kind: Literal["sealed"] = "sealed"
+    record: bool = True
+
+    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+        """Fabricate cells, seal them, record what is done to them."""
+        sealed = SealedFabric(EmulatedFabric(cell, streams, clock))
+        if not self.record or folder is None:
+            return sealed
+        return recording(sealed, record_path(folder), identity(cell, streams), remembers=False)

@@ -1,0 +1,352 @@
+"""One emulated crossbar: fabricated cells behind the `Crossbar` protocol. Knows no weight, no converter and no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cells.ageing import Ageing, row_spans
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.cells.programming import program
+from analog_sim.cells.state import CellState, fabricate
+from analog_sim.chip.checks import check_target, span
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.chip.operation_log import OperationLog
+from analog_sim.pulses.apply import apply_pulses, prepare
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.response_tables import compile_pulses
+from analog_sim.random.streams import Streams
+from analog_sim.reads.kernels.energy import read_power, square_and_power
+from analog_sim.reads.noise import add_noise
+from analog_sim.reads.read_cache import Present
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+READ_HEADROOM = 1.25
+"""Volts that a read may use, in read voltages: room for the gain errors of converters."""
+DISTURB_TOLERANCE = 1e-3
+"""Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
+
+
+class EmulatedCrossbar:
+    """Cells at the crossings of `rows` word lines and `cols` bit lines; a pair subtracts two cells at each crossing.
+
+    Args:
+        cell: the compiled device card.
+        rows: word lines (inputs).
+        cols: bit lines (outputs).
+        pair: two cells per cross point, plane 0 minus plane 1.
+        streams: identity and noise of this crossbar.
+        clock: chip time, shared with the rest of the chip; a new one when None.
+        fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`.
+        count_pulses: keep a pulse counter for every cell.
+    """
+
+    def __init__(
+        self,
+        cell: CellModel,
+        rows: int,
+        cols: int,
+        *,
+        pair: bool,
+        streams: Streams,
+        clock: Clock | None = None,
+        fault_map: npt.NDArray[np.integer] | None = None,
+        count_pulses: bool = False,
+    ) -> None:
+        if rows < 1 or cols < 1:
+            raise ValueError(f"a crossbar needs at least one row and one column (got {rows} x {cols})")
+        self.cell = cell
+        self.clock = Clock() if clock is None else clock
+        self.log = OperationLog()
+        self.info = ChipInfo(
+            rows,
+            cols,
+            pair,
+            cell.g_min,
+            cell.g_max,
+            v_max=READ_HEADROOM * cell.cost.v_read,
+            pulsed=cell.pulse is not None,
+            inspectable=True,
+        )
+        self.cells: CellState = fabricate(
+            cell, self.info.planes, rows, cols, streams, fault_map=fault_map, count_pulses=count_pulses
+        )
+        self._ageing = Ageing(cell, streams)
+        self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
+        self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
+        self._seen: Present | None = None
+        self._last_write = 0.0
+        self._undisturbed_reads = 0
+
+    @property
+    def inside(self) -> EmulatedCrossbar:
+        """Itself: an emulated chip can be looked into."""
+        return self
+
+    @property
+    def time(self) -> float:
+        """Chip time in seconds."""
+        return self.clock.now
+
+    def mvm(self, v: F32, *, transpose: bool = False) -> F32:
+        """Multiply: ``i = G^T v`` (or ``G v`` transposed) plus read noise, one read per vector.
+
+        Read noise that is independent from cell to cell is Gaussian at the output with variance ``(sigma_g**2)^T v**2``
+        exactly, and is drawn there.
+
+        Args:
+            v: volts, (batch, rows), or (batch, cols) when transposed.
+            transpose: drive the columns, sense the rows.
+
+        Returns:
+            amperes, (batch, cols) or (batch, rows); a new array.
+        """
+        current, variance, joules = self._multiply(v, transpose)
+        if variance is not None:
+            add_noise(self._noise["read"], current, variance)
+        self._finish_read(v, current, joules, transpose)
+        return current
+
+    def sense(self, v: F32, *, transpose: bool = False, out: F32 | None = None) -> tuple[F32, F32 | None]:
+        """The read of `mvm` before its noise is drawn: a converter adds its own to the variance and draws once.
+
+        Args:
+            v: as in `mvm`.
+            transpose: as in `mvm`.
+            out: room for the currents, C-contiguous; a new array when None.
+
+        Returns:
+            currents of `mvm`; and the variance of their read noise, amperes squared, of the same shape or (batch, 1), None when the
+            cells are silent. Both are the caller's to overwrite. While the log is recording, the noise is drawn here, because the
+            record is of what a read returns.
+        """
+        if self.log.recording:
+            return self.mvm(v, transpose=transpose), None
+        current, variance, joules = self._multiply(v, transpose, out)
+        self._finish_read(v, current, joules, transpose)
+        return current, variance
+
+    def _multiply(self, v: F32, transpose: bool, out: F32 | None = None) -> tuple[F32, F32 | None, float]:
+        """Currents without noise, its variance, and the energy in joules, as in `sense`."""
+        state = self._present()
+        alpha = self.cell.iv_alpha
+        if alpha:
+            v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
+        v = np.ascontiguousarray(v, np.float32)
+        load = state.col_sum if transpose else state.row_sum
+        current = (state.back if transpose else state.forward).multiply(v, out)
+        each = state.variance_back if transpose else state.variance
+        variance: F32 | None = None
+        if not isinstance(each, float):
+            squared = np.empty_like(v)
+            power = square_and_power(v, load, squared)
+            variance = each.multiply(squared)
+        else:
+            power = read_power(v, load)
+            if each > 0.0:
+                variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
+        return current, variance, float(power) * self.cell.cost.t_read
+
+    def _finish_read(self, v: F32, current: F32, joules: float, transpose: bool) -> None:
+        """Log one read of every vector, and let its time pass."""
+        seconds = self.cell.cost.t_read * len(v)
+        kind = "mvm_transposed" if transpose else "mvm"
+        self.log.add(kind, self.clock.now, units=len(v), seconds=seconds, joules=joules, v=v, i=current)
+        self.clock.advance(seconds)
+        self._disturb(len(v))
+
+    def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
+        """Read the cells of some lines (all when None) once, cell by cell: siemens (planes, rows, cols), read noise included."""
+        part = (slice(None), span(rows, self.info.rows, "rows"), span(cols, self.info.cols, "cols"))
+        g = self.conductance_now()
+        variance = self._ageing.read_variance(g, self.cells, self.clock.now)
+        g = np.array(g[part], order="C")
+        if isinstance(variance, float):
+            self._noise["read"].add_normals(g, std=variance**0.5)
+        else:
+            self._noise["read"].add_normals(g, variance=np.ascontiguousarray(variance[part]))
+        cost = self.cell.cost
+        seconds = cost.t_read * g.shape[1]
+        joules = float(g.sum()) * cost.v_read**2 * cost.t_read
+        self.log.add("read_conductance", self.clock.now, units=g.size, seconds=seconds, joules=joules, g=g)
+        self.clock.advance(seconds)
+        self._disturb(1)
+        return g
+
+    def _disturb(self, reads: int) -> None:
+        """Move every cell towards its upper bound, ``g_hi - g <- (g_hi - g) (1 - disturb)**reads``, once it is worth a pass."""
+        rate = self.cell.read_disturb
+        self._undisturbed_reads += reads
+        if self._undisturbed_reads * rate < DISTURB_TOLERANCE:
+            return
+        state = self.cells
+        gap = np.float32((1.0 - rate) ** self._undisturbed_reads)
+        self._undisturbed_reads = 0
+        hi = state.bounds(self.cell)[1]
+        healthy = state.healthy()
+        np.copyto(state.g, np.maximum(hi - (hi - state.g) * gap, state.g), where=True if healthy is None else healthy)
+        self._forget()
+
+    def conductance_now(self) -> F32:
+        """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
+        return self._present().g
+
+    def net_now(self) -> F32:
+        """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
+        return self._present().net
+
+    def pulse_counts(self) -> npt.NDArray[np.integer] | None:
+        """Pulses that every cell got, (planes, rows, cols); None when they are not counted."""
+        return self.cells.count
+
+    def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        """Write cells to `target` with programming error; their clocks restart. Faulty cells stay as they are.
+
+        Args:
+            target: siemens (planes, rows, cols), clipped to each cell's own bounds.
+            mask: which cells to write; all when None.
+
+        Raises:
+            ValueError: wrong shape or a target that is not finite.
+        """
+        check_target(self.info, target, mask)
+        state = self.cells
+        written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"])
+        where = _both(mask, state.healthy())
+        cost = self.cell.cost
+        seconds = cost.t_program * self.info.rows * written.rounds
+        self.log.add(
+            "program",
+            self.clock.now,
+            units=written.attempts,
+            seconds=seconds,
+            joules=cost.e_program * written.attempts,
+            target=target,
+        )
+        self.clock.advance(seconds)
+        if where is None:
+            state.g = written.g  # freshly made: no copy
+        self._write(written.g, where)
+
+    def pulse(self, plan: PulseCounts | PulseTrain) -> None:
+        """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip.crossbar`."""
+        if self._law is None:
+            raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
+        cost, now = self.cell.cost, self.clock.now
+        prepared = prepare(self.cell, self.cells, plan)
+        present = self._aged_rows(prepared.rows, now) if self.cell.ages else None
+        sent = apply_pulses(self.cell, self._law, self.cells, prepared, self._noise["pulse"], present, now)
+        self._note_pulses(prepared.rows, now)
+        seconds = cost.t_pulse * prepared.slots
+        self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
+        self.clock.advance(seconds)
+
+    def _aged_rows(self, rows: I64, now: float) -> F32:
+        """Conductances at chip time in these rows (counted through all planes); the other rows hold anything."""
+        state = self.cells
+        out = np.empty_like(state.g, order="C")
+        self._ageing.evaluate(state, now, row_spans(rows, state.g.shape[2]), out)
+        return out
+
+    def _note_pulses(self, rows: I64, now: float) -> None:
+        """Cells in these rows have changed: mend what is remembered of them."""
+        if not len(rows):
+            return
+        self._last_write = now
+        if self.cell.ages:
+            self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
+        if self._seen is not None:
+            self._seen.pulsed(rows, now)
+
+    def add_ideal(self, dg: F32, *, two_sided: bool = False) -> None:
+        """Change the net conductance exactly: no error, no pulse, no time. What an ideal write does; only an emulator can.
+
+        Args:
+            dg: siemens (rows, cols), added to plane 0 minus plane 1 and clipped to the window.
+            two_sided: share the change between the cells of a pair around their mean; otherwise one cell of the pair stays
+                at g_min, or as low as its own bounds and the other's allow.
+        """
+        g, healthy = self.conductance_now(), self.cells.healthy()
+        lo, hi = (np.broadcast_to(bound, g.shape) for bound in self.cells.bounds(self.cell))
+        if not self.info.pair:
+            new = g + dg
+        else:
+            low, high = lo if two_sided else np.maximum(lo, np.float32(self.cell.g_min)), hi
+            if healthy is not None:
+                low, high = np.where(healthy, low, g), np.where(healthy, high, g)
+            # Where one cell of a pair is at its end, or stuck, the other takes the whole change: what is lost at one write would
+            # be lost again at the next.
+            net = g[0] - g[1] + dg
+            minus = g[1] - np.float32(0.5) * dg if two_sided else low[1]
+            minus = np.clip(minus, np.maximum(low[1], low[0] - net), np.minimum(high[1], high[0] - net))
+            new = np.stack([minus + net, minus])
+        self._write(np.clip(new, lo, hi), healthy)
+
+    def wait(self, seconds: float) -> None:
+        """Let chip time pass: the conductances drift and relax."""
+        self.log.add("wait", self.clock.now, seconds=seconds)
+        self.clock.advance(seconds)
+
+    def flush(self) -> None:
+        """Nothing is queued: the emulator executes at once."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's."""
+        return {
+            "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
+            "streams": {name: stream.state() for name, stream in self._noise.items()},
+            "log": self.log.state(),
+            "undisturbed_reads": self._undisturbed_reads,
+            "last_write": self._last_write,
+            "seen": None if self._seen is None else self._seen.times(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned, on a chip of the same card, seed and shape."""
+        self.cells.restore(state["cells"])
+        for name, stream in self._noise.items():
+            stream.restore(state["streams"][name])
+        self.log.restore(state["log"])
+        self._undisturbed_reads = int(state["undisturbed_reads"])
+        self._last_write = float(state["last_write"])
+        self._forget()
+        if state["seen"] is not None:
+            self._seen = Present(self._ageing, self.cells, self.clock.now, self._last_write)
+            self._seen.restore(state["seen"])
+
+    def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:
+        state = self.cells
+        if where is None and g is not state.g:
+            state.g[...] = g
+        elif where is not None:
+            np.copyto(state.g, g, where=where)
+        if state.t_written is not None:
+            if where is None:
+                state.t_written[...] = self.clock.now
+            else:
+                np.copyto(state.t_written, self.clock.now, where=where)
+            self._last_write = self.clock.now
+        self._forget()
+
+    def _forget(self) -> None:
+        """Any cell may have changed."""
+        self._seen = None
+        self._ageing.forget()
+
+    def _present(self) -> Present:
+        """The cells at chip time, kept until they are written or age visibly."""
+        now = self.clock.now
+        if self._seen is None or not self._seen.holds(now, self._last_write):
+            self._seen = Present(self._ageing, self.cells, now, self._last_write)
+        return self._seen
+
+
+def _both(a: npt.NDArray[np.bool_] | None, b: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a & b

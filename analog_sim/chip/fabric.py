@@ -1,0 +1,131 @@
+"""Who makes crossbars. A tile receives a fabric and never builds an array itself. Knows no weight and no converter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.random.streams import Name, Streams
+
+
+@dataclass(frozen=True)
+class Fabrication:
+    """Wishes that only an emulator can fulfil; a physical chip refuses a fault map, because it has its own.
+
+    Attributes:
+        fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`, None for faults drawn as the card says.
+        count_pulses: keep a pulse counter for every cell.
+    """
+
+    fault_map: npt.NDArray[np.integer] | None = None
+    count_pulses: bool = False
+
+
+PLAIN = Fabrication()
+
+
+class Record(Protocol):
+    """What binds a checkpoint to a chip that cannot be put back: a position in the record of its operations."""
+
+    @property
+    def position(self) -> int:
+        """Number of the next operation."""
+        ...
+
+    def seek(self, position: int) -> None:
+        """Go on from there: operations that the chip has done since are answered by the record and not repeated. Raises UserError."""
+        ...
+
+    def sync(self) -> None:
+        """Return when all operations so far are in the record's file."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+        ...
+
+
+@runtime_checkable
+class Fabric(Protocol):
+    """A place on a chip, where arrays are made or handed out."""
+
+    @property
+    def cell(self) -> CellModel:
+        """What is known of the cells: the compiled device card. On a real chip it is what the user believes."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Chip time, shared by everything on the chip."""
+        ...
+
+    @property
+    def largest(self) -> tuple[int, int] | None:
+        """Rows and columns of the largest array to be had; None when arrays of any size are made."""
+        ...
+
+    @property
+    def record(self) -> Record | None:
+        """The record of what is done on the chip, None without one."""
+        ...
+
+    def at(self, *place: Name) -> Fabric:
+        """The part of the chip at `place`; a name is the identity of what is made there."""
+        ...
+
+    def crossbar(
+        self, name: tuple[Name, ...], rows: int, cols: int, *, pair: bool, wishes: Fabrication = PLAIN
+    ) -> Crossbar:
+        """An array of rows x cols cross points, with two cells each when `pair`.
+
+        Raises:
+            UserError: the chip has no such array left, or cannot fulfil the wishes.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EmulatedFabric:
+    """Fabricates emulated cells; arrays of any size, as many as are asked for.
+
+    Attributes:
+        cell: the compiled device card. streams: identity of this place on the chip. clock: shared by the whole chip.
+        largest: arrays of any size are made. record: what is done is not recorded.
+    """
+
+    cell: CellModel
+    streams: Streams
+    clock: Clock
+    largest: None = None
+    record: None = None
+
+    def at(self, *place: Name) -> EmulatedFabric:
+        """The part of the chip at `place`."""
+        return EmulatedFabric(self.cell, self.streams.child(*place), self.clock)
+
+    def crossbar(
+        self, name: tuple[Name, ...], rows: int, cols: int, *, pair: bool, wishes: Fabrication = PLAIN
+    ) -> EmulatedCrossbar:
+        """Fabricate an array; the same name gives the same cells."""
+        return EmulatedCrossbar(
+            self.cell,
+            rows,
+            cols,
+            pair=pair,
+            streams=self.streams.child(*name),
+            clock=self.clock,
+            fault_map=wishes.fault_map,
+            count_pulses=wishes.count_pulses,
+        )
+
+
+FabricMaker = Callable[[CellModel, Streams, Clock], Fabric]
+"""(compiled card, identity of the chip, its clock) -> the chip; what a backend gives, see `analog_sim.chip.backend`."""

@@ -1,0 +1,97 @@
+"""One operation on an array as a value: what was asked and what came back, to be written, compared and done again. Never a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analog_sim.chip.crossbar import Crossbar
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
+
+Arrays = dict[str, np.ndarray]
+_TRAIN = ("row_bits", "col_bits", "row_sign", "col_sign")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked of an array.
+
+    Attributes:
+        array: its name. kind: "crossbar" (it was made), "mvm", "mvm_transposed", "read_conductance", "program", "pulse", "wait".
+        settings: plain values. arrays: inputs by name.
+    """
+
+    array: str
+    kind: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+
+    def difference(self, other: Request) -> str | None:
+        """In words, where this request, the recorded one, differs from another; None when they are the same to the bit."""
+        if (self.array, self.kind) != (other.array, other.kind):
+            return f"recorded: {self.kind} on '{self.array}', asked: {other.kind} on '{other.array}'"
+        where = f"{self.kind} on '{self.array}'"
+        for name in sorted({*self.settings, *other.settings}):
+            mine, theirs = self.settings.get(name), other.settings.get(name)
+            if mine != theirs:
+                return f"{where}: {name} was {mine}, asked: {theirs}"
+        for name in sorted({*self.arrays, *other.arrays}):
+            text = _array_difference(self.arrays.get(name), other.arrays.get(name))
+            if text is not None:
+                return f"{where}: {name}: {text}"
+        return None
+
+
+def _array_difference(mine: np.ndarray | None, theirs: np.ndarray | None) -> str | None:
+    if mine is None or theirs is None:
+        return f"{'not recorded' if mine is None else 'recorded'}, {'given' if theirs is not None else 'not given'} now"
+    if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+        return f"recorded {mine.dtype} {mine.shape}, asked: {theirs.dtype} {theirs.shape}"
+    differs = mine != theirs
+    if not differs.any():
+        return None
+    first = tuple(int(i) for i in np.argwhere(differs)[0])
+    return f"{int(differs.sum())} of {mine.size} values differ, first at {first}: recorded {mine[first]}, asked: {theirs[first]}"
+
+
+def mvm(array: str, v: np.ndarray, transpose: bool) -> Request:
+    """A read of vectors."""
+    return Request(array, "mvm_transposed" if transpose else "mvm", arrays={"v": np.asarray(v, np.float32)})
+
+
+def pulse(array: str, plan: PulseCounts | PulseTrain) -> Request:
+    """Pulses, by counts or as a train."""
+    if isinstance(plan, PulseCounts):
+        return Request(array, "pulse", arrays={"counts": np.asarray(plan.counts, np.int16)})
+    arrays = {name: getattr(plan, name) for name in _TRAIN}
+    return Request(array, "pulse", {"length": int(plan.length), "mode": plan.mode}, arrays)
+
+
+def plan_of(request: Request) -> PulseCounts | PulseTrain:
+    """The plan of a recorded "pulse"."""
+    if "counts" in request.arrays:
+        return PulseCounts(request.arrays["counts"])
+    row_bits, col_bits, row_sign, col_sign = (request.arrays[name] for name in _TRAIN)
+    return PulseTrain(row_bits, col_bits, row_sign, col_sign, request.settings["length"], request.settings["mode"])
+
+
+def execute(request: Request, on: Crossbar) -> Arrays:
+    """Do what was asked; what came back, by name."""
+    kind, arrays = request.kind, request.arrays
+    if kind in ("mvm", "mvm_transposed"):
+        return {"i": on.mvm(arrays["v"], transpose=kind == "mvm_transposed")}
+    if kind == "read_conductance":
+        rows, cols = request.settings["rows"], request.settings["cols"]
+        return {"g": on.read_conductance(slice(*rows), slice(*cols))}
+    if kind == "program":
+        mask = arrays.get("mask")
+        on.program(arrays["target"], None if mask is None else mask.astype(np.bool_))
+    elif kind == "pulse":
+        on.pulse(plan_of(request))
+    elif kind == "wait":
+        on.wait(request.settings["seconds"])
+    else:
+        raise ValueError(f"not an operation on an array: {kind}")
+    return {}

@@ -1,0 +1,215 @@
+"""Joins the pulse kernels to the cells of a crossbar: checks the plan, hands over the arrays the card needs, counts what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.cells.state import CellState
+from analog_sim.pulses.composed_tables import composed_of, nothing_composed
+from analog_sim.pulses.kernels import bits as bit_kernels
+from analog_sim.pulses.kernels import pulses as kernels
+from analog_sim.pulses.kernels.cells import Cells
+from analog_sim.pulses.kernels.counts import largest_in_rows
+from analog_sim.pulses.kernels.laws import LINEAR, Law
+from analog_sim.pulses.kernels.lists import AT_ONCE
+from analog_sim.pulses.kernels.merging import DENSE, Composed
+from analog_sim.pulses.kernels.plans import Counts, Train
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.random.streams import Stream
+from analog_sim.threads import in_parts
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+WORTH_A_THREAD = 2**15
+"""Cells that take longer to pulse than a thread to wake."""
+
+_ACTS = {
+    (1, "both"): [[1, -1]],
+    (1, "one_sided"): [[1, -1]],
+    (2, "both"): [[1, -1], [-1, 1]],
+    (2, "one_sided"): [[1, 0], [0, 1]],
+}
+"""What the cells of each plane do at a positive and at a negative product: 1 potentiate, -1 depress."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan as the kernels take it.
+
+    Attributes:
+        counts, train: see the kernels; one of them is empty.
+        rows: those in which any cell may change, ascending, counted through all planes.
+        slots: pulse slots used (what the operation takes in time).
+        busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
+    """
+
+    counts: Counts
+    train: Train
+    rows: I64
+    slots: int
+    busiest: I64
+
+
+def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> Prepared:
+    """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar."""
+    planes, rows, cols = state.g.shape
+    if isinstance(plan, PulseCounts):
+        counts = _counts(plan, state.g.shape, cell.half_select)
+        slots = int(counts.largest.max())
+        busy = counts.largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
+        return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots, np.empty(0, np.int64))
+    _check(plan, planes, rows, cols)
+    nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.int32))
+    train, fired, busiest = _train(plan, planes, cell.half_select)
+    busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
+    of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
+    return Prepared(nothing, train, of_planes, plan.length * len(plan.row_bits), busiest)
+
+
+def apply_pulses(
+    cell: CellModel,
+    law: Law,
+    state: CellState,
+    plan: Prepared,
+    stream: Stream,
+    present: F32 | None,
+    now: float,
+) -> int:
+    """Pulse the cells of a crossbar in place; every pulse sees the state that the last one left. Returns the pulses sent to cells.
+
+    Args:
+        cell: the compiled card. law: its pulse response, from `compile_pulses`.
+        state: changed in place.
+        plan: from `prepare`.
+        stream: cycle-to-cycle noise; one word of it is set aside, as the number of this operation.
+        present: conductances at chip time, at least in `plan.rows`, when the card ages (a pulse acts on those and restarts the clock),
+            else None.
+        now: chip time in seconds.
+    """
+    rows = state.g.shape[1]
+    cells = _cells(cell, state, present, now)
+    composed = _composed(cell, law, plan)
+    place = stream.reserve(1)
+
+    def run(first: int, last: int) -> int:
+        return int(kernels.pulse_rows(first, last, cells, law, composed, plan.train, plan.counts, place))
+
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
+
+
+def _composed(cell: CellModel, law: Law, plan: Prepared) -> Composed:
+    """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
+    if law.axis.kind == LINEAR:
+        return nothing_composed()
+    if plan.counts.pulses.size:
+        pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
+        dense = bool(pulses.max(initial=0) > DENSE * plan.counts.pulses.shape[1])
+    else:
+        starts, cols = plan.train.start, plan.train.col_sign.shape[1]
+        firing = starts[:, -1, 2] - starts[:, 0, 0]
+        dense = bool((plan.busiest * firing > DENSE * (cols * starts.shape[1])).any())
+    return composed_of(cell) if dense else nothing_composed()
+
+
+def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Counts:
+    given = plan.counts
+    if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
+    signed = np.ascontiguousarray(given, np.int32)
+    times = np.empty((0, 0), np.float32)
+    if half_select and signed.any():
+        # Every pulse half-selects the other cells of its row and of its column.
+        along_row = signed.sum(axis=2, keepdims=True, dtype=np.int64)
+        along_col = signed.sum(axis=1, keepdims=True, dtype=np.int64)
+        times = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
+    largest = np.empty(shape[0] * shape[1], np.int32)
+    largest_in_rows(signed.reshape(-1, shape[2]), largest)
+    return Counts(signed.reshape(-1, shape[2]), times, largest)
+
+
+def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64], I64]:
+    """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `Prepared.busiest`."""
+    col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
+    col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
+    row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
+    row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
+    samples, cols = col_bits.shape
+    rows = row_bits.shape[1]
+    turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
+    when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
+    bit_kernels.turn_rows(row_bits, row_sign, half_select > 0.0, turned, fired, when, busiest)
+    words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
+    number, slots = bit_kernels.split_words(col_bits, words)
+    for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
+        if int(used) >> plan.length:
+            raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
+    columns = np.empty(int(number) + AT_ONCE, np.uint32)
+    start = np.empty((samples, plan.length, 3), np.int64)
+    bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
+    if half_select:
+        when[:] = _all_samples(samples)
+    act = np.array(_ACTS[planes, plan.mode], np.int8)
+    return Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
+
+
+def _all_samples(samples: int) -> npt.NDArray[np.uint64]:
+    """Words whose bits are set for every sample, as in `bits.turn_rows`."""
+    full = np.packbits(np.arange((samples + 63) // 64 * 64) < samples, bitorder="little")
+    return full.view("<u8").astype(np.uint64)
+
+
+def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
+    """Refuse a train that the kernels could not index."""
+    samples = len(plan.row_bits)
+    if (planes, plan.mode) not in _ACTS:
+        raise ValueError(f"pulse train: mode {plan.mode!r}; allowed: both, one_sided")
+    if not 1 <= plan.length <= bit_kernels.MAX_LENGTH:
+        raise ValueError(f"pulse train: {plan.length} slots; allowed: 1 to {bit_kernels.MAX_LENGTH}")
+    for name, array, lines in (
+        ("row_bits", plan.row_bits, rows),
+        ("row_sign", plan.row_sign, rows),
+        ("col_bits", plan.col_bits, cols),
+        ("col_sign", plan.col_sign, cols),
+    ):
+        if array.shape != (samples, lines):
+            raise ValueError(f"pulse train: {name} has shape {array.shape}, this crossbar needs ({samples}, {lines})")
+
+
+def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> Cells:
+    """The arrays of a crossbar as the kernels take them: a row of cells in each row, empty where there is none."""
+    cols = state.g.shape[2]
+    state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
+    wear = 0.0 if state.count is None else 1.0 / cell.endurance
+
+    def flat(array: np.ndarray | None, dtype: Callable[..., object]) -> np.ndarray:
+        return np.empty((0, 0), dtype) if array is None else array.reshape(-1, cols)  # type: ignore[call-overload]
+
+    return Cells(
+        flat(state.g, np.float32),
+        flat(None if present is None else np.ascontiguousarray(present), np.float32),
+        flat(state.lo, np.uint16),
+        flat(state.hi, np.uint16),
+        flat(state.gain_up, np.uint16),
+        flat(state.gain_down, np.uint16),
+        flat(state.table, np.uint8),
+        flat(state.fault, np.uint8),
+        flat(state.count, np.uint32),
+        flat(state.t_written, np.float64),
+        np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
+    )
+
+
+def _no_train(planes: int) -> Train:
+    """A train without samples, for cells that are pulsed by counts."""
+    words = np.empty((1, 0, 0), np.uint32)
+    signs = np.empty((0, 0), np.int8)
+    rows = np.empty((0, 0), np.uint64)
+    start = np.empty((0, 1, 3), np.int64)
+    act = np.zeros((planes, 2), np.int8)
+    return Train(rows, rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))

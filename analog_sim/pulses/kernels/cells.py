@@ -1,0 +1,143 @@
+"""Rows of cells between the arrays of a crossbar and the grid coordinate that pulses act on. Never sends a pulse.
+
+The coordinate is ``y = base + scale u`` with ``u = (g - lo)/(hi - lo)`` in the cell's own window; a cell whose y has not changed keeps
+its g bit by bit.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from analog_sim.random.kernels.math import fma
+from analog_sim.random.kernels.options import WITHIN
+
+F32 = npt.NDArray[np.float32]
+U16 = npt.NDArray[np.uint16]
+
+_0 = np.float32(0.0)
+_1 = np.float32(1.0)
+_HALF = np.float32(0.5)
+_GAIN = np.float32(1.0 / 8192.0)
+
+
+class Cells(NamedTuple):
+    """The arrays of `analog_sim.cells.state.CellState` as (planes * rows, cols); one that the card does not need has size 0.
+
+    present: conductances at chip time when the card ages; otherwise g has them.
+    nominal: (g_min, g_max, bound_lsb, 1/endurance, now).
+    """
+
+    g: F32
+    present: F32
+    lo: U16
+    hi: U16
+    gain_up: U16
+    gain_down: U16
+    table: npt.NDArray[np.uint8]
+    fault: npt.NDArray[np.uint8]
+    counter: npt.NDArray[np.uint32]
+    t_written: npt.NDArray[np.float64]
+    nominal: npt.NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """A row of cells in grid coordinates, (C,) each.
+
+    y, y_bits: coordinates, and their bits (the same memory). up, down: grid units a siemens of step, gain included.
+    table: where the cell's table begins.
+    """
+
+    y: F32
+    y_bits: npt.NDArray[np.uint32]
+    up: F32
+    down: F32
+    table: npt.NDArray[np.uint32]
+
+
+class Origin(NamedTuple):
+    """Where the cells of a row come from, (C,) each: window in siemens, and y as it was brought here."""
+
+    low: F32
+    width: F32
+    before: F32
+
+
+@njit(error_model="numpy", **WITHIN)
+def load_row(r, cells, axis, row, origin):
+    """Bring row r into grid coordinates; the gains of faulty cells are 0."""
+    g = cells.present if cells.present.size > 0 else cells.g
+    lo, hi, gain_up, gain_down, nominal = cells.lo, cells.hi, cells.gain_up, cells.gain_down, cells.nominal
+    y, up, down = row.y, row.up, row.down
+    low, width, before = origin
+    cols = g.shape[1]
+    # One plain loop for each case: choices inside a loop would be compiled to gathers and scatters.
+    if lo.size > 0:
+        lsb = np.float32(nominal[2])
+        for j in range(cols):
+            bottom = np.float32(lo[r, j]) * lsb
+            low[j] = bottom
+            width[j] = np.float32(hi[r, j]) * lsb - bottom
+    else:
+        bottom = np.float32(nominal[0])
+        window = np.float32(nominal[1]) - bottom
+        for j in range(cols):
+            low[j] = bottom
+            width[j] = window
+    if nominal[3] > 0.0:
+        wear = np.float32(nominal[3])
+        for j in range(cols):
+            closed = width[j] / (_1 + wear * np.float32(cells.counter[r, j]))
+            low[j] += _HALF * (width[j] - closed)
+            width[j] = closed
+    if gain_up.size > 0:
+        for j in range(cols):
+            inverse = axis.scale / width[j]
+            place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
+            y[j] = place
+            before[j] = place
+            up[j] = np.float32(gain_up[r, j]) * _GAIN * inverse
+            down[j] = np.float32(gain_down[r, j]) * _GAIN * inverse
+    else:
+        for j in range(cols):
+            inverse = axis.scale / width[j]
+            place = axis.base + min(max((g[r, j] - low[j]) * inverse, _0), axis.scale)
+            y[j] = place
+            before[j] = place
+            up[j] = inverse
+            down[j] = inverse
+    if cells.fault.size > 0:
+        for j in range(cols):
+            healthy = np.float32(cells.fault[r, j] == np.uint8(0))
+            up[j] *= healthy
+            down[j] *= healthy
+    if cells.table.size > 0:
+        for j in range(cols):
+            row.table[j] = np.uint32(np.int64(cells.table[r, j]) * axis.stride)
+
+
+@njit(error_model="numpy", **WITHIN)
+def store_row(r, cells, axis, row, origin, n):
+    """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
+    g, present, count, t_written, now = cells.g, cells.present, cells.counter, cells.t_written, cells.nominal[4]
+    y = row.y
+    low, width, before = origin
+    cols = g.shape[1]
+    inverse = _1 / axis.scale
+    if present.size > 0:
+        for j in range(cols):
+            if y[j] != before[j]:
+                g[r, j] = fma((y[j] - axis.base) * inverse, width[j], low[j])
+            elif n[j] != np.int32(0):
+                g[r, j] = present[r, j]
+    else:
+        for j in range(cols):
+            g[r, j] = fma((y[j] - axis.base) * inverse, width[j], low[j]) if y[j] != before[j] else g[r, j]
+    if t_written.size > 0:
+        for j in range(cols):
+            if (n[j] != np.int32(0)) | (y[j] != before[j]):
+                t_written[r, j] = now
+    if count.size > 0:
+        for j in range(cols):
+            count[r, j] += np.uint32(n[j])

@@ -1,0 +1,157 @@
+"""Pulses one by one where few columns fire at once: a row's lists one after the other, run in one loop. Never decides what is listed.
+
+An entry is ``2 j + side``: one pulse up (side 0) or down (1) on cell j of the row. A loop for each of many short lists would cost more
+in mispredicted ends than the pulses do; for long lists `pulse_parts` has less to do for each pulse, and copies nothing.
+"""
+
+import numpy as np
+from numba import njit
+
+from analog_sim.cells.kernels.tables import load_pair
+from analog_sim.pulses.kernels.laws import A_NODE, BINS, LINEAR, NODES, node_below
+from analog_sim.pulses.kernels.noise import refill
+from analog_sim.random.kernels.math import fma
+from analog_sim.random.kernels.options import CALLED, WITHIN
+
+AT_ONCE = 8
+"""Entries that are copied together; a list may be written, and read, so many places beyond its end."""
+
+_A_SIDE = np.uint32(1)
+_UP = np.uint64(0)
+_SIDE = np.uint64(1)
+_1_PLACE = np.uint64(1)
+
+
+@njit(**WITHIN)
+def add_list(start, s, k, above, below, columns, entries, listed):
+    """Append the columns that fire in slot k of sample s to a list of so many entries; returns its new length.
+
+    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing.
+    """
+    for sign in range(2):
+        what = above if sign == 0 else below
+        side = np.uint32(what < np.int32(0))
+        first = start[s, k, sign]
+        m = start[s, k, sign + 1] - first if what != np.int32(0) else 0
+        done = 0
+        while True:
+            # A fixed number, and at least once: most lists are shorter, and an end that varied would be mispredicted. What is too
+            # much is written over by the next list.
+            source = np.uint64(first + done)
+            target = np.uint64(listed + done)
+            for q in range(np.uint64(AT_ONCE)):
+                entries[target + q] = columns[source + q] << _A_SIDE | side
+            done += AT_ONCE
+            if done >= m:
+                break
+        listed += m
+    return listed
+
+
+@njit(**WITHIN)
+def turn_list(entries, listed):
+    """Exchange up and down in a list of so many entries."""
+    for q in range(listed):
+        entries[q] ^= _A_SIDE
+
+
+@njit(**CALLED)
+def run_list(axis, tables, scores, row, entries, number, listed, noise):
+    """The first `number` pulses of a list, one after the other: ``y += gain step``, held in the window.
+
+    tables: of both directions one after the other.
+    listed: pulses that noise should be made for, these or more.
+    """
+    bins = noise.bins
+    y, y_bits, up, down, table = row.y, row.y_bits, row.up, row.down, row.table
+    low = axis.base
+    high = axis.base + axis.scale
+    size = np.uint64(tables.shape[0]) >> _1_PLACE
+    used = noise.at[0]
+    made = noise.at[1]
+    done = 0
+    while done < number:
+        if used == made:
+            made = refill(noise, axis.noisy, axis.kind == BINS, listed - done)
+            used = 0
+        now = min(number - done, made - used)
+        c = np.uint64(done)
+        p = np.uint64(used)
+        if axis.kind == LINEAR:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = (side << A_NODE) | (np.uint64(bins[p + q]) << _1_PLACE)
+                step, slope = load_pair(tables, t)
+                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
+                y[j] = min(max(v, low), high)
+        elif axis.kind == NODES:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = side * size + np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
+                mean, slope = load_pair(tables, t)
+                std, spreading = load_pair(tables, t + np.uint64(2))
+                step = fma(fma(spreading, v, std), scores[np.uint64(bins[p + q])], fma(slope, v, mean))
+                y[j] = min(max(fma(up[j] if side == _UP else down[j], step, v), low), high)
+        elif axis.devices == 1:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = side * size + (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
+                step, slope = load_pair(tables, t)
+                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
+                y[j] = min(max(v, low), high)
+        else:
+            for q in range(np.uint64(now)):
+                entry = np.uint64(entries[c + q])
+                side = entry & _SIDE
+                j = entry >> _1_PLACE
+                v = y[j]
+                t = (
+                    side * size
+                    + np.uint64(table[j])
+                    + (node_below(axis, y_bits[j]) << A_NODE)
+                    + (np.uint64(bins[p + q]) << _1_PLACE)
+                )
+                step, slope = load_pair(tables, t)
+                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
+                y[j] = min(max(v, low), high)
+        used += now
+        done += now
+    noise.at[0] = used
+    noise.at[1] = made
+
+
+@njit(**WITHIN)
+def apart(n, lane, left, pick):
+    """The cells set in pick and their pulses into the lists lane, left; returns their number, all their pulses and the most on one."""
+    found = 0
+    for j in range(n.shape[0]):
+        lane[found] = np.uint32(j)
+        left[found] = n[j]
+        found += np.int64(pick[j])
+    need = 0
+    most = 0
+    for q in range(found):
+        need += abs(left[q])
+        most = max(most, abs(left[q]))
+    return found, need, most
+
+
+@njit(**WITHIN)
+def list_kth_pulses(k, found, lane, left, entries):
+    """List the cells that get a pulse number k (from 0), first up, then down; returns their number."""
+    m = 0
+    for side in range(2):
+        sign = np.int32(1 - 2 * side)
+        for q in range(found):
+            entries[m] = lane[q] << _A_SIDE | np.uint32(side)
+            m += np.int64(sign * left[q] > np.int32(k))
+    return m

@@ -1,0 +1,64 @@
+"""What is sent to the cells: trains of the lines or counts, and how many of their slots coincide at a cell. Never moves a cell."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from analog_sim.pulses.kernels.bits import popcount
+
+F32 = npt.NDArray[np.float32]
+
+_32_BITS = np.uint64(0xFFFFFFFF)
+
+
+class Train(NamedTuple):
+    """A pulse train made ready; without samples when cells are pulsed by counts.
+
+    row_bits, when: of `bits.turn_rows`; streams without a pulse are void, but with half-selection, where a row counts as firing in
+        every sample. col_words: of `bits.split_words`.
+    columns, start: of `bits.column_lists`.
+    act: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
+    half: fraction of a mean step that a half-selected cell suffers.
+    """
+
+    row_bits: npt.NDArray[np.uint64]
+    when: npt.NDArray[np.uint64]
+    col_words: npt.NDArray[np.uint32]
+    col_sign: npt.NDArray[np.int8]
+    columns: npt.NDArray[np.uint32]
+    start: npt.NDArray[np.int64]
+    act: npt.NDArray[np.int8]
+    half: np.float32
+
+
+class Counts(NamedTuple):
+    """Signed numbers of pulses, (planes * rows, cols) or size 0.
+
+    times: mean steps of disturbance that every cell suffers after all pulses, same shape or size 0.
+    largest: (planes * rows,), most pulses on any cell of a row.
+    """
+
+    pulses: npt.NDArray[np.int32]
+    times: F32
+    largest: npt.NDArray[np.int32]
+
+
+@njit(cache=True, nogil=True)
+def coincidences(bits, above, below, words, s, col_sign, both, n):
+    """Signed slots of sample s in which a row of stream `bits` and a column fire, into n (C,) int32; returns their number.
+
+    Both of them, or, for both = False, just one. above, below: factors for columns of positive and of negative sign.
+    """
+    total = np.int32(0)
+    for p in range(words.shape[0]):
+        mine = np.uint32((bits >> np.uint64(32 * p)) & _32_BITS)
+        piece = words[p, s]
+        sign = col_sign[s]
+        for j in range(n.shape[0]):
+            shared = np.uint32(mine & piece[j]) if both else np.uint32(mine ^ piece[j])
+            hits = np.int32(np.int32(popcount(shared)) * (above if sign[j] > 0 else below))
+            n[j] = hits if p == 0 else np.int32(n[j] + hits)
+            total = np.int32(total + np.int32(abs(hits)))
+    return np.int64(total)

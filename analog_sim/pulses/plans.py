@@ -1,0 +1,42 @@
+"""What pulses to send to the cells of an array: a count for every cell, or trains on its lines. Never sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class PulseCounts:
+    """Signed number of pulses for every cell; positive potentiates.
+
+    Attributes:
+        counts: (planes, rows, cols) int16 (any integer type accepted).
+    """
+
+    counts: npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class PulseTrain:
+    """Outer-product pulse train: a cell gets one pulse at each slot in which its row and its column both fire.
+
+    Sample s drives row i with the bit stream ``row_bits[s, i]`` and column j with ``col_bits[s, j]`` (bit k = slot k). The
+    number of pulses is ``popcount(row_bits & col_bits)``, the polarity ``row_sign * col_sign``: in plane 0 a positive product
+    potentiates. Samples act in sequence.
+
+    Attributes:
+        row_bits: (S, rows) uint64; col_bits: (S, cols) uint64; length: slots per sample, 1 to 63.
+        row_sign: (S, rows) int8 of -1 or +1; col_sign: (S, cols) int8.
+        mode: how a pair shares the pulses: "both" pulses the plus cell with the sign and the minus cell against it,
+            "one_sided" only ever potentiates: plus cell for positive products, minus cell for negative ones. Ignored for planes = 1.
+    """
+
+    row_bits: npt.NDArray[np.uint64]
+    col_bits: npt.NDArray[np.uint64]
+    row_sign: npt.NDArray[np.int8]
+    col_sign: npt.NDArray[np.int8]
+    length: int
+    mode: str = "both"

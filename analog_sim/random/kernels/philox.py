@@ -1,0 +1,347 @@
+"""Random numbers inside kernels: Philox4x32-10, and uniforms and normals made from its words.
+
+It never holds a state and never calls np.random.
+
+A stream is an infinite sequence of 32-bit words fixed by its key alone. It is cut into chunks of 1024 words, and a chunk
+holds the four lanes of 256 Philox blocks one after the other (so that every loop runs over contiguous memory):
+
+    word i = lane (i mod 1024) // 256 of block 256 (i // 1024) + i mod 256,
+    the block's counter being c0 = its low and c1 = its high 32 bits, c2 = c3 = 0.
+
+Everything else is defined on the words:
+
+    uniform i   (word_i >> 8) 2**-24, in [0, 1)
+    normal i    Box and Muller's transform of lanes 0 and 1 of the block, or of lanes 2 and 3: see normal_pair
+
+so element i of a fill that starts at `offset` depends on (key, offset + i) only, and any split over calls, chunks or
+threads gives the same bits. Counters with c3 != 0 are never used here: a kernel that numbers its own events calls
+`philox` with a c3 of its own.
+
+Keys are two 32-bit words held in np.uint64; counters are np.uint64. There is no fastmath: the bits do not depend on the
+width of the vector unit. Speed comes from 64-bit lanes for the products, branch-free polynomials, contiguous
+sub-views indexed by the bare loop variable, and two passes through a chunk that stays in the first-level cache.
+Source: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405, sec. 3.3.
+"""
+
+import numpy as np
+from numba import njit
+
+from analog_sim.random.kernels.math import fma, sincos_quarter
+
+_M0 = np.uint64(0xD2511F53)
+_M1 = np.uint64(0xCD9E8D57)
+_W0 = np.uint64(0x9E3779B9)
+_W1 = np.uint64(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_IN_CHUNK = np.uint64(1023)
+_0 = np.uint64(0)
+_8 = np.uint64(8)
+_10 = np.uint64(10)
+_32 = np.uint64(32)
+
+_NONE = np.int32(0)
+_1 = np.int32(1)
+_SIGN = np.int32(-(2**31))
+_BIT_30 = np.int32(1 << 30)
+_31_BITS = np.int32(0x7FFFFFFF)
+_22_BITS = np.int32(0x7FFFFE)
+_ONE_BITS = np.int32(0x3F800001)  # 1 + 2**-23: the lowest bit centres the grid of angles
+_EXPONENT = np.int32(-(2**23))
+_LOG_OFFSET = np.int32(0x3F3504F3 + (31 << 23))  # bits of 2**31 sqrt(1/2)
+_TO_UNIT_24 = np.float32(2.0**-24)
+_TO_UNIT_31 = np.float32(2.0**-31)
+_MINUS_ONE = np.float32(-1.0)
+_THREE_HALVES = np.float32(1.5)
+
+# -2 ln(1 + f)/f on f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error 2e-7; and -2 ln 2, for an exponent in units of 2**23
+_L0 = np.float32(-1.9999998807907104)
+_L1 = np.float32(1.000006914138794)
+_L2 = np.float32(-0.6667121648788452)
+_L3 = np.float32(0.49943119287490845)
+_L4 = np.float32(-0.39768484234809875)
+_L5 = np.float32(0.3442489206790924)
+_L6 = np.float32(-0.3267618715763092)
+_L7 = np.float32(0.20757167041301727)
+_MINUS_2_LN2 = np.float32(-1.3862943611198906 * 2.0**-23)
+
+CHUNK_BLOCKS = 256
+"""Philox blocks of one chunk: its words and numbers stay in the first-level cache."""
+
+CHUNK = 4 * CHUNK_BLOCKS
+"""Words of one chunk of a stream."""
+
+TASK = 64 * CHUNK
+"""Elements that are worth a thread."""
+
+
+@njit(forceinline=True)
+def _round(c0, c1, c2, c3, k0, k1):
+    p0 = (c0 & _LOW) * _M0
+    p1 = (c2 & _LOW) * _M1
+    return (p1 >> _32) ^ c1 ^ k0, p1, (p0 >> _32) ^ c3 ^ k1, p0
+
+
+@njit(forceinline=True)
+def philox(c0, c1, c2, c3, k0, k1):
+    """Philox4x32-10: four 32-bit words from a counter (c0, c1, c2, c3) and a key (k0, k1).
+
+    All arguments and results are np.uint64 holding 32-bit values; 64-bit lanes make the 32 x 32 -> 64 bit products vectorise.
+    """
+    for _ in range(9):
+        c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+        k0 = (k0 + _W0) & _LOW
+        k1 = (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
+
+
+@njit(forceinline=True)
+def signed(word):
+    """A 32-bit word (np.uint64) as the np.int32 of the same bits, the form that `uniform` and `normal_pair` take."""
+    return np.int32(np.uint32(word).view(np.int32))
+
+
+@njit(forceinline=True)
+def uniform(word):
+    """Uniform float32 in [0, 1) on a grid of 2**-24, from the upper 24 bits of an np.int32 word."""
+    return np.float32(np.int32((word >> np.int32(8)) & np.int32(0xFFFFFF))) * _TO_UNIT_24
+
+
+@njit(forceinline=True)
+def _polar(word0, word1):
+    """r^2 = -2 ln u and the direction (cos, sin) of Box and Muller's transform, see normal_pair."""
+    # The logarithm of the odd integer 2**31 u. The constant in k carries the 2**31, so that `exponent` is 2**23 floor(log2 u + 1/2).
+    bits = np.int32(np.float32(np.int32((word0 & _31_BITS) | _1)).view(np.int32))
+    k = np.int32(bits - _LOG_OFFSET)
+    exponent = np.int32(k & _EXPONENT)
+    f = fma(np.int32(bits - exponent).view(np.float32), _TO_UNIT_31, _MINUS_ONE)
+    p = fma(fma(fma(fma(fma(fma(fma(_L7, f, _L6), f, _L5), f, _L4), f, _L3), f, _L2), f, _L1), f, _L0)
+    r2 = fma(f, p, np.float32(exponent) * _MINUS_2_LN2)
+    s, c = sincos_quarter(np.int32((word1 & _22_BITS) | _ONE_BITS).view(np.float32) - _THREE_HALVES)
+    exchange = (word1 & _BIT_30) != _NONE
+    return r2, s if exchange else c, c if exchange else s, np.int32(word1 & _SIGN)
+
+
+@njit(forceinline=True)
+def _signed_sqrt(x, sign):
+    """sqrt(x) with its sign bit flipped by `sign` (0 or the sign bit, np.int32)."""
+    return np.int32(np.int32(np.float32(np.sqrt(x)).view(np.int32)) ^ sign).view(np.float32)
+
+
+@njit(forceinline=True)
+def normal_pair(word0, word1):
+    """Two independent float32 N(0, 1) from two np.int32 words by Box and Muller's transform; always finite, |n| <= 6.56.
+
+    n0 = r a, n1 = r b with r = sqrt(-2 ln u), u = ((word0 mod 2**31) | 1) 2**-31 in (0, 1], rounded to float32;
+    the relative error of r^2 is below 3e-7. (a, b) = (cos, sin)(pi x/2), x in (-1/2, 1/2) from the lower 23 bits of
+    word1; bit 30 of word1 exchanges a and b, bit 31 changes both signs.
+    Source: G. E. P. Box and M. E. Muller, Ann. Math. Stat. 29, 610 (1958), doi:10.1214/aoms/1177706645.
+    """
+    r2, a, b, sign = _polar(word0, word1)
+    r = _signed_sqrt(r2, sign)
+    return a * r, b * r
+
+
+@njit(forceinline=True)
+def scaled_normal_pair(word0, word1, variance0, variance1):
+    """Two independent float32 N(0, variance), with one square root each: sqrt(r^2 variance) a; see normal_pair.
+
+    r^2 variance must stay a normal number: variance 0 or between 1e-30 and 1e36 in whatever unit.
+    """
+    r2, a, b, sign = _polar(word0, word1)
+    return a * _signed_sqrt(r2 * variance0, sign), b * _signed_sqrt(r2 * variance1, sign)
+
+
+@njit(forceinline=True)
+def _at(position):
+    """Block (np.uint64) and lane of the word at `position` (np.uint64) of a stream."""
+    in_chunk = np.int64(position & _IN_CHUNK)
+    block = (position >> _10 << _8) + np.uint64(in_chunk % CHUNK_BLOCKS)
+    return block, in_chunk // CHUNK_BLOCKS
+
+
+@njit(forceinline=True)
+def word_at(key0, key1, position):
+    """Word (np.int32) at `position` (np.uint64) of a stream; one whole block per call: for occasional use."""
+    block, lane = _at(position)
+    a, b, c, d = philox(block & _LOW, block >> _32, _0, _0, key0, key1)
+    return signed(a if lane == 0 else (b if lane == 1 else (c if lane == 2 else d)))
+
+
+@njit(forceinline=True)
+def uniform_at(key0, key1, position):
+    """The uniform at `position` (np.uint64) of a stream: the same bits as `fill_uniforms`; for occasional use."""
+    return uniform(word_at(key0, key1, position))
+
+
+@njit(forceinline=True)
+def normal_at(key0, key1, position):
+    """The normal at `position` (np.uint64) of a stream: the same bits as `fill_normals`; for occasional use."""
+    block, lane = _at(position)
+    a, b, c, d = philox(block & _LOW, block >> _32, _0, _0, key0, key1)
+    x, y = normal_pair(signed(a if lane < 2 else c), signed(b if lane < 2 else d))
+    return x if lane % 2 == 0 else y
+
+
+@njit(cache=True, nogil=True)
+def _draw_words(words, key0, key1, chunk, start, stop):
+    """Words of blocks start ... stop - 1 of a chunk, into words (4, CHUNK_BLOCKS) int32."""
+    w0 = words[0, start:stop]
+    w1 = words[1, start:stop]
+    w2 = words[2, start:stop]
+    w3 = words[3, start:stop]
+    first = (chunk << _8) + np.uint64(start)
+    high = first >> _32
+    low = first & _LOW  # does not wrap within a chunk: 2**32 is a multiple of CHUNK_BLOCKS
+    for i in range(stop - start):
+        a, b, c, d = philox(low + np.uint64(i), high, _0, _0, key0, key1)
+        w0[i] = signed(a)
+        w1[i] = signed(b)
+        w2[i] = signed(c)
+        w3[i] = signed(d)
+
+
+@njit(cache=True, nogil=True)
+def _draw_normals(z, words, start, stop):
+    """Normals of the words of blocks start ... stop - 1 into z (CHUNK,) float32, in stream order."""
+    for half in range(2):
+        w0 = words[2 * half, start:stop]
+        w1 = words[2 * half + 1, start:stop]
+        z0 = z[2 * half * CHUNK_BLOCKS + start : 2 * half * CHUNK_BLOCKS + stop]
+        z1 = z[(2 * half + 1) * CHUNK_BLOCKS + start : (2 * half + 1) * CHUNK_BLOCKS + stop]
+        for i in range(stop - start):
+            z0[i], z1[i] = normal_pair(w0[i], w1[i])
+
+
+@njit(forceinline=True)
+def _part(position, remaining):
+    """What of the chunk at word `position` is wanted: chunk, first element, number of elements, and its blocks start ... stop - 1."""
+    begin = np.int64(position & _IN_CHUNK)
+    count = min(remaining, CHUNK - begin)
+    start = begin % CHUNK_BLOCKS
+    stop = start + count
+    if stop > CHUNK_BLOCKS:  # more than one lane
+        start = 0
+        stop = CHUNK_BLOCKS
+    return position >> _10, begin, count, start, stop
+
+
+@njit(cache=True, nogil=True)
+def fill_words(out, key0, key1, offset):
+    """out[i] = word offset + i of the stream, the bits of an uint32; out (n,) int32."""
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    drawn = words.reshape(CHUNK)
+    n = out.shape[0]
+    done = 0
+    while done < n:
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = out[done : done + count]
+        source = drawn[begin : begin + count]
+        for i in range(count):
+            target[i] = source[i]
+        done += count
+
+
+@njit(cache=True, nogil=True)
+def fill_uniforms(out, key0, key1, offset):
+    """out[i] = uniform offset + i of the stream, in [0, 1); out (n,) float32."""
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    drawn = words.reshape(CHUNK)
+    n = out.shape[0]
+    done = 0
+    while done < n:
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = out[done : done + count]
+        source = drawn[begin : begin + count]
+        for i in range(count):
+            target[i] = uniform(source[i])
+        done += count
+
+
+@njit(cache=True, nogil=True)
+def fill_normals(out, key0, key1, offset):
+    """out[i] = normal offset + i of the stream, N(0, 1); out (n,) float32."""
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    z = np.empty(CHUNK, np.float32)
+    n = out.shape[0]
+    done = 0
+    while done < n:
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = out[done : done + count]
+        if count == CHUNK:
+            _draw_normals(target, words, start, stop)
+        else:
+            _draw_normals(z, words, start, stop)
+            source = z[begin : begin + count]
+            for i in range(count):
+                target[i] = source[i]
+        done += count
+
+
+@njit(cache=True, nogil=True)
+def add_normals(y, std, key0, key1, offset):
+    """y[i] += std n_(offset + i), n the stream's normals; y (n,) float32, std scalar float32 in y's unit."""
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    z = np.empty(CHUNK, np.float32)
+    n = y.shape[0]
+    done = 0
+    while done < n:
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        _draw_normals(z, words, start, stop)
+        target = y[done : done + count]
+        source = z[begin : begin + count]
+        for i in range(count):
+            target[i] = fma(std, source[i], target[i])
+        done += count
+
+
+@njit(cache=True, nogil=True)
+def _add_scaled(y, variance, more, words, start, stop):
+    """y += sqrt(variance + more) n for blocks start ... stop - 1 of a chunk; y, variance (CHUNK,) float32; more: scalar float32."""
+    for half in range(2):
+        w0 = words[2 * half, start:stop]
+        w1 = words[2 * half + 1, start:stop]
+        at0 = 2 * half * CHUNK_BLOCKS
+        at1 = at0 + CHUNK_BLOCKS
+        y0 = y[at0 + start : at0 + stop]
+        y1 = y[at1 + start : at1 + stop]
+        v0 = variance[at0 + start : at0 + stop]
+        v1 = variance[at1 + start : at1 + stop]
+        for i in range(stop - start):
+            a, b = scaled_normal_pair(w0[i], w1[i], v0[i] + more, v1[i] + more)
+            y0[i] += a
+            y1[i] += b
+
+
+@njit(cache=True, nogil=True)
+def add_scaled_normals(y, variance, more, key0, key1, offset):
+    """y[i] += sqrt(variance[i] + more) n_(offset + i), n the stream's normals (to 2 ulp: the root is taken of r^2 variance).
+
+    y, variance: (n,) float32; more: scalar float32; variances in y's unit squared, their sum 0 or between 1e-30 and 1e36.
+    """
+    words = np.empty((4, CHUNK_BLOCKS), np.int32)
+    y_part = np.zeros(CHUNK, np.float32)
+    v_part = np.zeros(CHUNK, np.float32)
+    n = y.shape[0]
+    done = 0
+    while done < n:
+        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
+        _draw_words(words, key0, key1, chunk, start, stop)
+        target = y[done : done + count]
+        spread = variance[done : done + count]
+        if count == CHUNK:
+            _add_scaled(target, spread, more, words, start, stop)
+        else:
+            y_wanted = y_part[begin : begin + count]
+            v_wanted = v_part[begin : begin + count]
+            for i in range(count):
+                y_wanted[i] = target[i]
+                v_wanted[i] = spread[i]
+            _add_scaled(y_part, v_part, more, words, start, stop)
+            for i in range(count):
+                target[i] = y_wanted[i]
+        done += count

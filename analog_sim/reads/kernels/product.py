@@ -1,0 +1,189 @@
+"""Kernel of a read: the product of voltages with conductances that are held in panels. Never draws noise, never rounds.
+
+A panel is `WIDTH` neighbouring columns of the matrix, row after row, so that the columns of a block of outputs lie together in memory; the
+last panel is filled up with zeros. BLAS copies its operands into such an order at every call, an array of cells that is read again and
+again is held in it.
+
+Every output is the sum of its products in the order of the rows, whatever the batch, the block and the number of threads: the same
+bits on one and on many threads, and for a vector alone as for a vector of a batch. (A processor without fused multiply-add rounds the
+products, so that its bits differ.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from analog_sim.random.kernels.options import JIT_OFF
+
+_WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
+_LANES = 16 if _WIDE else 8
+_VECTORS = 2
+WIDTH = _VECTORS * _LANES
+"""Columns of a panel."""
+
+_ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
+_CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
+_BYTES = 4
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def transpose_panels(panels, turned):
+    """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH)."""
+    rows, cols = panels.shape[1], turned.shape[1]
+    for p in range(turned.shape[0]):
+        first = p * WIDTH
+        number = min(WIDTH, rows - first)
+        for j in range(cols):
+            source, k = panels[j // WIDTH], j % WIDTH
+            target = turned[p, j]
+            for i in range(number):
+                target[i] = source[first + i, k]
+
+
+if JIT_OFF:
+
+    def multiply(v: Any, panels: Any, out: Any) -> None:
+        """``out = v M`` for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        for p, panel in enumerate(panels):
+            strip = out[:, p * WIDTH : (p + 1) * WIDTH]
+            strip[...] = v @ panel[:, : strip.shape[1]]
+
+    multiply_parallel = multiply
+
+    def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
+        """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
+        for p in range(len(panels)):
+            part = matrix[:, p * WIDTH : (p + 1) * WIDTH]
+            panels[p, rows, : part.shape[1]] = part
+
+else:
+
+    @njit(cache=True, nogil=True, fastmath=False)
+    def pack_rows(matrix, rows, panels):
+        """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
+        for k in range(rows.shape[0]):
+            source, i = matrix[k], rows[k]
+            for p in range(panels.shape[0]):
+                first = p * WIDTH
+                target = panels[p, i]
+                for j in range(min(WIDTH, source.shape[0] - first)):
+                    target[j] = source[first + j]
+
+    def _block_kernel(rows: int) -> Any:
+        """A function that multiplies so many vectors of voltages with one panel; its arguments are addresses and counts."""
+
+        @intrinsic
+        def block(
+            typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
+        ) -> Any:  # pragma: no cover
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                _emit_block(builder, rows, *args)
+                return context.get_dummy_value()
+
+            return types.void(*[types.int64] * 6), codegen
+
+        return block
+
+    def _emit_block(
+        builder: Any, rows: int, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
+    ) -> None:
+        """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
+
+        v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1.
+        """
+        real, index = ir.FloatType(), ir.IntType(64)
+        vector = ir.VectorType(real, _LANES)
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{_LANES}f32"
+        )
+
+        def lines(address: Any, stride: Any) -> list[Any]:
+            offsets = [builder.mul(stride, index(r)) for r in range(rows)]
+            return [builder.inttoptr(builder.add(address, offset), real.as_pointer()) for offset in offsets]
+
+        def vector_at(pointer: Any, c: int) -> Any:
+            return builder.bitcast(builder.gep(pointer, [index(c * _LANES)]), vector.as_pointer())
+
+        voltages, targets = lines(v, v_stride), lines(out, out_stride)
+        conductances = builder.inttoptr(panel, real.as_pointer())
+        before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        i = builder.phi(index)
+        i.add_incoming(index(0), before)
+        sums = [[builder.phi(vector) for _ in range(_VECTORS)] for _ in range(rows)]
+        line = builder.gep(conductances, [builder.mul(i, index(WIDTH))])
+        g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(_VECTORS)]
+        none = ir.Constant(vector, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        for source, row in zip(voltages, sums, strict=True):
+            one = builder.load(builder.gep(source, [i]), align=_BYTES)
+            x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
+            for c in range(_VECTORS):
+                row[c].add_incoming(ir.Constant(vector, [0.0] * _LANES), before)
+                row[c].add_incoming(builder.call(fma, [x, g[c], row[c]]), loop)
+        following = builder.add(i, index(1))
+        i.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+        builder.position_at_end(after)
+        for target, row in zip(targets, sums, strict=True):
+            for c in range(_VECTORS):
+                builder.store(row[c].incomings[1][0], vector_at(target, c), align=_BYTES)
+
+    _block8, _block4, _block1 = (_block_kernel(rows) for rows in (8, 4, 1))
+
+    @njit(cache=True, fastmath=False)
+    def _lines(v, v_stride, panel, depth, out, out_stride, n):
+        """n vectors of voltages against one panel, in blocks as large as registers and n allow."""
+        done = 0
+        if _ROWS == 8:
+            while n - done >= 8:
+                _block8(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+                done += 8
+        while n - done >= 4:
+            _block4(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+            done += 4
+        while n - done >= 1:
+            _block1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+            done += 1
+
+    @njit(cache=True, fastmath=False)
+    def _panel(v, panels, out, first, p):
+        """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p."""
+        n = min(_CHUNK, v.shape[0] - first)
+        depth, stride = v.shape[1], v.shape[1] * _BYTES
+        voltages = v.ctypes.data + first * stride
+        panel = panels.ctypes.data + p * depth * WIDTH * _BYTES
+        left = out.shape[1] - p * WIDTH
+        if left >= WIDTH:
+            out_stride = out.shape[1] * _BYTES
+            _lines(
+                voltages, stride, panel, depth, out.ctypes.data + first * out_stride + p * WIDTH * _BYTES, out_stride, n
+            )
+            return
+        room = np.empty((n, WIDTH), np.float32)
+        _lines(voltages, stride, panel, depth, room.ctypes.data, WIDTH * _BYTES, n)
+        for b in range(n):
+            for j in range(left):
+                out[first + b, p * WIDTH + j] = room[b, j]
+
+    @njit(cache=True, nogil=True, fastmath=False)
+    def multiply(v, panels, out):
+        """``out = v M`` for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        for first in range(0, v.shape[0], _CHUNK):
+            for p in range(panels.shape[0]):
+                _panel(v, panels, out, first, p)
+
+    @njit(cache=True, parallel=True, fastmath=False)
+    def multiply_parallel(v, panels, out):
+        """The same bits on Numba's threads."""
+        chunks = (v.shape[0] + _CHUNK - 1) // _CHUNK
+        for task in prange(chunks * panels.shape[0]):
+            chunk = task // panels.shape[0]
+            _panel(v, panels, out, chunk * _CHUNK, task - chunk * panels.shape[0])

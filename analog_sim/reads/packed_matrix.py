@@ -1,0 +1,80 @@
+"""A matrix in the memory order of the product kernel, to be multiplied with many batches. Knows no cell and draws no noise."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.reads.kernels.product import WIDTH, multiply, multiply_parallel, pack_rows, transpose_panels
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+_ALIGNMENT = 64  # bytes: a vector register, a line of the cache
+_WORTH_THREADS = 1 << 22
+"""Multiplications below which waking threads takes longer than they save, about 50 us of work."""
+
+
+class Panels:
+    """A matrix M (n, m), float32.
+
+    Args:
+        rows: n.
+        cols: m.
+
+    Attributes:
+        array: (m / WIDTH rounded up, n, WIDTH), zeros at first and for ever beyond column m; kernels may write the rest.
+    """
+
+    __slots__ = ("array", "cols", "rows")
+
+    def __init__(self, rows: int, cols: int) -> None:
+        self.rows, self.cols = rows, cols
+        count = -(-cols // WIDTH)
+        size, spare = count * rows * WIDTH, _ALIGNMENT // 4
+        room = np.zeros(size + spare, np.float32)
+        first = -(room.ctypes.data // 4) % spare
+        self.array: F32 = room[first : first + size].reshape(count, rows, WIDTH)
+
+    @classmethod
+    def of(cls, matrix: F32) -> Panels:
+        """The matrix (n, m) itself."""
+        made = cls(*matrix.shape)
+        made.put(np.arange(len(matrix)), matrix)
+        return made
+
+    def transposed(self) -> Panels:
+        """M^T (m, n)."""
+        made = Panels(self.cols, self.rows)
+        transpose_panels(self.array, made.array)
+        return made
+
+    def put(self, rows: I64, values: F32) -> None:
+        """Replace these rows by values (len(rows), m)."""
+        pack_rows(values, rows, self.array)
+
+    def matrix(self) -> F32:
+        """M (n, m) in the usual order; a new array."""
+        return np.ascontiguousarray(self.array.transpose(1, 0, 2).reshape(self.rows, -1)[:, : self.cols])
+
+    def multiply(self, v: F32, out: F32 | None = None) -> F32:
+        """``v M``: (B, n) -> (B, m), into `out` when given; both C-contiguous.
+
+        The bits of a row of the result depend on that row of v alone, not on the batch or the number of threads. Raises ValueError
+        for arrays of other shapes.
+        """
+        if out is None:
+            out = np.empty((len(v), self.cols), np.float32)
+        _check(v, "v", (len(v), self.rows))  # the kernel goes by addresses
+        _check(out, "out", (len(v), self.cols))
+        large = v.size * self.cols >= _WORTH_THREADS and numba.get_num_threads() > 1
+        (multiply_parallel if large else multiply)(v, self.array, out)
+        return out
+
+
+def _check(array: F32, name: str, shape: tuple[int, int]) -> None:
+    if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
+        raise ValueError(
+            f"product: {name} must be C-contiguous float32 of shape {shape} (got {array.dtype} of shape {array.shape})"
+        )

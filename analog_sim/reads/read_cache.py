@@ -1,0 +1,165 @@
+"""What a read sees of the cells, held while they neither change nor age visibly. Never reads, writes or moves the clock.
+
+All conductances are those of one chip time, that of the evaluation, but for cells that were pulsed since: these are as written. So what
+is held is a function of the state and that time alone, and a checkpoint keeps the time only.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.cells.ageing import Ageing, row_spans
+from analog_sim.cells.state import CellState
+from analog_sim.reads.kernels.net import load_of_columns, net_and_load
+from analog_sim.reads.packed_matrix import Panels
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+AGE_TOLERANCE = 1e-3
+"""Conductances are held while no cell's age has grown by more than this fraction: a drift error below nu * 1e-3."""
+
+FLICKER_TOLERANCE = 0.05
+"""The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
+
+FEW_ROWS = 0.5
+"""Share of the rows up to which what depends on them is mended instead of made anew."""
+
+
+class Present:
+    """Conductances, their noise and their sums as reads see them; each part is made when it is first asked for.
+
+    Args:
+        ageing: the time laws. cells: the state, looked at again whenever a part is made.
+        now: chip time of the evaluation, seconds. last_write: when any cell was last written before.
+    """
+
+    def __init__(self, ageing: Ageing, cells: CellState, now: float, last_write: float) -> None:
+        self._ageing, self._cells = ageing, cells
+        self._now = self._noise_now = now
+        self._until = self._end(now, now - last_write)
+        self._noise_until = self._noise_end(now, now - last_write)
+
+    def holds(self, now: float, last_write: float) -> bool:
+        """Whether a read at `now` may see this; noise that has aged is made anew."""
+        if now > self._noise_until:
+            self._noise_now = now
+            self._noise_until = self._noise_end(now, now - last_write)
+            self._drop("variance", "variance_back")
+        return now <= self._until
+
+    @cached_property
+    def g(self) -> F32:
+        """Conductances, siemens (planes, rows, cols)."""
+        return self._ageing.conductance(self._cells, self._now)
+
+    @property
+    def net(self) -> F32:
+        """Net conductance, siemens (rows, cols)."""
+        return self.g[0] if len(self.g) == 1 else self.forward.matrix()
+
+    @property
+    def forward(self) -> Panels:
+        """Net conductance, siemens (rows, cols), as reads multiply with it."""
+        return self._lines[0]
+
+    @cached_property
+    def back(self) -> Panels:
+        """The same for transposed reads, (cols, rows)."""
+        return self.forward.transposed()
+
+    @property
+    def row_sum(self) -> F32:
+        """Conductance that loads every row, siemens (rows,)."""
+        return self._lines[1]
+
+    @cached_property
+    def _lines(self) -> tuple[Panels, F32]:
+        """Net conductance and load of every row."""
+        g = self.g
+        if len(g) == 1:
+            return Panels.of(g[0]), g[0].sum(axis=1)
+        net, load = Panels(*g.shape[1:]), np.empty(g.shape[1], np.float32)
+        net_and_load(g[0], g[1], np.arange(g.shape[1]), net.array, load)
+        return net, load
+
+    @cached_property
+    def variance(self) -> Panels | float:
+        """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
+        each = self._net_variance(None)
+        return each if isinstance(each, float) else Panels.of(each)
+
+    @cached_property
+    def variance_back(self) -> Panels | float:
+        """The same for transposed reads, (cols, rows)."""
+        each = self.variance
+        return each if isinstance(each, float) else each.transposed()
+
+    @cached_property
+    def col_sum(self) -> F32:
+        """Conductance that loads every column, siemens (cols,)."""
+        load = np.zeros(self.g.shape[2], np.float32)
+        load_of_columns(self.g.reshape(-1, len(load)), load)
+        return load
+
+    def pulsed(self, rows: I64, now: float) -> None:
+        """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
+        self._until = min(self._until, self._end(now, 0.0))
+        self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
+        self._drop("col_sum", "back", "variance_back")
+        made = self.__dict__
+        planes, total, cols = self._cells.g.shape
+        many = len(rows) > FEW_ROWS * planes * total
+        if many and not isinstance(made.get("variance"), float):  # one number for all cells is none of their state
+            self._drop("variance")
+        if planes == 1 or (many and self._ageing.cell.ages):
+            self._drop("_lines")
+        if many or not self._ageing.cell.ages:
+            # Too much of it has changed; or it is the state itself, whose array may have been replaced.
+            self._drop("g")
+        elif "g" in made:
+            self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
+        if "_lines" in made:
+            net_and_load(self.g[0], self.g[1], rows, self.forward.array, self.row_sum)
+        variance = made.get("variance")
+        if isinstance(variance, Panels):
+            lines = np.unique(rows % total)
+            values = self._net_variance(lines)
+            assert not isinstance(values, float)
+            variance.put(lines, values)
+
+    def times(self) -> list[float]:
+        """For a checkpoint: what a Present of the same cells needs to become this one."""
+        return [self._now, self._until, self._noise_now, self._noise_until]
+
+    def restore(self, times: list[float]) -> None:
+        """Become the one whose `times` these are."""
+        self._now, self._until, self._noise_now, self._noise_until = (float(t) for t in times)
+
+    def _drop(self, *parts: str) -> None:
+        """Let these be made anew when they are next asked for."""
+        for part in parts:
+            self.__dict__.pop(part, None)
+
+    def _net_variance(self, lines: I64 | None) -> F32 | float:
+        g = self.g if lines is None else self.g[:, lines]
+        v = self._ageing.read_variance(g, self._cells, self._noise_now, lines)
+        if isinstance(v, float):
+            return len(g) * v
+        return v[0] + v[1] if len(v) == 2 else v[0]
+
+    def _end(self, now: float, youngest: float) -> float:
+        """Chip time until which no conductance drifts visibly, when the youngest cell is of that age, seconds."""
+        cell = self._ageing.cell
+        scales = [] if cell.drift is None else [cell.drift.t_ref]
+        if cell.relaxation is not None:
+            scales.append(cell.relaxation.t_0)
+        return now + AGE_TOLERANCE * max(youngest, min(scales)) if scales else float("inf")
+
+    def _noise_end(self, now: float, youngest: float) -> float:
+        """The same for the 1/f noise."""
+        read = self._ageing.cell.read
+        return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if read.flicker.any() else float("inf")

@@ -1,0 +1,452 @@
+"""One weight matrix on a chip: mapping, converters, crossbars, drift compensation and the write scheme. Never sees a loss."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
+from analog_sim.chip.crossbar import ChipInfo, Crossbar
+from analog_sim.chip.fabric import EmulatedFabric, Fabric, Fabrication
+from analog_sim.config import DataFile, StrictModel, UserError, one_of
+from analog_sim.mapping.weight_mapping import (
+    Cut,
+    MappingSpec,
+    cut,
+    digits,
+    fractions,
+    full_weight,
+    net_window,
+    slice_coefficients,
+    targets,
+)
+from analog_sim.random.streams import Streams
+from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
+from analog_sim.tiles.array_group import ArrayGroup
+from analog_sim.writing.ideal import Ideal
+from analog_sim.writing.proposal import Proposal
+from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
+
+F32 = npt.NDArray[np.float32]
+
+
+class TileSpec(StrictModel):
+    """Everything about a tile that is not the cell.
+
+    Attributes:
+        mapping: weights to conductances, and the largest array.
+        dac: converters that drive the arrays, both directions.
+        adc: converters that sense them; the transposed read uses its own with the same specification.
+        compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global") or one
+            for every column.
+        probes: known inputs of one compensation measurement.
+        writing: how a weight change reaches the cells.
+        cost: price of the conversions.
+        fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
+        count_pulses: keep a pulse counter for every cell.
+    """
+
+    mapping: MappingSpec = MappingSpec()
+    dac: DacSpec = DacSpec()
+    adc: AdcSpec = AdcSpec()
+    compensation: Literal["none", "global", "per_column"] = "none"
+    probes: Annotated[int, Field(ge=1)] = 32
+    writing: Annotated[WriteScheme, one_of("analog_sim.writing", WriteScheme)] = Ideal()
+    cost: ConverterCost = ConverterCost()
+    fault_map: DataFile | None = None
+    count_pulses: bool = False
+
+
+class Tile:
+    """A weight matrix (n_out, n_in) held by cells.
+
+    Args:
+        spec: mapping, converters, compensation.
+        cells: the place on a chip that its arrays come from, or a compiled device card, of which emulated cells are then made.
+        shape: (n_out, n_in).
+        streams: identity and noise of this tile's converters, probes and writer, and of emulated cells of a card.
+        clock: chip time of emulated cells of a card; a new one when None.
+
+    Raises:
+        UserError: the configuration asks for what this card or mapping cannot give.
+    """
+
+    def __init__(
+        self,
+        spec: TileSpec,
+        cells: CellModel | Fabric,
+        shape: tuple[int, int],
+        streams: Streams,
+        clock: Clock | None = None,
+    ) -> None:
+        if len(shape) != 2 or min(shape) < 1:
+            raise ValueError(f"Tile: shape must be (n_out, n_in), both at least 1 (got {shape})")
+        if spec.dac.bit_serial and spec.dac.bits is None:
+            raise UserError("tile.dac: bit_serial needs a number of bits")
+        self.spec = spec
+        self._fabric = _fabric(cells, streams, clock)
+        self.cell = self._fabric.cell
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.clock = self._fabric.clock
+        self._counter = ConversionCounter()
+        fault_map = _load_fault_map(spec.fault_map)
+        self.blocks = tuple(
+            self._make_block(k, c, streams.child("block", k), fault_map)
+            for k, c in enumerate(cut(self.shape, spec.mapping, self._fabric.largest))
+        )
+        self._probe_inputs = np.sign(streams.stream("probe").normals((spec.probes, self.shape[1])))
+        self._probe_reference: F32 | None = None
+        self._gain: F32 = np.ones(self.shape[0], np.float32)
+        self._compensated = False
+        self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
+        self._streams = streams
+        self._writer: Writer | None = None
+
+    def _make_block(
+        self, number: int, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None
+    ) -> ArrayGroup:
+        spec, cell = self.spec, self.cell
+        rows, cols = where.rows.stop - where.rows.start, where.cols.stop - where.cols.start
+        reference = spec.mapping.kind == "reference"
+        wishes = Fabrication(_crop(fault_map, spec.mapping.pair, rows, cols + reference), spec.count_pulses)
+        arrays = tuple(
+            self._fabric.crossbar(
+                ("block", number, "slice", k), rows, cols + reference, pair=spec.mapping.pair, wishes=wishes
+            )
+            for k in range(spec.mapping.slices)
+        )
+        v = cell.cost.v_read
+        return ArrayGroup(
+            arrays,
+            tuple(slice_coefficients(spec.mapping)),
+            where.rows,
+            where.cols,
+            reference,
+            Dac(spec.dac, rows, v, streams),
+            Adc(spec.adc, cols, streams),
+            Dac(spec.dac, cols, v, streams, "dac_back"),
+            Adc(spec.adc, rows, streams, "adc_back"),
+            self.clock,
+        )
+
+    @property
+    def _reads_per_vector(self) -> int:
+        dac = self.spec.dac
+        return dac.bits - 1 if dac.bit_serial and dac.bits is not None else 1
+
+    @property
+    def time(self) -> float:
+        """Chip time in seconds."""
+        return self.clock.now
+
+    @property
+    def scale(self) -> float:
+        """Siemens of net conductance per unit of weight."""
+        return net_window(self.spec.mapping, self.cell) / self.full_weight
+
+    @property
+    def gain(self) -> F32:
+        """Digital output gain of the drift compensation, (n_out,)."""
+        return self._gain
+
+    @property
+    def mapping(self) -> MappingSpec:
+        """How weights are held."""
+        return self.spec.mapping
+
+    @property
+    def arrays(self) -> tuple[Crossbar, ...]:
+        """All crossbars, block by block and slice by slice."""
+        return tuple(array for block in self.blocks for array in block.arrays)
+
+    @property
+    def on_chip(self) -> bool:
+        """Always: this is what a digital tile is not."""
+        return True
+
+    @property
+    def inspectable(self) -> bool:
+        """Whether the truth of all cells can be seen, set and put back."""
+        return all(block.inspectable for block in self.blocks)
+
+    @property
+    def capabilities(self) -> ChipInfo:
+        """What the arrays can do."""
+        return self.blocks[0].arrays[0].info
+
+    def program(self, w: F32) -> None:
+        """Write the weights (n_out, n_in) into the cells; chooses the scale and the converters' ranges, then as `write_weights`.
+
+        Raises:
+            ValueError: wrong shape or weights that are not finite.
+        """
+        w = np.asarray(w, np.float32)
+        if w.shape != self.shape:
+            raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
+        if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
+            raise ValueError("Tile.program: weights must be finite")
+        self.full_weight = full_weight(w, self.spec.mapping)
+        self._writer = None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
+        self._program_blocks(w)
+        for block in self.blocks:
+            block.auto_range()
+        self._reference_compensation()
+
+    def write_weights(self, w: F32) -> None:
+        """Write the weights (n_out, n_in) at the present scale, with programming error; converters stay as they are.
+
+        The cells' clocks restart, so the drift compensation starts anew: gain 1, and its reference is measured on the new cells.
+        """
+        self._program_blocks(w)
+        self._reference_compensation()
+
+    def _program_blocks(self, w: F32) -> None:
+        with self.clock.parallel():
+            for block in self.blocks:
+                self._program_block(block, w)
+
+    def _reference_compensation(self) -> None:
+        """Digital gain of 1; outputs for the known inputs as they are now, which later measurements are compared with."""
+        self._set_gain(np.ones(self.shape[0], np.float32))
+        self._probe_reference = None if self.spec.compensation == "none" else self._read_probes()
+
+    def new_arrays(self, name: str) -> "Tile":
+        """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock."""
+        other = Tile(self.spec, self._fabric.at("arrays", name), self.shape, self._streams.child("arrays", name))
+        other.full_weight = self.full_weight
+        return other
+
+    def update(self, proposal: Proposal, rate: float) -> None:
+        """``W <- W - rate * gradient`` as well as the write scheme and the cells can.
+
+        Raises:
+            UserError: the cells or the mapping cannot do what the scheme needs.
+        """
+        if self._writer is None:
+            self._writer = self._make_writer()
+        self._writer.update(proposal, rate)
+
+    def _make_writer(self) -> Writer:
+        scheme, can = self.spec.writing, self.capabilities
+        if self.spec.mapping.slices > 1:
+            raise UserError(
+                "tile.mapping.slices: a weight in bit slices can be programmed, not updated in place (use slices: 1)"
+            )
+        missing = [need for need in sorted(scheme.needs) if not getattr(can, need)]
+        if missing:
+            raise UserError(
+                f"tile.writing: '{scheme.kind}' needs a chip that has: {', '.join(missing)}; {self.cell.name} has not"
+                + (" (its card has no part `pulse`)" if "pulsed" in missing else "")
+            )
+        return scheme.writer(self, self._streams.child("writing"))
+
+    def writing_statistics(self) -> dict[str, float]:
+        """What the write scheme has to report; empty before the first update."""
+        return {} if self._writer is None else self._writer.statistics()
+
+    def _program_block(self, block: ArrayGroup, w: F32) -> None:
+        fraction = fractions(w, Cut(block.rows, block.cols), self.full_weight)
+        for array, (part, _) in zip(block.arrays, digits(fraction, self.spec.mapping), strict=True):
+            if block.reference:
+                part = np.pad(part, ((0, 0), (0, 1)))  # the reference cells hold the weight zero
+            array.program(targets(part, self.spec.mapping, self.cell))
+
+    def calibrate(self, x: F32) -> None:
+        """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
+
+        Forward to the currents of sample inputs x (B, n_in) when the configuration says "calibrated", otherwise and for the transposed
+        read, whose inputs nobody knows beforehand, as after programming (`ArrayGroup.auto_range`).
+        """
+        if not self.spec.adc.calibrates:
+            return
+        x = np.ascontiguousarray(x, np.float32)
+        for block in self.blocks:
+            block.auto_range()
+            if self.spec.adc.range == "calibrated":
+                block.calibrate(np.ascontiguousarray(x[:, block.rows]), block.dac.full_scale(x))
+
+    def forward(self, x: F32) -> F32:
+        """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
+        x = np.ascontiguousarray(x, np.float32)
+        out = self._read(x, 1)
+        return out * self._gain if self._compensated else out
+
+    def backward(self, d: F32) -> F32:
+        """``x = W^T d``: (B, n_out) -> (B, n_in), by the transposed read of the same cells."""
+        d = np.asarray(d, np.float32)
+        return self._read(np.ascontiguousarray(d * self._gain if self._compensated else d), 0)
+
+    def _read(self, x: F32, side: int) -> F32:
+        """Read every block in one direction; side 1: inputs on the rows, side 0: inputs on the columns."""
+        if x.ndim != 2 or x.shape[1] != self.shape[side]:
+            raise ValueError(f"Tile: input must have shape (B, {self.shape[side]}) (got {x.shape})")
+        forward = side == 1
+        first = self.blocks[0].dac if forward else self.blocks[0].dac_back
+        scale = first.full_scale(x)
+        row_gain = scale / np.float32(first.v_full * self.scale)
+        out = np.empty((len(x), self.shape[1 - side]), np.float32)
+        started: dict[int, F32] = {}
+        with self.clock.parallel():
+            for block in self.blocks:
+                source, target = (block.rows, block.cols) if forward else (block.cols, block.rows)
+                accumulate = target.start in started
+                strip = started.setdefault(target.start, _strip(out, target))
+                part = x if len(self.blocks) == 1 else np.ascontiguousarray(x[:, source])
+                read = block.forward if forward else block.backward
+                with self.clock.sequence():
+                    read(part, scale, row_gain, strip, self._counter, accumulate=accumulate)
+                    self.clock.advance(self.spec.cost.t_adc * len(x) * self._reads_per_vector)
+        for block in self.blocks:
+            target = block.cols if forward else block.rows
+            strip = started[target.start]
+            if strip is not out:
+                out[:, target] = strip
+        return out
+
+    def read_weights(self, *, exact: bool = False) -> F32:
+        """Weights (n_out, n_in) as the cells hold them now, gain included: read one by one with read noise, or the emulator's truth.
+
+        Where the chip is sealed there is no truth to be had, and `exact` reads too.
+        """
+        w = np.empty(self.shape, np.float32)
+        with self.clock.parallel():
+            for block in self.blocks:
+                net = block.net_now() if exact else block.net_read()
+                w[block.cols, block.rows] = net.T / np.float32(self.scale)
+        return w * self._gain[:, None]
+
+    def wait(self, seconds: float) -> None:
+        """Let chip time pass for everything that shares this tile's clock."""
+        with self.clock.parallel():
+            for array in self.arrays:
+                array.wait(seconds)
+
+    def compensate(self) -> None:
+        """Measure how much the outputs have shrunk since programming and set the digital gain that undoes it.
+
+        ``gain = <y_0, y_0> / <y_0, y>`` over the known inputs, for the tile or for each column; nothing when the configuration says "none".
+        """
+        if self._probe_reference is None:
+            return
+        self._set_gain(np.ones(self.shape[0], np.float32))
+        now, then = self._read_probes(), self._probe_reference
+        axis = None if self.spec.compensation == "global" else 0
+        power, overlap = np.square(then).sum(axis=axis), (now * then).sum(axis=axis)
+        usable = overlap > 0.1 * power  # a column that has all but vanished is not worth amplifying its noise
+        gain = np.where(usable, power / np.where(usable, overlap, 1.0), 1.0)
+        self._set_gain(np.broadcast_to(gain, self.shape[0]).astype(np.float32))
+
+    def _read_probes(self) -> F32:
+        """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
+        with self._own_ranges():
+            for block in self.blocks:
+                part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
+                block.calibrate(part, block.dac.full_scale(self._probe_inputs))
+            return self.forward(self._probe_inputs)
+
+    def read_line(self, line: int) -> F32:
+        """Weights (n_out,) at one input line by one analogue read of that line alone, at full voltage.
+
+        The converters' range is the current of one cross point at the edge of the window: what many lines make together would not
+        resolve it.
+        """
+        x = np.zeros((1, self.shape[1]), np.float32)
+        x[0, line] = 1.0
+        x[0, line] = full = self.blocks[0].dac.full_scale(x)[0]
+        with self._own_ranges():
+            for block in self.blocks:
+                block.line_range(net_window(self.spec.mapping, self.cell))
+            return self.forward(x)[0] / full
+
+    @contextmanager
+    def _own_ranges(self) -> Iterator[None]:
+        """Leave the ranges of the forward converters as they are now, whatever is done to them in between."""
+        kept = [block.adc.full_range for block in self.blocks]
+        yield
+        for block, full_range in zip(self.blocks, kept, strict=True):
+            block.adc.full_range = full_range
+
+    def _set_gain(self, gain: F32) -> None:
+        self._gain = gain
+        self._compensated = bool((gain != 1.0).any())
+
+    def costs(self) -> Costs:
+        """Energy, reads, pulses and conversions since the tile was made, those of the write scheme's own arrays included."""
+        logs = [array.log for array in self.arrays]
+        return sum((helper.costs() for helper in self.helpers().values()), self._counter.costs(self.spec.cost, logs))
+
+    def helpers(self) -> dict[str, WriteTarget]:
+        """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
+        return {} if self._writer is None else self._writer.helpers()
+
+    def state(self) -> dict[str, Any]:
+        """Everything later operations depend on, for a checkpoint."""
+        return {
+            "blocks": [block.state() for block in self.blocks],
+            "gain": self._gain.copy(),
+            "probe_reference": self._probe_reference,
+            "full_weight": self.full_weight,
+            "conversions": [self._counter.dac, self._counter.adc],
+            "writer": None if self._writer is None else self._writer.state(),
+            "time": self.clock.now,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned, on a tile of the same configuration, card and seed."""
+        # A new writer takes the scale as it is, and may read the cells, which draws read noise: so it is made after the scale and
+        # before the streams.
+        self.full_weight = float(state["full_weight"])
+        self._writer = None if state["writer"] is None else self._make_writer()
+        for block, saved in zip(self.blocks, state["blocks"], strict=True):
+            block.restore(saved)
+        self._set_gain(np.array(state["gain"], np.float32))
+        reference = state["probe_reference"]
+        self._probe_reference = None if reference is None else np.array(reference, np.float32)
+        self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
+        if state["writer"] is not None and self._writer is not None:
+            self._writer.restore(state["writer"])
+        self.clock.restore(float(state["time"]))
+
+
+def _fabric(cells: CellModel | Fabric, streams: Streams, clock: Clock | None) -> Fabric:
+    """Where the arrays come from. Raises TypeError for anything but a compiled card or a fabric."""
+    if isinstance(cells, CellModel):
+        return EmulatedFabric(cells, streams, Clock() if clock is None else clock)
+    if not isinstance(cells, Fabric):
+        raise TypeError(
+            f"Tile: needs a compiled card (load_card('pcm').compile()) or a fabric (got {type(cells).__name__}; a card is compiled by "
+            ".compile())"
+        )
+    return cells
+
+
+def _strip(out: F32, target: slice) -> F32:
+    """Room for the outputs of one column of blocks: `out` itself when they are all of it, so that kernels see one memory layout."""
+    width = target.stop - target.start
+    return out if width == out.shape[1] else np.empty((len(out), width), np.float32)
+
+
+def _load_fault_map(path: DataFile | None) -> npt.NDArray[np.integer] | None:
+    if path is None:
+        return None
+    with np.load(path) as file:
+        if "fault" not in file:
+            raise UserError(f"{path}: needs an array named 'fault' (has {', '.join(file.files) or 'none'})")
+        fault = file["fault"]
+    if fault.ndim != 3 or not np.issubdtype(fault.dtype, np.integer):
+        raise UserError(f"{path}: 'fault' must be integers (planes, rows, cols) (got {fault.dtype} {fault.shape})")
+    return fault
+
+
+def _crop(fault: npt.NDArray[np.integer] | None, pair: bool, rows: int, cols: int) -> npt.NDArray[np.integer] | None:
+    if fault is None:
+        return None
+    planes = 2 if pair else 1
+    if fault.shape[0] != planes or fault.shape[1] < rows or fault.shape[2] < cols:
+        raise UserError(f"fault map: an array of {(planes, rows, cols)} cells does not fit into the map {fault.shape}")
+    return np.ascontiguousarray(fault[:planes, :rows, :cols])

@@ -1,0 +1,1 @@
+"""A fitted device as files: the card in YAML and its tables beside it. It never fits anything."""

@@ -1,0 +1,343 @@
+"""The shared half of every reader whose rows are lines and whose quantities are columns. A format adds what precedes its data.
+
+It never guesses a quantity: the column map, the header's units and the constants of the configuration say what a number is.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from analog_sim.config import Q, StrictModel
+from devices.measurements.columns.chosen_lines import ChosenLines
+from devices.measurements.columns.columns import DIMENSIONS, LABELS, ColumnMap, bind, position
+from devices.measurements.columns.layout import Layout
+from devices.measurements.columns.read_quantity import ReadQuantity, current_of
+from devices.measurements.columns.reader import Reader
+from devices.measurements.table.sink import Role, Sink
+from devices.measurements.table.table import Flag, Op
+from devices.measurements.text.delimiters import (
+    DELIMITERS,
+    Delimiter,
+    character_of,
+    delimiter_name,
+    fields_of,
+    sniff_delimiter,
+)
+from devices.measurements.text.head import commented_header, take_preamble
+from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.numbers import NumberColumn, is_number, numbers
+from devices.measurements.text.problems import ReadLog, failure
+
+UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
+DOWN_WORDS = frozenset({"down", "depression", "ltd", "reset", "d", "-1", "-1.0", "-"})
+NO_WORDS = frozenset({"", "0", "none", "read", "nan"})
+READS: Mapping[str, ReadQuantity] = {"i": "current", "g": "conductance", "r": "resistance"}
+OPS = {"read": Op.READ, "pulse": Op.PULSE, "pulse_read": Op.PULSE_READ, "1": Op.READ, "2": Op.PULSE, "3": Op.PULSE_READ}
+
+
+class Compliance(StrictModel):
+    """Which reads hit the current compliance: flagged texts of the status column, and a limit of the current itself.
+
+    A read within 0.1 % of the limit counts as in compliance.
+    """
+
+    flagged: tuple[str, ...] = ()
+    limit: Annotated[float, Q("current", "A", gt=0)] | None = None
+
+
+class ColumnReader(Reader):
+    """Rows are lines, quantities are columns.
+
+    Attributes:
+        decimal: decimal mark of the numbers.
+        potentiation: sign of the pulse voltage that potentiates.
+        direction: of all pulses, when neither a voltage nor a column says it; auto: by whether a sequence rises or falls.
+        amplitude, width: of all pulses, when there is no column. pulses_per_read: pulses between two rows.
+        sample_time: time between rows, when there is no time column.
+        compliance: which rows hit the current compliance; they are flagged and counted, not fitted.
+        only: column -> value: rows that hold anything else there are left out, and counted.
+    """
+
+    decimal: Literal[".", ","] = "."
+    potentiation: Literal["positive", "negative"] = "positive"
+    direction: Literal["auto", "up", "down"] = "auto"
+    amplitude: Annotated[float, Q("voltage", "V")] | None = None
+    width: Annotated[float, Q("time", "s", gt=0)] | None = None
+    pulses_per_read: int = 1
+    sample_time: Annotated[float, Q("time", "s", gt=0)] | None = None
+    compliance: Compliance = Compliance()
+    only: Mapping[str, str | int | float] = Field(default_factory=dict)
+
+    @abstractmethod
+    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+        """Take the lines before the data and say what they mean."""
+
+    @abstractmethod
+    def column_map(self) -> ColumnMap:
+        """Which column is which quantity."""
+
+    @abstractmethod
+    def row_role(self) -> Role:
+        """What the rows are."""
+
+    def read(self, sink: Sink) -> None:
+        """Read every file block by block."""
+        for path in self.path:
+            with Lines(path, sink.log) as lines:
+                self.read_file(lines, sink)
+
+    @abstractmethod
+    def read_file(self, lines: Lines, sink: Sink) -> None:
+        """Read one file from its first line; most formats are `read_columns`."""
+
+    @final
+    def read_columns(self, lines: Lines, sink: Sink) -> None:
+        """Take the layout, then turn every line into a row."""
+        layout = self.layout(lines, sink.log)
+        rows = rows_of(self, lines.path, layout, sink)
+        for block in data_lines(lines, sink.log, layout.comment):
+            rows.pour(block)
+        rows.chosen.refuse_none()
+        if not rows.count:
+            sink.log.count(lines.path, "file without data rows", line=layout.header_line)
+
+    @final
+    def plain_layout(
+        self, lines: Lines, log: ReadLog, delimiter: Delimiter, header_row: bool, comment: str | None = None
+    ) -> Layout:
+        """Take comments and the header, when there is one, of a table without a preamble of its own."""
+        chosen = character_of(delimiter)
+        if header_row:
+            return Layout(*self.header(lines, log, chosen), comment)
+        take_preamble(lines, log)
+        first = lines.peek()
+        found = sniff_delimiter(first.text if first else "", decimal=self.decimal)
+        return Layout(None, None, chosen or found, comment)
+
+    def header(self, lines: Lines, log: ReadLog, delimiter: str | None) -> tuple[list[str], int, str]:
+        """Take comments and the header line: names, line number, delimiter.
+
+        Raises MeasurementError when there is none or it cannot be split.
+        """
+        while (first := lines.peek()) is not None and not first.text.strip():
+            next(lines)
+        line = commented_header(take_preamble(lines, log), lines.peek(), self.decimal)
+        line = line or next((line for line in lines if line.text.strip()), None)
+        if line is None:
+            raise failure(lines.path, "there is no header line: the file ends before it")
+        following = lines.peek()
+        chosen = delimiter or sniff_delimiter(line.text, following.text if following else None)
+        names = fields_of(line.text, chosen)
+        better = max(DELIMITERS, key=lambda d: len(fields_of(line.text, d)))
+        if len(names) == 1 and len(fields_of(line.text, better)) > 1:
+            raise failure(
+                lines.path,
+                f"wrong delimiter: the header is one column with {delimiter_name(chosen)}, "
+                f"{len(fields_of(line.text, better))} with {delimiter_name(better)}; set delimiter: auto",
+                line=line.number,
+            )
+        return names, line.number, chosen
+
+
+class Rows:
+    """Turns blocks of lines of one file into rows of the table."""
+
+    def __init__(self, reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str) -> None:
+        self._reader, self._path, self._layout, self._sink, self._run = reader, path, layout, sink, run
+        given = reader.column_map().given()
+        numeric = {q: c for q, c in given.items() if q in DIMENSIONS}
+        self._numeric = bind(path, numeric, layout.header, layout.header_line, None if layout.si else sink.log)
+        self._labels = {
+            q: position(path, c, layout.header, layout.header_line) for q, c in given.items() if q in LABELS
+        }
+        self._device = reader.device_of(path, sink) if not {"cell", "cell_row", "cell_col"} & set(given) else None
+        self.chosen = ChosenLines(reader.only, path, layout, sink.log, reader.decimal)
+        self._sequences: dict[tuple[int, int, str], int] = {}
+        self._rows_of: dict[int, int] = {}
+        self._last_pulse: dict[tuple[int, int, str], tuple[float, int]] = {}
+        self.count = 0
+        if "i" in given and "v_read" not in given and reader.v_read is None and "v_read" not in layout.constants:
+            raise failure(
+                path, "a current needs the read voltage: give v_read, or a column for it", line=layout.header_line
+            )
+
+    def pour(self, block: list[Line]) -> None:
+        """Parse a block and append its rows."""
+        block = self.chosen.of(block)
+        if not block:
+            return
+        reader, path, sink, n = self._reader, self._path, self._sink, len(block)
+        columns: list[NumberColumn] = list(self._numeric.values())
+        values = numbers(block, columns, self._layout.delimiter, path, sink.log, decimal=reader.decimal)
+        value = {quantity: values[:, k] for k, quantity in enumerate(self._numeric)}
+        labels = self._label_columns(block)
+        line = np.array([entry.number for entry in block])
+        rows: dict[str, Any] = {}
+        rows["cell_row"], rows["cell_col"] = self._cells(value, labels, n, line)
+        if "pulse" in value:
+            value["n_pulses"], labels["sequence"] = self._numbered(value["pulse"], rows, labels.get("sequence"), line)
+        rows["sequence"] = self._sequence(rows["cell_row"], rows["cell_col"], labels.get("sequence"), n)
+        v_read = value.get("v_read", np.full(n, self._layout.constants.get("v_read", reader.read_voltage)))
+        rows["v_read_V"] = v_read
+        rows["i_A"] = self._current(value, v_read)
+        rows["t_s"] = value["t"] if "t" in value else self._times(rows["sequence"])
+        rows["target_S"] = value.get("target", np.nan)
+        rows |= self._pulses(value, labels, n, line)
+        rows["flag"] = self._compliance(rows["i_A"], labels.get("status"), n)
+        sink.rows(reader.row_role(), path, line, rows, negative=reader.negative)
+        self.count += n
+
+    def _label_columns(self, block: list[Line]) -> dict[str, list[str]]:
+        if not self._labels:
+            return {}
+        split = [fields_of(line.text, self._layout.delimiter) for line in block]
+        for line, fields in zip(block, split, strict=True):
+            for index, name in self._labels.values():
+                if index >= len(fields):
+                    raise failure(
+                        self._path, f"missing: the line has {len(fields)} field(s)", line=line.number, column=name
+                    )
+        return {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
+
+    def _current(self, value: Mapping[str, Any], v_read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        column, quantity = next((column, quantity) for column, quantity in READS.items() if column in value)
+        return current_of(value[column], quantity, v_read)
+
+    def _cells(
+        self, value: Mapping[str, Any], labels: Mapping[str, list[str]], n: int, line: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        if self._device is not None:
+            return np.full(n, self._device), np.zeros(n, np.int64)
+        if "cell" in labels:
+            known = {name: self._cell_number(name) for name in dict.fromkeys(labels["cell"])}  # in order of appearance
+            return np.array([known[name] for name in labels["cell"]]), np.zeros(n, np.int64)
+        coordinates = []
+        for quantity in ("cell_row", "cell_col"):
+            numbers_ = value.get(quantity, np.zeros(n))
+            bad = ~(np.isfinite(numbers_) & (numbers_ == np.rint(numbers_)))
+            if bad.any():
+                k = int(np.argmax(bad))
+                raise failure(
+                    self._path,
+                    f"must be a whole number (got {numbers_[k]})",
+                    line=int(line[k]),
+                    column=self._numeric[quantity].name,
+                )
+            coordinates.append(numbers_.astype(np.int64))
+        return coordinates[0], coordinates[1]
+
+    def _cell_number(self, name: str) -> int:
+        return int(name) if name.isascii() and name.isdigit() and len(name) < 9 else self._sink.device(name)
+
+    def _sequence(
+        self, row: npt.NDArray[Any], col: npt.NDArray[Any], label: list[str] | None, n: int
+    ) -> npt.NDArray[np.int64]:
+        keys = np.empty(n, [("row", "i8"), ("col", "i8"), ("label", "U40")])
+        keys["row"], keys["col"], keys["label"] = row, col, label if label is not None else self._run
+        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        ids = np.empty(len(unique), np.int64)
+        for k in np.argsort(first):  # in order of appearance
+            name = (int(unique[k]["row"]), int(unique[k]["col"]), str(unique[k]["label"]))
+            if name not in self._sequences:
+                self._sequences[name] = self._sink.new_sequences()
+            ids[k] = self._sequences[name]
+        return ids[inverse]
+
+    def _numbered(
+        self, number: npt.NDArray[Any], rows: Mapping[str, Any], label: list[str] | None, line: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float64], list[str]]:
+        """Pulses before each read, and a label of its ramp, from the number of the last pulse: where it does not grow, a ramp begins."""
+        bad = ~np.isfinite(number)
+        if bad.any():
+            column = self._numeric["pulse"].name
+            raise failure(self._path, "missing pulse number", line=int(line[np.argmax(bad)]), column=column)
+        pulses, names = np.empty(len(number)), []
+        for k, value in enumerate(number):
+            key = (int(rows["cell_row"][k]), int(rows["cell_col"][k]), "" if label is None else label[k])
+            last, ramp = self._last_pulse.get(key, (np.nan, 0))
+            begins = not value > last
+            ramp += begins
+            pulses[k] = max(value, 0.0) if begins else value - last
+            names.append(f"{key[2]} {ramp}" if label is not None else f"ramp {ramp}")
+            self._last_pulse[key] = (float(value), ramp)
+        return pulses, names
+
+    def _times(self, sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        step = self._reader.sample_time
+        t = np.full(sequence.shape, np.nan)
+        if step is not None:
+            for name in np.unique(sequence):
+                own = sequence == name
+                start = self._rows_of.get(int(name), 0)
+                t[own] = (start + np.arange(own.sum())) * step
+                self._rows_of[int(name)] = start + int(own.sum())
+        return t
+
+    def _pulses(
+        self, value: Mapping[str, Any], labels: Mapping[str, list[str]], n: int, line: npt.NDArray[Any]
+    ) -> dict[str, Any]:
+        reader = self._reader
+        if reader.row_role() != "pulses":
+            return {"op": Op.READ}
+        v = value.get("v", np.full(n, np.nan if reader.amplitude is None else reader.amplitude))
+        width = value.get("width", np.full(n, np.nan if reader.width is None else reader.width))
+        pulses = np.nan_to_num(value["n_pulses"]) if "n_pulses" in value else np.full(n, reader.pulses_per_read)
+        if "op" in labels:
+            op = np.array([self._word(text, OPS, "op", int(at)) for text, at in zip(labels["op"], line, strict=True)])
+        else:
+            silent = pulses == 0
+            if "direction" in labels and not {"v", "n_pulses"} & set(value):
+                silent = silent | np.array([text.lower() in NO_WORDS for text in labels["direction"]])
+            for quantity in ("v", "width"):
+                if quantity in value:
+                    silent = silent | (np.nan_to_num(value[quantity]) == 0)
+            op = np.where(silent, Op.READ, Op.PULSE_READ)
+        if "direction" in labels:
+            words = {**dict.fromkeys(UP_WORDS, 1), **dict.fromkeys(DOWN_WORDS, -1), **dict.fromkeys(NO_WORDS, 0)}
+            direction = np.array(
+                [
+                    self._word(text.lower(), words, "direction", int(at))
+                    for text, at in zip(labels["direction"], line, strict=True)
+                ]
+            )
+        elif reader.direction != "auto":
+            direction = np.full(n, 1 if reader.direction == "up" else -1)
+        else:
+            sign = 1 if reader.potentiation == "positive" else -1
+            direction = sign * np.sign(np.nan_to_num(v))
+        silent = op == Op.READ
+        return {
+            "op": op,
+            "v_V": np.where(silent, np.nan, v),
+            "width_s": np.where(silent, np.nan, width),
+            "n_pulses": np.where(silent, 0, np.maximum(pulses, 1)),
+            "direction": np.where(silent, 0, direction),
+        }
+
+    def _word(self, text: str, words: Mapping[str, int], quantity: str, line: int) -> int:
+        if quantity == "direction" and text not in words and is_number(text) and float(text) in (-1.0, 0.0, 1.0):
+            return int(float(text))  # as in 1.000e+00
+        if text not in words:
+            allowed = ", ".join(word for word in sorted(words) if word)
+            raise failure(self._path, f"got {text!r}; allowed: {allowed}", line=line, column=self._labels[quantity][1])
+        return int(words[text])
+
+    def _compliance(self, current: npt.NDArray[Any], status: list[str] | None, n: int) -> npt.NDArray[np.uint16]:
+        settings = self._reader.compliance
+        hit = np.zeros(n, bool)
+        if status is not None:
+            hit |= np.isin(np.array(status), np.array(settings.flagged, dtype=str))
+        if settings.limit is not None:
+            with np.errstate(invalid="ignore"):
+                hit |= np.abs(current) >= 0.999 * settings.limit
+        return np.where(hit, Flag.COMPLIANCE, 0).astype(np.uint16)
+
+
+def rows_of(reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str = "") -> Rows:
+    """Make what turns the lines behind a layout into rows; `run` names them when the file has no sequence column."""
+    return Rows(reader, path, layout, sink, run)

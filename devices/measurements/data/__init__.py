@@ -1,0 +1,1 @@
+"""Measurements in the form that fits take: traces, histories, directions, splits. It never fits."""

@@ -1,0 +1,1 @@
+"""Fits of retention: relaxation in log time, power-law drift, bursts. It never reads a file."""

@@ -1,0 +1,1 @@
+"""Fits of the programming error. It never reads a file."""

@@ -1,0 +1,1 @@
+"""Fits of the pulse response: laws by maximum likelihood, quantile tables, device spread. It never reads a file."""

@@ -1,0 +1,177 @@
+"""Where readers pour their rows: one table per role of a measurement, with flags set and counted. It never knows a format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from devices.measurements.table.distribution import StepDistribution
+from devices.measurements.table.table import FLAG_WORDS, Flag, Op, Table, TableBuilder, runs
+from devices.measurements.text.problems import MeasurementError, ReadLog, failure
+
+Role = Literal["pulses", "retention", "noise", "programming"]
+ROLES: tuple[Role, ...] = ("pulses", "retention", "noise", "programming")
+Negative = Literal["exclude", "magnitude", "keep"]
+
+UNFIT = (Flag.NOT_A_NUMBER | Flag.NEGATIVE | Flag.COMPLIANCE).value
+"""Rows with one of these flags stay in the table but are not fitted."""
+
+LARGEST_S = 1.0
+"""Conductance that no memory cell has: the largest that a card may state."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Everything a configuration's files hold.
+
+    Attributes:
+        tables: one per role that has rows, in time order within each sequence.
+        distributions: step distributions, one per device and direction.
+        sources: the files, indexed by `Table.source`.
+        devices: labels of the devices, indexed by `cell_row` of files that name no cell.
+        log: what the readers handled and counted.
+    """
+
+    tables: Mapping[Role, Table]
+    distributions: tuple[StepDistribution, ...]
+    sources: tuple[Path, ...]
+    devices: tuple[str, ...]
+    log: ReadLog
+
+
+class Sink:
+    """Collects rows and step distributions of any number of files."""
+
+    def __init__(self) -> None:
+        self.log = ReadLog()
+        self._builders: dict[Role, TableBuilder] = {role: TableBuilder() for role in ROLES}
+        self._distributions: list[StepDistribution] = []
+        self._sources: dict[Path, int] = {}
+        self._devices: dict[str, int] = {}
+        self._sequences = 0
+
+    def device(self, label: str) -> int:
+        """Number of a device label, new or known."""
+        return self._devices.setdefault(label, len(self._devices))
+
+    def new_sequences(self, count: int = 1) -> int:
+        """Reserve `count` sequence numbers and return the first."""
+        self._sequences += count
+        return self._sequences - count
+
+    def distribution(self, distribution: StepDistribution) -> None:
+        """Add a step distribution."""
+        self._distributions.append(distribution)
+
+    def rows(
+        self, role: Role, path: Path, line: npt.ArrayLike, columns: Mapping[str, Any], *, negative: Negative = "exclude"
+    ) -> None:
+        """Append rows of one file; `columns` as in `TableBuilder.append`, `i_A` and `v_read_V` among them, `line` (rows,).
+
+        Values that are missing or negative are flagged and counted.
+        """
+        line = np.atleast_1d(np.asarray(line, np.int64))
+        rows = line.shape[0]
+        if rows == 0:
+            return
+        data = dict(columns)
+        flag = np.broadcast_to(np.asarray(data.get("flag", 0), np.uint16), (rows,)).copy()
+        current = np.array(np.broadcast_to(np.asarray(data["i_A"], np.float64), (rows,)))
+        v_read = np.broadcast_to(np.asarray(data["v_read_V"], np.float64), (rows,))
+        reads = np.broadcast_to(np.asarray(data.get("op", Op.READ)), (rows,)) != Op.PULSE
+        g = np.divide(current, v_read, out=np.full(rows, np.nan), where=v_read != 0)
+        missing = reads & ~np.isfinite(g)
+        flag[missing] |= Flag.NOT_A_NUMBER.value
+        wrong = reads & (g < 0)
+        if negative == "magnitude":
+            current[wrong] = -current[wrong]
+            self._count(path, line, wrong, "negative conductance, magnitude taken")
+        elif negative == "exclude":
+            flag[wrong] |= Flag.NEGATIVE.value
+        else:
+            self._count(path, line, wrong, "negative conductance, kept")
+        data |= {
+            "flag": flag,
+            "i_A": current,
+            "line": line,
+            "source": self._sources.setdefault(path, len(self._sources)),
+        }
+        self._builders[role].append(rows, data)
+        self.log.add_rows(path, rows)
+
+    def _count(self, path: Path, line: npt.NDArray[Any], rows: npt.NDArray[np.bool_], what: str) -> None:
+        if rows.any():
+            self.log.count(path, what, times=int(rows.sum()), line=int(line[np.argmax(rows)]))
+
+    def measurements(self) -> Measurements:
+        """Return everything collected, rows in time order within each sequence, every flag counted.
+
+        Raises MeasurementError when nothing was read, or when most of a file's reads are negative (a sign convention, not noise).
+        """
+        tables: dict[Role, Table] = {}
+        sources = tuple(self._sources)
+        for role, builder in self._builders.items():
+            if len(builder):
+                tables[role] = _in_time_order(builder.table())
+                self._count_flags(tables[role], sources)
+        if "retention" in tables:
+            _refuse_negative_times(tables["retention"], sources)
+        if not tables and not self._distributions:
+            why = "; ".join(self.log.lines()) or "the files hold no rows"
+            raise MeasurementError(f"no measurement was read: {why}")
+        return Measurements(tables, tuple(self._distributions), sources, tuple(self._devices), self.log)
+
+    def _count_flags(self, table: Table, sources: Sequence[Path]) -> None:
+        for index, path in enumerate(sources):
+            own = table.source == index
+            reads = own & (table.op != Op.PULSE)
+            negative = reads & ((table.flag & Flag.NEGATIVE.value) != 0)
+            if negative.sum() > 0.5 * max(1, reads.sum()):
+                raise failure(
+                    path,
+                    f"{int(negative.sum())} of {int(reads.sum())} reads have a current against the read voltage:"
+                    " a sign convention? set negative: magnitude",
+                    line=int(table.line[np.argmax(negative)]),
+                )
+            _refuse_large(table.conductance(), own & reads & ((table.flag & UNFIT) == 0), path, table.line)
+            for flag, words in FLAG_WORDS.items():
+                self._count(path, table.line, own & ((table.flag & flag.value) != 0), words)
+
+
+def _refuse_large(g: npt.NDArray[np.float64], reads: npt.NDArray[np.bool_], path: Path, line: npt.NDArray[Any]) -> None:
+    """Refuse reads above what a cell can have. Raises MeasurementError naming the first."""
+    large = np.flatnonzero(reads & (g > LARGEST_S))
+    if len(large):
+        row = large[0]
+        reason = f"conductance of {g[row]:.4g} S: more than {LARGEST_S:g} S is no memory cell; check unit and v_read"
+        raise failure(path, reason, line=int(line[row]))
+
+
+def _refuse_negative_times(table: Table, sources: Sequence[Path]) -> None:
+    """Times are counted from programming. Raises MeasurementError naming the first that lies before it."""
+    before = np.flatnonzero(table.t_s < 0)
+    if len(before):
+        row = before[0]
+        reason = f"time since programming must be >= 0 s (got {table.t_s[row]:g} s)"
+        raise failure(sources[int(table.source[row])], reason, line=int(table.line[row]))
+
+
+def _in_time_order(table: Table) -> Table:
+    """Sort rows by sequence, then by time where a sequence has times; rows that were out of order get a flag."""
+    if (table.sequence[1:] < table.sequence[:-1]).any():
+        table.reorder(np.argsort(table.sequence, kind="stable"))
+    backwards = np.zeros(len(table), bool)
+    position = np.arange(len(table))
+    for part in runs(table.sequence):
+        t = table.t_s[part]
+        if np.isfinite(t).all() and (t[1:] < t[:-1]).any():
+            backwards[part][1:] = t[1:] < t[:-1]
+            position[part] = part.start + np.argsort(t, kind="stable")
+    if not backwards.any():
+        return table
+    table.flag[backwards] |= Flag.TIME_BACKWARDS.value
+    table.reorder(position)
+    return table

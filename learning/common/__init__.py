@@ -1,0 +1,1 @@
+"""What rules, decorrelation methods and optimisers share: their memory, their needs of the hardware, schedules."""

@@ -1,0 +1,1 @@
+"""Data sets as plain arrays, and their download. It never trains and never opens a pickle."""

@@ -1,0 +1,1 @@
+"""The YAML of an estimate and of on-chip training. It never runs anything."""

@@ -1,0 +1,210 @@
+"""The YAML of an estimate (`schema: estimate/1`): data, network, device, tile, times, chips, studies. It never runs anything."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from analog_sim.config import DataFile, Q, Resolver, StrictModel, at_key, one_of
+from analog_sim.tiles.nonidealities import SCALES, WITHOUT
+from analog_sim.tiles.tile import TileSpec
+from devices.card import DeviceCard, resolve_card
+from learning.experiments.parallel.base import Parallel
+from learning.experiments.parallel.loky import Loky
+from learning.network.twin_spec import MlpNetwork, Network, TwinTraining
+
+Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
+NonIdeality = Literal[
+    "programming", "levels", "read_noise", "drift", "drift_spread", "variation", "faults", "iv_curve", "dac", "adc"
+]
+Scale = Literal["noise", "programming", "read_noise", "drift", "drift_spread", "variation"]
+Setting = int | float | str | bool | None
+
+
+class DataSpec(StrictModel):
+    """Which images, and in what form the network gets them.
+
+    Attributes:
+        name: embedded (digits), or from ANALOG_SIM_DATA, the cache or the public original.
+        train_limit, test_limit: use only the first so many images.
+        mean, std: subtracted and divided by, one number or one per channel, after pixels were scaled to [0, 1].
+        flatten: give (N, C*H*W) instead of (N, C, H, W).
+    """
+
+    name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
+    train_limit: Annotated[int, Field(ge=1)] | None = None
+    test_limit: Annotated[int, Field(ge=1)] | None = None
+    mean: Annotated[tuple[float, ...], Field(min_length=1, max_length=3)] = (0.0,)
+    std: Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(min_length=1, max_length=3)] = (1.0,)
+    flatten: bool = False
+
+    @model_validator(mode="after")
+    def _one_per_channel(self) -> Self:
+        channels = 3 if self.name == "cifar10" else 1
+        for key, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, channels):
+                raise at_key(key, f"must be one number or one per channel ({channels}) (got {len(values)})")
+        return self
+
+
+class UserModel(StrictModel):
+    """The user's own torch module.
+
+    Attributes:
+        file, factory: the Python file and the function, class or module in it; the file is executed.
+        checkpoint: its weights, a state_dict; without one the module is trained like the twin.
+    """
+
+    file: DataFile
+    factory: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+    checkpoint: DataFile | None = None
+
+
+class Threshold(StrictModel):
+    """Accuracy from which a chip counts as good: so much below the digital network, or a fixed accuracy."""
+
+    below_digital: Share | None = None
+    accuracy: Share | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.below_digital is None) == (self.accuracy is None):
+            raise at_key("accuracy", "give exactly one of below_digital and accuracy")
+        return self
+
+    def value(self, digital: float) -> float:
+        """The accuracy, given that of the digital network."""
+        return self.accuracy if self.accuracy is not None else max(0.0, digital - (self.below_digital or 0.0))
+
+
+class Sweep(StrictModel):
+    """Accuracy against one setting, all else as configured.
+
+    Attributes:
+        set: dotted key of this file, below `tile` or `device` (tile.adc.bits), `bias` or `weight_scale`; or
+        scale: what of the cell is scaled; "noise" is everything random. values: numbers for a scale, anything for a key.
+    """
+
+    set: Annotated[str, Field(pattern=r"^(tile|device)(\.\w+)+$|^(bias|weight_scale)$")] | None = None
+    scale: Scale | None = None
+    values: Annotated[tuple[Setting, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.set is None) == (self.scale is None):
+            raise at_key("set", "give exactly one of set and scale")
+        if self.scale is not None:
+            for value in self.values:
+                if isinstance(value, bool | str | None) or value < 0:
+                    raise at_key("values", f"must be numbers >= 0 (got {value!r})")
+        if len(set(map(str, self.values))) < len(self.values):
+            raise at_key("values", "must be distinct")
+        return self
+
+    @property
+    def study(self) -> str:
+        """Name of the study in the results: `adc_bits`, `noise_scale`."""
+        return f"{self.scale}_scale" if self.set is None else "_".join(self.set.split(".")[-2:])
+
+
+class Sensitivity(StrictModel):
+    """One-at-a-time studies, on the same chips as the main result.
+
+    Attributes:
+        chips: the first so many of all; null for all. times: when to measure; null for the first and the last of the main result.
+        without: non-idealities to take away one by one, "all" for those that the hardware has.
+        only: non-idealities to leave one by one, all others taken away. sweeps: accuracy against settings.
+    """
+
+    chips: Annotated[int, Field(ge=1)] | None = None
+    times: Annotated[tuple[Annotated[float, Q("time", "s", ge=0)], ...], Field(min_length=1)] | None = None
+    without: tuple[NonIdeality, ...] | Literal["all"] = ()
+    only: tuple[NonIdeality, ...] | Literal["all"] = ()
+    sweeps: tuple[Sweep, ...] = ()
+
+
+class Experiment(StrictModel):
+    """Accuracy of a trained network on emulated chips over time.
+
+    Attributes:
+        name: heading of the report and default name of the run folder.
+        dataset: images. network, training: the digital twin and how it is trained; or
+        model: the user's own module. digital: layers of it that stay digital.
+        bias: added digitally, or one more line of every array.
+        weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
+            and a digital gain that undoes it: more accurate when columns differ, as after folded batch normalisation.
+        device: a packaged card by name, a card's path, or the card itself. tile: mapping, converters, compensation.
+        chips: how many. times: seconds after programming at which accuracy is measured.
+        batch: test images at a time. calibration: training images that set the converters' ranges.
+        yield_threshold: when a chip counts as good. sensitivity: further studies. seed: of all chips.
+        parallel: where chips run; its `jobs` is the script's --jobs.
+    """
+
+    config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
+
+    schema_: Annotated[Literal["estimate/1"], Field(alias="schema")] = "estimate/1"
+    name: Annotated[str, Field(min_length=1)] = "estimate"
+    dataset: DataSpec
+    network: Network | None = None
+    training: TwinTraining = TwinTraining()
+    model: UserModel | None = None
+    digital: tuple[str, ...] = ()
+    bias: Literal["digital", "chip"] = "digital"
+    weight_scale: Literal["layer", "column"] = "layer"
+    device: DeviceCard
+    tile: TileSpec = TileSpec()
+    chips: Annotated[int, Field(ge=1)] = 25
+    times: Annotated[tuple[Annotated[float, Q("time", "s", ge=0)], ...], Field(min_length=1)] = (
+        1.0,
+        3600.0,
+        86400.0,
+        2629800.0,
+        31557600.0,
+    )
+    batch: Annotated[int, Field(ge=1)] = 256
+    calibration: Annotated[int, Field(ge=0)] = 256
+    yield_threshold: Threshold = Threshold(below_digital=0.01)
+    sensitivity: Sensitivity | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    parallel: Annotated[Parallel, one_of("learning.experiments.parallel", Parallel, default="loky")] = Loky()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.model is not None and self.network is not None:
+            raise at_key("network", "is not used when a model is given; remove one of the two")
+        if any(a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)):
+            raise at_key("times", f"must increase (got {', '.join(f'{t:g} s' for t in self.times)})")
+        if self.weight_scale == "column" and not isinstance(self.tile.mapping.weight_max, str):
+            raise at_key("weight_scale", "column needs tile.mapping.weight_max: absmax")
+        study = self.sensitivity
+        if study is not None:
+            if study.times is not None and not set(study.times) <= set(self.times):
+                raise at_key("sensitivity", "its times must be among `times`, to be compared with")
+            names = [sweep.study for sweep in study.sweeps]
+            if len(set(names)) < len(names):
+                raise at_key("sensitivity", f"two sweeps of the same setting ({', '.join(names)})")
+        return self
+
+    @property
+    def twin(self) -> MlpNetwork | Network:
+        """Configuration of the digital twin's network; only without `model`."""
+        return self.network if self.network is not None else MlpNetwork()
+
+    @property
+    def study_times(self) -> tuple[float, ...]:
+        """When the studies measure."""
+        if self.sensitivity is not None and self.sensitivity.times is not None:
+            return tuple(sorted(set(self.sensitivity.times)))
+        return self.times if len(self.times) == 1 else (self.times[0], self.times[-1])
+
+    @property
+    def study_chips(self) -> int:
+        """How many chips the studies use."""
+        if self.sensitivity is None or self.sensitivity.chips is None:
+            return self.chips
+        return min(self.sensitivity.chips, self.chips)
+
+
+assert set(WITHOUT) == set(get_args(NonIdeality)), "NonIdeality lists the keys of WITHOUT"
+assert set(SCALES) == set(get_args(Scale)), "Scale lists the keys of SCALES"

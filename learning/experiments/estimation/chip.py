@@ -1,0 +1,119 @@
+"""One emulated chip: fabricate, program, let time pass, measure. Everything follows from (seed, chip) and the variant."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.cost import Costs
+from analog_sim.config import UserError
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.column_scaled import ColumnScaledTile
+from analog_sim.tiles.tile import Tile
+from learning.common.weight_tile import WeightTile
+from learning.experiments.estimation.prepared import PROBE, Prepared
+from learning.experiments.estimation.studies import Variant
+from learning.experiments.monte_carlo.evaluate import Task
+from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.report.estimate.results import LAYER_ERROR
+from learning.experiments.report.style import time_label
+from learning.experiments.runs.result_log import Row
+from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.chip_network import ChipNetwork, product_error
+
+F32 = npt.NDArray[np.float32]
+ERROR_ROWS = 256
+"""Inputs per tile that measure the error of a layer's products."""
+
+
+@final
+class Chip:
+    """A programmed chip, at age 0.
+
+    Chip time stands still while it is measured: the test images are a probe, not a workload.
+
+    Args:
+        prepared: the network. variant: the hardware. number: which chip.
+    """
+
+    def __init__(self, prepared: Prepared, variant: Variant, number: int) -> None:
+        streams = Streams(prepared.seed).child("chip", number)
+        self.clock = Clock()
+        self._made: list[Tile] = []
+        self._prepared = prepared
+
+        def build(name: str, shape: tuple[int, int]) -> WeightTile:
+            tile = Tile(variant.hardware.tile, variant.hardware.cell, shape, streams.child("tile", name), self.clock)
+            self._made.append(tile)
+            return tile if variant.weight_scale == "layer" else ColumnScaledTile(tile)
+
+        self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=prepared.bias_inputs)
+        with self.clock.parallel():
+            self.network.write()
+        if len(prepared.x_calibration):
+            self.network.calibrate(prepared.x_calibration)
+        self._born = self.clock.now
+
+    @property
+    def age(self) -> float:
+        """Seconds since programming."""
+        return self.clock.now - self._born
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The emulated tiles, in the order of the layers; `network.tiles` are what the layers see of them."""
+        return tuple(self._made)
+
+    def wait_until(self, age: float) -> None:
+        """Let time pass until `age`, not at all when that is past, and compensate the drift as the tile is configured to."""
+        if age > self.age:
+            self._made[0].wait(age - self.age)
+        with self.clock.parallel():
+            for tile in self._made:
+                tile.compensate()
+
+    def accuracy(self) -> float:
+        """Share of test images that the chip classifies rightly, now. Raises UserError when its outputs are not finite."""
+        with self.clock.parallel():
+            scores = self.network.scores(self._prepared.x_test, self._prepared.batch)
+        if not np.isfinite(scores).all():
+            raise UserError(
+                f"outputs of the chip at {time_label(self.age)} are not finite; conductances or noise of the card are beyond "
+                "single precision"
+            )
+        return accuracy(scores, self._prepared.y_test)
+
+    def layer_inputs(self) -> dict[str, list[F32]]:
+        """What drives each tile in the ideal network, for some of the test images."""
+        return self.network.inputs(self._prepared.x_test[:PROBE], ERROR_ROWS)
+
+    def layer_errors(self, inputs: dict[str, list[F32]]) -> dict[str, float]:
+        """Layer -> error of its products, now."""
+        layers = self.network.layers
+        with self.clock.parallel():
+            return {name: product_error(layers[name], parts) for name, parts in inputs.items()}
+
+    def costs(self) -> Costs:
+        """What the chip has spent so far."""
+        return sum((tile.costs() for tile in self._made), Costs())
+
+
+def run_chip(prepared: Prepared, task: Task) -> list[Row]:
+    """Run one chip of one variant: one row per time. `task.args` holds the variant."""
+    set_torch_threads(1)
+    (variant,) = task.args
+    chip = Chip(prepared, variant, int(task.key["chip"] or 0))
+    nominal = variant.study == "nominal"
+    inputs = chip.layer_inputs() if nominal else {}
+    rows: list[Row] = []
+    for age in variant.times:
+        chip.wait_until(age)
+        found = chip.accuracy()
+        errors = chip.layer_errors(inputs)
+        row: Row = {"time_s": age, "accuracy": found}
+        row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
+        rows.append(row)
+    return rows

@@ -1,0 +1,91 @@
+"""One chip looked at closely for the report: weights wanted and read back, conductance maps, costs. No accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.chip.cost import Costs
+from analog_sim.tiles.tile import Tile
+from learning.experiments.estimation.chip import Chip
+from learning.experiments.estimation.prepared import Prepared
+from learning.experiments.estimation.studies import Variant
+from learning.experiments.report.estimate.results import ConductanceMap, WeightTransfer
+from learning.experiments.report.style import time_label
+
+F32 = npt.NDArray[np.float32]
+WEIGHTS = 2000
+"""Weights shown per layer."""
+MAPS = 6
+"""Conductance maps shown."""
+IMAGES = 16
+"""Images whose cost is measured."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What the report shows of one chip; costs: quantity with unit -> value."""
+
+    transfer: tuple[WeightTransfer, ...]
+    maps: tuple[ConductanceMap, ...]
+    costs: dict[str, float]
+
+
+def portrait(prepared: Prepared, variant: Variant, number: int) -> Portrait:
+    """Make the chip of `number` and follow it through the variant's times."""
+    chip = Chip(prepared, variant, number)
+    layers = chip.network.layers
+    names = [name for name, layer in layers.items() for _ in layer.tiles]
+    targets = [w for layer in layers.values() for w in layer.matrices()]
+    chosen = [np.linspace(0, w.size - 1, min(WEIGHTS, w.size)).astype(np.int64) for w in targets]
+    costs = _costs(chip, prepared)
+    found: list[list[F32]] = [[] for _ in targets]
+    maps: list[ConductanceMap] = []
+    for age in variant.times:
+        chip.wait_until(age)
+        for where, tile, seen in zip(chosen, chip.network.tiles, found, strict=True):
+            seen.append(tile.read_weights().reshape(-1)[where])
+        if age == variant.times[0]:
+            label = f"chip {number}, {time_label(age)} after programming"
+            maps = [_map(name, label, tile) for name, tile in zip(names, chip.tiles, strict=True)][:MAPS]
+    transfer = tuple(
+        WeightTransfer(name, w.reshape(-1)[where], variant.times, np.stack(seen))
+        for name, w, where, seen in _one_per_layer(names, targets, chosen, found)
+    )
+    return Portrait(transfer, tuple(maps), costs)
+
+
+def _one_per_layer(
+    names: list[str], targets: list[F32], chosen: list[npt.NDArray[np.int64]], found: list[list[F32]]
+) -> list[tuple[str, F32, npt.NDArray[np.int64], list[F32]]]:
+    """The first tile of every layer: the groups of a convolution are alike."""
+    rows = list(zip(names, targets, chosen, found, strict=True))
+    return [row for k, row in enumerate(rows) if k == 0 or rows[k - 1][0] != row[0]]
+
+
+def _map(name: str, label: str, tile: Tile) -> ConductanceMap:
+    part = "" if len(tile.blocks) == 1 else f", array 1 of {len(tile.blocks)}"
+    return ConductanceMap(name, label + part, tile.blocks[0].arrays[0].read_conductance())
+
+
+def _costs(chip: Chip, prepared: Prepared) -> dict[str, float]:
+    """Cost of programming and of one inference, layer after layer."""
+    programming, start = chip.costs(), chip.clock.now
+    images = prepared.x_test[:IMAGES]
+    chip.network.scores(images, prepared.batch)
+    after = chip.costs()
+    spent = {
+        "energy of programming (J)": programming.joules,
+        "energy per inference (J)": (after.joules - programming.joules) / len(images),
+        "time per inference, layer after layer (s)": (chip.clock.now - start) / len(images),
+        "array reads per inference": _each(after, programming, len(images), "reads"),
+        "DAC conversions per inference": _each(after, programming, len(images), "dac_conversions"),
+        "ADC conversions per inference": _each(after, programming, len(images), "adc_conversions"),
+    }
+    return {name: value for name, value in spent.items() if value > 0.0}
+
+
+def _each(after: Costs, before: Costs, images: int, name: str) -> float:
+    return float(getattr(after, name) - getattr(before, name)) / images

@@ -1,0 +1,171 @@
+"""Everything a chip's run needs, checked before any chip is made, as a value that workers receive. It never makes a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import UserError
+from analog_sim.tiles.digital import DigitalTile
+from learning.data.datasets import Dataset, load
+from learning.experiments.configs.estimate import DataSpec, Experiment
+from learning.experiments.monte_carlo.metrics import accuracy
+from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.chip_network import largest_inputs
+from learning.torch_bridge.convert import Decided, Plan
+from learning.torch_bridge.load_model import load_checkpoint
+from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
+from learning.torch_bridge.twin import predict, trained_twin
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+SAMPLE = 8
+"""Images with which a network is checked."""
+PROBE = 64
+"""Test images whose inputs measure the error of each layer."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked network with its data.
+
+    Attributes:
+        source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on all test images.
+        bias_inputs: layer -> drive of a bias line.
+        x_test, y_test: test images as the network gets them, labels. x_calibration: training images for the converters.
+        batch: test images at a time. seed: of all chips.
+        digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
+    """
+
+    source: Source
+    weights: Weights
+    decided: Decided
+    bias_inputs: dict[str, float]
+    x_test: F32
+    y_test: I64
+    x_calibration: F32
+    batch: int
+    seed: int
+    digital_accuracy: float
+    notes: tuple[str, ...]
+
+    def plan(self) -> Plan:
+        """The network, ready to be put on tiles."""
+        return planned_again(self.source, self.weights, self.decided)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers on the chip."""
+        return self.decided.layers
+
+
+def load_data(spec: DataSpec) -> Dataset:
+    """Load the images in the form the network gets them. Raises UserError."""
+    data = load(spec.name)
+    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (spec.mean, spec.std))
+
+    def form(x: F32, limit: int | None) -> F32:
+        x = x[:limit]
+        if mean.any() or (std != 1).any():
+            x = (x - mean) / std
+        return x.reshape(len(x), -1) if spec.flatten else x
+
+    return Dataset(
+        name=data.name,
+        x_train=form(data.x_train, spec.train_limit),
+        y_train=data.y_train[: spec.train_limit],
+        x_test=form(data.x_test, spec.test_limit),
+        y_test=data.y_test[: spec.test_limit],
+        classes=data.classes,
+        sha256=data.sha256,
+        note=data.note,
+    )
+
+
+def source_of(experiment: Experiment, data: Dataset) -> Source:
+    """Where the network comes from."""
+    if experiment.model is not None:
+        return FileSource(experiment.model.file, experiment.model.factory)
+    image = data.shape if data.x_test.ndim == 4 else (1, 1, data.x_test.shape[1])
+    return TwinSource(experiment.twin, image, len(data.classes))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Data and an untrained network that fit together: source to make it from, plan of how it goes on a chip."""
+
+    data: Dataset
+    source: Source
+    plan: Plan
+
+
+def check(experiment: Experiment) -> Checked:
+    """Load the data, make the untrained network and check it against them: quick, and before anything slow.
+
+    Raises:
+        UserError: no data; the network cannot be made, put on a chip, or fed with these images.
+    """
+    data = load_data(experiment.dataset)
+    source = source_of(experiment, data)
+    weights = None
+    if experiment.model is not None and experiment.model.checkpoint is not None:
+        module = source.make()
+        load_checkpoint(module, experiment.model.checkpoint)
+        weights = weights_of(module)
+    plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
+    outputs = predict(plan.module, data.x_test[:SAMPLE])
+    if outputs.ndim != 2 or outputs.shape[1] != len(data.classes):
+        raise UserError(
+            f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
+        )
+    return Checked(data, source, plan)
+
+
+def _report(say: Callable[[str], None], epoch: int, epochs: int, loss: float) -> None:
+    """Say a tenth of the epochs, and the last."""
+    if epoch % max(1, epochs // 10) == 0 or epoch == epochs:
+        say(f"training the digital network: epoch {epoch} of {epochs}, loss {loss:.4f}")
+
+
+def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[str], None]) -> Prepared:
+    """Get or train the network, and measure its digital accuracy.
+
+    Args:
+        experiment: what to estimate. checked: what `check` returned for it. say: gets a line of progress.
+
+    Raises:
+        UserError: training that does not converge.
+    """
+    set_torch_threads(1)
+    data, source = checked.data, checked.source
+    if experiment.model is not None and experiment.model.checkpoint is not None:
+        module = source.make()
+        load_checkpoint(module, experiment.model.checkpoint)
+        module.eval()
+    else:
+        identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]
+        module, cached = trained_twin(source.make, identity, data, experiment.training, partial(_report, say))
+        if cached:
+            say("digital network: trained before, from the cache")
+    weights = weights_of(module)
+    plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
+    calibration = data.x_train[: experiment.calibration]
+    return Prepared(
+        source=source,
+        weights=weights,
+        decided=plan.decided,
+        bias_inputs=largest_inputs(plan, lambda name, shape: DigitalTile(shape), calibration)
+        if len(calibration)
+        else {},
+        x_test=data.x_test,
+        y_test=data.y_test,
+        x_calibration=calibration,
+        batch=experiment.batch,
+        seed=experiment.seed,
+        digital_accuracy=accuracy(predict(module, data.x_test, experiment.batch), data.y_test),
+        notes=(*([data.note] if data.note else []), *plan.notes),
+    )

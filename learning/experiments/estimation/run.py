@@ -1,0 +1,155 @@
+"""The whole estimate: prepare, Monte Carlo over chips and variants, results, report. It never computes a statistic itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from analog_sim.config import UserError
+from analog_sim.random.streams import Streams
+from analog_sim.threads import thread_policy
+from analog_sim.tiles.tile import Tile
+from learning.experiments.configs.estimate import Experiment
+from learning.experiments.estimation.chip import run_chip
+from learning.experiments.estimation.chip_snapshot import portrait
+from learning.experiments.estimation.prepared import check, prepare_estimate
+from learning.experiments.estimation.studies import Variant, variants
+from learning.experiments.monte_carlo.evaluate import Task, run_tasks
+from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
+from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
+from learning.experiments.report.style import time_label
+from learning.experiments.runs.result_log import ResultLog
+from learning.experiments.runs.run_folder import RunDirectory
+from learning.torch_bridge.arrays import set_torch_threads
+
+FREE = ("parallel", "chips", "sensitivity")
+"""Keys that may differ when a run is resumed: no finished task depends on them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An estimate that has ended: its results, the printed table, and the report's path."""
+
+    results: EstimateResults
+    table: str
+    report: Path
+
+
+def estimate(
+    experiment: Experiment,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    chip: int | None = None,
+    say: Callable[[str], None] = print,
+    progress: bool = True,
+    command: Sequence[str] | None = None,
+) -> Outcome:
+    """Estimate accuracy over time on emulated chips.
+
+    Args:
+        experiment: what to do. out: run folder (default: under runs/). resume: go on with the run there.
+        chip: run only this one, as it would be among all. say: gets lines of progress. progress: show a bar.
+        command: command line, for the record.
+
+    Raises:
+        UserError: anything the user can mend; all that can be checked is checked before any work.
+    """
+    points = variants(experiment)
+    check_variants(points)
+    with thread_policy(1):
+        set_torch_threads(1)
+        checked = check(experiment)
+        run = RunDirectory.create(
+            out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, command=command,
+            threads=1,
+        )  # fmt: skip
+        with run.locked():
+            prepared = prepare_estimate(experiment, checked, say)
+            for note in prepared.notes:
+                say(f"note: {note}")
+            nominal = points[0]
+            tasks = [
+                Task({"study": v.study, "value": v.value, "chip": number}, (v,))
+                for v in points
+                for number in (range(v.chips) if chip is None else [chip])
+            ]
+            first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
+            face = portrait(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
+            log = run.log("metrics", estimate_columns(prepared.layers), KEY)
+            refuse_other_times(log, tasks)
+            rows = run_tasks(
+                partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress
+            )
+            results = EstimateResults(
+                title=experiment.name,
+                rows=rows,
+                layers=prepared.layers,
+                digital_accuracy=prepared.digital_accuracy,
+                n_test=len(prepared.y_test),
+                threshold=experiment.yield_threshold.value(prepared.digital_accuracy),
+                transfer=face.transfer,
+                maps=face.maps,
+                costs=face.costs,
+                notes=prepared.notes,
+            )
+            results.save(run)
+            table = estimate_table(results).text()
+            return Outcome(results, table, write_estimate_report(run, results))
+
+
+def refuse_other_times(log: ResultLog, tasks: Sequence[Task]) -> None:
+    """Refuse finished tasks that were measured at other times than are asked for now.
+
+    Raises:
+        UserError: naming the first such task.
+    """
+    found: dict[tuple[str, ...], list[float]] = {}
+    for row in log.rows:
+        found.setdefault(log.key_of(row), []).append(float(row["time_s"] or 0.0))
+    for task in tasks:
+        before, now = found.get(log.key_of(task.key)), list(task.args[0].times)
+        if before is not None and before != now:
+            was, wanted = (", ".join(map(time_label, times)) for times in (before, now))
+            raise UserError(
+                f"{log.path}: cannot resume, {task} was measured at {was}, now asked for at {wanted}; choose another --out"
+            )
+
+
+def check_variants(points: Sequence[Variant]) -> None:
+    """Make a tile of each variant's hardware, so that settings that contradict each other show before any work.
+
+    Raises:
+        UserError: a variant that makes no tile, named when it is not the configured one.
+    """
+    for point in points:
+        try:
+            Tile(point.hardware.tile, point.hardware.cell, (1, 1), Streams(0))
+        except UserError as error:
+            where = "" if point.study == "nominal" else f"sensitivity, {point.study} = {point.value}: "
+            raise UserError(f"{where}{error}") from error
+
+
+def describe(experiment: Experiment) -> str:
+    """Say what an estimate would do, after all checks that need no training. Raises UserError."""
+    points = variants(experiment)
+    check_variants(points)
+    checked = check(experiment)
+    data, plan = checked.data, checked.plan
+    studies = sorted({point.study for point in points[1:]})
+    lines = [
+        f"data      {data.name}: {len(data.x_train)} training and {len(data.x_test)} test images",
+        *(
+            f"layer     {layer.name}: {layer.kind}, {len(layer.shapes)} x {layer.shapes[0][0]} x {layer.shapes[0][1]} weights"
+            for layer in plan.layers
+        ),
+        *(f"note      {note}" for note in plan.notes),
+        f"device    {experiment.device.name}",
+        f"times     {', '.join(map(time_label, experiment.times))}",
+        f"chips     {experiment.chips}",
+        f"studies   {', '.join(studies) or 'none'}: {len(points) - 1} variants on {experiment.study_chips} chips",
+        f"workers   {experiment.parallel.workers}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""Figures of weights and conductances, as functions of plain arrays. They never read a file.
+
+They hold many thousand points: a page embeds them as PNG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from learning.experiments.report.style import (
+    COLOURS,
+    FOREGROUND,
+    count_axis,
+    hide_rest,
+    new_figure,
+    panel_grid,
+    styled,
+    time_label,
+)
+
+F32 = npt.NDArray[np.float32]
+SCATTER_UP_TO = 3000
+"""More points than this are drawn as a density."""
+
+
+@styled
+def weight_transfer(target: F32, read_back: F32, times: Sequence[float], layer: str) -> Figure:
+    """Read-back weight against wanted weight, one panel per time, with the root mean square error.
+
+    Args:
+        target: (n,) weights. read_back: (T, n) weights. times: (T,) seconds after programming. layer: name.
+    """
+    rows, cols = panel_grid(len(times))
+    figure, axs = new_figure(1.75 * cols + 0.5, 1.9 * rows + 0.4, rows, cols, share_x=True, share_y=True)
+    largest = float(np.abs(target).max()) or 1.0
+    reach = 1.05 * max(largest, float(np.quantile(np.abs(read_back), 0.999)))
+    hide_rest(axs, len(times), cols)
+    for k, axes in enumerate(axs[: len(times)]):
+        if target.size > SCATTER_UP_TO:
+            bins = np.linspace(-reach, reach, 81)
+            axes.hist2d(target, read_back[k], bins=[bins, bins], norm=LogNorm(), cmap="viridis", rasterized=True)
+        else:
+            axes.plot(target, read_back[k], ".", markersize=2, alpha=0.4, color=COLOURS[0], markeredgewidth=0)
+        axes.axline((0, 0), slope=1, color=FOREGROUND, linewidth=0.8, linestyle=(0, (4, 3)))
+        error = float(np.sqrt(np.mean((read_back[k] - target) ** 2)))
+        axes.set_title(time_label(times[k]))
+        axes.annotate(
+            f"rms {100 * error / largest:.1f} %", (0.05, 0.93), xycoords="axes fraction", fontsize=7.5, va="top"
+        )
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    figure.supxlabel(f"wanted weight, {layer}", fontsize=9)
+    figure.supylabel("read-back weight", fontsize=9)
+    return figure
+
+
+@styled
+def conductance_map(conductance: F32, label: str) -> Figure:
+    """Heat map of a crossbar's conductances, one panel per plane, word lines down, bit lines across.
+
+    Args:
+        conductance: (planes, rows, cols) siemens. label: title.
+    """
+    planes, rows, cols = conductance.shape
+    longest, shortest = 2.7, 0.9  # inches of a panel, as near to the array's own shape as they allow
+    scale = max(longest / max(rows, cols), shortest / min(rows, cols))
+    width, height = min(longest, scale * cols), min(2 * longest, scale * rows)
+    figure, axs = new_figure(planes * (width + 0.45) + 0.9, height + 0.9, 1, planes, share_y=True)
+    top = float(conductance.max()) or 1e-6
+    factor, unit = next(
+        (f, u) for f, u in ((1e3, "mS"), (1e6, "µS"), (1e9, "nS"), (1e12, "pS")) if top * f >= 1 or u == "pS"
+    )
+    image = None
+    for k, axes in enumerate(axs):
+        image = axes.imshow(
+            conductance[k] * factor, vmin=0, vmax=top * factor, aspect="auto", interpolation="nearest", cmap="viridis"
+        )
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("bit line")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if planes > 1:
+            axes.set_title("plus cells" if k == 0 else "minus cells", fontweight="normal")
+    axs[0].set_ylabel("word line")
+    figure.suptitle(label, fontsize=9.5, fontweight="bold", x=0.01, ha="left")
+    if image is not None:
+        bar = figure.colorbar(image, ax=axs, label=f"conductance ({unit})", pad=0.02, aspect=22)
+        bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def conductance_history(
+    samples: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], label: str
+) -> Figure:
+    """Histogram of conductances as it moves over training: samples across, conductance up, share of cells as colour.
+
+    Args:
+        samples: (S,) training samples seen. edges: (K + 1,) siemens. counts: (S, K) cells. label: title.
+    """
+    figure, [axes] = new_figure(4.4, 2.8)
+    share = 100 * counts.T / np.maximum(counts.sum(axis=1), 1)
+    middle = np.asarray(samples, np.float64)
+    between = (middle[1:] + middle[:-1]) / 2
+    step = (middle[-1] - middle[-2]) / 2 if middle.size > 1 else 0.5
+    borders = np.concatenate(
+        [[middle[0] - (between[0] - middle[0] if between.size else 0.5)], between, [middle[-1] + step]]
+    )
+    floor = share[share > 0].min() if (share > 0).any() else 1.0
+    mesh = axes.pcolormesh(
+        borders, np.asarray(edges) * 1e6, np.maximum(share, floor / 2), norm=LogNorm(), cmap="viridis", rasterized=True
+    )
+    axes.grid(False)
+    count_axis(axes)
+    axes.set_xlabel("training samples")
+    axes.set_ylabel("conductance (µS)")
+    axes.set_title(label)
+    figure.colorbar(mesh, ax=axes, label="cells (%)", pad=0.02).outline.set_visible(False)
+    return figure

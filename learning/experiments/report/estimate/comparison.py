@@ -1,0 +1,173 @@
+"""The report of a sweep of estimates: one table and the curves of all points. It never runs a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import UserError
+from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, yield_interval
+from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_setting, is_number
+from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
+from learning.experiments.report.page import Plot, Section, write_page
+from learning.experiments.report.style import time_label
+from learning.experiments.report.tables import Table
+from learning.experiments.runs.run_folder import RunDirectory
+
+F64 = npt.NDArray[np.float64]
+CURVES_UP_TO = 12
+"""More points than this are compared in the table only."""
+
+
+@dataclass(frozen=True)
+class EstimatePoint:
+    """One point of a sweep.
+
+    Attributes:
+        label: swept key -> its value as text. folder: of its run, below the sweep's. results: of the estimate there.
+    """
+
+    label: Mapping[str, str]
+    folder: str
+    results: EstimateResults
+
+    @property
+    def name(self) -> str:
+        """`adc.bits = 6, device = pcm`."""
+        return ", ".join(f"{short(key)} = {value}" for key, value in self.label.items())
+
+    @property
+    def nominal(self) -> tuple[F64, F64]:
+        """Times (T,) in seconds and accuracy (chips, T) as configured."""
+        return by_chip_and_time([row for row in self.results.rows if row["study"] == "nominal"])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished sweep.
+
+    Attributes:
+        title: heading of the report. points: in order.
+    """
+
+    title: str
+    points: tuple[EstimatePoint, ...]
+
+    def save(self, run: RunDirectory) -> None:
+        """Write summary.json; the results are in the points' folders."""
+        points = [{"label": dict(point.label), "folder": point.folder} for point in self.points]
+        run.save_json("summary", {"kind": "sweep", "title": self.title, "points": points})
+
+    @classmethod
+    def load(cls, run: RunDirectory) -> Comparison:
+        """Read what `save` wrote and the points' results. Raises UserError when the sweep is not finished."""
+        summary = run.load_json("summary")
+        if summary is None or summary.get("kind") != "sweep":
+            raise UserError(f"{run.path}: holds no finished sweep (summary.json); resume the sweep first")
+        points = tuple(
+            EstimatePoint(p["label"], p["folder"], EstimateResults.load(RunDirectory.open(run.path / p["folder"])))
+            for p in summary["points"]
+        )
+        return cls(summary["title"], points)
+
+
+def short(key: str) -> str:
+    """Last two parts of a dotted key."""
+    return ".".join(key.split(".")[-2:])
+
+
+def comparison_table(points: Sequence[EstimatePoint]) -> Table:
+    """One row per point: digital accuracy, mean over chips at the first and last time, worst chip and yield at the last.
+
+    The last column is the change against the first point at the last time, paired chip by chip where both have the chips:
+    all points fabricate chip k from the same random numbers.
+
+    Raises UserError when a point has no nominal rows.
+    """
+    times, first = points[0].nominal
+    keys = list(points[0].label)
+    columns = [0, -1] if any(point.nominal[0].size > 1 for point in points) else [-1]
+    rows = []
+    for point in points:
+        _, accuracy = point.nominal
+        last = accuracy[:, -1]
+        rows.append(
+            (
+                *(point.label[key] for key in keys),
+                f"{100 * point.results.digital_accuracy:.2f}",
+                *(mean_interval(accuracy[:, k], bounds=SHARE).text(percent=True) for k in columns),
+                f"{100 * float(last.min()):.2f}",
+                yield_interval(last, point.results.threshold).text(percent=True, digits=0),
+                "" if point is points[0] else _paired(first[:, -1], last),
+            )
+        )
+    shown = [time_label(float(times[k])) for k in columns]
+    if len({tuple(point.nominal[0][columns]) for point in points}) > 1:
+        shown = ["first time", "last time"][-len(columns) :]
+    header = (*map(short, keys), "digital", *shown, "worst chip", "yield", "vs first point")
+    chips = sorted({point.nominal[1].shape[0] for point in points})
+    count = f"{chips[0]}" if len(chips) == 1 else f"{chips[0]} to {chips[-1]}"
+    return Table(
+        header,
+        tuple(rows),
+        f"Accuracy in % with 95 % intervals over {count} chips at each point; last column at the last time",
+    )
+
+
+def _paired(first: F64, other: F64) -> str:
+    if first.size != other.size:
+        return f"{100 * float(other.mean() - first.mean()):+.2f}"
+    change = mean_interval(other - first)
+    span = "" if np.isnan(change.low) else f" [{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
+    return f"{100 * change.value:+.2f}{span}"
+
+
+def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
+    """Write report.html, figures and the table of a sweep into its folder; return the page's path.
+
+    Raises UserError when there are no points, or one has no nominal rows.
+    """
+    points = comparison.points
+    if not points:
+        raise UserError("sweep: no points; allowed: at least one")
+    plots = []
+    if len(points) <= CURVES_UP_TO:
+        curves = {point.name: point.nominal for point in points}
+        digital = {point.results.digital_accuracy for point in points}
+        figure = accuracy_of_points(curves, digital.pop() if len(digital) == 1 else None)
+        text = "Accuracy against time after programming at every point: mean over chips, 95 % interval."
+        plots.append(Plot("accuracy_over_time", figure, text))
+    plots += [plot for key in points[0].label if (plot := _over_key(points, key)) is not None]
+    sections = [
+        Section("Comparison", tables=(("comparison", comparison_table(points)),), plots=tuple(plots)),
+        Section("Reports of the points", links=tuple((point.name, f"{point.folder}/report.html") for point in points)),
+    ]
+    notes = dict.fromkeys(note for point in points for note in point.results.notes)
+    return write_page(run, comparison.title, sections, notes=tuple(notes))
+
+
+def _over_key(points: Sequence[EstimatePoint], key: str) -> Plot | None:
+    """Accuracy at the last time against one numeric key, a curve for each setting of the others; None when there is no such curve."""
+    values = list(dict.fromkeys(point.label[key] for point in points))
+    if sum(map(is_number, values)) < 2:
+        return None
+    groups: dict[str, dict[str, F64]] = {}
+    for point in points:
+        others = ", ".join(f"{short(name)} = {value}" for name, value in point.label.items() if name != key)
+        time = time_label(float(point.nominal[0][-1]))
+        groups.setdefault(others or f"at {time}", {})[point.label[key]] = point.nominal[1][:, -1]
+    chips = min(accuracy.size for group in groups.values() for accuracy in group.values())
+    whole = {name: group for name, group in groups.items() if len(group) == len(values)}
+    if not whole or len(whole) > CURVES_UP_TO:
+        return None
+    curves = {name: np.stack([group[value][:chips] for value in values], axis=1) for name, group in whole.items()}
+    digital = {point.results.digital_accuracy for point in points}
+    figure = accuracy_over_setting(values, curves, digital.pop() if len(digital) == 1 else None, short(key))
+    name = "".join(c if c.isalnum() else "_" for c in key)
+    return Plot(
+        f"accuracy_over_{name}", figure, f"Accuracy at the last time against {short(key)}; 95 % interval over chips."
+    )

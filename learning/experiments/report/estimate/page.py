@@ -1,0 +1,268 @@
+"""The report of an estimate: table, figures and page from its rows. It never runs a chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import UserError
+from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
+from learning.experiments.report.array_figures import conductance_map, weight_transfer
+from learning.experiments.report.estimate.figures import (
+    accuracy_over_setting,
+    accuracy_over_time,
+    chip_histograms,
+    is_number,
+    layer_error_over_time,
+    sensitivity_bars,
+)
+from learning.experiments.report.estimate.results import LAYER_ERROR, NOMINAL, EstimateResults, by_chip_and_time
+from learning.experiments.report.page import Fact, Plot, Section, write_page
+from learning.experiments.report.style import time_label
+from learning.experiments.report.tables import Table, cost_rows
+from learning.experiments.runs.result_log import Row
+from learning.experiments.runs.run_folder import RunDirectory
+
+F64 = npt.NDArray[np.float64]
+SETTING_LABELS = {
+    "adc_bits": "ADC resolution (bits)",
+    "dac_bits": "DAC resolution (bits)",
+    "noise_scale": "scale of all cell noise and spread",
+}
+
+
+def estimate_table(results: EstimateResults) -> Table:
+    """Accuracy at every time: mean with 95 % interval over chips, spread, worst chip, yield.
+
+    Raises UserError when there are no nominal rows.
+    """
+    times, accuracy = _nominal(results)
+    digital = wilson_interval(round(results.digital_accuracy * results.n_test), results.n_test)
+    chips = accuracy.shape[0]
+    rows = [("digital (ideal)", digital.text(percent=True), "", "", "", "")]
+    for k, time in enumerate(times):
+        mean = mean_interval(accuracy[:, k], bounds=SHARE)
+        good = yield_interval(accuracy[:, k], results.threshold)
+        rows.append(
+            (
+                time_label(float(time)),
+                mean.text(percent=True),
+                f"{100 * float(accuracy[:, k].std(ddof=1)):.2f}" if chips > 1 else "",
+                f"{100 * float(accuracy[:, k].min()):.2f}",
+                good.text(percent=True, digits=0),
+                f"{100 * (mean.value - results.digital_accuracy):+.2f}",
+            )
+        )
+    method = mean_interval(accuracy[:, 0]).method
+    return Table(
+        (
+            "time",
+            "accuracy % [95 %]",
+            "sd",
+            "worst chip",
+            f"yield >= {100 * results.threshold:.4g} % [95 %]",
+            "vs digital",
+        ),
+        tuple(rows),
+        f"{chips} chip{'s' if chips != 1 else ''}, {results.n_test} test samples; intervals over chips: {method}",
+    )
+
+
+def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
+    """Write report.html, figures and tables of an estimate into the run's folder; return the page's path.
+
+    Raises UserError when rows are missing.
+    """
+    times, accuracy = _nominal(results)
+    last = mean_interval(accuracy[:, -1], bounds=SHARE)
+    first = mean_interval(accuracy[:, 0], bounds=SHARE)
+    good = yield_interval(accuracy[:, -1], results.threshold)
+    first_time, last_time = time_label(float(times[0])), time_label(float(times[-1]))
+    headline = [
+        Fact(f"{100 * results.digital_accuracy:.2f} %", "digital (ideal) accuracy"),
+        Fact(f"{100 * first.value:.2f} %", f"mean accuracy at {first_time}{_span(first)}"),
+        *([Fact(f"{100 * last.value:.2f} %", f"mean accuracy at {last_time}{_span(last)}")] if times.size > 1 else []),
+        Fact(f"{100 * float(accuracy[:, -1].min()):.2f} %", f"worst chip at {last_time}"),
+        Fact(f"{100 * good.value:.0f} %", f"yield at {last_time}: chips with at least {100 * results.threshold:.4g} %"),
+    ]
+    sections = [_accuracy_section(results, times, accuracy)]
+    sections += _study_sections(results)
+    sections += _layer_section(results)
+    if results.transfer:
+        sections.append(_transfer_section(results))
+    if results.maps:
+        sections.append(_map_section(results))
+    if results.costs:
+        table = Table(
+            ("quantity", "value"), cost_rows(results.costs), "From the operation log and the card's cost model"
+        )
+        sections.append(Section("Cost", tables=(("cost", table),)))
+    return write_page(run, results.title, sections, headline=headline, notes=results.notes)
+
+
+def _nominal(results: EstimateResults) -> tuple[F64, F64]:
+    rows = _point(results, "nominal", "")
+    if not rows:
+        raise UserError(f"results: no rows of the study {NOMINAL['study']!r}; allowed: at least one chip")
+    return by_chip_and_time(rows)
+
+
+def _point(results: EstimateResults, study: str, value: str) -> list[Row]:
+    return [row for row in results.rows if row["study"] == study and row["value"] == value]
+
+
+def _span(interval: Interval) -> str:
+    if np.isnan(interval.low):
+        return ""
+    return f", 95 % interval {100 * interval.low:.2f} to {100 * interval.high:.2f}"
+
+
+def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Section:
+    plots = [
+        Plot(
+            "accuracy_over_time",
+            accuracy_over_time(times, accuracy, results.digital_accuracy, results.threshold),
+            "Accuracy against time after programming: mean over chips with its 95 % interval (strong band), "
+            "worst to best chip (pale band); dashed: the ideal digital network.",
+        )
+    ]
+    if accuracy.shape[0] > 1:
+        plots.append(
+            Plot(
+                "chip_histograms",
+                chip_histograms(times, accuracy, results.digital_accuracy, results.threshold),
+                "Accuracy of the single chips at each time; solid: mean, dashed: digital, dotted: threshold.",
+            )
+        )
+    text = (
+        "Chips are the replicates: each is fabricated with its own spread, programmed once and read at every time. "
+        "The interval is for the mean over chips; the yield's is Wilson's."
+    )
+    return Section("Accuracy", (text,), (("accuracy", estimate_table(results)),), tuple(plots))
+
+
+def _study_sections(results: EstimateResults) -> list[Section]:
+    """One curve per numeric study, one bar chart per study of named non-idealities, all paired on the same chips."""
+    studies: dict[str, list[str]] = {}
+    for row in results.rows:
+        study, value = str(row["study"]), str(row["value"])
+        if study != "nominal" and value not in studies.setdefault(study, []):
+            studies[study].append(value)
+    curves = [_setting_plot(results, s, values) for s, values in studies.items() if any(map(is_number, values))]
+    bars = [_bars_plot(results, s, values) for s, values in studies.items() if not any(map(is_number, values))]
+    sections = []
+    if bars:
+        sections.append(
+            Section(
+                "Which non-ideality costs most",
+                (
+                    "One at a time, on the same chips: intervals are of the paired difference between two runs of a chip.",
+                ),
+                plots=tuple(bars),
+            )
+        )
+    if curves:
+        sections.append(Section("Accuracy against settings", plots=tuple(curves)))
+    return sections
+
+
+def _first_and_last(times: F64) -> list[int]:
+    return [0] if times.size == 1 else [0, times.size - 1]
+
+
+def _setting_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
+    points = [by_chip_and_time(_point(results, study, value)) for value in values]
+    times = points[0][0]
+    chips = min(accuracy.shape[0] for _, accuracy in points)
+    curves = {
+        f"at {time_label(float(times[k]))}": np.stack([accuracy[:chips, k] for _, accuracy in points], axis=1)
+        for k in _first_and_last(times)
+    }
+    label = SETTING_LABELS.get(study, study.replace("_", " "))
+    figure = accuracy_over_setting(values, curves, results.digital_accuracy, label)
+    return Plot(
+        f"accuracy_over_{_file_name(study)}", figure, f"Accuracy against {label}, {chips} chips, 95 % interval."
+    )
+
+
+def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
+    """Accuracy gained without a non-ideality (paired with the nominal chip), or lost with it alone (against digital)."""
+    nominal_times, nominal = by_chip_and_time(_point(results, "nominal", ""))
+    effects = {}
+    shown: list[float] = []
+    for value in values:
+        times, accuracy = by_chip_and_time(_point(results, study, value))
+        columns = _first_and_last(times)
+        shown = [float(times[k]) for k in columns]
+        if study == "only":
+            lost = results.digital_accuracy - accuracy
+        else:
+            at = [int(np.flatnonzero(nominal_times == time)[0]) for time in times if time in nominal_times]
+            if len(at) != times.size or accuracy.shape[0] > nominal.shape[0]:
+                raise UserError(f"results: study {study!r}, {value!r} has times or chips that the nominal study lacks")
+            lost = accuracy - nominal[: accuracy.shape[0]][:, at]
+        name = value if study in ("without", "only") else f"{study} = {value}"
+        effects[name.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
+    if study == "only":
+        label, caption = (
+            "accuracy lost by it alone (points)",
+            "Accuracy lost against digital with one non-ideality alone",
+        )
+    elif study == "without":
+        label = "accuracy regained without it (points)"
+        caption = "Accuracy regained when one non-ideality is switched off"
+    else:
+        label = f"accuracy against the configured {study.replace('_', ' ')} (points)"
+        caption = f"Change of accuracy with {study.replace('_', ' ')}, against the configured one"
+    return Plot(
+        f"sensitivity_{_file_name(study)}",
+        sensitivity_bars(effects, shown, label),
+        f"{caption}; the costliest on top; whiskers: 95 % interval over chips.",
+    )
+
+
+def _layer_section(results: EstimateResults) -> list[Section]:
+    rows = [
+        row
+        for row in _point(results, "nominal", "")
+        if all(row.get(LAYER_ERROR + layer) is not None for layer in results.layers)
+    ]
+    if not rows or not results.layers:
+        return []
+    errors = {layer: by_chip_and_time(rows, LAYER_ERROR + layer) for layer in results.layers}
+    times = errors[results.layers[0]][0]
+    figure = layer_error_over_time(times, {layer: values for layer, (_, values) in errors.items()})
+    caption = "Relative error of each layer's output, rms(y - y ideal) / rms(y ideal), on test inputs; 95 % interval over chips."
+    return [Section("Error of the products, layer by layer", plots=(Plot("layer_error", figure, caption),))]
+
+
+def _transfer_section(results: EstimateResults) -> Section:
+    plots = [
+        Plot(
+            f"weight_transfer_{_file_name(t.layer)}",
+            weight_transfer(t.target, t.read_back, t.times, t.layer),
+            f"Layer {t.layer}: read-back against wanted weight at each time; rms in % of the largest weight.",
+            raster=True,
+        )
+        for t in results.transfer
+    ]
+    return Section("Weight transfer", plots=tuple(plots))
+
+
+def _map_section(results: EstimateResults) -> Section:
+    plots = [
+        Plot(
+            f"conductance_{k}_{_file_name(m.layer)}",
+            conductance_map(m.conductance, f"{m.layer}: {m.label}"),
+            f"Conductances of {m.layer}, {m.label}.",
+            raster=True,
+        )
+        for k, m in enumerate(results.maps)
+    ]
+    return Section("Conductances", plots=tuple(plots))
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in text)

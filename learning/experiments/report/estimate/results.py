@@ -1,0 +1,168 @@
+"""What a report of an estimate needs, in memory and in the files of a run's folder. It never computes a statistic.
+
+One task of the Monte Carlo is one chip at one point of one study and gives one row per time after programming:
+
+    study "nominal", value ""           the card and periphery as configured: accuracy against time
+    study "adc_bits", value "6"         one setting changed, numeric: drawn as a curve over the value
+    study "without", value "drift"      one non-ideality switched off; "only": only this one left: drawn as bars
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.config import UserError
+from learning.experiments.runs.result_log import Row, read_rows
+from learning.experiments.runs.run_folder import RunDirectory
+
+F32 = npt.NDArray[np.float32]
+KEY = ("study", "value", "chip")
+NOMINAL = {"study": "nominal", "value": ""}
+LAYER_ERROR = "mvm_error:"
+
+
+def estimate_columns(layers: Sequence[str]) -> dict[str, type]:
+    """Columns of `metrics.csv`: the key, seconds since programming, accuracy in [0, 1], error of each layer's output.
+
+    The error of a layer is ``rms(y - y_ideal) / rms(y_ideal)`` on test inputs, empty where not measured.
+    """
+    errors = {f"{LAYER_ERROR}{layer}": float for layer in layers}
+    return {"study": str, "value": str, "chip": int, "time_s": float, "accuracy": float, **errors}
+
+
+@dataclass(frozen=True)
+class WeightTransfer:
+    """Weights of one layer as wanted and as read back from one chip.
+
+    Attributes:
+        layer: name. target: (n,) weights. times: (T,) seconds since programming. read_back: (T, n) weights.
+    """
+
+    layer: str
+    target: F32
+    times: tuple[float, ...]
+    read_back: F32
+
+
+@dataclass(frozen=True)
+class ConductanceMap:
+    """Conductances of one crossbar.
+
+    Attributes:
+        layer: name. label: what is shown (`chip 0, 1 h after programming`). conductance: (planes, rows, cols) siemens.
+    """
+
+    layer: str
+    label: str
+    conductance: F32
+
+
+@dataclass(frozen=True)
+class EstimateResults:
+    """All that the report of an estimate shows, beside the configuration and the environment of its run.
+
+    Attributes:
+        title: heading of the report. rows: of `metrics.csv`, columns as in `estimate_columns`. layers: names, in order.
+        digital_accuracy: of the ideal digital network on the same test samples. n_test: number of test samples.
+        threshold: accuracy from which a chip counts as good. transfer, maps: see there.
+        costs: quantity with unit (`energy per inference (J)`) -> value. notes: sentences that a reader must know.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    layers: tuple[str, ...]
+    digital_accuracy: float
+    n_test: int
+    threshold: float
+    transfer: tuple[WeightTransfer, ...] = ()
+    maps: tuple[ConductanceMap, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def save(self, run: RunDirectory) -> None:
+        """Write summary.json and the arrays; the rows are in metrics.csv already."""
+        run.save_json(
+            "summary",
+            {
+                "kind": "estimate",
+                "title": self.title,
+                "layers": list(self.layers),
+                "points": _points(self.rows),
+                "digital_accuracy": self.digital_accuracy,
+                "n_test": self.n_test,
+                "threshold": self.threshold,
+                "costs": dict(self.costs),
+                "notes": list(self.notes),
+                "transfer": [{"layer": t.layer, "times": list(t.times)} for t in self.transfer],
+                "maps": [{"layer": m.layer, "label": m.label} for m in self.maps],
+            },
+        )
+        arrays = {f"target{k}": t.target for k, t in enumerate(self.transfer)}
+        arrays |= {f"read_back{k}": t.read_back for k, t in enumerate(self.transfer)}
+        arrays |= {f"conductance{k}": m.conductance for k, m in enumerate(self.maps)}
+        run.save_arrays("summary", arrays)
+
+    @classmethod
+    def load(cls, run: RunDirectory) -> EstimateResults:
+        """Read what `save` wrote, and the rows it was made of; metrics.csv may hold more, of earlier starts with more chips or studies.
+
+        Raises UserError when the run has no finished estimate.
+        """
+        summary, arrays = run.load_json("summary"), run.load_arrays("summary")
+        if summary is None or arrays is None or summary.get("kind") != "estimate":
+            raise UserError(f"{run.path}: holds no finished estimate (summary.json); resume the run first")
+        layers = tuple(summary["layers"])
+        return cls(
+            title=summary["title"],
+            rows=_rows_of(read_rows(run.path / "metrics.csv", estimate_columns(layers)), summary["points"]),
+            layers=layers,
+            digital_accuracy=summary["digital_accuracy"],
+            n_test=summary["n_test"],
+            threshold=summary["threshold"],
+            transfer=tuple(
+                WeightTransfer(t["layer"], arrays[f"target{k}"], tuple(t["times"]), arrays[f"read_back{k}"])
+                for k, t in enumerate(summary["transfer"])
+            ),
+            maps=tuple(
+                ConductanceMap(m["layer"], m["label"], arrays[f"conductance{k}"]) for k, m in enumerate(summary["maps"])
+            ),
+            costs=summary["costs"],
+            notes=tuple(summary["notes"]),
+        )
+
+
+def _points(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Study, value and chips of every point, as summary.json keeps them."""
+    chips: dict[tuple[str, str], set[int]] = {}
+    for row in rows:
+        chips.setdefault((str(row["study"]), str(row["value"])), set()).add(int(row["chip"] or 0))
+    return [{"study": study, "value": value, "chips": sorted(found)} for (study, value), found in chips.items()]
+
+
+def _rows_of(rows: Iterable[Row], points: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """The rows that belong to `points`."""
+    wanted = {(point["study"], point["value"], chip) for point in points for chip in point["chips"]}
+    return [row for row in rows if (row["study"], row["value"], row["chip"]) in wanted]
+
+
+def by_chip_and_time(
+    rows: Iterable[Row], quantity: str = "accuracy"
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Times (T,) in seconds, ascending, and `quantity` as (chips, T), chips ascending, of one point's rows.
+
+    Raises:
+        UserError: a chip lacks a time that another has.
+    """
+    table = {(int(row["chip"] or 0), float(row["time_s"] or 0.0)): row[quantity] for row in rows}
+    chips = sorted({chip for chip, _ in table})
+    times = sorted({time for _, time in table})
+    missing = [(chip, time) for chip in chips for time in times if table.get((chip, time)) is None]
+    if missing:
+        raise UserError(f"results: no {quantity} for chip {missing[0][0]} at {missing[0][1]} s")
+    values = [[float(table[chip, time] or 0.0) for time in times] for chip in chips]
+    return np.asarray(times, np.float64), np.asarray(values, np.float64).reshape(len(chips), len(times))

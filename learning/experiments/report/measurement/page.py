@@ -1,0 +1,376 @@
+"""The page of a device fit: verdict first, then figures, laws, facts and everything that was counted. It never fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from devices.measurements.fit.parameters import Estimate
+from devices.measurements.fit.pulse.laws import LawFit
+from devices.measurements.pipeline.comparison import Comparison
+from devices.measurements.pipeline.result import FitResult
+from devices.measurements.proof.proof import Bin, Proof
+from learning.experiments.report.measurement.figures import (
+    ageing_over_state,
+    ageing_over_time,
+    distances,
+    distributions,
+    gains_of_devices,
+    programming_over_target,
+    ramps_over_pulses,
+    spectra,
+    steps_over_state,
+)
+from learning.experiments.report.page import Fact, Plot, Section, write_page
+from learning.experiments.report.style import engineering
+from learning.experiments.report.tables import Table
+from learning.experiments.runs.run_folder import RunDirectory
+
+VERDICTS = {"good": "GOOD", "fair": "FAIR", "bad": "BAD", "unproven": "UNPROVEN"}
+
+
+def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
+    """Write report.html, figures and tables of a fit into the run's folder; return the page's path."""
+    sections = [
+        _verdict(result),
+        *_pulses(result),
+        *_ageing(result),
+        *_programming(result),
+        *_noise(result),
+        _data(result),
+    ]
+    headline = [Fact(VERDICTS[proof.verdict], f"fit of {proof.what}") for proof in result.proofs]
+    headline.append(
+        Fact(f"{1e6 * result.window.g_min:.4g} to {1e6 * result.window.g_max:.4g} µS", "conductance window")
+    )
+    return write_page(
+        run, f"Device fit {result.config.name}", sections, headline=headline, notes=(*result.sentences, *result.notes)
+    )
+
+
+def write_comparison_report(run: RunDirectory, name: str, comparison: Comparison) -> Path:
+    """Write the page of a card against a measurement it was not fitted to; return the page's path."""
+    proofs = comparison.proofs
+    tables: list[tuple[str, Table]] = []
+    plots = []
+    for k, proof in enumerate(proofs):
+        tables += [(f"bins_{k}", bin_table(proof)), (f"facts_{k}", fact_table(proof, f"{proof.what}: {proof.how}"))]
+        plots.append(
+            Plot(
+                f"distances_{k}", distances(proof), f"Distance of the emulated from the measured device, {proof.what}."
+            )
+        )
+        if proof.what == "ageing" and proof.curves:
+            plots.append(
+                Plot("ageing", ageing_over_time(proof.curves), "Change since the first read, measured and emulated.")
+            )
+        if proof.what == "the pulse response" and proof.curves:
+            plots.append(
+                Plot("ramps", ramps_over_pulses(proof.curves), "Mean and spread over ramps, measured and emulated.")
+            )
+    if comparison.traces is not None and comparison.replayed is not None:
+        caption = "Change per pulse against the state: median and 5 to 95 %; dots are measured."
+        plots.append(Plot("steps", steps_over_state(comparison.traces, comparison.replayed), caption, raster=True))
+    sentences = tuple(proof.sentence() for proof in proofs)
+    sections = [Section("Verdict", sentences, tuple(tables), tuple(plots))]
+    if comparison.counted:
+        sections.append(Section("Files", comparison.counted))
+    headline = [Fact(VERDICTS[proof.verdict], f"likeness of {proof.what}") for proof in proofs]
+    return write_page(run, f"Card {name} against a measurement", sections, headline=headline)
+
+
+def verdict_text(result: FitResult) -> str:
+    """First lines for the terminal: one per kind of measurement, a bad one first."""
+    return "\n".join(result.sentences)
+
+
+def law_table(laws: tuple[LawFit, ...]) -> Table:
+    """How the pulse laws compare."""
+    best = min((law.aic for law in laws if np.isfinite(law.aic)), default=0.0)
+    rows = [
+        (
+            law.kind,
+            str(law.parameters),
+            "" if np.isnan(law.held_out) else f"{law.held_out:.3f}",
+            f"{law.aic - best:+.1f}" if np.isfinite(law.aic) else "too few reads",
+            f"{law.misfit:.2f}",
+            f"{100 * max(law.bias, 0.0):.0f} %",
+            "yes" if law.adequate else "no",
+        )
+        for law in laws
+    ]
+    return Table(
+        ("law", "parameters", "held-out (nats/read)", "AIC above best", "worst KS", "worst bias", "adequate"),
+        tuple(rows),
+        "Pulse laws by maximum likelihood, reads and pulses both noisy. Held-out: mean log density of a held-out read, higher is"
+        " better; laws that it does not tell apart are sorted by AIC. Worst KS: largest distance of the standardised innovations of"
+        " one state bin from a standard normal. Worst bias:"
+        " largest mean error of a bin beyond chance, in mean steps; a law is adequate up to 25 %.",
+    )
+
+
+def estimate_table(laws: tuple[LawFit, ...]) -> Table:
+    """Parameters of every law with 95 % intervals."""
+    rows = []
+    for law in laws:
+        for estimate in law.estimates:
+            rows.append((f"{law.kind}: {estimate.name}", _value(estimate), _interval(estimate)))
+    return Table(("parameter", "value", "95 % interval"), tuple(rows), "Parameters of the fitted part of the data")
+
+
+def _value(estimate: Estimate) -> str:
+    return engineering(estimate.value, estimate.unit) if estimate.unit else f"{estimate.value:.4g}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.fixed:
+        return estimate.fixed
+    if estimate.unit:
+        return f"{engineering(estimate.low, estimate.unit)} to {engineering(estimate.high, estimate.unit)}"
+    return f"{estimate.low:.4g} to {estimate.high:.4g}"
+
+
+def fact_table(proof: Proof, caption: str) -> Table:
+    """Whole-sample numbers, measured against emulated."""
+    rows = [(name, _fact(a, unit), _fact(b, unit)) for name, (a, b, unit) in proof.facts.items()]
+    return Table(("quantity", "measured", "emulated"), tuple(rows), caption)
+
+
+def _fact(value: float, unit: str) -> str:
+    if unit == "%":
+        return f"{100 * value:.3g} %"
+    return engineering(value, unit) if unit else f"{value:.4g}"
+
+
+def bin_table(proof: Proof) -> Table:
+    """Every comparison."""
+    rows = [
+        (
+            b.label,
+            str(b.measured),
+            f"{1e6 * b.mean[0]:.4g} / {1e6 * b.mean[1]:.4g}",
+            f"{1e6 * b.std[0]:.4g} / {1e6 * b.std[1]:.4g}",
+            f"{b.relative:.3f}",
+            f"{b.blur:.3f}",
+            f"{b.ks:.3f}",
+            f"{b.ks_band:.3f}",
+            "yes" if b.inside else "NO",
+        )
+        for b in proof.bins
+    ]
+    return Table(
+        ("bin", "n", "mean µS", "std µS", "distance", "band", "KS", "KS band", "inside"),
+        tuple(rows),
+        f"Measured / emulated. Distance: Wasserstein's, in standard deviations of the data; bands: 95 % of {proof.yardstick}.",
+    )
+
+
+def _verdict(result: FitResult) -> Section:
+    how = [f"How {proof.what} was tested: {proof.how}." for proof in result.proofs if proof.bins]
+    tables = [(f"bins_{k}", bin_table(proof)) for k, proof in enumerate(result.proofs) if proof.bins]
+    plots = [
+        Plot(f"distances_{k}", distances(proof), f"Distance of the emulated from the measured device, {proof.what}.")
+        for k, proof in enumerate(result.proofs)
+        if proof.bins
+    ]
+    return Section("Verdict", tuple(how), tuple(tables), tuple(plots))
+
+
+def _pulses(result: FitResult) -> list[Section]:
+    sections = []
+    proof = next((proof for proof in result.proofs if proof.what == "the pulse response"), None)
+    if result.traces is not None and result.replayed is not None and result.whole is not None:
+        whole = result.whole
+        plots = [
+            Plot(
+                "steps",
+                steps_over_state(result.traces, result.replayed),
+                "Change per pulse against the state: median and 5 to 95 %; dots are measured. The state is that of the reads before the"
+                " last one, so that it shares no read noise with the step.",
+                raster=True,
+            )
+        ]
+        if whole.curves:
+            plots.append(
+                Plot(
+                    "ramps",
+                    ramps_over_pulses(whole.curves),
+                    "Mean and spread over ramps, measured and emulated with the final card.",
+                )
+            )
+        shown = _shown_bins(proof if proof is not None and proof.bins else whole)
+        if shown:
+            plots.append(
+                Plot(
+                    "distributions",
+                    distributions(result.traces, result.replayed, shown),
+                    "Distribution of the steps; the worst bin first.",
+                )
+            )
+        caption = "The whole experiment, and the same experiment on emulated cells of the final card, reads included"
+        sections.append(Section("Pulses", (), (("facts", fact_table(whole, caption)),), tuple(plots)))
+    if proof is not None and proof.facts:
+        caption = "Held-out part" if result.traces is not None else "Compared samples"
+        sections.append(Section("Held-out numbers", (), (("facts_held_out", fact_table(proof, caption)),)))
+    pulse = result.pulse
+    if pulse is not None and pulse.laws:
+        sections.append(
+            Section("Pulse laws", (), (("laws", law_table(pulse.laws)), ("parameters", estimate_table(pulse.laws))))
+        )
+    if pulse is not None and pulse.gains is not None:
+        rows = [
+            (name, _value(e), _interval(e))
+            for name, e in (
+                ("common to both directions", pulse.gains.common),
+                ("potentiation's own", pulse.gains.up),
+                ("depression's own", pulse.gains.down),
+            )
+        ]
+        table = Table(
+            ("relative spread of the step size", "value", "95 % interval"),
+            tuple(rows),
+            "What is left after each device's own error",
+        )
+        plot = Plot("gains", gains_of_devices(pulse.gains), "Step size of each device, 95 % intervals.")
+        sections.append(Section("Device to device", (), (("spread", table),), (plot,)))
+    if pulse is not None and pulse.stuck is not None and pulse.stuck.tested:
+        stuck = pulse.stuck
+        low, high = stuck.interval
+        text = (
+            f"{len(stuck.cells)} of {stuck.tested} cells do not move when pulsed ({100 * low:.2g} to {100 * high:.2g} %, 95 % Wilson):"
+            f" {stuck.low} low, {stuck.high} high, {stuck.elsewhere} between."
+        )
+        sections.append(Section("Stuck cells", (text,)))
+    if result.kinds:
+        kinds = tuple(
+            (
+                f"{ {1: 'up', -1: 'down'}.get(row.direction, 'unknown') }, {row.condition}",
+                str(row.pulses),
+                engineering(row.mean, "S"),
+                engineering(row.std, "S"),
+                "yes" if row.fitted else "no",
+            )
+            for row in result.kinds
+        )
+        table = Table(
+            ("kind of pulse", "pulses", "mean change", "spread", "fitted"), kinds, "Amplitudes and widths in the data"
+        )
+        sections.append(Section("Kinds of pulses", (), (("kinds", table),)))
+    return sections
+
+
+def _shown_bins(proof: Proof) -> list[Bin]:
+    if not proof.bins:
+        return []
+    worst = proof.worst
+    others = [b for b in proof.bins if b is not worst]
+    picked = (
+        [others[k] for k in np.unique(np.linspace(0, len(others) - 1, min(5, len(others))).astype(int))]
+        if others
+        else []
+    )
+    return [b for b in ([worst] if worst is not None else []) + picked if b.emulated]
+
+
+def _ageing(result: FitResult) -> list[Section]:
+    if not result.ageing:
+        return []
+    proof = next((proof for proof in result.proofs if proof.what == "ageing"), None)
+    fit = result.ageing[0]
+    rows = tuple(
+        (
+            law.kind,
+            str(law.parameters),
+            "" if np.isnan(law.held_out) else f"{law.held_out:.4f}",
+            f"{law.aic:.1f}",
+            f"{engineering(law.time, 's')}",
+        )
+        for law in result.ageing
+    )
+    table = Table(
+        ("law", "parameters", "held-out (nats/read)", "AIC (fitted cells)", "t_0 or t_ref"),
+        rows,
+        "Ageing laws; the card holds the first",
+    )
+    plots = [
+        Plot(
+            "ageing_state",
+            ageing_over_state(fit),
+            "Parameters of the ageing law against the state, standard errors at its t_0.",
+        )
+    ]
+    tables = [("ageing_laws", table)]
+    if proof is not None and proof.curves:
+        plots.insert(
+            0,
+            Plot("ageing", ageing_over_time(proof.curves), "Change since the first read: held-out and emulated cells."),
+        )
+        tables.append(("ageing_facts", fact_table(proof, "Held-out cells")))
+    return [Section("Ageing", (), tuple(tables), tuple(plots))]
+
+
+def _programming(result: FitResult) -> list[Section]:
+    fit = result.programming
+    if fit is None:
+        return []
+    kurtosis = float(np.median(fit.excess))
+    shape = (
+        "close to normal"
+        if abs(kurtosis) < 0.5
+        else "flatter than normal, as a hard tolerance leaves it"
+        if kurtosis < 0
+        else "heavier-tailed than normal"
+    )
+    texts = (
+        f"{fit.cells} cells; spread {1e6 * float(np.median(fit.std)):.3g} µS, {shape} (excess kurtosis {kurtosis:.2f});"
+        f" {len(fit.stuck)} cells missed by far. The read noise of the first read is in it.",
+    )
+    plot = Plot("programming", programming_over_target(fit), "Programming error against target, 95 % intervals.")
+    return [Section("Programming error", texts, (), (plot,))]
+
+
+def _noise(result: FitResult) -> list[Section]:
+    if result.noise is None:
+        return []
+    rows = tuple(
+        (
+            engineering(one.mean, "S"),
+            engineering(one.std, "S"),
+            engineering(one.white_std, "S"),
+            engineering(float(np.sqrt(one.flicker)), "S"),
+            engineering(one.telegraph_std, "S") if one.corner > 0 else "none",
+            engineering(one.dwell, "s") if one.corner > 0 else "",
+            f"{one.exponent:.2f} ± {one.exponent_error:.2f}" if np.isfinite(one.exponent_error) else "",
+            f"{one.misfit:.3f}",
+        )
+        for one in result.noise.spectra
+    )
+    table = Table(
+        ("mean", "spread of reads", "white", "1/f coefficient", "telegraph", "dwell", "slope", "KS"),
+        rows,
+        "Parts of the spectrum that AIC keeps. The 1/f coefficient is the root of A in S(f) = A / f; slope: exponent when it is free; "
+        "KS: distance of the scaled periodogram from its distribution.",
+    )
+    noisy = [one for one in result.noise.spectra if one.parts]
+    silent = len(result.noise.spectra) - len(noisy)
+    texts = (f"{silent} series hold the same value in every read: no noise, no spectrum.",) if silent else ()
+    if not noisy:
+        return [Section("Read noise", texts, (("spectra", table),))]
+    plot = Plot(
+        "spectra",
+        spectra(noisy),
+        "Left: spectra and their parts. Right: spread of the reads within windows, and the law that the card holds.",
+        raster=True,
+    )
+    return [Section("Read noise", texts, (("spectra", table),), (plot,))]
+
+
+def _data(result: FitResult) -> Section:
+    rows = tuple((path, str(count)) for path, count in result.rows)
+    texts = (
+        ("Nothing was dropped in silence; counted and handled were:", *result.counted)
+        if result.counted
+        else ("No irregularities.",)
+    )
+    return Section("Files", texts, (("files", Table(("file", "rows"), rows)),))

@@ -1,0 +1,170 @@
+"""One self-contained HTML page of sections, tables and figures, with the figures and tables as files beside it.
+
+It never knows what the figures show. Everything a page needs is inside it: it opens without a network.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from learning.experiments.report.style import inline_png, inline_svg, save_png, save_svg
+from learning.experiments.report.tables import Table
+from learning.experiments.runs.run_folder import RunDirectory
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure on a page.
+
+    Attributes:
+        name: of its files. figure: what is drawn. caption: what to see; also the text for those who cannot.
+        raster: dense points or images, embedded as PNG.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+    raster: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """Part of a page.
+
+    Attributes:
+        title: heading. texts: paragraphs. tables: (name of its file, table). plots: figures. links: (text, relative address).
+    """
+
+    title: str
+    texts: tuple[str, ...] = ()
+    tables: tuple[tuple[str, Table], ...] = ()
+    plots: tuple[Plot, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Fragment to link to."""
+        return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A main result: `value` in large type over a `label`."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    markup: Markup
+    caption: str
+    file: str
+    raster: bool
+    width: int
+
+
+@dataclass(frozen=True)
+class _Shown:
+    title: str
+    anchor: str
+    texts: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    tables: list[Table] = field(default_factory=list)
+    figures: list[_Embedded] = field(default_factory=list)
+
+
+def write_page(
+    run: RunDirectory,
+    title: str,
+    sections: Sequence[Section],
+    *,
+    headline: Sequence[Fact] = (),
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write report.html, figures/*.png, *.svg and tables/*.csv into the run's folder; return the page's path.
+
+    Args:
+        run: its configuration and environment are shown too. title: heading. sections: in order.
+        headline: the main results. notes: sentences set apart.
+    """
+    tables = run.path / "tables"
+    tables.mkdir(exist_ok=True)
+    shown = []
+    for section in sections:
+        part = _Shown(section.title, section.anchor, section.texts, section.links)
+        for name, table in section.tables:
+            table.write_csv(tables / f"{name}.csv")
+            part.tables.append(table)
+        for plot in section.plots:
+            part.figures.append(_embed(plot, run.figures))
+        shown.append(part)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html.j2").render(
+        title=title,
+        subtitle=_subtitle(run),
+        version=importlib.metadata.version("analog-hil"),
+        css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        headline=headline,
+        notes=notes,
+        sections=shown,
+        configuration=run.config_text,
+        environment=_environment_rows(run),
+        folder=run.path,
+    )
+    path = run.path / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _embed(plot: Plot, folder: Path) -> _Embedded:
+    """Write a figure's files and make the element that shows it."""
+    png, svg = folder / f"{plot.name}.png", folder / f"{plot.name}.svg"
+    save_png(plot.figure, png)
+    plot.figure.set_layout_engine("none")  # laid out once; what follows keeps the places
+    if plot.raster:
+        markup, file = inline_png(png, plot.caption), png
+    else:
+        save_svg(plot.figure, svg)
+        markup, file = inline_svg(svg, plot.caption), svg
+    width = round(96 * float(plot.figure.get_size_inches()[0]))
+    return _Embedded(Markup(markup), plot.caption, f"figures/{file.name}", plot.raster, width)
+
+
+def _subtitle(run: RunDirectory) -> str:
+    environment = run.environment
+    return f"Started {environment['started'].replace('T', ' ').replace('+00:00', ' UTC')}, seed {environment['seed']}"
+
+
+def _environment_rows(run: RunDirectory) -> list[tuple[str, str]]:
+    environment = run.environment
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    rows = [
+        ("command", shlex.join(environment["command"])),
+        ("started", environment["started"]),
+        ("seed", str(environment["seed"])),
+        ("code", environment["git"] or "not from a git clone"),
+        ("Python", environment["python"]),
+        ("packages", versions),
+        ("system", environment["platform"]),
+        ("processor", f"{environment['processor']}, {environment['cores']} cores"),
+        ("threads", "default" if environment["threads"] is None else str(environment["threads"])),
+    ]
+    restarts = len(environment.get("previous_starts", ()))
+    return [*rows, ("resumed", f"{restarts} times")] if restarts else rows

@@ -1,0 +1,41 @@
+"""The report of any run, from its folder. It never runs a chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analog_sim.config import UserError
+from learning.experiments.report.estimate.comparison import Comparison, comparison_table, write_comparison_report
+from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
+from learning.experiments.report.estimate.results import EstimateResults
+from learning.experiments.report.tables import Table
+from learning.experiments.report.training.page import training_table, write_training_report
+from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.runs.run_folder import RunDirectory
+
+
+def rebuild(folder: Path) -> tuple[Table, Path]:
+    """Write the report of the run in `folder`; return its main table and the page's path. Raises UserError."""
+    run = RunDirectory.open(folder)
+    try:
+        return _rebuild(run)
+    except KeyError as error:
+        raise UserError(
+            f"{folder}: summary.json has no {error}, as this version writes it; run the experiment again with --resume --out {folder}"
+        ) from error
+
+
+def _rebuild(run: RunDirectory) -> tuple[Table, Path]:
+    kind = (run.load_json("summary") or {}).get("kind")
+    if kind == "estimate":
+        estimate = EstimateResults.load(run)
+        return estimate_table(estimate), write_estimate_report(run, estimate)
+    if kind == "training":
+        training = TrainingResults.load(run)
+        return training_table(training), write_training_report(run, training)
+    if kind == "sweep":
+        comparison = Comparison.load(run)
+        return comparison_table(comparison.points), write_comparison_report(run, comparison)
+    raise UserError(
+        f"{run.path}: holds no finished run (summary.json: got kind {kind!r}, allowed: estimate, training, sweep)"
+    )

@@ -1,0 +1,54 @@
+"""A small table of text: for the terminal, for CSV and for HTML. It never computes a number."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from learning.experiments.report.style import engineering
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header.
+
+    Attributes:
+        header: column names; the first column is a label, the others are numbers. rows: as many cells each. caption: one line.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    def text(self) -> str:
+        """Return aligned columns for the terminal; a column in which no row has anything is left out."""
+        kept = [k for k, column in enumerate(zip(*self.rows, strict=True)) if k == 0 or any(column)]
+        kept = kept or list(range(len(self.header)))  # without rows, the header alone
+        header, *rows = [[cells[k] for k in kept] for cells in (self.header, *self.rows)]
+        widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+
+        def line(cells: Sequence[str]) -> str:
+            first, *others = [*cells]
+            aligned = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
+            return "  ".join(aligned).rstrip()
+
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join([*([self.caption] if self.caption else []), line(header), rule, *map(line, rows)])
+
+    def write_csv(self, path: Path) -> None:
+        """Write the table as CSV."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([self.header, *self.rows])
+
+
+def cost_rows(costs: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
+    """Rows (quantity, value) of costs named like `energy per inference (J)`: the unit moves to the value."""
+    return tuple(_with_unit(name, value) for name, value in costs.items())
+
+
+def _with_unit(name: str, value: float) -> tuple[str, str]:
+    found = re.fullmatch(r"(.+) \((\w+)\)", name)
+    return (found.group(1), engineering(value, found.group(2))) if found else (name, f"{value:.4g}")

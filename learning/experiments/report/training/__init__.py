@@ -1,0 +1,1 @@
+"""The report of on-chip training, from its rows. It never trains."""

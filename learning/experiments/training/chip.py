@@ -1,0 +1,137 @@
+"""The network of a training run on its chip: tiles of one card that share a clock, or digital tiles. It never trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import EmulatedFabric, Fabric, Record
+from analog_sim.chip.sealed import SealedFabric
+from analog_sim.random.streams import Streams
+from analog_sim.tiles.tile import Tile, TileSpec
+from analog_sim.writing.proposal import OuterProduct
+from learning.common.needs import Needs, check_periphery, check_tile, check_writing
+from learning.common.weight_tile import Role, TileMaker, WeightTile, digital_tile
+from learning.experiments.configs.train import TrainExperiment
+from learning.experiments.training.data import Order, TrainData
+from learning.network.network import Network, build_network
+
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A network on its chip.
+
+    Attributes:
+        network: with its first weights. clock: chip time, shared by all tiles. record: of the chip's operations, None without one.
+    """
+
+    network: Network
+    clock: Clock
+    record: Record | None
+
+
+def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path | None = None) -> Setup:
+    """Make or open the chip of a seed and program the first weights.
+
+    folder: where a record of the chip may be kept.
+
+    Raises:
+        UserError: the network does not fit the data, or the chip cannot serve the rule or the decorrelation.
+    """
+    streams, clock = Streams(seed), Clock()
+    maker: TileMaker = digital_tile
+    record: Record | None = None
+    if experiment.device is not None:
+        chip = streams.child("chip")
+        fabric = experiment.chip.fabric(experiment.device.compile(), chip, clock, folder)
+        maker, clock, record = _Maker(experiment, fabric, chip), fabric.clock, fabric.record
+    network = build_network(
+        experiment.network,
+        data.shape,
+        len(data.classes),
+        make_tile=maker,
+        streams=streams,
+        decorrelation=experiment.decorrelation,
+    )
+    who = f"rule {experiment.rule.kind}"
+    check_periphery(who, experiment.rule.needs, experiment.periphery)
+    _check_matrices(who, experiment, len(network.layers))
+    for layer in network.layers:
+        check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
+    return Setup(network, clock, record)
+
+
+def _check_matrices(who: str, experiment: TrainExperiment, layers: int) -> None:
+    """Raise UserError when the electronics cannot serve decorrelating matrices on the chip, or the rule's way back through them."""
+    spec = experiment.decorrelation
+    if spec is None or spec.where != "chip":
+        return
+    check_periphery(f"decorrelation {spec.method.kind}", spec.method.needs, experiment.periphery)
+    crossed = any(spec.covers(layer) for layer in range(1, layers))
+    if crossed and experiment.rule.needs.transposed_matrices:
+        back = Needs(transposed_read=True)
+        check_periphery(
+            f"{who}: sends errors back through decorrelating matrices on the chip", back, experiment.periphery
+        )
+
+
+class _Maker:
+    """Makes the tiles of one chip; which weights they must hold decides their range."""
+
+    def __init__(self, experiment: TrainExperiment, fabric: Fabric, streams: Streams) -> None:
+        self._experiment, self._fabric, self._streams = experiment, fabric, streams
+
+    def __call__(self, name: str, weights: F32, role: Role = "weights") -> WeightTile:
+        experiment = self._experiment
+        matrix = role == "decorrelation"
+        spec = experiment.matrix_tile if matrix and experiment.matrix_tile is not None else experiment.tile
+        decorrelation = experiment.decorrelation
+        if matrix and decorrelation is not None:
+            spec = with_full_weight(spec, decorrelation.window)
+        else:
+            spec = with_full_weight(spec, experiment.headroom * (float(np.abs(weights).max()) or 1.0))
+        shape = (weights.shape[0], weights.shape[1])
+        tile = Tile(spec, self._fabric.at(name), shape, self._streams.child(name))
+        tile.program(weights)
+        return tile
+
+
+def with_full_weight(spec: TileSpec, full: float) -> TileSpec:
+    """`spec` with the edge of the window at `full` where it says "absmax"; a given number stays as it is."""
+    if spec.mapping.weight_max != "absmax":
+        return spec
+    mapping = spec.mapping.model_copy(update={"weight_max": full})
+    return spec.model_copy(update={"mapping": mapping})
+
+
+def check(experiment: TrainExperiment, data: TrainData) -> None:
+    """Try everything that can be refused before a chip is fabricated, on digital tiles and on tiles of one cell.
+
+    Raises:
+        UserError: as `build`; a batch is larger than the data; the write scheme asks for what the cells cannot do.
+    """
+    Order(Streams(0), len(data.x), experiment.batch)
+    build(experiment.model_copy(update={"device": None}), data, 0)
+    if experiment.device is None:
+        return
+    tiles = [("the weights", experiment.rule.needs, experiment.tile, f"rule {experiment.rule.kind}")]
+    decorrelation = experiment.decorrelation
+    if decorrelation is not None and decorrelation.where == "chip" and not decorrelation.method.stands_still:
+        spec = experiment.matrix_tile if experiment.matrix_tile is not None else experiment.tile
+        who = f"decorrelation {decorrelation.method.kind}"
+        tiles.append(("the decorrelating matrices", decorrelation.method.needs, spec, who))
+    for where, needs, spec, who in tiles:
+        one: F32 = np.ones((1, 1), np.float32)
+        spec = with_full_weight(spec, 2.0).model_copy(update={"fault_map": None})
+        fabric: Fabric = EmulatedFabric(experiment.device.compile(), Streams(0), Clock())
+        tile = Tile(spec, fabric if experiment.chip.snapshots else SealedFabric(fabric), (1, 1), Streams(0))
+        check_tile(who, needs, where, tile.capabilities)
+        check_writing(who, needs, spec.writing)
+        tile.program(one)
+        tile.update(OuterProduct(one, np.float32(0.01) * one), 1.0)

@@ -1,0 +1,107 @@
+"""The comparison of all arms at the end of a training run, as a table. It never trains and never reads a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from learning.experiments.report.tables import Table
+from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.runs.result_log import Row
+
+
+def comparison(title: str, results: TrainingResults, arms: Sequence[str], targets: Sequence[float]) -> Table:
+    """One row per arm: accuracy at the end (mean and standard deviation over seeds), best, and samples to each target.
+
+    Seeds that diverged are in the last column only, which is there when any did.
+
+    Args:
+        title: of the run. results: of all arms. arms: names, in order. targets: accuracies in [0, 1].
+    """
+    header = ["arm", "seeds", "accuracy %", "sd", "best %", "vs twin", "pulses", "chip time s"]
+    header += [f"samples to {100 * target:g} %" for target in targets]
+    header += ["diverged"] if results.diverged else []
+    curves = results.shown.curves
+    ends = {arm: last_rows(curves, arm) if results.ended(arm) else [] for arm in arms}
+    rows = []
+    for arm in arms:
+        end, twin = ends[arm], results.twins.get(arm)
+        cells = [arm, results.seeds_text(arm, len(end)), *_accuracy_cells(curves, end, ends.get(twin or "", []))]
+        cells += [_mean_text(end, "pulses"), _mean_text(end, "chip_time_s")]
+        cells += [_needed(curves, end, target) for target in targets]
+        rows.append((*cells, *([results.diverged_text(arm)] if results.diverged else [])))
+    return Table(tuple(header), tuple(rows), f"{title}: at the end of training; sd over seeds")
+
+
+def _accuracy_cells(curves: Sequence[Row], end: Sequence[Row], twin: Sequence[Row]) -> list[str]:
+    """Accuracy, its standard deviation, the best, and the distance to the twin."""
+    if not end:
+        return ["diverged", "", "", ""]
+    values = _numbers(end, "accuracy")
+    best = [_numbers(_of_seed(curves, row), "accuracy").max() for row in end]
+    return [
+        f"{100 * values.mean():.2f}",
+        f"{100 * values.std(ddof=1):.2f}" if len(values) > 1 else "",
+        f"{100 * np.mean(best):.2f}",
+        f"{100 * (values.mean() - _numbers(twin, 'accuracy').mean()):+.2f}" if twin else "",
+    ]
+
+
+def _needed(curves: Sequence[Row], end: Sequence[Row], target: float) -> str:
+    """Mean samples to a target over the seeds that reached it."""
+    needed = [first_reaching(curves, str(row["arm"]), row["seed"], target) for row in end]
+    reached = [n for n in needed if n is not None]
+    share = "" if len(reached) == len(needed) else f" ({len(reached)} of {len(needed)} seeds)"
+    return f"{np.mean(reached):.0f}{share}" if reached else "not reached"
+
+
+def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float) -> float | None:
+    """Samples at which an arm's accuracy first reaches `target`, linear between evaluations; None when it never does."""
+    points = [
+        (float(row["samples"] or 0), float(row["accuracy"] or 0.0))
+        for row in curves
+        if row["arm"] == arm and row["seed"] == seed
+    ]
+    before: tuple[float, float] | None = None
+    for samples, value in sorted(points):
+        if value >= target:
+            if before is None or value == before[1]:
+                return samples
+            return before[0] + (samples - before[0]) * (target - before[1]) / (value - before[1])
+        before = (samples, value)
+    return None
+
+
+def last_rows(curves: Sequence[Row], arm: str) -> list[Row]:
+    """Last evaluation of every seed of an arm."""
+    last: dict[object, Row] = {}
+    for row in curves:
+        known = last.get(row["seed"], row)
+        if row["arm"] == arm and float(row["samples"] or 0) >= float(known["samples"] or 0):
+            last[row["seed"]] = row
+    return list(last.values())
+
+
+def mean(rows: Sequence[Row], column: str) -> float:
+    """Mean of a column over rows, an empty cell counted as nothing."""
+    return float(_numbers(rows, column).mean())
+
+
+def markdown(table: Table) -> str:
+    """The table in Markdown."""
+    lines = [table.caption, "", "| " + " | ".join(table.header) + " |", "|---" * len(table.header) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def _mean_text(rows: Sequence[Row], column: str) -> str:
+    return "" if not rows or rows[0][column] is None else f"{mean(rows, column):.3g}"
+
+
+def _numbers(rows: Sequence[Row], column: str) -> np.ndarray:
+    return np.array([float(row[column] or 0.0) for row in rows])
+
+
+def _of_seed(curves: Sequence[Row], like: Row) -> list[Row]:
+    return [row for row in curves if row["arm"] == like["arm"] and row["seed"] == like["seed"]]

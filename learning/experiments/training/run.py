@@ -1,0 +1,314 @@
+"""A whole training run: every arm on every seed with its ideal digital twin, the comparison table, the report. It never trains itself."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from analog_sim.config import UserError
+from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
+from learning.experiments.monte_carlo.evaluate import Task, run_tasks
+from learning.experiments.monte_carlo.progress import Shown
+from learning.experiments.parallel.base import Parallel
+from learning.experiments.parallel.loky import Loky
+from learning.experiments.report.tables import Table
+from learning.experiments.report.training.page import write_training_report
+from learning.experiments.report.training.results import (
+    CURVE_COLUMNS,
+    LAYER_COLUMNS,
+    ConductanceHistory,
+    Divergence,
+    TrainingResults,
+)
+from learning.experiments.runs.result_log import ResultLog, Row, read_rows
+from learning.experiments.runs.run_folder import RunDirectory
+from learning.experiments.training.chip import check
+from learning.experiments.training.comparison import comparison, last_rows, markdown, mean
+from learning.experiments.training.data import training_data
+from learning.experiments.training.trainer import CURVE, LAYER, Trainer
+
+TWIN = "ideal digital twin"
+DIVERGED = "diverged"
+"""File of an arm and seed whose loss was no longer finite: diverged.json."""
+LONGEST_NAME = 200
+"""Bytes of an arm's name that name its folder: file systems take 255."""
+SEALED = (
+    "the chip showed nothing of its inside: gradient alignment, correlations of the layers' inputs, conductances and energy are left out; "
+    "evaluations were reads of the chip itself, counted and timed."
+)
+CLIPPED_SHARE = 0.01
+"""Share of samples that asked for more pulses than could be sent, above which the report says so."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of.
+
+    Attributes:
+        arms: name -> experiment, twins included. twins: arm -> name of its twin.
+    """
+
+    arms: dict[str, TrainExperiment]
+    twins: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with.
+
+    Attributes:
+        table: the comparison. report: path of the page. results: what both were made of.
+        all_diverged: whether no arm came to its end on any seed; the ideal digital twins do not count.
+    """
+
+    table: Table
+    report: Path
+    results: TrainingResults
+    all_diverged: bool
+
+
+def plan(experiment: TrainExperiment) -> Plan:
+    """Work out arms and twins; arms whose twins are the same experiment share one. Raises UserError."""
+    arms = arms_of(experiment)
+    names: list[tuple[str, TrainExperiment]] = []
+    twins: dict[str, str] = {}
+    for arm, setup in arms.items():
+        twin = twin_of(setup)
+        if twin is None:
+            continue
+        known = next((name for name, other in names if other == twin), None)
+        if known is None:
+            known = TWIN if not names else f"{TWIN} {len(names) + 1}"
+            names.append((known, twin))
+        twins[arm] = known
+    found = {**dict(names), **arms}
+    if len(found) < len(names) + len(arms):
+        raise UserError(f"arms: the name '{TWIN}' is taken by the twin; choose another")
+    check_folders(found)
+    return Plan(found, twins)
+
+
+def describe(experiment: TrainExperiment) -> str:
+    """Check everything and say what a run would do. Raises UserError."""
+    todo = plan(experiment)
+    data = training_data(experiment.dataset, experiment.validation)
+    for setup in todo.arms.values():
+        check(setup, data)
+    lines = [f"{experiment.name}: {len(todo.arms)} arms x {len(experiment.seeds)} seeds"]
+    for name, setup in todo.arms.items():
+        batches = setup.epochs * (len(data.x) // setup.batch)
+        card = setup.device.name if setup.device is not None else "digital"
+        lines.append(
+            f"  {name}: {setup.rule.kind}, {card}, learning rate {setup.learning_rate:g}, {batches:.0f} batches of {setup.batch}"
+        )
+    return "\n".join(lines)
+
+
+def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print) -> Outcome:
+    """Run all arms on all seeds and write tables and report.
+
+    An arm whose loss is no longer finite stops, keeps its last checkpoint, and is marked in tables and report; the others go on.
+
+    Args:
+        experiment: what to do. out: run folder (default: under runs/). resume: go on with the run that is there.
+        say: gets lines for the terminal; called in the worker processes too, with what their arms come to.
+
+    Raises:
+        UserError: a mistake in the configuration.
+    """
+    todo = plan(experiment)
+    data = training_data(experiment.dataset, experiment.validation)
+    for setup in todo.arms.values():
+        check(setup, data)
+    run = RunDirectory.create(
+        out, experiment, name=experiment.name, seed=experiment.seeds[0], resume=resume, free=("parallel",)
+    )
+    with run.locked():
+        say(f"run folder: {run.path}")
+        log = run.log("metrics", CURVE_COLUMNS, key=("arm", "seed"))
+        ideal = set(todo.twins.values())
+        for group in (ideal, set(todo.arms) - ideal):
+            tasks = [
+                Task({"arm": name, "seed": seed}, (setup, run.path, todo.twins.get(name)))
+                for name, setup in todo.arms.items()
+                if name in group
+                for seed in experiment.seeds
+            ]
+            _run_group(tasks, log, experiment.parallel, say)
+        results = collect(experiment, todo, run)
+        results.save(run)
+        table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
+        table.write_csv(run.path / "comparison.csv")
+        (run.path / "comparison.md").write_text(markdown(table), encoding="utf-8")
+        report = write_training_report(run, results)
+    for found in results.diverged:
+        say(f"{found.arm}, seed {found.seed}: {found.message}")
+    ended = any(results.ended(arm) for arm in todo.arms if arm not in ideal)
+    return Outcome(table, report, results, all_diverged=not ended)
+
+
+def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say) -> None:
+    """Run arms that do not wait for each other; they say how they do wherever their output reaches this terminal."""
+    alone = len(tasks) == 1 or parallel.in_process
+    local = alone or isinstance(parallel, Loky)
+    shown: Shown = False if len(tasks) < 2 else True if alone or not local else "lines"
+    function = partial(train_one, say=say if local else None, bar=alone)
+    run_tasks(function, tasks, results=log, parallel=parallel, progress=shown, unit="arm")
+
+
+def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[Row]:
+    """Train one arm on one seed; goes on from its checkpoint. When it diverges, the rows are those until then."""
+    experiment, root, twin = task.args
+    arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
+    data = training_data(experiment.dataset, experiment.validation)
+    ideal = _curve(root, twin, seed) if twin is not None else None
+    prefix = f"{arm}, seed {seed}: "
+    trainer = Trainer(experiment, data, seed, place(root, arm, seed))
+    own = RunDirectory(place(root, arm, seed))
+    try:
+        rows = trainer.run(
+            twin=ideal,
+            progress=bar and sys.stderr.isatty(),
+            say=None if say is None else lambda line: say(prefix + line),
+        )
+    except UserError as error:
+        if not trainer.diverged:
+            raise
+        rows = trainer.curve.rows
+        own.save_json(DIVERGED, {"sample": trainer.samples, "message": str(error)})
+    finally:
+        trainer.close()
+    own.save_json("writing", {name: tile.writing_statistics() for name, tile in trainer.network.tiles()})
+    histograms = {
+        f"{part}.{name}": array
+        for name, pair in trainer.histograms().items()
+        for part, array in zip(("edges", "counts"), pair, strict=True)
+    }
+    if histograms:
+        own.save_arrays("conductances", histograms)
+    return rows
+
+
+def place(root: Path, arm: str, seed: int) -> Path:
+    """Folder of one arm and seed."""
+    name = re.sub(r"[\W_]+", "_", arm).strip("_")
+    if len(name.encode()) > LONGEST_NAME:
+        start = name.encode()[: LONGEST_NAME - 13].decode(errors="ignore")
+        name = f"{start}_{hashlib.sha256(arm.encode()).hexdigest()[:12]}"
+    return root / "arms" / f"{name}-{seed}"
+
+
+def check_folders(arms: Iterable[str]) -> None:
+    """Check that every arm has a folder of its own. Raises UserError naming two that would share one."""
+    seen: dict[str, str] = {}
+    for arm in arms:
+        folder = place(Path(), arm, 0).name.casefold()
+        if folder in seen:
+            raise UserError(
+                f"arms: '{seen[folder]}' and '{arm}' would share one folder; let their names differ in letters or digits"
+            )
+        seen[folder] = arm
+
+
+def _curve(root: Path, arm: str, seed: int) -> dict[int, float]:
+    path = place(root, arm, seed) / "metrics.csv"
+    rows = read_rows(path, CURVE) if path.exists() else []
+    return {int(row["samples"] or 0): float(row["accuracy"] or 0.0) for row in rows}
+
+
+def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> TrainingResults:
+    """Put the arms' results together for the report, and write layers.csv."""
+    data = training_data(experiment.dataset, experiment.validation)
+    layers = run.log("layers", LAYER_COLUMNS)
+    layers.keep(lambda row: False)
+    histories: list[ConductanceHistory] = []
+    costs: dict[str, dict[str, float]] = {}
+    diverged = tuple(_divergences(experiment, todo, run))
+    rows = _in_order(run.log("metrics", CURVE_COLUMNS, key=("arm", "seed")).rows, todo, experiment.seeds)
+    for arm in todo.arms:
+        for number, seed in enumerate(experiment.seeds):
+            folder = place(run.path, arm, seed)
+            layers.append({"arm": arm, "seed": seed, **row} for row in read_rows(folder / "layers.csv", LAYER))
+            arrays = RunDirectory(folder).load_arrays("conductances") if number == 0 else None
+            if arrays is not None:
+                samples = np.array([int(row["samples"] or 0) for row in read_rows(folder / "metrics.csv", CURVE)])
+                histories += [
+                    ConductanceHistory(
+                        arm, key[len("edges.") :], samples, edges, arrays[f"counts.{key[len('edges.') :]}"]
+                    )
+                    for key, edges in arrays.items()
+                    if key.startswith("edges.")
+                ]
+        broken = {found.seed for found in diverged if found.arm == arm}
+        last = [row for row in last_rows(rows, arm) if row["seed"] not in broken]
+        if last and last[0]["energy_J"] is not None:
+            costs[arm] = _costs(last)
+    notes = [data.note] if data.note else []
+    notes += [f"{found.arm}, seed {found.seed}: {found.message}." for found in diverged]
+    notes += _clipping(experiment, todo, run)
+    notes += [
+        f"{arm}: {SEALED}" for arm, setup in todo.arms.items() if setup.device is not None and not setup.chip.snapshots
+    ]
+    if experiment.validation:
+        notes.append(f"Accuracy is on {experiment.validation} held-out training images, not on the test images.")
+    return TrainingResults(
+        title=experiment.name,
+        curves=rows,
+        layers=layers.rows,
+        n_test=len(data.y_eval),
+        twins=todo.twins,
+        conductances=tuple(histories),
+        costs=costs,
+        notes=tuple(notes),
+        diverged=diverged,
+    )
+
+
+def _in_order(rows: Sequence[Row], todo: Plan, seeds: Sequence[int]) -> list[Row]:
+    """The rows arm by arm and seed by seed, whichever worker ended first."""
+    place_of = {key: number for number, key in enumerate((arm, seed) for arm in todo.arms for seed in seeds)}
+    return sorted(rows, key=lambda row: place_of[(str(row["arm"]), int(row["seed"] or 0))])
+
+
+def _divergences(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Iterator[Divergence]:
+    """What the arms left that did not come to their end."""
+    for arm in todo.arms:
+        for seed in experiment.seeds:
+            found = RunDirectory(place(run.path, arm, seed)).load_json(DIVERGED)
+            if found is not None:
+                yield Divergence(arm, seed, int(found["sample"]), str(found["message"]))
+
+
+def _costs(last: Sequence[Row]) -> dict[str, float]:
+    """What training cost, mean over the last rows of an arm's seeds."""
+    seen = float(last[0]["samples"] or 0)
+    return {
+        "energy of the training (J)": mean(last, "energy_J"),
+        "energy per sample (J)": mean(last, "energy_J") / seen,
+        "chip time of the training (s)": mean(last, "chip_time_s"),
+        "chip time per sample (s)": mean(last, "chip_time_s") / seen,
+        "pulses": mean(last, "pulses"),
+    }
+
+
+def _clipping(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> list[str]:
+    """A sentence for every arm whose learning rate asked for more pulses than its write scheme could send."""
+    notes = []
+    for arm in todo.arms:
+        found: dict[str, float] = {}
+        for seed in experiment.seeds:
+            for tile, statistics in (RunDirectory(place(run.path, arm, seed)).load_json("writing") or {}).items():
+                found[tile] = max(found.get(tile, 0.0), statistics.get("clipped", 0.0))
+        clipped = {tile: share for tile, share in found.items() if share > CLIPPED_SHARE}
+        if clipped:
+            shares = ", ".join(f"{100 * share:.1f} % at {tile}" for tile, share in clipped.items())
+            notes.append(f"{arm}: the learning rate asked for more pulses than a pulse train can carry ({shares}).")
+    return notes

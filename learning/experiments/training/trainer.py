@@ -1,0 +1,306 @@
+"""The training loop of one arm on one seed: batches, evaluations, checkpoints. It never compares arms and never draws a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from analog_sim.chip.cost import Costs
+from analog_sim.config import UserError
+from analog_sim.random.streams import Streams
+from learning.common.memory import Memory
+from learning.common.schedule import calibration_due, rate_factor
+from learning.experiments.configs.train import TrainExperiment
+from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.report.training.results import CURVE_COLUMNS, LAYER_COLUMNS
+from learning.experiments.runs.result_log import ResultLog, Row
+from learning.experiments.training import checkpoint, probe
+from learning.experiments.training.chip import build
+from learning.experiments.training.data import Order, TrainData
+from learning.losses.losses import make_loss
+from learning.rules.base import Proposed
+
+F32 = npt.NDArray[np.float32]
+CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
+LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
+
+
+class Trainer:
+    """One arm on one seed.
+
+    Args:
+        experiment: the arm. data: images. seed: chip, first weights, order of the data.
+        folder: of this arm and seed: metrics.csv, layers.csv, checkpoint.npz; goes on from the checkpoint when there is one.
+
+    Attributes:
+        done: batches so far. diverged: whether the loss or a gradient was no longer finite.
+
+    Raises:
+        UserError: the chip cannot serve the rule, or the folder holds something else.
+    """
+
+    def __init__(self, experiment: TrainExperiment, data: TrainData, seed: int, folder: Path) -> None:
+        self.experiment, self.data, self.seed, self.folder = experiment, data, seed, folder
+        streams = Streams(seed)
+        self.loss = make_loss(experiment.loss)
+        setup = build(experiment, data, seed, folder)
+        self.network, self.clock, self.record = setup.network, setup.clock, setup.record
+        if experiment.calibrates:
+            self.network.calibrate(data.x[: experiment.calibration])
+        self.memory = experiment.rule.init(self.network, streams)
+        self.optimizer = Memory(streams.stream("optimizer"))
+        self.order = Order(streams, len(data.x), experiment.batch)
+        self.total = max(1, round(experiment.epochs * self.order.per_epoch))
+        self.done = 0
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
+        self.diverged = False
+        self.curve = ResultLog(folder / "metrics.csv", CURVE)
+        self.layers = ResultLog(folder / "layers.csv", LAYER)
+        self._resume()
+
+    @property
+    def samples(self) -> int:
+        """Training samples seen so far."""
+        return self.done * self.experiment.batch
+
+    def run(
+        self,
+        *,
+        twin: Mapping[int, float] | None = None,
+        progress: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> list[Row]:
+        """Train to the end; return the rows of metrics.csv.
+
+        Args:
+            twin: samples -> accuracy of the digital twin, shown beside this arm's. progress: show a bar.
+            say: gets every evaluation as a line.
+
+        Raises:
+            UserError: the loss or a gradient is no longer finite; the last checkpoint is kept.
+        """
+        bar = tqdm(
+            total=self.total, initial=self.done, unit="batch", disable=not progress, leave=False, dynamic_ncols=True
+        )
+        with bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            while True:
+                if self._due() and not self._evaluated():
+                    row = self._evaluate()
+                    shown = self._line(row, twin)
+                    bar.set_postfix_str(shown)
+                    if say is not None:
+                        with tqdm.external_write_mode():
+                            say(f"{self.samples} samples: {shown}")
+                if self.done >= self.total:
+                    return self.curve.rows
+                self.step()
+                bar.update()
+
+    def step(self) -> None:
+        """One batch: propose, write, decorrelate, let time pass."""
+        experiment = self.experiment
+        index = self.order[self.done]
+        x, target = self.data.x[index], self.data.y[index]
+        progress = self.done / self.total
+        factor = rate_factor(experiment.schedule, experiment.final_rate, progress)
+        proposed: Proposed | None = None
+        for _ in range(experiment.rule.rounds):
+            proposed = experiment.rule.propose(self.network, self.loss, x, target, self.memory)
+            self._stop_unless_finite(proposed)
+            self._write(proposed, factor * experiment.rate_factor * experiment.learning_rate)
+            self._loss_sum += proposed.loss
+            self._loss_count += 1
+        assert proposed is not None
+        for layer, passed in zip(self.network.layers, proposed.trace.layers, strict=True):
+            if layer.decorrelator is not None and passed.passed is not None:
+                layer.decorrelator.learn(passed.passed, progress)
+        self.done += 1
+        self._idle()
+        if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:
+            for _, tile in self.network.tiles():
+                tile.compensate()
+        every = experiment.calibrate_every
+        if experiment.calibrates and every is not None and calibration_due(self.done, every):
+            self.network.calibrate(self.data.x[: experiment.calibration])
+
+    def _idle(self) -> None:
+        """Let chip time pass: after every batch, or all of it after the last one."""
+        experiment = self.experiment
+        batches = 1 if not experiment.idle_at_end else self.total if self.done == self.total else 0
+        if experiment.idle_per_batch and batches:
+            self.network.layers[0].tile.wait(batches * experiment.idle_per_batch)
+
+    def _write(self, proposed: Proposed, rate: float) -> None:
+        """Hand the steps to the tiles, which are on different arrays and written at the same time; biases are digital."""
+        if proposed.layers is None:
+            return
+        optimizer = self.experiment.optimizer
+        with self.clock.parallel():
+            for layer, gradient in zip(self.network.layers, proposed.layers, strict=True):
+                layer.tile.update(optimizer.step(layer.name, gradient.weights, self.optimizer), rate)
+                if layer.bias is not None and gradient.bias is not None:
+                    layer.bias -= np.float32(rate) * optimizer.bias_step(
+                        f"{layer.name}.bias", gradient.bias, self.optimizer
+                    )
+
+    def _stop_unless_finite(self, proposed: Proposed) -> None:
+        """Nothing that is not finite may reach a cell: it would stay there."""
+        if math.isfinite(proposed.loss):
+            broken = probe.first_broken_gradient(self.network.layers, proposed.layers)
+            if broken is None:
+                return
+        else:
+            broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
+        self.diverged = True
+        kept = checkpoint.load(self._checkpoint)
+        state = "there is no checkpoint yet"
+        if kept is not None:
+            state = (
+                f"the checkpoint of sample {int(kept['done']) * self.experiment.batch} is kept in {self._checkpoint}"
+            )
+        raise UserError(
+            f"training diverged at sample {self.samples} (batch {self.done} of {self.total}, seed {self.seed}): the loss is "
+            f"{proposed.loss}, first broken: {broken}; {state}. Try a smaller learning_rate (now {self.experiment.learning_rate:g})"
+        )
+
+    def _due(self) -> bool:
+        """At the start, at the end, and whenever another `evaluate_every` samples (or an epoch) are through."""
+        every = self.experiment.evaluate_every
+        if self.done in (0, self.total):
+            return True
+        if every is None:
+            return self.done % self.order.per_epoch == 0
+        return self.samples // every > (self.samples - self.experiment.batch) // every
+
+    def _evaluated(self) -> bool:
+        return bool(self.curve.rows) and self.curve.rows[-1]["samples"] == self.samples
+
+    def _evaluate(self) -> Row:
+        """Measure, log and checkpoint."""
+        row, rows = self._measure_without_trace() if self.network.inspectable else self._measure_on_chip()
+        self.curve.append(row)
+        for each in rows:
+            self.layers.append({"samples": self.samples, **each})
+        if self.record is not None:
+            self.record.sync()
+        checkpoint.save(self._checkpoint, self._state())
+        return row
+
+    def _measure_on_chip(self) -> tuple[Row, list[Row]]:
+        """Accuracy by reads of the chip itself, which are counted and take time; what only its inside could show is left out."""
+        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        nothing: dict[str, float | None] = {layer.name: None for layer in self.network.layers}
+        rows = probe.layer_rows(self.network, nothing, nothing)
+        row = self._row(right, None, probe.costs(self.network))
+        self._loss_sum, self._loss_count = 0.0, 0
+        return row, rows
+
+    def _row(self, right: float, loss: float | None, costs: Costs | None) -> Row:
+        """A row of the curve; loss: of this batch, when no batch was trained since the last row."""
+        return {
+            "samples": self.samples,
+            "epoch": self.done / self.order.per_epoch,
+            "loss": self._loss_sum / self._loss_count if self._loss_count else loss,
+            "accuracy": right,
+            "pulses": None if costs is None else float(costs.pulses),
+            "chip_time_s": None if costs is None else self.clock.now,
+            "energy_J": None if costs is None or not self.network.inspectable else costs.joules,
+        }
+
+    def _measure_without_trace(self) -> tuple[Row, list[Row]]:
+        """Accuracy, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
+        before = self._state()
+        costs, chip_time = probe.costs(self.network), self.clock.now
+        index = self.order[self.done]
+        x, target = self.data.x[index], self.data.y[index]
+        proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
+        self._stop_unless_finite(proposed)
+        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        copy = self.network.digital_copy()
+        cosines = probe.cosines(copy, self.loss, x, target, proposed.layers)
+        row = self._row(right, proposed.loss, costs)
+        row["chip_time_s"] = None if costs is None else chip_time
+        rows = probe.layer_rows(self.network, cosines, probe.correlations(copy, self.data.x[: self.experiment.probe]))
+        for name, tile in self.network.tiles():
+            counted = probe.histogram(tile)
+            if counted is not None:
+                self._histograms.setdefault(name, []).append(counted)
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._restore({**before, "loss": [0.0, 0], "histograms": self._histogram_state()})
+        return row, rows
+
+    def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
+        loss = "" if row["loss"] is None else f"loss {row['loss']:.4g}, "
+        text = f"{loss}accuracy {100 * float(row['accuracy'] or 0):.2f} %"
+        ideal = (twin or {}).get(self.samples)
+        if ideal is not None:
+            text += f" (ideal twin {100 * ideal:.2f} %)"
+        return text
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    def histograms(self) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]:
+        """Tile -> edges (BINS + 1,) in siemens and counts (evaluations, BINS)."""
+        tiles = dict(self.network.tiles())
+        found = {}
+        for name, counts in self._histograms.items():
+            edges = probe.histogram_edges(tiles[name])
+            assert edges is not None
+            found[name] = (edges, np.stack(counts))
+        return found
+
+    def _histogram_state(self) -> dict[str, npt.NDArray[np.int64]]:
+        return {name: np.stack(counts) for name, counts in self._histograms.items()}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "network": self.network.state(),
+            "rule": self.memory.state(),
+            "optimizer": self.optimizer.state(),
+            "clock": self.clock.now,
+            "loss": [self._loss_sum, self._loss_count],
+            "histograms": self._histogram_state(),
+            "position": None if self.record is None else self.record.position,
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.done = int(state["done"])
+        self.network.restore(state["network"])
+        self.memory.restore(state["rule"])
+        self.optimizer.restore(state["optimizer"])
+        self.clock.restore(float(state["clock"]))
+        self._loss_sum, self._loss_count = float(state["loss"][0]), int(state["loss"][1])
+        self._histograms = {name: list(counts) for name, counts in state["histograms"].items()}
+        if self.record is not None and state["position"] is not None:
+            self.record.seek(int(state["position"]))
+
+    def close(self) -> None:
+        """Write what the record of the chip still holds back."""
+        if self.record is not None:
+            self.record.close()
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
+        state = checkpoint.load(self._checkpoint)
+        if state is not None and self.record is None and not self.network.inspectable:
+            raise UserError(
+                f"{self._checkpoint}: this chip cannot be put back and was not recorded, so the run cannot go on "
+                "(chip.record: true keeps a record); delete the folder to train anew"
+            )
+        if state is None:
+            self.curve.keep(lambda row: False)
+            self.layers.keep(lambda row: False)
+            return
+        self._restore(state)
+        for log in (self.curve, self.layers):
+            log.keep(lambda row: float(row["samples"] or 0) <= self.samples)

@@ -1,0 +1,83 @@
+"""Products with a matrix in panels: against numpy in float64, and the same bits whatever the batch and the number of threads."""
+
+import numba
+import numpy as np
+import pytest
+
+from analog_sim.random.streams import Streams
+from analog_sim.reads.kernels.product import WIDTH, multiply, multiply_parallel
+from analog_sim.reads.packed_matrix import Panels
+
+SHAPES = [
+    (1, 1, 1),
+    (1, 7, 3),
+    (2, 1, WIDTH),
+    (3, 40, WIDTH + 1),
+    (7, 33, 2 * WIDTH),
+    (15, 20, 3 * WIDTH - 1),
+    (300, 5, 70),
+]
+
+
+def operands(batch, rows, cols):
+    streams = Streams(3)
+    return streams.stream("v").normals((batch, rows)), streams.stream("m").normals((rows, cols))
+
+
+@pytest.mark.parametrize(("batch", "rows", "cols"), SHAPES)
+def test_a_product_is_that_of_numpy(batch, rows, cols):
+    v, m = operands(batch, rows, cols)
+    exact = v.astype(float) @ m.astype(float)
+    bound = (
+        np.abs(v).astype(float) @ np.abs(m) * rows * 2.0**-23
+    )  # of a sum of `rows` float32 products, in whatever order
+    assert (np.abs(Panels.of(m).multiply(v) - exact) <= bound).all()
+    transposed = Panels.of(np.ascontiguousarray(m.T)).transposed()
+    np.testing.assert_array_equal(transposed.multiply(v), Panels.of(m).multiply(v))
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 1), (5, WIDTH), (9, 2 * WIDTH + 5)])
+def test_a_matrix_comes_back_as_it_was_put(rows, cols):
+    _, m = operands(1, rows, cols)
+    panels = Panels.of(m)
+    np.testing.assert_array_equal(panels.matrix(), m)
+    np.testing.assert_array_equal(panels.transposed().matrix(), m.T)
+    some = np.arange(rows)[::2]
+    panels.put(some, 2 * m[some])
+    m[some] *= 2
+    np.testing.assert_array_equal(panels.matrix(), m)
+    assert panels.array.ctypes.data % 64 == 0
+
+
+@pytest.mark.jit
+def test_the_bits_do_not_depend_on_the_batch_or_the_threads():
+    v, m = operands(600, 50, 3 * WIDTH + 7)
+    panels = Panels.of(m)
+    whole, threaded = np.empty((600, m.shape[1]), np.float32), np.empty((600, m.shape[1]), np.float32)
+    multiply(v, panels.array, whole)
+    multiply_parallel(v, panels.array, threaded)
+    np.testing.assert_array_equal(threaded, whole)
+    for first, last in ((0, 1), (3, 5), (100, 107), (250, 590)):
+        np.testing.assert_array_equal(panels.multiply(np.ascontiguousarray(v[first:last])), whole[first:last])
+
+
+@pytest.mark.jit
+def test_a_large_product_gives_the_same_bits_on_one_thread():
+    v, m = operands(256, 200, 200)
+    before = numba.get_num_threads()
+    many = Panels.of(m).multiply(v)
+    numba.set_num_threads(1)
+    try:
+        np.testing.assert_array_equal(Panels.of(m).multiply(v), many)
+    finally:
+        numba.set_num_threads(before)
+
+
+def test_arrays_of_other_shapes_and_types_are_refused():
+    panels = Panels.of(np.ones((4, 3), np.float32))
+    assert panels.multiply(np.ones((0, 4), np.float32)).shape == (0, 3)
+    for v in (np.ones((2, 3), np.float32), np.ones((2, 4)), np.ones((4, 2), np.float32).T, np.ones(4, np.float32)):
+        with pytest.raises(ValueError, match=r"product: v must be C-contiguous float32 of shape \(\d, 4\)"):
+            panels.multiply(v)
+    with pytest.raises(ValueError, match=r"product: out must be C-contiguous float32 of shape \(2, 3\)"):
+        panels.multiply(np.ones((2, 4), np.float32), np.empty((2, 4), np.float32))

@@ -1,0 +1,42 @@
+"""The chips that the conformance suite runs on: every backend of the project, or the one that `--chip` names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from catalogue import CHIPS
+from catalogue_helpers import cases, name
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.backends.factory import Factory
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import Fabric
+from analog_sim.config import Part, discover
+from analog_sim.random.streams import Streams
+from devices.card import load_card
+
+OWN: dict[str, Part] = {
+    name(case): discover("analog_sim.chip.backends", Part)[case["kind"]].model_validate(case)
+    for case in cases(CHIPS)
+    if case["kind"] != "replay"  # it answers only what was recorded; tests/analog_sim/chip/record has its own tests
+}
+
+
+@pytest.fixture(scope="session")
+def cell() -> CellModel:
+    """Cells that can be programmed and pulsed; a user's chip has its own, of which this is what the computer believes."""
+    return load_card("ecram").compile()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        named = metafunc.config.getoption("--chip")
+        chips = {named: Factory(factory=named)} if named else OWN
+        metafunc.parametrize("backend", chips.values(), ids=chips)
+
+
+@pytest.fixture
+def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path) -> Fabric:
+    return backend.fabric(cell, Streams(3).child("chip"), Clock(), tmp_path)

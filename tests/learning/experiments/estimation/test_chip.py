@@ -1,0 +1,139 @@
+"""One chip: what it is follows from (seed, number), what it does from its age and its hardware."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from estimate_helpers import silent, small
+
+from analog_sim.config import UserError
+from learning.experiments.estimation.chip import Chip, run_chip
+from learning.experiments.estimation.chip_snapshot import portrait
+from learning.experiments.estimation.prepared import Prepared, check, prepare_estimate
+from learning.experiments.estimation.studies import variants
+from learning.experiments.monte_carlo.evaluate import Task
+from learning.experiments.report.estimate.results import LAYER_ERROR
+from learning.torch_bridge.modules import AnalogLayer
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@cache
+def prepared() -> Prepared:
+    return prepare_estimate(small(), check(small()), silent)
+
+
+def chip(number: int = 0, study: int = 0, **change: Any) -> Chip:
+    return Chip(prepared(), variants(small(**change))[study], number)
+
+
+def held(made: Chip) -> list[np.ndarray]:
+    return [tile.read_weights(exact=True) for tile in made.tiles]
+
+
+def test_outputs_that_are_not_finite_are_no_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = chip()
+    monkeypatch.setattr(made.network, "scores", lambda x, batch: np.full((len(x), 10), np.nan, np.float32))
+    with pytest.raises(UserError, match="outputs of the chip at 0 s are not finite"):
+        made.accuracy()
+
+
+def test_a_chip_is_its_seed_and_its_number() -> None:
+    first, again, other = held(chip(0)), held(chip(0)), held(chip(1))
+    for a, b, c in zip(first, again, other, strict=True):
+        assert np.array_equal(a, b)
+        assert not np.array_equal(a, c)
+    assert len({w.tobytes() for made in (first, other) for w in made}) == 2 * len(first)
+
+
+def test_noise_of_reads_does_not_change_the_chip() -> None:
+    quiet = chip(0, study=1, sensitivity={"without": ["read_noise"]})
+    quiet.accuracy()
+    for a, b in zip(held(chip(0)), held(quiet), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_time_stands_still_while_measuring_and_passes_as_told() -> None:
+    made = chip()
+    assert made.age == 0.0
+    made.wait_until(1.0)
+    assert made.age == pytest.approx(1.0, abs=1e-3)
+    made.accuracy()
+    made.layer_errors(made.layer_inputs())
+    assert made.age == pytest.approx(1.0, abs=2e-2)  # the longest single read only
+    made.wait_until(86400.0)
+    assert made.age == pytest.approx(86400.0, abs=1e-2)
+    made.wait_until(10.0)  # long past
+    assert made.age == pytest.approx(86400.0, abs=1e-2)
+
+
+def test_errors_grow_with_age_and_compensation_helps() -> None:
+    def at_one_day(compensation: str) -> tuple[float, float]:
+        made = chip(tile={"compensation": compensation})
+        inputs = made.layer_inputs()
+        made.wait_until(1.0)
+        young = made.layer_errors(inputs)
+        made.wait_until(86400.0)
+        return young["fc1"], made.layer_errors(inputs)["fc1"]
+
+    young, old = at_one_day("none")
+    _, mended = at_one_day("global")
+    assert old > 2.0 * young
+    assert mended < 0.5 * old
+
+
+def test_on_the_ideal_card_a_chip_is_the_digital_network() -> None:
+    experiment = small(device="ideal", tile={}, bias="chip")
+    p = prepare_estimate(experiment, check(experiment), silent)
+    made = Chip(p, variants(experiment)[0], 0)
+    made.wait_until(86400.0)
+    assert made.accuracy() == p.digital_accuracy
+    assert max(made.layer_errors(made.layer_inputs()).values()) < 1e-5
+
+
+def test_bias_on_the_chip_is_driven_by_the_largest_input() -> None:
+    made = chip(bias="chip")
+    layer = made.network.layers["fc1"]
+    assert isinstance(layer, AnalogLayer)
+    assert layer.bias_input == pytest.approx(prepared().x_calibration.max())
+    assert made.tiles[0].shape == (12, 65)
+
+
+def test_a_scale_for_each_column_helps_small_columns() -> None:
+    by_layer, by_column = (chip(weight_scale=scale, device="generic_pcm") for scale in ("layer", "column"))
+    for one, other in zip(by_layer.network.tiles, by_column.network.tiles, strict=True):
+        wanted = by_layer.network.layers["fc1"].matrices()[0] if one.shape == (12, 64) else None
+        if wanted is not None:
+            smallest = np.abs(wanted).max(axis=1).argmin()
+            errors = [np.abs(t.read_weights(exact=True) - wanted)[smallest].mean() for t in (one, other)]
+            assert errors[1] < 0.9 * errors[0]
+    inputs = by_column.layer_inputs()
+    assert by_column.layer_errors(inputs)["fc1"] < by_layer.layer_errors(inputs)["fc1"]
+
+
+def test_rows_of_a_task() -> None:
+    nominal, without = variants(small(sensitivity={"without": ["drift"], "times": ["1 day"]}))
+    rows = run_chip(prepared(), Task({"study": "nominal", "value": "", "chip": 1}, (nominal,)))
+    assert [row["time_s"] for row in rows] == [1.0, 86400.0]
+    assert all(0.0 < row[LAYER_ERROR + "fc1"] < 1.0 for row in rows)
+    (row,) = run_chip(prepared(), Task({"study": "without", "value": "drift", "chip": 1}, (without,)))
+    assert row["time_s"] == 86400.0
+    assert row[LAYER_ERROR + "fc1"] is None
+
+
+def test_portrait() -> None:
+    variant = variants(small())[0]
+    face = portrait(prepared(), variant, 2)
+    assert [t.layer for t in face.transfer] == ["fc1", "fc2"]
+    assert face.transfer[0].read_back.shape == (2, face.transfer[0].target.size)
+    error = face.transfer[0].read_back - face.transfer[0].target
+    assert 0.0 < np.sqrt(np.square(error[0]).mean()) < 0.2 * np.abs(face.transfer[0].target).max()
+    assert [m.layer for m in face.maps] == ["fc1", "fc2"]
+    assert face.maps[0].conductance.shape == (2, 64, 12)
+    assert face.maps[0].label == "chip 2, 1 s after programming"
+    assert face.costs["array reads per inference"] == 2.0
+    assert face.costs["DAC conversions per inference"] == 64 + 12
+    assert face.costs["ADC conversions per inference"] == 12 + 10
+    assert face.costs["energy per inference (J)"] > 0.0
+    assert np.array_equal(face.maps[0].conductance, portrait(prepared(), variant, 2).maps[0].conductance)

@@ -1,0 +1,147 @@
+"""Training on a chip that shows nothing of its inside: the same learning, goes on after a kill, replays to the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analog_sim.chip.backend import RECORD
+from analog_sim.chip.clock import Clock
+from analog_sim.config import UserError, validate
+from learning.experiments.configs.train import TrainExperiment
+from learning.experiments.training.chip import check
+from learning.experiments.training.data import training_data
+from learning.experiments.training.run import train
+from learning.experiments.training.trainer import Trainer
+
+BASE: dict[str, Any] = {
+    "schema": "train/1",
+    "dataset": {"name": "digits", "flatten": True, "train_limit": 320, "test_limit": 100},
+    "network": {"layers": [{"kind": "linear", "units": 16}, "relu", {"kind": "linear", "units": 10}]},
+    "rule": {"kind": "activity_node_perturbation", "sigma": 0.1, "perturbations": 2},
+    "decorrelation": {"method": {"kind": "natural", "rate": 1e-3}, "where": "chip"},
+    "device": "ecram",
+    "tile": {"writing": "stochastic_pulse", "compensation": "none"},
+    "matrix_tile": {"writing": "stochastic_pulse", "compensation": "none"},
+    "learning_rate": 0.05,
+    "batch": 16,
+    "epochs": 1.0,
+    "evaluate_every": 160,
+    "twin": None,
+}
+
+
+def experiment(**fields: Any) -> TrainExperiment:
+    return validate({**BASE, **fields}, TrainExperiment)
+
+
+def trainer(folder: Path, **fields: Any) -> Trainer:
+    setup = experiment(**fields)
+    return Trainer(setup, training_data(setup.dataset, setup.validation), 0, folder)
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.jit
+def test_an_interrupted_sealed_run_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
+    """The process ends seven batches behind the last checkpoint; what the chip did there is answered by the record, not done again."""
+    whole = trainer(tmp_path / "whole", chip={"kind": "sealed"})
+    rows = whole.run()
+    whole.close()
+
+    first = trainer(tmp_path / "cut", chip={"kind": "sealed"})
+    step = first.step
+
+    def dying() -> None:
+        if first.done == 17:
+            raise Killed
+        step()
+
+    first.step = dying  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        first.run()
+    first.close()
+    done = first.record.position  # type: ignore[union-attr]
+
+    second = trainer(tmp_path / "cut", chip={"kind": "sealed"})
+    assert second.done == 10
+    assert second.record is not None
+    assert second.record.position < done
+    assert second.run() == rows
+    second.close()
+    assert (tmp_path / "cut" / RECORD).read_bytes() == (tmp_path / "whole" / RECORD).read_bytes()
+    for mine, its in zip(whole.network.layers, second.network.layers, strict=True):
+        np.testing.assert_array_equal(mine.tile.read_weights(), its.tile.read_weights())
+
+
+@pytest.mark.jit
+def test_the_record_replays_to_the_same_bits_and_refuses_another_run(tmp_path: Path) -> None:
+    recorded = trainer(tmp_path / "recorded", chip={"kind": "sealed"})
+    rows = recorded.run()
+    recorded.close()
+    chip = {"kind": "replay", "record": str(tmp_path / "recorded")}
+    again = trainer(tmp_path / "replay", chip=chip)
+    assert again.run() == rows
+    with pytest.raises(UserError, match=r"operation \d+: pulse on 'linear\d.*(length|row_|col_|values differ)"):
+        trainer(tmp_path / "other", chip=chip, learning_rate=0.1).run()
+    with pytest.raises(UserError, match="replay"):
+        trainer(tmp_path / "third", chip=chip, batch=32).run()
+
+
+@pytest.mark.jit
+def test_sealed_and_open_chips_learn_alike(tmp_path: Path) -> None:
+    """Other draws of the noise, so not the same numbers: eight seeds, final accuracies within 4 standard errors of each other."""
+    fields = {"rule": "backprop", "learning_rate": 0.5, "epochs": 3.0, "evaluate_every": None}
+    setups = {kind: experiment(chip={"kind": kind}, **fields) for kind in ("emulated", "sealed")}
+    data = training_data(setups["sealed"].dataset, 0)
+    final = {
+        kind: np.array(
+            [Trainer(s, data, seed, tmp_path / f"{kind}{seed}").run()[-1]["accuracy"] for seed in range(8)], float
+        )
+        for kind, s in setups.items()
+    }
+    difference = final["sealed"] - final["emulated"]
+    assert abs(difference.mean()) <= 4 * difference.std(ddof=1) / 8**0.5 + 1e-12
+    assert final["sealed"].mean() > 0.6  # a tenth is chance
+
+
+def test_what_needs_the_inside_is_refused_on_a_sealed_chip() -> None:
+    setup = experiment(chip={"kind": "sealed"}, tile={"writing": "ideal"}, decorrelation=None)
+    with pytest.raises(UserError, match=r"tile.writing: 'ideal' needs a chip that has: inspectable"):
+        check(setup, training_data(setup.dataset, 0))
+
+
+@pytest.mark.jit
+def test_a_sealed_run_without_a_record_cannot_go_on(tmp_path: Path) -> None:
+    it = trainer(tmp_path, chip={"kind": "sealed", "record": False})
+    it.run()
+    with pytest.raises(UserError, match="was not recorded"):
+        trainer(tmp_path, chip={"kind": "sealed", "record": False})
+
+
+@pytest.mark.jit
+def test_a_network_is_laid_out_over_fixed_arrays_and_learns(tmp_path: Path) -> None:
+    """64-16-10 on arrays of 25 x 25: three for the first matrix and one for the second, twice for the pairs."""
+    chip = {"kind": "fixed_arrays", "arrays": 8, "bad_cells": 0.02, "record": False}
+    fields = {"rule": "direct_feedback_alignment", "decorrelation": None, "learning_rate": 0.5, "epochs": 4.0}
+    it = trainer(tmp_path, chip=chip, **fields)
+    rows = it.run()
+    assert float(rows[-1]["accuracy"] or 0) > 0.5
+    with pytest.raises(UserError, match=r"needs 2 more arrays .* of the chip's 7, but 1 are left .*linear1 6"):
+        trainer(tmp_path / "small", chip={**chip, "arrays": 7}, **fields)
+
+
+@pytest.mark.jit
+def test_the_report_says_what_a_sealed_chip_did_not_show(tmp_path: Path) -> None:
+    outcome = train(experiment(chip={"kind": "sealed"}), out=tmp_path / "run", say=lambda line: None)
+    assert any("showed nothing of its inside" in note for note in outcome.results.notes)
+    assert "showed nothing of its inside" in outcome.report.read_text(encoding="utf-8")
+    row = outcome.results.curves[-1]
+    assert row["energy_J"] is None
+    assert float(row["chip_time_s"] or 0) > 0.0
+    assert Clock().now == 0.0
