@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
+import learning
 from analog_sim.config import UserError
 
 _PREFIX = "analog_hil_user_"
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(learning.__file__).resolve().parents[1]
 _OURS = ("analog_sim", "devices", "learning", "scripts")
 _INSTALLED = tuple(
     {str(Path(path).resolve()) for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))}

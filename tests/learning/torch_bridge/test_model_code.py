@@ -71,7 +71,7 @@ def test_every_way_of_importing_is_followed(tmp_path: Path) -> None:
 
 
 def test_this_program_and_installed_packages_have_versions_and_no_digest(tmp_path: Path) -> None:
-    path = write(tmp_path, m="import torch, numpy, json, learning.metrics\nbuild = torch.nn.Flatten\n")
+    path = write(tmp_path, m="import torch, numpy, json, learning.torch_bridge.arrays\nbuild = torch.nn.Flatten\n")
     assert list(model_code(path)) == ["m.py"]
 
 
