@@ -41,10 +41,7 @@ class Residual(nn.Module):
         x = F.relu(self.bn2(h) + x) + h  # h is used twice: its normalisation must stay
         x = self.shared(self.shared(x))
         x = F.dropout(F.avg_pool2d(x, 2).flatten(1), 0.5, training=self.training)
-        x = F.relu(self.bn3(self.fc1(x)))
-        if x.mean().item() > -1.0:
-            x = x * 1.0
-        return self.fc2(x)
+        return self.fc2(F.relu(self.bn3(self.fc1(x))))
 
 
 class TokenNorm(nn.Module):

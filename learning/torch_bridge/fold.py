@@ -6,11 +6,12 @@ all per output channel: running mean m, running variance v, scale g, shift c (Io
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from learning.torch_bridge.observe import Observation
 
@@ -26,14 +27,23 @@ class Fold:
     norm: str
 
 
-def find_folds(module: nn.Module, seen: Observation | None) -> list[Fold]:
+def find_folds(module: nn.Module, seen: Sequence[Observation] | None) -> list[Fold]:
     """Return the foldable pairs of a module.
 
     Args:
-        seen: one run of the module. Without it only neighbours in an `nn.Sequential` are found, and only for convolutions:
-            whether a linear layer's output has two dimensions shows at run time.
+        seen: runs of the module; a pair must hold in every run that calls one of its two. None: only neighbours in an `nn.Sequential` that
+            no code of the user's can take apart are found, and only for convolutions: whether a linear layer's output has two
+            dimensions shows at run time.
     """
-    return _by_neighbourhood(module) if seen is None else _by_use(module, seen)
+    if seen is None:
+        return _by_neighbourhood(module)
+    held = [(run, _by_use(module, run)) for run in seen]
+    candidates = dict.fromkeys(pair for _, pairs in held for pair in pairs)
+    return [
+        pair
+        for pair in candidates
+        if all(pair in pairs or not {pair.layer, pair.norm} & run.calls.keys() for run, pairs in held)
+    ]
 
 
 def fold(layer: Weighted, norm: Norm) -> None:
@@ -50,14 +60,16 @@ def fold(layer: Weighted, norm: Norm) -> None:
         if norm.affine:
             shifted = shifted + norm.bias.double()
         broad = scale.reshape(-1, *[1] * (layer.weight.dim() - 1))
-        dtype = layer.weight.dtype
-        layer.weight = nn.Parameter((layer.weight.double() * broad).to(dtype))
-        layer.bias = nn.Parameter(shifted.to(dtype))
+        dtype, trained = layer.weight.dtype, layer.weight.requires_grad
+        layer.weight = nn.Parameter((layer.weight.double() * broad).to(dtype), requires_grad=trained)
+        layer.bias = nn.Parameter(shifted.to(dtype), requires_grad=trained)
 
 
 def _foldable(layer: nn.Module, norm: nn.Module) -> bool:
     if type(norm) not in (nn.BatchNorm1d, nn.BatchNorm2d) or norm.running_mean is None:
         return False
+    if any((one._forward_hooks or one._forward_pre_hooks) for one in (layer, norm)):
+        return False  # a hook of the user's sees, or changes, what would no longer exist
     if isinstance(layer, nn.Conv2d):
         return isinstance(norm, nn.BatchNorm2d) and norm.num_features == layer.out_channels
     return isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and norm.num_features == layer.out_features
@@ -73,15 +85,15 @@ def _by_use(module: nn.Module, seen: Observation) -> list[Fold]:
         user = calls[0].users[0]
         if user not in seen.calls or len(seen.calls[user]) != 1 or not _foldable(layer, modules[user]):
             continue
-        if seen.calls[user][0].input is not calls[0].output or not _channels_fit(layer, calls[0].output):
+        # Dimension 1 of the output, the one that is normalised, must be the layer's output channel.
+        if calls[0].dim != (4 if isinstance(layer, nn.Conv2d) else 2):
+            continue
+        if not any(source is calls[0] for source in seen.calls[user][0].sources):
+            continue
+        if any(owner in (name, user) for owner, _, _ in (loose.rpartition(".") for loose in seen.loose)):
             continue
         found.append(Fold(name, user))
     return found
-
-
-def _channels_fit(layer: nn.Module, output: Tensor) -> bool:
-    """Whether dimension 1 of the output, the one that is normalised, is the layer's output channel."""
-    return output.dim() == (4 if isinstance(layer, nn.Conv2d) else 2)
 
 
 def _by_neighbourhood(module: nn.Module) -> list[Fold]:
@@ -89,12 +101,18 @@ def _by_neighbourhood(module: nn.Module) -> list[Fold]:
     for _, child in module.named_modules(remove_duplicate=False):
         times[id(child)] = times.get(id(child), 0) + 1
     found = []
-    for path, parent in module.named_modules():
-        if type(parent) is not nn.Sequential:
-            continue
+    for path, parent in _plain_sequences(module, ""):
         children = list(parent.named_children())
         for (a, layer), (b, norm) in pairwise(children):
             if isinstance(layer, nn.Conv2d) and _foldable(layer, norm) and times[id(layer)] == times[id(norm)] == 1:
                 dot = f"{path}." if path else ""
                 found.append(Fold(dot + a, dot + b))
     return found
+
+
+def _plain_sequences(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Sequential]]:
+    """Every `nn.Sequential` within nothing but such: code of the user's could call a child of any other by itself."""
+    if type(module) is nn.Sequential:
+        yield path, module
+        for name, child in module.named_children():
+            yield from _plain_sequences(child, f"{path}.{name}" if path else name)

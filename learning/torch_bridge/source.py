@@ -5,7 +5,6 @@ It never holds a module: a class from a user's file cannot be sent to a worker, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from analog_sim.config import UserError
 from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
-from learning.torch_bridge.convert import Plan, prepare
 from learning.torch_bridge.load_model import load_factory
+from learning.torch_bridge.model_code import model_code
+from learning.torch_bridge.plain import unwrapped_float
+from learning.torch_bridge.plan import Decided, Plan
+from learning.torch_bridge.prepare import prepare, prepare_again
 from learning.torch_bridge.twin import build_network
 
 F32 = npt.NDArray[np.float32]
@@ -50,12 +53,16 @@ class FileSource:
     factory: str
 
     def make(self) -> nn.Module:
-        """What the factory makes."""
-        return load_factory(f"{self.file}:{self.factory}")
+        """What the factory makes, without wrappers such as torch.compile, its weights on the CPU in float32."""
+        return unwrapped_float(load_factory(f"{self.file}:{self.factory}"))
 
     def identity(self) -> object:
-        """What tells it from others, JSON-able; files that it imports are not looked at."""
-        return [hashlib.sha256(self.file.read_bytes()).hexdigest(), self.factory]
+        """What tells it from others, JSON-able: digests of the file and of all code that it imports, and the factory's name."""
+        return [self.code(), self.factory]
+
+    def code(self) -> dict[str, str]:
+        """SHA-256 of the model file and of every file of the user's that it imports, by name."""
+        return model_code(self.file)
 
 
 Source = TwinSource | FileSource
@@ -63,16 +70,47 @@ Source = TwinSource | FileSource
 
 def weights_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
     """All parameters and buffers as arrays."""
-    return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
+    state = module.state_dict()
+    return {
+        name: value.detach().cpu().numpy().copy() for name, value in state.items() if isinstance(value, torch.Tensor)
+    }
 
 
-def planned(source: Source, weights: Weights | None, sample: F32, digital: tuple[str, ...]) -> Plan:
+def load_weights(module: nn.Module, weights: Weights) -> None:
+    """Put back what `weights_of` returned of the same network. Raises UserError when they do not fit."""
+    try:
+        module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, strict=False)
+    except RuntimeError as error:
+        raise UserError(f"model: its weights do not fit: {str(error).splitlines()[-1].strip()}") from error
+    if missing := [name for name in weights_of(module) if name not in weights]:
+        raise UserError(f"model: is not the network whose weights these are: they lack {missing[0]}")
+
+
+def planned(
+    source: Source,
+    weights: Weights | None,
+    sample: F32,
+    digital: tuple[str, ...],
+    *,
+    batch: int | None = None,
+    whole: bool = False,
+) -> Plan:
     """Make the network, give it its weights (None: as the source makes it) and check it on sample inputs (N, ...).
 
+    Args:
+        digital, batch, whole: as in `learning.torch_bridge.prepare.prepare`.
+
     Raises:
-        UserError: as `learning.torch_bridge.convert.prepare`.
+        UserError: as `prepare`.
     """
     module = source.make()
     if weights is not None:
-        module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    return prepare(module, torch.tensor(sample), digital=digital)
+        load_weights(module, weights)
+    return prepare(module, torch.tensor(sample), digital=digital, batch=batch, whole=whole)
+
+
+def planned_again(source: Source, weights: Weights, decided: Decided) -> Plan:
+    """The plan that was made before of the same network, without running it."""
+    module = source.make()
+    load_weights(module, weights)
+    return prepare_again(module, decided)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -15,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from analog_sim._cache import user_cache_folder
 from analog_sim.config import UserError
@@ -162,20 +165,21 @@ def trained_twin(
 
     Args:
         module: makes the untrained module; called with torch's generator seeded by `training.seed`.
-        identity: what tells this module from others, JSON-able: its configuration, or the digest of the user's file.
+        identity: what tells this module from others, JSON-able: its configuration, or the digests of the user's code. The weights that it
+            starts with count as well, which may come from elsewhere.
         data, training, progress: as in `train`.
 
     Two runs that train the same twin at once both write the same file, whole. A file that cannot be read is trained anew.
     """
     with _seeded(training.seed, training.threads):
         made = module()
-    key = _key(identity, data, training)
+    key = _key([identity, _digest(made)], data, training)
     path = user_cache_folder() / "twins" / f"{key}.npz"
     if _restore(made, path):
         return made.eval(), True
     train(made, data, training, progress)
     buffer = io.BytesIO()
-    arrays = {name: value.numpy() for name, value in made.state_dict().items()}
+    arrays: dict[str, Any] = _tensors(made)
     np.savez(buffer, **arrays)
     with suppress(OSError):  # a cache that cannot be written only costs the next run its time
         write_atomically(path, buffer.getvalue())
@@ -218,15 +222,20 @@ def _noisy_weights(module: nn.Module, noise: float) -> Iterator[None]:
 
 @contextmanager
 def _seeded(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch's generator and set its threads within the block; afterwards both are as before."""
-    before = torch.get_num_threads()
+    """Seed the generators of torch, NumPy and Python, and set torch's threads within the block; afterwards all are as before."""
+    before, numpys = torch.get_num_threads(), np.random.get_state()  # noqa: NPY002
+    pythons = random.getstate()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 -- the user's own modules may draw from these two
+        random.seed(seed)
         torch.set_num_threads(threads)
         try:
             yield
         finally:
             torch.set_num_threads(before)
+            np.random.set_state(numpys)  # noqa: NPY002
+            random.setstate(pythons)
 
 
 def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
@@ -238,6 +247,22 @@ def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
         "training": training.model_dump(mode="json"),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _tensors(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
+    state = module.state_dict()
+    return {name: value.detach().numpy() for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _digest(module: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers; "" when some of them do not exist yet (lazy layers)."""
+    if any(is_lazy(value) for value in module.state_dict().values()):
+        return ""
+    found = hashlib.sha256()
+    for name, value in _tensors(module).items():
+        found.update(f"{name} {value.dtype} {value.shape};".encode())
+        found.update(np.ascontiguousarray(value).tobytes())
+    return found.hexdigest()
 
 
 def _restore(module: nn.Module, path: Path) -> bool:

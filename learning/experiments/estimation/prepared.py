@@ -17,9 +17,9 @@ from learning.experiments.configs.estimate import DataSpec, Experiment
 from learning.experiments.monte_carlo.metrics import accuracy
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import largest_inputs
-from learning.torch_bridge.convert import Plan
+from learning.torch_bridge.convert import Decided, Plan
 from learning.torch_bridge.load_model import load_checkpoint
-from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, weights_of
+from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
 from learning.torch_bridge.twin import predict, trained_twin
 
 F32 = npt.NDArray[np.float32]
@@ -35,8 +35,8 @@ class Prepared:
     """A checked network with its data.
 
     Attributes:
-        source, weights: to make the network again. digital: its layers that stay digital.
-        layers: names of the layers on the chip. bias_inputs: layer -> drive of a bias line.
+        source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on all test images.
+        bias_inputs: layer -> drive of a bias line.
         x_test, y_test: test images as the network gets them, labels. x_calibration: training images for the converters.
         batch: test images at a time. seed: of all chips. chip: what is driven.
         digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
@@ -44,8 +44,7 @@ class Prepared:
 
     source: Source
     weights: Weights
-    digital: tuple[str, ...]
-    layers: tuple[str, ...]
+    decided: Decided
     bias_inputs: dict[str, float]
     x_test: F32
     y_test: I64
@@ -58,7 +57,12 @@ class Prepared:
 
     def plan(self) -> Plan:
         """The network, ready to be put on tiles."""
-        return planned(self.source, self.weights, self.x_test[:SAMPLE], self.digital)
+        return planned_again(self.source, self.weights, self.decided)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers on the chip."""
+        return self.decided.layers
 
 
 def load_data(spec: DataSpec) -> Dataset:
@@ -114,7 +118,7 @@ def check(experiment: Experiment) -> Checked:
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         weights = weights_of(module)
-    plan = planned(source, weights, data.x_test[:SAMPLE], experiment.digital)
+    plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
     outputs = predict(plan.module, data.x_test[:SAMPLE])
     if outputs.ndim != 2 or outputs.shape[1] != len(data.classes):
         raise UserError(
@@ -150,13 +154,12 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         if cached:
             say("digital network: trained before, from the cache")
     weights = weights_of(module)
-    plan = planned(source, weights, data.x_test[:SAMPLE], experiment.digital)
+    plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
     calibration = data.x_train[: experiment.calibration]
     return Prepared(
         source=source,
         weights=weights,
-        digital=experiment.digital,
-        layers=tuple(layer.name for layer in plan.layers),
+        decided=plan.decided,
         bias_inputs=largest_inputs(plan, lambda name, shape: DigitalTile(shape), calibration)
         if len(calibration)
         else {},
@@ -166,6 +169,6 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         batch=experiment.batch,
         seed=experiment.seed,
         chip=experiment.chip,
-        digital_accuracy=accuracy(predict(plan.module, data.x_test, experiment.batch), data.y_test),
+        digital_accuracy=accuracy(predict(module, data.x_test, experiment.batch), data.y_test),
         notes=(*([data.note] if data.note else []), *plan.notes),
     )

@@ -44,7 +44,7 @@ def test_functional_residual_network(bias, fold: bool) -> None:
     made = convert(original, exact, sample=X, bias=bias, fold_batchnorm=fold)
     with torch.no_grad():
         torch.testing.assert_close(made(X), original(X), rtol=1e-4, atol=1e-4)
-    assert list(analog_layers(made)) == ["conv1", "conv2", "shared", "fc1", "fc2"]
+    assert list(analog_layers(made)) == ["conv1", "conv2", "shared", "fc1", "fc2", "only_in_training"]
     assert type(made.bn1) is (nn.Identity if fold else nn.BatchNorm2d)
     assert type(made.bn3) is (nn.Identity if fold else nn.BatchNorm1d)
     assert type(made.bn2) is nn.BatchNorm2d
@@ -58,7 +58,8 @@ def test_plan_says_what_it_did() -> None:
     text = "\n".join(plan.notes)
     assert "bn1: batch normalisation folded into conv1" in text
     assert "bn2: BatchNorm2d computed digitally" in text
-    assert "only_in_training: never called, left out" in text
+    assert "only_in_training: not called on the sample inputs, put on tiles all the same" in text
+    assert "only_in_training: never called, left out" in prepare(randomised(Residual()), X, whole=True).notes
     assert [(layer.name, layer.shapes, layer.bias) for layer in plan.layers][:2] == [
         ("conv1", ((4, 9),), True),
         ("conv2", ((4, 36),), True),
@@ -198,11 +199,6 @@ def infinite_statistics() -> nn.Module:
     return made
 
 
-def old_weight_norm() -> nn.Module:
-    with pytest.warns(FutureWarning, match="weight_norm"):
-        return dense(nn.utils.weight_norm(nn.Linear(64, 10)))
-
-
 def hooked() -> nn.Module:
     made = dense(nn.Linear(64, 10))
     made[1].register_forward_hook(lambda module, inputs, output: output * 2)
@@ -228,7 +224,6 @@ def already() -> nn.Module:
         (Pair, "must return one tensor"),
         (nan_weights, "1.weight: 2 of 640 values are NaN or infinite"),
         (infinite_statistics, "1.running_var: 1 of 2 values are NaN or infinite"),
-        (old_weight_norm, "weight_norm"),
         (hooked, r"layer '1' \(Linear\) has forward hooks"),
         (already, "has analogue layers already"),
         (nn.Flatten, "no Linear or Conv2d layer"),
