@@ -48,7 +48,8 @@ class Histories:
 
 def histories_of(table: Table, log: ReadLog) -> Histories:
     """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them, and a
-    dense series is cut into groups a factor of 2 wide.
+    dense series is cut into groups a factor of 2 wide. Of several reads of a cell at times of one group the mean is taken, and of its
+    times; of several at the same time, which no clock gives, the first.
 
     Cells without a first read, or with only one, hold no change: they are counted and left out.
     Raises MeasurementError when the table has no times or no cell with two of them.
@@ -71,22 +72,19 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     parts = list(runs(sequence))
     g, own = np.full((len(parts), len(nominal)), np.nan), np.full((len(parts), len(nominal)), np.nan)
     target = np.full(len(parts), np.nan)
-    repeated = 0
     targets = table.target_S[good]
+    owner = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
+    again = _same_time(owner, t)
+    place = (owner * len(nominal) + group)[~again]
+    reads = np.bincount(place, minlength=g.size).reshape(g.shape)
+    some = reads > 0
+    for matrix, values in ((g, g_all), (own, t)):
+        total = np.bincount(place, weights=values[~again], minlength=g.size).reshape(g.shape)
+        matrix[some] = total[some] / reads[some]
     for c, part in enumerate(parts):
-        columns = group[part]
-        repeated += len(columns) - len(np.unique(columns))
-        g[c, columns[::-1]] = g_all[part][
-            ::-1
-        ]  # reversed, so that of several reads at one nominal time the first stays
-        own[c, columns[::-1]] = t[part][::-1]
         known = targets[part][np.isfinite(targets[part])]
         target[c] = known[0] if len(known) else np.nan
-    if repeated:
-        log.note(
-            f"{repeated} retention read(s) at a time at which their cell had one already: the first is fitted. Other conditions, such as"
-            " a temperature? choose one with only: {column: value}"
-        )
+    _say_what_is_joined(int(again.sum()), reads, log)
     usable = np.isfinite(g[:, 0]) & (np.isfinite(g).sum(axis=1) >= 2)
     if not usable.all():
         log.note(
@@ -96,6 +94,34 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
         raise MeasurementError("no cell of the retention measurement has a first and a later read")
     names = np.array([int(sequence[part.start]) for part in parts], np.int64)
     return Histories(g[usable], own[usable], nominal, target[usable], names[usable])
+
+
+def _same_time(owner: npt.NDArray[np.int64], t: F64) -> npt.NDArray[np.bool_]:
+    """(N,) reads of a cell at a time at which an earlier row has one."""
+    order = np.lexsort((np.arange(len(t)), t, owner))
+    again = np.zeros(len(t), bool)
+    again[order[1:]] = (owner[order[1:]] == owner[order[:-1]]) & (t[order[1:]] == t[order[:-1]])
+    return again
+
+
+def _say_what_is_joined(again: int, reads: npt.NDArray[np.int64], log: ReadLog) -> None:
+    """Note reads that are not fitted, or not by themselves.
+
+    Args:
+        again: reads at a time at which their cell had one. reads: (C, T) that were averaged.
+    """
+    if again:
+        log.note(
+            f"{again} retention read(s) at exactly the time at which their cell had one already: the first is fitted. Other conditions,"
+            " such as a temperature? choose one with only: {column: value}"
+        )
+    joined = int(reads[reads > 1].sum())
+    if joined:
+        log.note(
+            f"{joined} retention reads follow one another more closely than the times that are fitted, a factor of {SPAN:g} apart: the mean of"
+            f" up to {int(reads.max())} of a cell is one value ({int((reads > 1).sum())} of them), so the scatter of single reads is not in"
+            " the ageing; read it as role: noise to have it on the card"
+        )
 
 
 def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:

@@ -17,7 +17,7 @@ from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.head import take_head, take_preamble
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Line, Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.numbers import NumberColumn, check_widths, is_number, numbers
 
 F64 = npt.NDArray[np.float64]
 
@@ -60,12 +60,13 @@ class NoiseSeries(Reader):
                 sink.log.count(lines.path, "blank line skipped", line=line.number)
                 continue
             fields = fields_of(line.text, sniff_delimiter(line.text, decimal=self.decimal))[self.leading :]
+            while fields and not fields[-1]:  # delimiters at the end of a line are no reads
+                fields.pop()
             if not fields:
                 raise failure(lines.path, f"has no read after {self.leading} leading field(s)", line=line.number)
-            plain = fields if self.decimal == "." else [text.replace(",", ".") for text in fields]
-            try:
-                values = np.array(plain, np.float64) * column.scale
-            except ValueError:
+            if all(is_number(text, self.decimal) for text in fields):
+                values = np.array([float(text.replace(self.decimal, ".")) for text in fields]) * column.scale
+            else:
                 named = [
                     NumberColumn(k, f"field {self.leading + k + 1}", column.dimension, column.unit)
                     for k in range(len(fields))
@@ -94,7 +95,8 @@ class NoiseSeries(Reader):
         for column in columns:
             note_missing_unit(sink.log, path, column.name, self.value, self.unit, head.line)
         device, start, done = self.device_of(path, sink), sink.new_sequences(len(columns)), 0
-        for block in data_lines(lines, sink.log):
+        for block in data_lines(lines, sink.log, delimiter=delimiter, gaps=True):
+            check_widths(block, len(names), delimiter, path, sink.log)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
             if not done:
                 _refuse_times(path, values, columns, block[0].number)

@@ -51,12 +51,13 @@ class NumberColumn:
         stripped = text.strip().strip('"')
         if stripped.lower() in BLANK:
             return np.nan if self.default is None else self.default
-        if decimal == ",":
-            stripped = stripped.replace(".", "").replace(",", ".")
-        try:
-            return float(stripped) * self.scale + self.offset
-        except ValueError:
-            pass
+        if decimal == "," and re.search(r"\d\.|\.\d", stripped):
+            reason = f"got {text!r}: a point, where decimal commas are set; points between thousands are not read"
+            raise failure(path, reason, line=line, column=self.name)
+        plain = stripped.replace(decimal, ".")
+        if is_number(plain):
+            return float(plain) * self.scale + self.offset
+        stripped = plain if decimal == "," else stripped
         parsed = split(stripped)
         if parsed is not None and parsed[1] and self.dimension is not None:
             unit = unit_name(parsed[1], self.dimension)
@@ -111,16 +112,37 @@ def numbers(
     return values
 
 
-def refuse_longer_rows(lines: Sequence[Line], fields: int, delimiter: str, path: Path) -> None:
-    """Refuse a line with more values than the first one: nobody knows whose they are. Raises MeasurementError."""
+def check_widths(
+    lines: Sequence[Line],
+    fields: int,
+    delimiter: str,
+    path: Path,
+    log: ReadLog,
+    *,
+    model: str = "the first line",
+    short_rows: bool = False,
+) -> None:
+    """Refuse a line with more values than the header or the first line: nobody knows whose they are, nor which of them moved.
+
+    Empty fields at the end are no values. A line with fewer fields lacks the last ones, which is counted unless `short_rows` says that it
+    means nothing; between white space nobody knows which are missing. Raises MeasurementError.
+
+    Args:
+        lines: of a block. fields: number of them expected. model: what has so many, for the message.
+    """
     for line in lines:
-        if delimiter != " " and line.text.count(delimiter) < fields:
+        if delimiter != " " and line.text.count(delimiter) + 1 == fields:
             continue
         found = fields_of(line.text, delimiter)
         if any(found[fields:]):
-            raise failure(
-                path, f"has {len(found)} values, the first line {fields}: whose are the others?", line=line.number
-            )
+            hint = "; decimal commas? set decimal: ',' and another delimiter" if delimiter == "," else ""
+            reason = f"has {len(found)} values, {model} {fields}: whose are the others?{hint}"
+            raise failure(path, reason, line=line.number)
+        if len(found) < fields and delimiter == " ":
+            reason = f"has {len(found)} values, {model} {fields}: between white space nobody knows which are missing"
+            raise failure(path, reason, line=line.number)
+        if len(found) < fields and not short_rows:
+            log.count(path, f"line shorter than {model}, the rest taken as blank", line=line.number)
 
 
 def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name: str) -> float:
@@ -136,9 +158,11 @@ def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Whether a field is a plain number, by the rules of `float` and with this decimal mark."""
+    """Whether a field is a plain number with this decimal mark; what only Python reads as one (`1_000`) is none."""
+    if "_" in text or (decimal != "." and "." in text):
+        return False
     try:
-        float(text.replace(decimal, ".") if decimal != "." else text)
+        float(text.replace(decimal, "."))
     except ValueError:
         return False
     return True
