@@ -55,24 +55,31 @@ def npz_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, np
     Raises ValueError, one line without the path: no archive, damaged, an array that is missing or holds objects.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
+        opened = path.open("rb")
+    except OSError as error:
+        raise ValueError(f"cannot be opened: {reason_of(error)}") from error
+    with opened:
+        try:
+            archive = np.load(opened, allow_pickle=False)
+        except NPZ_DAMAGE as error:
+            raise ValueError(f"not a NumPy archive of plain arrays: {reason_of(error)}") from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single NumPy array (.npy), not an archive of named arrays (.npz)")
+        with archive:
+            wanted = list(archive.files) if names is None else sorted(names)
+            return {name: _array(archive, name) for name in wanted}
+
+
+def _array(archive: Any, name: str) -> npt.NDArray[Any]:
+    if name not in archive.files:
+        raise ValueError(f"no array {name!r}; the archive has: {', '.join(archive.files) or 'nothing'}")
+    try:
+        array = archive[name]
     except NPZ_DAMAGE as error:
-        raise ValueError(f"not a NumPy archive of plain arrays: {reason_of(error)}") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError("a single NumPy array (.npy), not an archive of named arrays (.npz)")
-    with archive:
-        wanted = list(archive.files) if names is None else sorted(names)
-        arrays = {}
-        for name in wanted:
-            if name not in archive.files:
-                raise ValueError(f"no array {name!r}; the archive has: {', '.join(archive.files) or 'nothing'}")
-            try:
-                arrays[name] = np.asarray(archive[name])
-            except NPZ_DAMAGE as error:
-                raise ValueError(f"array {name!r} cannot be read, the archive is damaged: {reason_of(error)}") from error
-            if arrays[name].dtype.kind == "V":
-                raise ValueError(f"array {name!r} cannot be read: it is no plain array")
-    return arrays
+        raise ValueError(f"array {name!r} cannot be read, the archive is damaged: {reason_of(error)}") from error
+    if not isinstance(array, np.ndarray):  # NumPy hands the bytes of a member that does not begin as an array does
+        raise ValueError(f"array {name!r} cannot be read: it is no NumPy array")
+    return array
 
 
 def numbers_of(arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:

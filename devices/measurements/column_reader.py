@@ -17,8 +17,8 @@ from devices.measurements.before_after import counterpart, with_reads_before
 from devices.measurements.chosen_lines import ChosenLines
 from devices.measurements.columns import DIMENSIONS, LABELS, Column, ColumnMap, bind, position
 from devices.measurements.layout import Layout
-from devices.measurements.problems import ReadLog, failure
 from devices.measurements.plausible import check_pulse_numbers
+from devices.measurements.problems import ReadLog, failure
 from devices.measurements.pulse_columns import BadWord, pulse_columns
 from devices.measurements.read_quantity import ReadQuantity, current_of
 from devices.measurements.reader import Reader
@@ -249,7 +249,9 @@ class Rows:
         if self._device is not None:
             return np.full(n, self._device), np.zeros(n, np.int64)
         if "cell" in labels:
-            known = {name: self._sink.cell(self._path, self._reader.device, name) for name in dict.fromkeys(labels["cell"])}
+            known = {
+                name: self._sink.cell(self._path, self._reader.device, name) for name in dict.fromkeys(labels["cell"])
+            }
             return np.array([known[name] for name in labels["cell"]]), np.zeros(n, np.int64)
         coordinates = []
         for quantity in ("cell_row", "cell_col"):

@@ -107,6 +107,7 @@ class MeasurementConfig(StrictModel):
         measurements: readers; rows of one role are fitted together.
         window: of the card; default: the range of the data.
         pulse: how pulses are fitted. ageing: the law of retention data; auto: the one that predicts held-out cells better.
+        temperature: at which retention was measured (a bake); the card says it, and estimates with the card do.
         write_by_pulses: programming error of a card that was only pulsed. held_out: what proves the fit.
         card: further keys of the card (cost, variation, ...), put on top of what was fitted.
     """
@@ -118,6 +119,7 @@ class MeasurementConfig(StrictModel):
     window: WindowSpec | None = None
     pulse: PulseSettings = PulseSettings()
     ageing: Literal["auto", "relaxation", "burst_relaxation", "power_law"] = "auto"
+    temperature: Annotated[float, Q("temperature", "C", ge=-273.15, le=1000)] | None = None
     write_by_pulses: WriteByPulses = WriteByPulses()
     held_out: HeldOut = HeldOut()
     card: Mapping[str, Any] = Field(default_factory=dict)

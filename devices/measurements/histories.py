@@ -49,7 +49,8 @@ class Histories:
 def histories_of(table: Table, log: ReadLog) -> Histories:
     """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them, and a
     dense series is cut into groups a factor of 2 wide. Of several reads of a cell at times of one group the mean is taken, and of its
-    times; of several at the same time, which no clock gives, the first.
+    times, but in the first group, where the first read is the state as written; of several at the same time, which no clock gives, the
+    first.
 
     Cells without a first read, or with only one, hold no change: they are counted and left out.
     Raises MeasurementError when the table has no times or no cell with two of them.
@@ -81,6 +82,7 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     for matrix, values in ((g, g_all), (own, t)):
         total = np.bincount(place, weights=values[~again], minlength=g.size).reshape(g.shape)
         matrix[some] = total[some] / reads[some]
+    _keep_first(g, own, g_all, t, owner, group)
     for c, part in enumerate(parts):
         known = targets[part][np.isfinite(targets[part])]
         target[c] = known[0] if len(known) else np.nan
@@ -94,6 +96,17 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
         raise MeasurementError("no cell of the retention measurement has a first and a later read")
     names = np.array([int(sequence[part.start]) for part in parts], np.int64)
     return Histories(g[usable], own[usable], nominal, target[usable], names[usable])
+
+
+def _keep_first(
+    g: F64, own: F64, read: F64, t: F64, owner: npt.NDArray[np.int64], group: npt.NDArray[np.int64]
+) -> None:
+    """Put the first read of every cell in the first group, in siemens and seconds, in place of the group's mean."""
+    early = np.flatnonzero(group == 0)
+    early = early[np.lexsort((early, t[early], owner[early]))]
+    first = np.concatenate(([True], owner[early[1:]] != owner[early[:-1]])) if len(early) else np.empty(0, bool)
+    at = early[first]
+    g[owner[at], 0], own[owner[at], 0] = read[at], t[at]
 
 
 def _same_time(owner: npt.NDArray[np.int64], t: F64) -> npt.NDArray[np.bool_]:
@@ -118,9 +131,9 @@ def _say_what_is_joined(again: int, reads: npt.NDArray[np.int64], log: ReadLog) 
     joined = int(reads[reads > 1].sum())
     if joined:
         log.note(
-            f"{joined} retention reads follow one another more closely than the times that are fitted, a factor of {SPAN:g} apart: the mean of"
-            f" up to {int(reads.max())} of a cell is one value ({int((reads > 1).sum())} of them), so the scatter of single reads is not in"
-            " the ageing; read it as role: noise to have it on the card"
+            f"{joined} retention reads follow one another more closely than the times that are fitted, a factor of {SPAN:g} apart:"
+            f" the mean of up to {int(reads.max())} of a cell is one value ({int((reads > 1).sum())} of them; of the first, the first"
+            " read), so the scatter of single reads is not in the ageing; read them as role: noise to have it on the card"
         )
 
 

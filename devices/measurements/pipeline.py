@@ -124,6 +124,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         f"Fitted by scripts/fit_device.py from {len(measured.sources) or 'step distribution'} file(s); tables beside it.",
     )
     card = write_card(folder, parts, config.card, comments)
+    notes += load_card(card).cautions()
     law_card = write_law_card(folder, config, pulse, noise, parts)
     replayed, whole = None, None
     if pulse is not None and pulse_parts is not None:

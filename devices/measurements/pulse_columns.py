@@ -28,15 +28,24 @@ class PulseSource(Protocol):
     """What a configuration says of all pulses of a file; the fields are those of `ColumnReader`."""
 
     @property
-    def potentiation(self) -> Literal["positive", "negative"]: ...
+    def potentiation(self) -> Literal["positive", "negative"]:
+        """Sign of the pulse voltage that potentiates."""
+
     @property
-    def direction(self) -> Literal["auto", "up", "down"]: ...
+    def direction(self) -> Literal["auto", "up", "down"]:
+        """Of all pulses."""
+
     @property
-    def amplitude(self) -> float | None: ...
+    def amplitude(self) -> float | None:
+        """Volts."""
+
     @property
-    def width(self) -> float | None: ...
+    def width(self) -> float | None:
+        """Seconds."""
+
     @property
-    def pulses_per_read(self) -> int: ...
+    def pulses_per_read(self) -> int:
+        """Between two rows."""
 
 
 @dataclass(eq=False)

@@ -168,7 +168,9 @@ class Sink:
             alike.setdefault(float(label) if is_number(label) else label.lower(), []).append(label)
         for labels in alike.values():
             if len(labels) > 1:
-                self.log.note(f"cells {', '.join(map(repr, labels))} differ in their writing only: taken as {len(labels)} cells")
+                self.log.note(
+                    f"cells {', '.join(map(repr, labels))} differ in their writing only: taken as {len(labels)} cells"
+                )
         shared = [label for label, paths in self._cells.items() if len(paths) > 1]
         if shared:
             names = ", ".join(map(repr, shared[:3])) + (", ..." if len(shared) > 3 else "")

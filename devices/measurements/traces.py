@@ -110,9 +110,7 @@ def has_condition(table: Table, direction: int, condition: Condition) -> npt.NDA
 
 def _pulsed(table: Table) -> npt.NDArray[np.bool_]:
     """Rows with pulses that are known."""
-    return np.asarray(
-        (table.op != Op.READ) & (table.n_pulses > 0) & ((table.flag & Flag.PULSE_UNKNOWN.value) == 0)
-    )
+    return np.asarray((table.op != Op.READ) & (table.n_pulses > 0) & ((table.flag & Flag.PULSE_UNKNOWN.value) == 0))
 
 
 def _condition_rows(table: Table) -> F64:

@@ -11,7 +11,7 @@ from devices.measurements.problems import ReadLog
 from devices.measurements.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter
 from devices.measurements.text.head import COMMENTS
-from devices.measurements.text.lines import Lines
+from devices.measurements.text.lines import MOST_BLANK, Lines
 
 
 class CsvTable(ColumnReader):
@@ -39,6 +39,7 @@ class CsvTable(ColumnReader):
             self.comment not in (None, *COMMENTS)
             and (line := lines.peek()) is not None
             and line.text.startswith(str(self.comment))
+            and line.number <= MOST_BLANK
         ):
             next(lines)
         return self.plain_layout(lines, log, self.delimiter, self.header_row, self.comment)

@@ -54,7 +54,7 @@ class NoiseSeries(Reader):
         column = NumberColumn(0, "read", self.value, resolve_unit(lines.path, "read", self.value, self.unit, None))
         take_preamble(lines, sink.log)
         note_missing_unit(sink.log, lines.path, "read", self.value, self.unit, None)
-        index = 0
+        index, length = 0, 0
         for line in lines:
             if not line.text.strip():
                 sink.log.count(lines.path, "blank line skipped", line=line.number)
@@ -80,7 +80,9 @@ class NoiseSeries(Reader):
             self._pour(
                 sink, lines.path, device, index, sink.new_sequences(), 0, values, np.full(len(values), line.number)
             )
-            index += 1
+            index, length = index + 1, length or len(values)
+            if len(values) != length:
+                sink.log.count(lines.path, f"series of another length than the first ({length})", line=line.number)
 
     def _columns(self, lines: Lines, sink: Sink) -> None:
         path = lines.path

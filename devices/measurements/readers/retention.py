@@ -238,7 +238,9 @@ class Retention(ColumnReader):
         label = None if self.label is None else place(self.label)
         if self.time_columns:
             if len(self.time_columns) != len(self.times):
-                raise failure(path, f"{len(self.times)} times given for {len(self.time_columns)} time_columns", line=line)
+                raise failure(
+                    path, f"{len(self.times)} times given for {len(self.time_columns)} time_columns", line=line
+                )
             columns = [place(name) for name in self.time_columns]
             if len(set(columns)) < len(columns) or label in columns:
                 raise failure(path, "time_columns and label name one column twice", line=line)

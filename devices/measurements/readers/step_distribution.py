@@ -109,7 +109,9 @@ def checked(
         raise failure(path, f"negative conductance among the states ({g.min()} S)", line=lines[0])
     for name, values in (("states", g), ("changes", np.abs(dg))):
         if values.max() > LARGEST_S:
-            raise failure(path, f"{name} of {values.max():.4g} S: more than {LARGEST_S:g} S is no memory cell; check unit")
+            raise failure(
+                path, f"{name} of {values.max():.4g} S: more than {LARGEST_S:g} S is no memory cell; check unit"
+            )
     order = np.argsort(g, kind="stable")
     g, dg = g[order], dg[:, order]
     if (np.diff(g) <= 0).any():
@@ -118,6 +120,8 @@ def checked(
     mean = direction * np.trapezoid(ordered, p, axis=0)
     if (mean < 0).all():
         word, moved = ("up", "lower") if direction > 0 else ("down", "raise")
-        raise failure(path, f"changes of direction {word} {moved} the conductance at every state: is it the other direction?")
+        raise failure(
+            path, f"changes of direction {word} {moved} the conductance at every state: is it the other direction?"
+        )
     sink.log.count(path, "change out of order along the probability, sorted", times=int((ordered != dg).sum()))
     return StepDistribution(device, direction, g, p, ordered, str(path))

@@ -8,7 +8,9 @@ from devices.measurements.problems import ReadLog, failure
 
 _HEADER_UNIT = re.compile(r"^(?P<name>.*?)\s*[\(\[]\s*(?P<unit>[^()\[\]]*)\s*[\)\]]\s*$")
 _ENDING_UNIT = re.compile(r"^(?P<name>.*?[^\s/,_])(?P<mark>\s*/\s*|\s*,\s*|\s+in\s+|_|\s+)(?P<unit>[^\s/,_]+)$")
-_LIKE_UNIT = re.compile(r"[afpnuµμmkKMGT]?(mhos?|siemens|Siemens|ohms?|Ohms|OHM|amps?|Amps|volts?|Volts|us|US)|a\.?u\.?|arb|norm")
+_LIKE_UNIT = re.compile(
+    r"[afpnuµμmkKMGT]?(mhos?|siemens|Siemens|ohms?|Ohms|OHM|amps?|Amps|volts?|Volts|us|US)|a\.?u\.?|arb|norm"
+)
 """Of what a header may end with: meant as units, but not in the table of units."""
 READ_DIMENSIONS = ("conductance", "current", "resistance", "voltage", "time")
 """Of the units that a column's name may end with."""

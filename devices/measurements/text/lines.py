@@ -48,6 +48,7 @@ class Lines:
         self._stream = open_text(path, log)
         self._number, self._blank = 0, 0
         self._held: deque[Line] = deque()
+        log.life(f"reading {path.name}")
 
     def __enter__(self) -> "Lines":
         return self
@@ -69,6 +70,8 @@ class Lines:
         if not text:
             raise StopIteration
         self._number += 1
+        if not text.endswith("\n"):
+            self._log.count(self.path, "last line without a line end (was the file cut there?)", line=self._number)
         if len(text) == LONGEST_LINE:
             raise failure(self.path, f"longer than {LONGEST_LINE} characters: no line of text", line=self._number)
         self._blank = 0 if text.strip() else self._blank + 1
@@ -152,6 +155,7 @@ def data_lines(
     """
     blank: dict[str, tuple[int, int]] = {}
     held: list[Line] = []
+    run = 0
 
     def count(what: str, line: Line) -> None:
         times, first = blank.get(what, (0, line.number))
@@ -163,16 +167,18 @@ def data_lines(
             if not line.text.strip() and (delimiter != "\t" or "\t" not in line.text):
                 count("blank line skipped", line)
             elif not line.text.strip(f'{delimiter}" \t'):
+                run += 1
+                if run > MOST_BLANK:
+                    reason = f"more than {MOST_BLANK} lines of delimiters one after another: no measurement"
+                    raise failure(lines.path, reason, line=line.number)
                 if gaps:
                     held.append(line)
-                    if len(held) > MOST_BLANK:
-                        reason = f"more than {MOST_BLANK} lines of delimiters one after another: no measurement"
-                        raise failure(lines.path, reason, line=line.number)
                 else:
                     count(DELIMITERS_ONLY, line)
             elif comment is None or not line.text.lstrip().startswith(comment):
                 kept += [*held, line]
                 held.clear()
+                run = 0
         if kept:
             yield kept
     for line in held:

@@ -21,6 +21,7 @@ F64 = npt.NDArray[np.float64]
 
 OVERFLOW = 9.9e37  # instruments write 9.9e37 or 199.999e99 for "out of range"
 BLANK = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--", "1.#qnan", "1.#ind", "#ref!", "#value!"})
+_NUMERIC = re.compile(r"[+-]?[.,_ ]*\d[\d.,_ ]*([eE][+-]?\d+)?")
 _CUT_NUMBER = re.compile(r"\d,0\d*[1-9]")
 
 
@@ -166,6 +167,11 @@ def is_number(text: str, decimal: str = ".") -> bool:
     except ValueError:
         return False
     return True
+
+
+def looks_numeric(text: str) -> bool:
+    """Whether a field is meant as a number, whatever its marks: such a line names no columns."""
+    return is_number(text) or _NUMERIC.fullmatch(text) is not None
 
 
 def _mixed(text: str) -> str:
