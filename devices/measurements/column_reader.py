@@ -34,7 +34,8 @@ from devices.measurements.text.delimiters import (
 )
 from devices.measurements.text.head import commented_header, take_preamble
 from devices.measurements.text.lines import Line, Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, check_widths, numbers
+from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.widths import Widths
 
 READS: Mapping[str, ReadQuantity] = {"i": "current", "g": "conductance", "r": "resistance"}
 
@@ -149,7 +150,7 @@ class Rows:
     def __init__(self, reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str) -> None:
         self._reader, self._path, self._layout, self._sink, self._run = reader, path, layout, sink, run
         given = reader.column_map().given()
-        self._fields = len(layout.header) if layout.header is not None else 0
+        self._widths = Widths(path, layout.delimiter, sink.log, layout.header)
         numeric = {q: c for q, c in given.items() if q in DIMENSIONS}
         self._numeric = bind(path, numeric, layout.header, layout.header_line, None if layout.si else sink.log)
         self._labels = {
@@ -194,10 +195,7 @@ class Rows:
     def pour(self, block: list[Line]) -> None:
         """Parse a block and append its rows."""
         reader, path, sink = self._reader, self._path, self._sink
-        if block and not self._fields:
-            self._fields = len(fields_of(block[0].text, self._layout.delimiter))
-        model = "the header" if self._layout.header is not None else "the first line"
-        check_widths(block, self._fields, self._layout.delimiter, path, sink.log, model=model)
+        self._widths.check(block)
         block = self.chosen.of(block)
         if not block:
             return
@@ -237,7 +235,11 @@ class Rows:
                     raise failure(
                         self._path, f"missing: the line has {len(fields)} field(s)", line=line.number, column=name
                     )
-        return {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
+        found = {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
+        if "cell" in found and not all(found["cell"]):
+            line = block[found["cell"].index("")].number
+            raise failure(self._path, "the cell has no name", line=line, column=self._labels["cell"][1])
+        return found
 
     def _current(self, value: Mapping[str, Any], v_read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         column, quantity = next((column, quantity) for column, quantity in READS.items() if column in value)
@@ -333,6 +335,12 @@ class Rows:
         settings = self._reader.compliance
         hit = np.zeros(n, bool)
         if status is not None:
+            unknown = [text for text in status if text and text not in settings.flagged]
+            if unknown:
+                what = "status that is not among compliance.flagged, taken as good"
+                self._sink.log.count(
+                    self._path, what, times=len(unknown), column=self._labels["status"][1], got=unknown[0]
+                )
             hit |= np.isin(np.array(status), np.array(settings.flagged, dtype=str))
         if settings.limit is not None:
             with np.errstate(invalid="ignore"):

@@ -35,6 +35,8 @@ class KeysightB1500(ColumnReader):
             fields = fields_of(line.text, ",")
             if fields[0] == NAME:
                 return Layout(fields, line.number, ",", si=True)
+            if fields[0] == VALUE:
+                log.count(lines.path, f"{VALUE} before the first {NAME}, skipped", line=line.number)
             if line.number > MOST_BLANK:
                 raise failure(lines.path, f"no line begins with '{NAME}' within {MOST_BLANK} lines", line=line.number)
         raise failure(lines.path, f"not a B1500 file: no line begins with '{NAME}'")

@@ -13,7 +13,8 @@ from devices.measurements.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, check_widths, numbers
+from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.widths import Widths
 
 
 class NeuroSim(Reader):
@@ -49,8 +50,9 @@ class NeuroSim(Reader):
         device, last, sequence = self.device_of(path, sink), np.nan, sink.new_sequences()
         if self.direction != "auto":
             sink.directed(path, "stated")
+        widths = Widths(path, delimiter, sink.log, head.names)
         for block in data_lines(lines, sink.log, delimiter=delimiter):
-            check_widths(block, 2, delimiter, path, sink.log)
+            widths.check(block)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
             line = np.array([entry.number for entry in block])
             check_pulse_numbers(path, values[:, 0], line, names[0])

@@ -17,7 +17,8 @@ from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.head import take_head, take_preamble
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Line, Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, check_widths, is_number, numbers
+from devices.measurements.text.numbers import NumberColumn, is_number, numbers
+from devices.measurements.text.widths import Widths
 
 F64 = npt.NDArray[np.float64]
 
@@ -97,8 +98,9 @@ class NoiseSeries(Reader):
         for column in columns:
             note_missing_unit(sink.log, path, column.name, self.value, self.unit, head.line)
         device, start, done = self.device_of(path, sink), sink.new_sequences(len(columns)), 0
+        widths = Widths(path, delimiter, sink.log, head.names)
         for block in data_lines(lines, sink.log, delimiter=delimiter, gaps=True):
-            check_widths(block, len(names), delimiter, path, sink.log)
+            widths.check(block)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
             if not done:
                 _refuse_times(path, values, columns, block[0].number)

@@ -17,7 +17,8 @@ from devices.measurements.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, check_widths, numbers
+from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.widths import Widths
 
 F64 = npt.NDArray[np.float64]
 
@@ -67,8 +68,9 @@ class PulseRamps(Reader):
         if not columns:
             raise failure(path, f"has no column after {self.leading} leading one(s)", line=head.line)
         ramps = [_Ramp(self, path, k, column.name, sink) for k, column in enumerate(columns)]
+        widths = Widths(path, delimiter, sink.log, head.names, short_rows=True)
         for block in data_lines(lines, sink.log, delimiter=delimiter, gaps=True):
-            check_widths(block, len(names), delimiter, path, sink.log, short_rows=True)
+            widths.check(block)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal, short_rows=True)
             line = np.array([entry.number for entry in block])
             if not any(ramp.started for ramp in ramps):

@@ -19,7 +19,8 @@ from devices.measurements.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter, fields_of
 from devices.measurements.text.header_units import bare_name, header_unit, note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Line, Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, check_widths, numbers, parse_quantity
+from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
+from devices.measurements.text.widths import Widths
 
 F64 = npt.NDArray[np.float64]
 
@@ -108,8 +109,9 @@ class Retention(ColumnReader):
         time = NumberColumn(0, names[0], "time", resolve_unit(path, names[0], "time", None, line))
         device, start = self.device_of(path, sink), sink.new_sequences(len(columns))
         chosen = self._chosen(layout, lines, sink)
+        widths = Widths(path, layout.delimiter, sink.log, layout.header)
         for block in data_lines(lines, sink.log, delimiter=layout.delimiter):
-            check_widths(block, len(names), layout.delimiter, path, sink.log, model=self._model(layout))
+            widths.check(block)
             part = chosen.of(block)
             values = numbers(part, [time, *columns], layout.delimiter, path, sink.log, decimal=self.decimal)
             n, m = len(part), len(columns)
@@ -124,10 +126,6 @@ class Retention(ColumnReader):
             at = np.tile([entry.number for entry in part], m)
             sink.rows("retention", path, at, rows, negative=self.negative)
         chosen.refuse_none()
-
-    @staticmethod
-    def _model(layout: Layout) -> str:
-        return "the first line" if layout.header is None else "the header"
 
     def _names(self, layout: Layout, lines: Lines) -> list[str]:
         """Names of the columns, or their numbers from 0 when there is no header."""
@@ -165,8 +163,9 @@ class Retention(ColumnReader):
             level = NumberColumn(index, name)
         device = self.device_of(path, sink)
         t = np.array(list(times.values()))
+        widths = Widths(path, layout.delimiter, sink.log, layout.header)
         for whole in data_lines(lines, sink.log, delimiter=layout.delimiter):
-            check_widths(whole, len(names), layout.delimiter, path, sink.log, model=self._model(layout))
+            widths.check(whole)
             block = chosen.of(whole)
             for at in range(0, len(block), CELLS):
                 part = block[at : at + CELLS]

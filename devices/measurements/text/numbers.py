@@ -113,39 +113,6 @@ def numbers(
     return values
 
 
-def check_widths(
-    lines: Sequence[Line],
-    fields: int,
-    delimiter: str,
-    path: Path,
-    log: ReadLog,
-    *,
-    model: str = "the first line",
-    short_rows: bool = False,
-) -> None:
-    """Refuse a line with more values than the header or the first line: nobody knows whose they are, nor which of them moved.
-
-    Empty fields at the end are no values. A line with fewer fields lacks the last ones, which is counted unless `short_rows` says that it
-    means nothing; between white space nobody knows which are missing. Raises MeasurementError.
-
-    Args:
-        lines: of a block. fields: number of them expected. model: what has so many, for the message.
-    """
-    for line in lines:
-        if delimiter != " " and line.text.count(delimiter) + 1 == fields:
-            continue
-        found = fields_of(line.text, delimiter)
-        if any(found[fields:]):
-            hint = "; decimal commas? set decimal: ',' and another delimiter" if delimiter == "," else ""
-            reason = f"has {len(found)} values, {model} {fields}: whose are the others?{hint}"
-            raise failure(path, reason, line=line.number)
-        if len(found) < fields and delimiter == " ":
-            reason = f"has {len(found)} values, {model} {fields}: between white space nobody knows which are missing"
-            raise failure(path, reason, line=line.number)
-        if len(found) < fields and not short_rows:
-            log.count(path, f"line shorter than {model}, the rest taken as blank", line=line.number)
-
-
 def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name: str) -> float:
     """Return the SI value of `10 s`, or of a bare number in SI. Raises MeasurementError."""
     parsed = split(text)
@@ -159,8 +126,8 @@ def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Whether a field is a plain number with this decimal mark; what only Python reads as one (`1_000`) is none."""
-    if "_" in text or (decimal != "." and "." in text):
+    """Whether a field is a plain number with this decimal mark; what only Python reads as one (`1_000`, other scripts' digits) is none."""
+    if "_" in text or not text.isascii() or (decimal != "." and "." in text):
         return False
     try:
         float(text.replace(decimal, "."))
