@@ -237,8 +237,8 @@ class Rows:
                     )
         found = {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
         if "cell" in found and not all(found["cell"]):
-            line = block[found["cell"].index("")].number
-            raise failure(self._path, "the cell has no name", line=line, column=self._labels["cell"][1])
+            nameless = block[found["cell"].index("")].number
+            raise failure(self._path, "the cell has no name", line=nameless, column=self._labels["cell"][1])
         return found
 
     def _current(self, value: Mapping[str, Any], v_read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

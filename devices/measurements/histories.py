@@ -48,9 +48,9 @@ class Histories:
 
 def histories_of(table: Table, log: ReadLog) -> Histories:
     """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them, and a
-    dense series is cut into groups a factor of 2 wide. Of several reads of a cell at times of one group the mean is taken, and of its
-    times, but in the first group, where the first read is the state as written; of several at the same time, which no clock gives, the
-    first.
+    dense series is cut into groups a factor of 2 wide. Of several reads of a cell in one group of a dense series the mean is taken, and of
+    its times, but in the first group, where the first read is the state as written. Where several reads stand alone at one time, which
+    may be different conditions, the first is taken.
 
     Cells without a first read, or with only one, hold no change: they are counted and left out.
     Raises MeasurementError when the table has no times or no cell with two of them.
@@ -64,7 +64,7 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     if untimed:
         log.note(f"{untimed} retention read(s) without a time are not fitted")
     t = table.t_s[good]
-    nominal, group = _nominal_times(t)
+    nominal, group, dense = _nominal_times(t)
     if len(nominal) < 2:
         raise MeasurementError(
             "the retention measurement has a single time since programming: no change to fit; allowed: two or more"
@@ -75,7 +75,7 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     target = np.full(len(parts), np.nan)
     targets = table.target_S[good]
     owner = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
-    again = _same_time(owner, t)
+    again = _repeated(owner, np.where(dense[group], t, nominal[group]))
     place = (owner * len(nominal) + group)[~again]
     reads = np.bincount(place, minlength=g.size).reshape(g.shape)
     some = reads > 0
@@ -109,8 +109,8 @@ def _keep_first(
     g[owner[at], 0], own[owner[at], 0] = read[at], t[at]
 
 
-def _same_time(owner: npt.NDArray[np.int64], t: F64) -> npt.NDArray[np.bool_]:
-    """(N,) reads of a cell at a time at which an earlier row has one."""
+def _repeated(owner: npt.NDArray[np.int64], t: F64) -> npt.NDArray[np.bool_]:
+    """(N,) reads of a cell at a time (seconds) at which an earlier row has one."""
     order = np.lexsort((np.arange(len(t)), t, owner))
     again = np.zeros(len(t), bool)
     again[order[1:]] = (owner[order[1:]] == owner[order[:-1]]) & (t[order[1:]] == t[order[:-1]])
@@ -121,12 +121,12 @@ def _say_what_is_joined(again: int, reads: npt.NDArray[np.int64], log: ReadLog) 
     """Note reads that are not fitted, or not by themselves.
 
     Args:
-        again: reads at a time at which their cell had one. reads: (C, T) that were averaged.
+        again: reads at a time at which their cell had one. reads: (C, T) that were averaged. log: for the sentences.
     """
     if again:
         log.note(
-            f"{again} retention read(s) at exactly the time at which their cell had one already: the first is fitted. Other conditions,"
-            " such as a temperature? choose one with only: {column: value}"
+            f"{again} retention read(s) at a time at which their cell had one already: the first is fitted. Other conditions, such as"
+            " a temperature? choose one with only: {column: value}"
         )
     joined = int(reads[reads > 1].sum())
     if joined:
@@ -137,15 +137,13 @@ def _say_what_is_joined(again: int, reads: npt.NDArray[np.int64], log: ReadLog) 
         )
 
 
-def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:
+def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Nominal times (T,) in seconds, the index of that of every read, and (T,) whether it is a part of a dense series."""
     unique = np.unique(t)
     positive = unique[unique > 0]
     starts = np.concatenate(([True], positive[1:] > SAME_TIME * positive[:-1])) if len(positive) else np.empty(0, bool)
-    groups = [
-        part
-        for run in (np.split(positive, np.flatnonzero(starts)[1:]) if len(positive) else [])
-        for part in _even_parts(run)
-    ]
+    parts = [_even_parts(run) for run in (np.split(positive, np.flatnonzero(starts)[1:]) if len(positive) else [])]
+    groups = [part for own in parts for part in own]
     zero = [0.0] if unique[0] == 0 else []
     weights = dict(zip(*np.unique(t, return_counts=True), strict=True))
     nominal = [float(np.average(part, weights=[weights[x] for x in part])) for part in groups]
@@ -153,7 +151,8 @@ def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:
     index = np.searchsorted(np.array(edges[1:]), t, side="left") + len(zero)
     if zero:
         index[t == 0] = 0
-    return np.array(zero + nominal), index.astype(np.int64)
+    dense = [False] * len(zero) + [len(own) > 1 for own in parts for _ in own]
+    return np.array(zero + nominal), index.astype(np.int64), np.array(dense)
 
 
 def _even_parts(times: F64) -> list[F64]:

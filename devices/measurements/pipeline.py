@@ -18,7 +18,7 @@ from devices.measurements.histories import Histories, histories_of
 from devices.measurements.problems import MeasurementError
 from devices.measurements.programming_proof import programming_pairs, prove_programming
 from devices.measurements.proof import Proof
-from devices.measurements.pulse_kinds import ConditionRow, chosen_pulses
+from devices.measurements.pulse_kinds import ConditionRow, check_devices, chosen_pulses
 from devices.measurements.pulse_stage import (
     REPLICAS,
     fit_traces,
@@ -62,6 +62,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     if "pulses" in tables:
         table, kinds = chosen_pulses(tables["pulses"], config, log)
         everything = traces_of(tables["pulses"], log, table)
+        check_devices(everything, log)
         held = config.held_out
         pulse_parts = split(everything, by=held.by, fraction=held.fraction, seed=held.seed)
         say(f"fitting {len(config.pulse.laws)} pulse laws to {pulse_parts.fit.steps} steps")

@@ -19,6 +19,7 @@ from devices.measurements.config import MeasurementConfig
 from devices.measurements.files import find
 from devices.measurements.histories import histories_of
 from devices.measurements.problems import MeasurementError, ReadLog
+from devices.measurements.pulse_kinds import check_devices
 from devices.measurements.reader import Reader
 from devices.measurements.readers import keysight_b1500 as keysight_module
 from devices.measurements.reading import LIFE_SECONDS, Life, describe, read_measurements
@@ -386,7 +387,7 @@ def test_reads_at_one_time_hint_at_conditions(tmp_path: Path) -> None:
     log = ReadLog()
     found = histories_of(read(tmp_path, text, **LONG).tables["retention"], log)
     np.testing.assert_allclose(found.g, 1e-6)
-    assert log.notes[0].startswith("4 retention read(s) at exactly the time")
+    assert log.notes[0].startswith("4 retention read(s) at a time at which")
 
 
 FOLDERS = {"kind": "step_distribution", "unit": "uS"}
@@ -425,6 +426,25 @@ def test_one_device_of_one_direction_is_refused_among_others(tmp_path: Path) -> 
     with pytest.raises(MeasurementError, match="only 1 of 2 of the devices has both directions"):
         read_measurements(config(*readers), print)
     read_measurements(config(*readers[::2]), print)
+
+
+def test_pulses_of_devices_of_one_direction_each_are_asked_about(tmp_path: Path) -> None:
+    text = "a,b\n" + "".join(f"{2 * k},{101 - k}\n" for k in range(1, 50))
+    log = ReadLog()
+    settings = {**RAMPS, "direction": ["up", "down"]}
+    parted = read(tmp_path, text, **{**settings, "columns_are": "devices"}).tables["pulses"]
+    with pytest.raises(
+        MeasurementError, match=r"no device was pulsed in both directions: 1 device\(s\) were pulsed up only and 1 down"
+    ):
+        check_devices(traces_of(parted, log), log)
+    check_devices(traces_of(read(tmp_path, text, **settings).tables["pulses"], log), log)
+    mixed = Sink()
+    for name, data, columns in (("m.csv", text, "ramps"), ("n.csv", text, "devices")):
+        (tmp_path / name).write_text(data, encoding="utf-8")
+        reader = {**settings, "columns_are": columns, "path": str(tmp_path / name)}
+        READERS["pulse_ramps"].model_validate(reader).read(mixed)
+    check_devices(traces_of(mixed.measurements().tables["pulses"], log), log)
+    assert log.notes[-1].startswith("1 device(s) were pulsed up only and 1 down only, 1 both ways")
 
 
 def test_before_and_after_are_two_reads(tmp_path: Path) -> None:
