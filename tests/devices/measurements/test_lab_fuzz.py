@@ -203,7 +203,7 @@ def check_lines(base: Base, clean: Measurements, measured: Measurements, data: b
             continue
         says = expected(base, text)
         for g, _ in rows:
-            told = any(np.isclose(g, value, rtol=1e-5, atol=0.0) for value in says)
+            told = bool(np.isclose(g, says, rtol=1e-5, atol=0.0).any())
             assert told or counted, f"rule 2: line {line}: {g} S of {text!r}"
         fields = text.split() if base.delimiter == " " else text.split(base.delimiter)
         same_width = '"' in text or len(fields) == widest or (len(fields) < widest and counted)
