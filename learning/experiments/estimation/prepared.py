@@ -164,5 +164,5 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         batch=experiment.batch,
         seed=experiment.seed,
         digital_accuracy=accuracy(predict(plan.module, data.x_test, experiment.batch), data.y_test),
-        notes=(*([data.note] if data.note else []), *plan.notes),
+        notes=(*([data.note] if data.note else []), *plan.notes, *experiment.device.cautions()),
     )
