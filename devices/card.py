@@ -33,6 +33,9 @@ CARDS = Path(__file__).parent / "cards"
 resolve_card = named_file(CARDS)
 """Reference resolver for `load_config`: a bare name is a packaged card, anything else the path of a YAML file."""
 
+ROOM, ROOM_SPAN = 298.15, 15.0
+"""Kelvin: room temperature, and what is still called so."""
+
 
 class DeviceCard(StrictModel):
     """One kind of memory cell.
@@ -48,6 +51,8 @@ class DeviceCard(StrictModel):
         endurance: pulses after which the window of a cell has closed to half; None for never.
         half_select: fraction of a step that a pulse costs the unselected cells of its line.
         read_disturb: relative conductance change towards g_max per read.
+        temperature: at which retention was measured, kelvin, when it was no room temperature; time on the card is time at this temperature,
+            and no law of Arrhenius turns one into the other.
         iv_alpha: non-linearity of the I-V curve ``i = g sinh(alpha v) / alpha``, per volt; 0 is ohmic.
     """
 
@@ -70,6 +75,7 @@ class DeviceCard(StrictModel):
     half_select: Annotated[float, Q("fraction", "", ge=0, le=1)] = 0.0
     read_disturb: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
     iv_alpha: Annotated[float, Field(ge=0)] = 0.0
+    temperature: Annotated[float, Q("temperature", "C", ge=-273.15, le=1000)] | None = None
 
     @model_validator(mode="after")
     def _window_and_parts(self) -> Self:
@@ -140,6 +146,16 @@ class DeviceCard(StrictModel):
             half_select=self.half_select,
             read_disturb=self.read_disturb,
             iv_alpha=self.iv_alpha,
+        )
+
+    def cautions(self) -> tuple[str, ...]:
+        """Sentences that a report of what cells of this card do has to carry."""
+        if self.temperature is None or abs(self.temperature - ROOM) <= ROOM_SPAN or isinstance(self.drift, NoDrift):
+            return ()
+        degrees = self.temperature - 273.15
+        return (
+            f"retention of card {self.name} was measured at {degrees:.0f} C: its cells age as they do at that temperature, and times are"
+            " hours of such a bake, not of room temperature",
         )
 
     def _pulsed(self) -> PulseLaw:

@@ -3,7 +3,6 @@
 Arrays are named `part.quantity`; `window` is (2,) siemens, the conductances of u = 0 and u = 1. Every table is on a uniform grid of u.
 """
 
-import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import at_key
+from devices.measurements.text.archives import npz_arrays
 from devices.window import F64, Values, Window
 
 FORMAT = "analog-hil tables/1"
@@ -40,15 +40,14 @@ def load_tables(path: Path) -> Mapping[str, npt.NDArray[Any]]:
 @lru_cache(maxsize=32)
 def _load(path: Path, _modified: int, _size: int) -> Mapping[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a NumPy archive of plain arrays ({error})") from error
+        arrays = npz_arrays(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     found = str(arrays.get("format", ""))
     if found != FORMAT:
         raise ValueError(f"{path}: not a tables file (format {found!r}, expected {FORMAT!r})")
     window = arrays.get("window")
-    if window is None or window.shape != (2,) or not 0 <= window[0] < window[1] < np.inf:
+    if window is None or window.shape != (2,) or window.dtype.kind != "f" or not 0 <= window[0] < window[1] < np.inf:
         raise ValueError(f"{path}: needs window = (g_min, g_max) with 0 <= g_min < g_max (got {window})")
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         from devices.measurements.pipeline.reading import describe
 
-        print(describe(config))
+        print(describe(config, lambda text: print(f"  {text}", file=sys.stderr)))
         return 0
 
     from devices.measurements.pipeline.pipeline import fit_measurements

@@ -11,8 +11,8 @@ from analog_sim._moved import MOVED
 
 @pytest.mark.parametrize("old", MOVED)
 def test_an_old_name_is_the_new_module(old: str) -> None:
+    sys.modules.pop(old, None)
     with pytest.warns(DeprecationWarning, match=f"{old} is now {MOVED[old]}"):
-        sys.modules.pop(old, None)
         found = importlib.import_module(old)
     assert found is importlib.import_module(MOVED[old])
     assert found.__name__ == MOVED[old]

@@ -1,6 +1,6 @@
 """Lines of one condition of a file with several: `only: {column: value}`. The others are counted, and never read as numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devices.measurements.columns.columns import MOST_LISTED, Column, position
@@ -15,12 +15,12 @@ class ChosenLines:
     """The lines of a file that hold the wanted values in some columns."""
 
     def __init__(
-        self, only: Mapping[str, str | int | float], path: Path, layout: Layout, log: ReadLog, decimal: str
+        self, only: Mapping[str | int, str | int | float], path: Path, layout: Layout, log: ReadLog, decimal: str
     ) -> None:
         self._path, self._log, self._delimiter, self._line = path, log, layout.delimiter, layout.header_line
         self._decimal = decimal
         self._wanted = [
-            (*position(path, Column(name=name), layout.header, layout.header_line), str(value))
+            (*position(path, _column(name, layout.header), layout.header, layout.header_line), str(value))
             for name, value in only.items()
         ]
         self._seen: dict[str, None] = {}  # what the others hold, in order of appearance
@@ -57,3 +57,9 @@ class ChosenLines:
             names = " and ".join(f"{name} = {value}" for _, name, value in self._wanted)
             there = "; ".join(self._seen) or "nothing"
             raise failure(self._path, f"only: no row holds {names}; there are: {there}", line=self._line)
+
+
+def _column(name: str | int, header: Sequence[str] | None) -> Column:
+    """The column of a key: a number from 0, also where it came as text, unless a column of that name is there."""
+    number = isinstance(name, str) and name.isdecimal() and (header is None or name not in header)
+    return Column(name=int(name) if number else name)

@@ -13,11 +13,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
+from devices.measurements.columns.before_after import counterpart, with_reads_before
 from devices.measurements.columns.chosen_lines import ChosenLines
-from devices.measurements.columns.columns import DIMENSIONS, LABELS, ColumnMap, bind, position
+from devices.measurements.columns.columns import DIMENSIONS, LABELS, Column, ColumnMap, bind, position
 from devices.measurements.columns.layout import Layout
+from devices.measurements.columns.pulse_columns import BadWord, pulse_columns
 from devices.measurements.columns.read_quantity import ReadQuantity, current_of
 from devices.measurements.columns.reader import Reader
+from devices.measurements.table.plausible import check_pulse_numbers
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.table.table import Flag, Op
 from devices.measurements.text.delimiters import (
@@ -30,14 +33,11 @@ from devices.measurements.text.delimiters import (
 )
 from devices.measurements.text.head import commented_header, take_preamble
 from devices.measurements.text.lines import Line, Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, is_number, numbers
+from devices.measurements.text.numbers import NumberColumn, numbers
 from devices.measurements.text.problems import ReadLog, failure
+from devices.measurements.text.widths import Widths
 
-UP_WORDS = frozenset({"up", "potentiation", "ltp", "set", "p", "+1", "1", "1.0", "+"})
-DOWN_WORDS = frozenset({"down", "depression", "ltd", "reset", "d", "-1", "-1.0", "-"})
-NO_WORDS = frozenset({"", "0", "none", "read", "nan"})
 READS: Mapping[str, ReadQuantity] = {"i": "current", "g": "conductance", "r": "resistance"}
-OPS = {"read": Op.READ, "pulse": Op.PULSE, "pulse_read": Op.PULSE_READ, "1": Op.READ, "2": Op.PULSE, "3": Op.PULSE_READ}
 
 
 class Compliance(StrictModel):
@@ -60,7 +60,7 @@ class ColumnReader(Reader):
         amplitude, width: of all pulses, when there is no column. pulses_per_read: pulses between two rows.
         sample_time: time between rows, when there is no time column.
         compliance: which rows hit the current compliance; they are flagged and counted, not fitted.
-        only: column -> value: rows that hold anything else there are left out, and counted.
+        only: column (name, or number from 0) -> value: rows that hold anything else there are left out, and counted.
     """
 
     decimal: Literal[".", ","] = "."
@@ -68,10 +68,10 @@ class ColumnReader(Reader):
     direction: Literal["auto", "up", "down"] = "auto"
     amplitude: Annotated[float, Q("voltage", "V")] | None = None
     width: Annotated[float, Q("time", "s", gt=0)] | None = None
-    pulses_per_read: int = 1
+    pulses_per_read: Annotated[int, Field(ge=1)] = 1
     sample_time: Annotated[float, Q("time", "s", gt=0)] | None = None
     compliance: Compliance = Compliance()
-    only: Mapping[str, str | int | float] = Field(default_factory=dict)
+    only: Mapping[str | int, str | int | float] = Field(default_factory=dict)
 
     @abstractmethod
     def layout(self, lines: Lines, log: ReadLog) -> Layout:
@@ -100,7 +100,7 @@ class ColumnReader(Reader):
         """Take the layout, then turn every line into a row."""
         layout = self.layout(lines, sink.log)
         rows = rows_of(self, lines.path, layout, sink)
-        for block in data_lines(lines, sink.log, layout.comment):
+        for block in data_lines(lines, sink.log, layout.comment, delimiter=layout.delimiter):
             rows.pour(block)
         rows.chosen.refuse_none()
         if not rows.count:
@@ -150,6 +150,7 @@ class Rows:
     def __init__(self, reader: ColumnReader, path: Path, layout: Layout, sink: Sink, run: str) -> None:
         self._reader, self._path, self._layout, self._sink, self._run = reader, path, layout, sink, run
         given = reader.column_map().given()
+        self._widths = Widths(path, layout.delimiter, sink.log, layout.header)
         numeric = {q: c for q, c in given.items() if q in DIMENSIONS}
         self._numeric = bind(path, numeric, layout.header, layout.header_line, None if layout.si else sink.log)
         self._labels = {
@@ -165,13 +166,40 @@ class Rows:
             raise failure(
                 path, "a current needs the read voltage: give v_read, or a column for it", line=layout.header_line
             )
+        if reader.row_role() == "pulses":
+            self._say_what_gives_directions(given)
+            self._ask_for_before(given)
+
+    def _say_what_gives_directions(self, given: Mapping[str, Column]) -> None:
+        reader = self._reader
+        if "direction" in given or reader.direction != "auto":
+            self._sink.directed(self._path, "stated")
+        elif "v" in given or reader.amplitude is not None:
+            self._sink.directed(self._path, "stated" if "potentiation" in reader.model_fields_set else "voltage")
+
+    def _ask_for_before(self, given: Mapping[str, Column]) -> None:
+        """Refuse a column *before* that stands unnamed beside the column *after* it, or the other way round. Raises MeasurementError."""
+        header, reading = self._layout.header, next(q for q in READS if q in given)
+        if header is None or self._reader.column_map().before is not None:
+            return
+        other = counterpart(self._numeric[reading].name, header)
+        if other is not None:
+            raise failure(
+                self._path,
+                f"column '{other}' stands beside it: what was read before each pulse? Name it in columns, before: {other},"
+                " or say before: none",
+                line=self._layout.header_line,
+                column=self._numeric[reading].name,
+            )
 
     def pour(self, block: list[Line]) -> None:
         """Parse a block and append its rows."""
+        reader, path, sink = self._reader, self._path, self._sink
+        self._widths.check(block)
         block = self.chosen.of(block)
         if not block:
             return
-        reader, path, sink, n = self._reader, self._path, self._sink, len(block)
+        n = len(block)
         columns: list[NumberColumn] = list(self._numeric.values())
         values = numbers(block, columns, self._layout.delimiter, path, sink.log, decimal=reader.decimal)
         value = {quantity: values[:, k] for k, quantity in enumerate(self._numeric)}
@@ -188,7 +216,12 @@ class Rows:
         rows["t_s"] = value["t"] if "t" in value else self._times(rows["sequence"])
         rows["target_S"] = value.get("target", np.nan)
         rows |= self._pulses(value, labels, n, line)
-        rows["flag"] = self._compliance(rows["i_A"], labels.get("status"), n)
+        rows["flag"] = rows.get("flag", 0) | self._compliance(rows["i_A"], labels.get("status"), n)
+        if "before" in value:
+            quantity = next(quantity for column, quantity in READS.items() if column in value)
+            before = current_of(value["before"], quantity, v_read)
+            rows, line, anew = with_reads_before(rows, before, line, sink.new_sequences)
+            sink.log.count(path, "line that does not begin where the one before ended: a new run", times=anew)
         sink.rows(reader.row_role(), path, line, rows, negative=reader.negative)
         self.count += n
 
@@ -202,7 +235,11 @@ class Rows:
                     raise failure(
                         self._path, f"missing: the line has {len(fields)} field(s)", line=line.number, column=name
                     )
-        return {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
+        found = {quantity: [fields[index] for fields in split] for quantity, (index, _) in self._labels.items()}
+        if "cell" in found and not all(found["cell"]):
+            nameless = block[found["cell"].index("")].number
+            raise failure(self._path, "the cell has no name", line=nameless, column=self._labels["cell"][1])
+        return found
 
     def _current(self, value: Mapping[str, Any], v_read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         column, quantity = next((column, quantity) for column, quantity in READS.items() if column in value)
@@ -214,48 +251,48 @@ class Rows:
         if self._device is not None:
             return np.full(n, self._device), np.zeros(n, np.int64)
         if "cell" in labels:
-            known = {name: self._cell_number(name) for name in dict.fromkeys(labels["cell"])}  # in order of appearance
+            known = {
+                name: self._sink.cell(self._path, self._reader.device, name) for name in dict.fromkeys(labels["cell"])
+            }
             return np.array([known[name] for name in labels["cell"]]), np.zeros(n, np.int64)
         coordinates = []
         for quantity in ("cell_row", "cell_col"):
             numbers_ = value.get(quantity, np.zeros(n))
-            bad = ~(np.isfinite(numbers_) & (numbers_ == np.rint(numbers_)))
+            bad = ~((numbers_ >= 0) & (numbers_ < 2**31) & (numbers_ == np.rint(numbers_)))
             if bad.any():
                 k = int(np.argmax(bad))
                 raise failure(
                     self._path,
-                    f"must be a whole number (got {numbers_[k]})",
+                    f"must be a whole number >= 0 (got {numbers_[k]:g})",
                     line=int(line[k]),
                     column=self._numeric[quantity].name,
                 )
             coordinates.append(numbers_.astype(np.int64))
-        return coordinates[0], coordinates[1]
-
-    def _cell_number(self, name: str) -> int:
-        return int(name) if name.isascii() and name.isdigit() and len(name) < 9 else self._sink.device(name)
+        row, col = coordinates
+        if self._reader.device is None:
+            self._sink.placed(self._path)
+            return row, col
+        places = list(zip(row.tolist(), col.tolist(), strict=True))
+        own = {place: self._sink.device(f"{self._reader.device}: {place}") for place in dict.fromkeys(places)}
+        return np.array([own[place] for place in places]), np.zeros(n, np.int64)
 
     def _sequence(
         self, row: npt.NDArray[Any], col: npt.NDArray[Any], label: list[str] | None, n: int
     ) -> npt.NDArray[np.int64]:
-        keys = np.empty(n, [("row", "i8"), ("col", "i8"), ("label", "U40")])
-        keys["row"], keys["col"], keys["label"] = row, col, label if label is not None else self._run
-        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        ids = np.empty(len(unique), np.int64)
-        for k in np.argsort(first):  # in order of appearance
-            name = (int(unique[k]["row"]), int(unique[k]["col"]), str(unique[k]["label"]))
-            if name not in self._sequences:
-                self._sequences[name] = self._sink.new_sequences()
-            ids[k] = self._sequences[name]
-        return ids[inverse]
+        keys = zip(row.tolist(), col.tolist(), [self._run] * n if label is None else label, strict=True)
+        ids = np.empty(n, np.int64)
+        for k, key in enumerate(keys):  # numbered in order of appearance
+            number = self._sequences.get(key)
+            if number is None:
+                number = self._sequences[key] = self._sink.new_sequences()
+            ids[k] = number
+        return ids
 
     def _numbered(
         self, number: npt.NDArray[Any], rows: Mapping[str, Any], label: list[str] | None, line: npt.NDArray[Any]
     ) -> tuple[npt.NDArray[np.float64], list[str]]:
         """Pulses before each read, and a label of its ramp, from the number of the last pulse: where it does not grow, a ramp begins."""
-        bad = ~np.isfinite(number)
-        if bad.any():
-            column = self._numeric["pulse"].name
-            raise failure(self._path, "missing pulse number", line=int(line[np.argmax(bad)]), column=column)
+        check_pulse_numbers(self._path, number, line, self._numeric["pulse"].name)
         pulses, names = np.empty(len(number)), []
         for k, value in enumerate(number):
             key = (int(rows["cell_row"][k]), int(rows["cell_col"][k]), "" if label is None else label[k])
@@ -284,53 +321,26 @@ class Rows:
         reader = self._reader
         if reader.row_role() != "pulses":
             return {"op": Op.READ}
-        v = value.get("v", np.full(n, np.nan if reader.amplitude is None else reader.amplitude))
-        width = value.get("width", np.full(n, np.nan if reader.width is None else reader.width))
-        pulses = np.nan_to_num(value["n_pulses"]) if "n_pulses" in value else np.full(n, reader.pulses_per_read)
-        if "op" in labels:
-            op = np.array([self._word(text, OPS, "op", int(at)) for text, at in zip(labels["op"], line, strict=True)])
-        else:
-            silent = pulses == 0
-            if "direction" in labels and not {"v", "n_pulses"} & set(value):
-                silent = silent | np.array([text.lower() in NO_WORDS for text in labels["direction"]])
-            for quantity in ("v", "width"):
-                if quantity in value:
-                    silent = silent | (np.nan_to_num(value[quantity]) == 0)
-            op = np.where(silent, Op.READ, Op.PULSE_READ)
-        if "direction" in labels:
-            words = {**dict.fromkeys(UP_WORDS, 1), **dict.fromkeys(DOWN_WORDS, -1), **dict.fromkeys(NO_WORDS, 0)}
-            direction = np.array(
-                [
-                    self._word(text.lower(), words, "direction", int(at))
-                    for text, at in zip(labels["direction"], line, strict=True)
-                ]
-            )
-        elif reader.direction != "auto":
-            direction = np.full(n, 1 if reader.direction == "up" else -1)
-        else:
-            sign = 1 if reader.potentiation == "positive" else -1
-            direction = sign * np.sign(np.nan_to_num(v))
-        silent = op == Op.READ
-        return {
-            "op": op,
-            "v_V": np.where(silent, np.nan, v),
-            "width_s": np.where(silent, np.nan, width),
-            "n_pulses": np.where(silent, 0, np.maximum(pulses, 1)),
-            "direction": np.where(silent, 0, direction),
-        }
-
-    def _word(self, text: str, words: Mapping[str, int], quantity: str, line: int) -> int:
-        if quantity == "direction" and text not in words and is_number(text) and float(text) in (-1.0, 0.0, 1.0):
-            return int(float(text))  # as in 1.000e+00
-        if text not in words:
-            allowed = ", ".join(word for word in sorted(words) if word)
-            raise failure(self._path, f"got {text!r}; allowed: {allowed}", line=line, column=self._labels[quantity][1])
-        return int(words[text])
+        try:
+            return pulse_columns(reader, value, labels, n)
+        except BadWord as bad:
+            raise failure(
+                self._path,
+                f"got {bad.text!r}; allowed: {', '.join(bad.allowed)}",
+                line=int(line[bad.row]),
+                column=self._labels[bad.quantity][1],
+            ) from None
 
     def _compliance(self, current: npt.NDArray[Any], status: list[str] | None, n: int) -> npt.NDArray[np.uint16]:
         settings = self._reader.compliance
         hit = np.zeros(n, bool)
         if status is not None:
+            unknown = [text for text in status if text and text not in settings.flagged]
+            if unknown:
+                what = "status that is not among compliance.flagged, taken as good"
+                self._sink.log.count(
+                    self._path, what, times=len(unknown), column=self._labels["status"][1], got=unknown[0]
+                )
             hit |= np.isin(np.array(status), np.array(settings.flagged, dtype=str))
         if settings.limit is not None:
             with np.errstate(invalid="ignore"):

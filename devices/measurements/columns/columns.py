@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from analog_sim.config import StrictModel, at_key
 from analog_sim.config.errors import did_you_mean
@@ -22,10 +22,13 @@ DIMENSIONS: Mapping[str, str | None] = {
     "i": "current",
     "g": "conductance",
     "r": "resistance",
+    "before": None,
     "target": "conductance",
     "cell_row": None,
     "cell_col": None,
 }
+READS = ("i", "g", "r")
+"""What was read; `before` is the same quantity."""
 LABELS = ("cell", "sequence", "direction", "op", "status")
 
 
@@ -55,6 +58,7 @@ class ColumnMap(StrictModel):
         t: time. v, width, n_pulses: the programming pulse(s) before the read.
         pulse: number of the last pulse; where it does not grow, a ramp begins.
         v_read: read voltage. i, g, r: current, conductance, resistance.
+        before: the same quantity read before the pulse(s) of the row; none: such a column is there and not wanted.
         target: conductance programmed to. cell_row, cell_col: 0-based numbers; cell: any label instead. sequence: label of a ramp or run.
         direction: up/down, potentiation/depression, set/reset or +1/-1. op: read, pulse or pulse_read. status: compliance column.
     """
@@ -68,6 +72,7 @@ class ColumnMap(StrictModel):
     i: Column | None = None
     g: Column | None = None
     r: Column | None = None
+    before: Annotated[Literal["none"] | Column | None, Field(union_mode="left_to_right")] = None
     target: Column | None = None
     cell_row: Column | None = None
     cell_col: Column | None = None
@@ -92,7 +97,7 @@ class ColumnMap(StrictModel):
     def given(self) -> dict[str, Column]:
         """Quantity -> column, for those that are given."""
         columns = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: column for name, column in columns.items() if column is not None}
+        return {name: column for name, column in columns.items() if isinstance(column, Column)}
 
 
 MOST_LISTED = 12
@@ -111,7 +116,9 @@ def position(path: Path, column: Column, header: Sequence[str] | None, line: int
     A name matches a header exactly, or without its unit, whatever the case. Raises MeasurementError when it is not there.
     """
     if isinstance(column.name, int):
-        if header is not None and not 0 <= column.name < len(header):
+        if column.name < 0 or (header is not None and column.name >= len(header)):
+            if header is None:
+                raise failure(path, f"there is no column number {column.name}: they count from 0")
             raise failure(path, f"there is no column number {column.name}: the header has {len(header)}", line=line)
         return column.name, header[column.name] if header is not None else str(column.name)
     if header is None:
@@ -137,9 +144,9 @@ def bind(
     bound = {}
     for quantity, column in columns.items():
         index, name = position(path, column, header, line)
-        dimension = DIMENSIONS[quantity]
+        dimension = DIMENSIONS[next(q for q in READS if q in columns) if quantity == "before" else quantity]
         unit = resolve_unit(path, name, dimension, column.unit, line)
-        if log is not None and quantity in ("i", "g", "r"):
+        if log is not None and quantity in (*READS, "before"):
             note_missing_unit(log, path, name, dimension, column.unit, line)
         bound[quantity] = NumberColumn(index, name, dimension, unit, column.factor, column.offset, column.default)
     return bound

@@ -1,6 +1,7 @@
 """Where measurement files are: a path or glob beside the YAML file, else below the folder of ANALOG_SIM_DATA. Never opens a file."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,18 @@ def find(text: str, folder: Path | None) -> tuple[Path, ...]:
     return ()
 
 
+def _twice(files: Sequence[Path]) -> str | None:
+    """Say which file is named twice, by whatever path; None when none is."""
+    seen: dict[tuple[int, int], Path] = {}
+    for path in files:
+        status = path.stat()
+        other = seen.setdefault((status.st_dev, status.st_ino), path)
+        if other is not path:
+            also = "" if other == path else f" (once as '{other}')"
+            return f"names '{path}' twice{also}: its rows would count twice"
+    return None
+
+
 class _MeasuredFiles:
     """Field metadata: one path or pattern, or a list of them, held as absolute paths of existing files."""
 
@@ -64,6 +77,9 @@ class _MeasuredFiles:
                     "config", "{message}", {"message": f"no such file: '{item}' (looked in {looked}){hint}"}
                 )
             files.extend(found)
+        twice = _twice(files)
+        if twice is not None:
+            raise PydanticCustomError("config", "{message}", {"message": twice})
         if not files:
             raise PydanticCustomError("config", "{message}", {"message": "must name at least one file"})
         return tuple(files)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from analog_sim.config import Part, Q
 from devices.measurements.columns.files import MeasuredFiles
@@ -17,13 +17,17 @@ class Reader(Part):
 
     Attributes:
         path: a file, a pattern or a list, beside the YAML file or in the folder of ANALOG_SIM_DATA.
-        device: label of the device for files that name no cell; files with one label are one device; default: every file its own.
+        device: label of the device for files that name no cell; files with one label are one device; default: as `devices_are`.
+            Where a file names cells, those of another label are other cells.
+        devices_are: what one device is, without a label: a file, or the files of a folder; auto: a folder where all files of a reader have
+            one name and lie in folders of their own (`*/up.txt`), which the report says, else a file.
         v_read: read voltage, when the file does not hold it.
         negative: what to do with reads below 0 S: exclude from fits (and count), take the magnitude, or keep (noise around 0).
     """
 
     path: MeasuredFiles
     device: str | None = None
+    devices_are: Literal["auto", "files", "folders"] = "auto"
     v_read: Annotated[float, Q("voltage", "V", gt=0)] | None = None
     negative: Negative = "exclude"
 
@@ -33,7 +37,16 @@ class Reader(Part):
 
     def device_of(self, path: Path, sink: Sink) -> int:
         """Number of the device a whole file belongs to."""
-        return sink.device(self.device if self.device is not None else str(path))
+        if self.device is not None:
+            return sink.device(self.device)
+        one_name = len(self.path) > 1 and len({other.name for other in self.path}) == 1
+        if self.devices_are == "folders" or (self.devices_are == "auto" and one_name):
+            if self.devices_are == "auto":
+                sink.log.note(
+                    f"{len(self.path)} files called {path.name}: a device is named by its folder (devices_are: files, if each is its own)"
+                )
+            return sink.device(str(path.parent))
+        return sink.device(str(path))
 
     @property
     def read_voltage(self) -> float:

@@ -1,5 +1,6 @@
 """The YAML of a measurement: which files, in which format, and how they are fitted. It never reads a measurement file."""
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,10 @@ from devices.window import Window
 
 Law = Literal["linear_step", "soft_bounds", "exp_step", "power_step", "piecewise"]
 LAWS: tuple[Law, ...] = ("linear_step", "soft_bounds", "exp_step", "power_step", "piecewise")
+
+
+WHOSE = {"path", "device", "devices_are", "direction", "potentiation", "amplitude", "width", "v_read", "negative"}
+"""Settings of a reader that say whose the rows are, and not which rows or columns are read."""
 
 
 class WindowSpec(StrictModel):
@@ -102,6 +107,7 @@ class MeasurementConfig(StrictModel):
         measurements: readers; rows of one role are fitted together.
         window: of the card; default: the range of the data.
         pulse: how pulses are fitted. ageing: the law of retention data; auto: the one that predicts held-out cells better.
+        temperature: at which retention was measured (a bake); the card says it, and estimates with the card do.
         write_by_pulses: programming error of a card that was only pulsed. held_out: what proves the fit.
         card: further keys of the card (cost, variation, ...), put on top of what was fitted.
     """
@@ -113,6 +119,7 @@ class MeasurementConfig(StrictModel):
     window: WindowSpec | None = None
     pulse: PulseSettings = PulseSettings()
     ageing: Literal["auto", "relaxation", "burst_relaxation", "power_law"] = "auto"
+    temperature: Annotated[float, Q("temperature", "C", ge=-273.15, le=1000)] | None = None
     write_by_pulses: WriteByPulses = WriteByPulses()
     held_out: HeldOut = HeldOut()
     card: Mapping[str, Any] = Field(default_factory=dict)
@@ -121,4 +128,12 @@ class MeasurementConfig(StrictModel):
     def _some_files(self) -> Self:
         if not self.measurements:
             raise at_key("measurements", "must name at least one reader")
+        seen: dict[tuple[str, str], int] = {}
+        for k, reader in enumerate(self.measurements):
+            data = reader.model_dump(mode="json", exclude=WHOSE)
+            for path in reader.path:
+                key = (os.path.realpath(path), f"{reader.kind} {sorted(data.items())}")
+                if seen.setdefault(key, k) != k:
+                    text = f"reader {seen[key] + 1} reads '{path}' in the same way already: its rows would count twice"
+                    raise at_key("measurements", text)
         return self

@@ -1,11 +1,15 @@
-"""Directions of pulses that no file states, from the rises and falls of the reads; resets between ramps. Never a stated direction."""
+"""Directions of pulses that no file states, from the rises and falls of the reads, or from their turns; resets between ramps.
+
+Never a stated direction.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
+from devices.measurements.data.alternation import first_of, turns_of
 from devices.measurements.data.turning_points import turning_points
 from devices.measurements.table.table import Table, runs
-from devices.measurements.text.problems import ReadLog
+from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -26,11 +30,13 @@ def guess_directions(
 
     A ramp begins anew where what was reached in many pulses is gone within a read or two, time and again: a reset between ramps.
 
+    Raises MeasurementError where a part of a sequence looks like pulses in turns: no rise or fall tells which pulse did what.
+
     Args:
         table: N rows. g: (N,) siemens. direction: (N,) +1, -1 or 0 for unknown; changed in place.
         good: (N,) rows without a flag. pulsed: (N,) rows with a pulse. log: for what was guessed.
     """
-    if not ((direction == 0) & pulsed).any():
+    if not ((direction == 0) & pulsed).any() or _in_turns(table, g, direction, good, pulsed, log):
         return np.empty(0, np.int64)
     guessed, turned, jumps = 0, 0, []
     for part in runs(table.sequence):
@@ -54,6 +60,36 @@ def guess_directions(
     both = f"; {turned} of them do both, by turns: check that each turn is one of the pulses" if turned else ""
     log.note(f"{guessed} sequence(s) state no pulse direction: taken from whether they rise or fall{both}")
     return np.array(jumps, np.int64)
+
+
+def _in_turns(
+    table: Table,
+    g: F64,
+    direction: npt.NDArray[np.int8],
+    good: npt.NDArray[np.bool_],
+    pulsed: npt.NDArray[np.bool_],
+    log: ReadLog,
+) -> bool:
+    """Whether the pulses are SET and RESET in turns; then their directions are set."""
+    parts = [part for part in runs(table.sequence) if ((direction[part] == 0) & pulsed[part]).any()]
+    reads = [np.where(good[part], g[part], np.nan) for part in parts]
+    turns = turns_of(reads)
+    if turns.partly:
+        raise MeasurementError(
+            "a stretch of the reads goes up and down by turns, as if pulses of both directions came in turns, and the rest does not:"
+            " which pulse is which is not found; give a column of directions (columns: {direction: ...})"
+        )
+    if not turns.found:
+        return False
+    for part, values in zip(parts, reads, strict=True):
+        unknown = (direction[part] == 0) & pulsed[part]
+        side = first_of(values) * (-1) ** np.arange(len(values))
+        direction[part][unknown] = side[unknown]
+    log.note(
+        f"{len(parts)} sequence(s) state no pulse direction and go up and down by turns: taken as pulses of both directions in turns"
+        f" ({turns.share:.0%} of {turns.pairs} pairs agree). If they are noise about a ramp, say direction: up or down"
+    )
+    return True
 
 
 def _between_jumps(turns: I64, first: int) -> tuple[int, I64] | None:

@@ -48,7 +48,9 @@ class Histories:
 
 def histories_of(table: Table, log: ReadLog) -> Histories:
     """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them, and a
-    dense series is cut into groups a factor of 2 wide.
+    dense series is cut into groups a factor of 2 wide. Of several reads of a cell in one group of a dense series the mean is taken, and of
+    its times, but in the first group, where the first read is the state as written. Where several reads stand alone at one time, which
+    may be different conditions, the first is taken.
 
     Cells without a first read, or with only one, hold no change: they are counted and left out.
     Raises MeasurementError when the table has no times or no cell with two of them.
@@ -62,7 +64,7 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     if untimed:
         log.note(f"{untimed} retention read(s) without a time are not fitted")
     t = table.t_s[good]
-    nominal, group = _nominal_times(t)
+    nominal, group, dense = _nominal_times(t)
     if len(nominal) < 2:
         raise MeasurementError(
             "the retention measurement has a single time since programming: no change to fit; allowed: two or more"
@@ -71,22 +73,20 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     parts = list(runs(sequence))
     g, own = np.full((len(parts), len(nominal)), np.nan), np.full((len(parts), len(nominal)), np.nan)
     target = np.full(len(parts), np.nan)
-    repeated = 0
     targets = table.target_S[good]
+    owner = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
+    again = _repeated(owner, np.where(dense[group], t, nominal[group]))
+    place = (owner * len(nominal) + group)[~again]
+    reads = np.bincount(place, minlength=g.size).reshape(g.shape)
+    some = reads > 0
+    for matrix, values in ((g, g_all), (own, t)):
+        total = np.bincount(place, weights=values[~again], minlength=g.size).reshape(g.shape)
+        matrix[some] = total[some] / reads[some]
+    _keep_first(g, own, g_all, t, owner, group)
     for c, part in enumerate(parts):
-        columns = group[part]
-        repeated += len(columns) - len(np.unique(columns))
-        g[c, columns[::-1]] = g_all[part][
-            ::-1
-        ]  # reversed, so that of several reads at one nominal time the first stays
-        own[c, columns[::-1]] = t[part][::-1]
         known = targets[part][np.isfinite(targets[part])]
         target[c] = known[0] if len(known) else np.nan
-    if repeated:
-        log.note(
-            f"{repeated} retention read(s) at a time at which their cell had one already: the first is fitted. Other conditions, such as"
-            " a temperature? choose one with only: {column: value}"
-        )
+    _say_what_is_joined(int(again.sum()), reads, log)
     usable = np.isfinite(g[:, 0]) & (np.isfinite(g).sum(axis=1) >= 2)
     if not usable.all():
         log.note(
@@ -98,15 +98,52 @@ def histories_of(table: Table, log: ReadLog) -> Histories:
     return Histories(g[usable], own[usable], nominal, target[usable], names[usable])
 
 
-def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:
+def _keep_first(
+    g: F64, own: F64, read: F64, t: F64, owner: npt.NDArray[np.int64], group: npt.NDArray[np.int64]
+) -> None:
+    """Put the first read of every cell in the first group, in siemens and seconds, in place of the group's mean."""
+    early = np.flatnonzero(group == 0)
+    early = early[np.lexsort((early, t[early], owner[early]))]
+    first = np.concatenate(([True], owner[early[1:]] != owner[early[:-1]])) if len(early) else np.empty(0, bool)
+    at = early[first]
+    g[owner[at], 0], own[owner[at], 0] = read[at], t[at]
+
+
+def _repeated(owner: npt.NDArray[np.int64], t: F64) -> npt.NDArray[np.bool_]:
+    """(N,) reads of a cell at a time (seconds) at which an earlier row has one."""
+    order = np.lexsort((np.arange(len(t)), t, owner))
+    again = np.zeros(len(t), bool)
+    again[order[1:]] = (owner[order[1:]] == owner[order[:-1]]) & (t[order[1:]] == t[order[:-1]])
+    return again
+
+
+def _say_what_is_joined(again: int, reads: npt.NDArray[np.int64], log: ReadLog) -> None:
+    """Note reads that are not fitted, or not by themselves.
+
+    Args:
+        again: reads at a time at which their cell had one. reads: (C, T) that were averaged. log: for the sentences.
+    """
+    if again:
+        log.note(
+            f"{again} retention read(s) at a time at which their cell had one already: the first is fitted. Other conditions, such as"
+            " a temperature? choose one with only: {column: value}"
+        )
+    joined = int(reads[reads > 1].sum())
+    if joined:
+        log.note(
+            f"{joined} retention reads follow one another more closely than the times that are fitted, a factor of {SPAN:g} apart:"
+            f" the mean of up to {int(reads.max())} of a cell is one value ({int((reads > 1).sum())} of them; of the first, the first"
+            " read), so the scatter of single reads is not in the ageing; read them as role: noise to have it on the card"
+        )
+
+
+def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Nominal times (T,) in seconds, the index of that of every read, and (T,) whether it is a part of a dense series."""
     unique = np.unique(t)
     positive = unique[unique > 0]
     starts = np.concatenate(([True], positive[1:] > SAME_TIME * positive[:-1])) if len(positive) else np.empty(0, bool)
-    groups = [
-        part
-        for run in (np.split(positive, np.flatnonzero(starts)[1:]) if len(positive) else [])
-        for part in _even_parts(run)
-    ]
+    parts = [_even_parts(run) for run in (np.split(positive, np.flatnonzero(starts)[1:]) if len(positive) else [])]
+    groups = [part for own in parts for part in own]
     zero = [0.0] if unique[0] == 0 else []
     weights = dict(zip(*np.unique(t, return_counts=True), strict=True))
     nominal = [float(np.average(part, weights=[weights[x] for x in part])) for part in groups]
@@ -114,7 +151,8 @@ def _nominal_times(t: F64) -> tuple[F64, npt.NDArray[np.int64]]:
     index = np.searchsorted(np.array(edges[1:]), t, side="left") + len(zero)
     if zero:
         index[t == 0] = 0
-    return np.array(zero + nominal), index.astype(np.int64)
+    dense = [False] * len(zero) + [len(own) > 1 for own in parts for _ in own]
+    return np.array(zero + nominal), index.astype(np.int64), np.array(dense)
 
 
 def _even_parts(times: F64) -> list[F64]:

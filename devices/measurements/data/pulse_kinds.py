@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.configuration.measurement_config import MeasurementConfig, PulseKind
-from devices.measurements.data.traces import Condition, conditions, has_condition
+from devices.measurements.data.traces import Condition, Traces, conditions, has_condition
 from devices.measurements.table.sink import UNFIT
 from devices.measurements.table.table import Table
 from devices.measurements.text.problems import MeasurementError, ReadLog
@@ -91,6 +91,25 @@ def chosen_pulses(
     )
     log.note(f"{len(counts)} kinds of pulses; fitted are {chosen}; choose others with pulse.up and pulse.down")
     return keep, tuple(rows)
+
+
+def check_devices(traces: Traces, log: ReadLog) -> None:
+    """Refuse pulses of several devices none of which was pulsed both ways; note devices that were not, where others were.
+
+    Raises MeasurementError: the two directions of one device would be those of two.
+    """
+    pulsed = traces.inside() & (traces.pulses > 0)
+    cell = traces.cell[traces.trace_of()]
+    up, down = (set(cell[pulsed & (traces.direction == side)].tolist()) for side in (1, -1))
+    if not up or not down or up == down:
+        return
+    text = f"{len(up - down)} device(s) were pulsed up only and {len(down - up)} down only"
+    if not up & down:
+        raise MeasurementError(
+            f"no device was pulsed in both directions: {text}. Are the files or columns of one device? Give them one label (device: ...) or"
+            " columns_are: ramps; devices that were pulsed one way each are fitted as one under a common label"
+        )
+    log.note(f"{text}, {len(up & down)} both ways: the direction a device lacks is that of the others")
 
 
 def _matches(condition: Condition, asked: PulseKind) -> bool:

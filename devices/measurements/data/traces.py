@@ -9,7 +9,7 @@ import numpy.typing as npt
 from devices.measurements.data.directions import guess_directions
 from devices.measurements.data.turning_points import TURN
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Op, Table
+from devices.measurements.table.table import Flag, Op, Table
 from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
@@ -109,7 +109,8 @@ def has_condition(table: Table, direction: int, condition: Condition) -> npt.NDA
 
 
 def _pulsed(table: Table) -> npt.NDArray[np.bool_]:
-    return np.asarray((table.op != Op.READ) & (table.n_pulses > 0))
+    """Rows with pulses that are known."""
+    return np.asarray((table.op != Op.READ) & (table.n_pulses > 0) & ((table.flag & Flag.PULSE_UNKNOWN.value) == 0))
 
 
 def _condition_rows(table: Table) -> F64:
@@ -136,7 +137,7 @@ def traces_of(table: Table, log: ReadLog, keep: npt.NDArray[np.bool_] | None = N
     """
     g, direction = table.conductance(), table.direction.astype(np.int8).copy()
     good = (table.flag & UNFIT) == 0
-    pulsed = (table.op != Op.READ) & (table.n_pulses > 0)
+    pulsed = _pulsed(table)
     jumps = guess_directions(table, g, direction, good, pulsed, log)
     usable = good if keep is None else good & keep
     n = len(table)

@@ -48,6 +48,8 @@ def compose(
             }
     if ageing:
         parts.measured("drift", ageing[0].tables)
+        if config.temperature is not None:
+            parts.parts["temperature"] = f"{config.temperature - 273.15:.6g} C"
     if noise is not None:
         parts.measured("read_noise", {"white": noise.white, "flicker": noise.flicker, "t_read": noise.t_read})
 

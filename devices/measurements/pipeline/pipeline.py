@@ -10,7 +10,7 @@ from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories, histories_of
-from devices.measurements.data.pulse_kinds import ConditionRow, chosen_pulses
+from devices.measurements.data.pulse_kinds import ConditionRow, check_devices, chosen_pulses
 from devices.measurements.data.split import Split, split
 from devices.measurements.data.traces import traces_of
 from devices.measurements.fit.ageing.fit import AgeingFit, path_memory
@@ -62,6 +62,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     if "pulses" in tables:
         table, kinds = chosen_pulses(tables["pulses"], config, log)
         everything = traces_of(tables["pulses"], log, table)
+        check_devices(everything, log)
         held = config.held_out
         pulse_parts = split(everything, by=held.by, fraction=held.fraction, seed=held.seed)
         say(f"fitting {len(config.pulse.laws)} pulse laws to {pulse_parts.fit.steps} steps")
@@ -124,6 +125,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         f"Fitted by scripts/fit_device.py from {len(measured.sources) or 'step distribution'} file(s); tables beside it.",
     )
     card = write_card(folder, parts, config.card, comments)
+    notes += load_card(card).cautions()
     law_card = write_law_card(folder, config, pulse, noise, parts)
     replayed, whole = None, None
     if pulse is not None and pulse_parts is not None:

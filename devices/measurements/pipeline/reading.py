@@ -1,31 +1,64 @@
 """All files of a configuration read into tables, and a description of what they hold. It never fits."""
 
+import re
+import time
 from collections.abc import Callable
 
 import numpy as np
 
+from devices.measurements.columns.columns import listed
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.traces import conditions
 from devices.measurements.table.sink import Measurements, Sink
 
+_BAKE = re.compile(r"temp|°C|[(\[][CK][)\]]", re.IGNORECASE)
 MOST_KINDS = 12
 """Kinds of pulses that a description lists."""
 
+LIFE_SECONDS = 2.0
+"""Between two lines that say how far a long reading has come."""
+
 Say = Callable[[str], None]
+
+
+class Life:
+    """Says how far a reading has come, at most every `LIFE_SECONDS`."""
+
+    def __init__(self, say: Say) -> None:
+        self._say, self._last = say, time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Say it, or not yet."""
+        now = time.monotonic()
+        if now - self._last >= LIFE_SECONDS:
+            self._last = now
+            self._say(text)
 
 
 def read_measurements(config: MeasurementConfig, say: Say) -> Measurements:
     """Read all files of a configuration. Raises MeasurementError."""
     sink = Sink()
+    sink.log.life = Life(say)
     for reader in config.measurements:
-        say(f"reading {reader.kind}: {', '.join(path.name for path in reader.path)}")
+        say(f"reading {reader.kind}: {listed([path.name for path in reader.path])}")
         reader.read(sink)
-    return sink.measurements()
+    measured = sink.measurements()
+    baked = [
+        str(column)
+        for reader in config.measurements
+        for column in getattr(reader, "only", {})
+        if _BAKE.search(str(column))
+    ]
+    if baked and config.temperature is None and "retention" in measured.tables:
+        measured.log.note(
+            f"retention at one {baked[0]}: say it with temperature: ... C, so that the card and its estimates do"
+        )
+    return measured
 
 
-def describe(config: MeasurementConfig) -> str:
-    """Read the files and say what they hold, without fitting. Raises MeasurementError."""
-    measured = read_measurements(config, lambda text: None)
+def describe(config: MeasurementConfig, say: Say = lambda text: None) -> str:
+    """Read the files and say what they hold, without fitting; `say`: told what is going on. Raises MeasurementError."""
+    measured = read_measurements(config, say)
     lines = []
     for role, table in measured.tables.items():
         cells = len(np.unique(table.cell()))

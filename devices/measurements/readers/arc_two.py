@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from devices.measurements.columns.pulse_columns import LARGEST_VOLTAGE, LONGEST_PULSE
 from devices.measurements.columns.reader import Reader
 from devices.measurements.table.sink import Role, Sink
-from devices.measurements.table.table import Op
-from devices.measurements.text.problems import MeasurementError, failure
+from devices.measurements.table.table import Flag, Op
+from devices.measurements.text.archives import opened_hdf5
+from devices.measurements.text.problems import failure
 
 _CROSSPOINT = re.compile(r"W(\d+)B(\d+)")
 _FIELDS = ("current", "voltage", "pulse_width", "read_voltage", "op_type")
@@ -34,16 +36,9 @@ class ArcTwo(Reader):
 
     def read(self, sink: Sink) -> None:
         """Read every cross-point of every file in blocks. Raises MeasurementError without h5py or for another format."""
-        try:
-            import h5py
-        except ImportError as error:
-            raise MeasurementError("reading HDF5 files needs h5py: python -m pip install 'analog-hil[hdf5]'") from error
         for path in self.path:
-            try:
-                file = h5py.File(path, "r")
-            except OSError as error:
-                raise failure(path, f"not an HDF5 file: {error}") from error
-            with file:
+            sink.directed(path, "stated" if "potentiation" in self.model_fields_set else "voltage")
+            with opened_hdf5(path) as file:
                 self._read(path, file, sink)
 
     def _read(self, path: Path, file: Any, sink: Sink) -> None:
@@ -68,27 +63,39 @@ class ArcTwo(Reader):
             if not 0 <= rows <= series.shape[0]:
                 raise failure(path, f"NROWS is {rows} of {series.shape[0]} rows", column=f"{name}/timeseries")
             sequence = sink.new_sequences()
+            place = (int(match[1]), int(match[2]))
+            if self.device is None:
+                sink.placed(path)
+            else:
+                place = (sink.device(f"{self.device}: {place}"), 0)
             for start in range(0, rows, _BLOCK):
-                self._pour(path, series[start : min(rows, start + _BLOCK)], start, sequence, match, sink)
+                self._pour(path, series[start : min(rows, start + _BLOCK)], start, sequence, match[0], place, sink)
 
-    def _pour(self, path: Path, data: Any, start: int, sequence: int, match: re.Match[str], sink: Sink) -> None:
+    def _pour(
+        self, path: Path, data: Any, start: int, sequence: int, name: str, place: tuple[int, int], sink: Sink
+    ) -> None:
         op = data["op_type"].astype(np.int64)
         known = np.isin(op, [int(kind) for kind in Op])
         if not known.all():
             k = int(np.argmin(known))
             raise failure(
-                path, f"op_type {op[k]} at row {start + k + 1}; allowed: 1, 2, 3", column=f"{match[0]}/timeseries"
+                path, f"op_type {op[k]} at row {start + k + 1}; allowed: 1, 2, 3", column=f"{name}/timeseries"
             )
         read_only = op == Op.READ
+        v, width = (data[field].astype(np.float64) for field in ("voltage", "pulse_width"))
+        with np.errstate(invalid="ignore"):
+            unknown = ~read_only & ~((np.abs(v) <= LARGEST_VOLTAGE) & (width >= 0) & (width <= LONGEST_PULSE))
+        silent = read_only | unknown
         sign = 1 if self.potentiation == "positive" else -1
         rows = {
             "sequence": sequence,
-            "cell_row": int(match[1]),
-            "cell_col": int(match[2]),
+            "cell_row": place[0],
+            "cell_col": place[1],
             "op": op,
-            "direction": np.where(read_only, 0, sign * np.sign(np.nan_to_num(data["voltage"]))),
-            "v_V": np.where(read_only, np.nan, data["voltage"]),
-            "width_s": np.where(read_only, np.nan, data["pulse_width"]),
+            "direction": np.where(silent, 0, sign * np.sign(np.where(silent, 0.0, v))),
+            "v_V": np.where(silent, np.nan, v),
+            "width_s": np.where(silent, np.nan, width),
+            "flag": np.where(unknown, Flag.PULSE_UNKNOWN.value, 0),
             "n_pulses": np.where(read_only, 0, 1),
             "v_read_V": data["read_voltage"].astype(np.float64),
             "i_A": data["current"].astype(np.float64),

@@ -10,7 +10,7 @@ from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter
 from devices.measurements.text.head import COMMENTS
-from devices.measurements.text.lines import Lines
+from devices.measurements.text.lines import MOST_BLANK, Lines
 from devices.measurements.text.problems import ReadLog
 
 
@@ -39,6 +39,7 @@ class CsvTable(ColumnReader):
             self.comment not in (None, *COMMENTS)
             and (line := lines.peek()) is not None
             and line.text.startswith(str(self.comment))
+            and line.number <= MOST_BLANK
         ):
             next(lines)
         return self.plain_layout(lines, log, self.delimiter, self.header_row, self.comment)

@@ -10,7 +10,7 @@ from devices.measurements.columns.columns import ColumnMap
 from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import fields_of
-from devices.measurements.text.lines import BLOCK_ROWS, Line, Lines
+from devices.measurements.text.lines import BLOCK_ROWS, MOST_BLANK, Line, Lines
 from devices.measurements.text.problems import ReadLog, failure
 
 NAME, VALUE = "DataName", "DataValue"
@@ -35,6 +35,10 @@ class KeysightB1500(ColumnReader):
             fields = fields_of(line.text, ",")
             if fields[0] == NAME:
                 return Layout(fields, line.number, ",", si=True)
+            if fields[0] == VALUE:
+                log.count(lines.path, f"{VALUE} before the first {NAME}, skipped", line=line.number)
+            if line.number > MOST_BLANK:
+                raise failure(lines.path, f"no line begins with '{NAME}' within {MOST_BLANK} lines", line=line.number)
         raise failure(lines.path, f"not a B1500 file: no line begins with '{NAME}'")
 
     def column_map(self) -> ColumnMap:
@@ -63,6 +67,8 @@ class KeysightB1500(ColumnReader):
                 elif first == NAME:
                     following = Layout(fields_of(line.text, ","), line.number, ",", si=True)
                     break
+                elif line.text.strip():
+                    sink.log.count(lines.path, f"line that is no {VALUE} behind a {NAME}, skipped", line=line.number)
             if kept:
                 rows.pour(kept)
             if not rows.count:

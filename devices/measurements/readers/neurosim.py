@@ -6,6 +6,7 @@ import numpy as np
 
 from devices.measurements.columns.arbitrary_units import Arbitrary
 from devices.measurements.columns.reader import Reader
+from devices.measurements.table.plausible import check_pulse_numbers
 from devices.measurements.table.sink import Sink
 from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
@@ -13,6 +14,7 @@ from devices.measurements.text.header_units import note_missing_unit, resolve_un
 from devices.measurements.text.lines import Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers
 from devices.measurements.text.problems import failure
+from devices.measurements.text.widths import Widths
 
 
 class NeuroSim(Reader):
@@ -46,12 +48,14 @@ class NeuroSim(Reader):
         note_missing_unit(sink.log, path, names[1], dimension, self.unit, head.line)
         columns = [NumberColumn(0, names[0]), NumberColumn(1, names[1], dimension, unit)]
         device, last, sequence = self.device_of(path, sink), np.nan, sink.new_sequences()
-        for block in data_lines(lines, sink.log):
+        if self.direction != "auto":
+            sink.directed(path, "stated")
+        widths = Widths(path, delimiter, sink.log, head.names)
+        for block in data_lines(lines, sink.log, delimiter=delimiter):
+            widths.check(block)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
             line = np.array([entry.number for entry in block])
-            if not np.isfinite(values[:, 0]).all():
-                k = int(np.argmin(np.isfinite(values[:, 0])))
-                raise failure(path, "missing pulse number", line=int(line[k]), column=names[0])
+            check_pulse_numbers(path, values[:, 0], line, names[0])
             step = np.diff(values[:, 0], prepend=last)
             begins = (step <= 0) & np.isfinite(step)
             ids = sequence + np.cumsum(begins)

@@ -16,8 +16,9 @@ from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.head import take_head, take_preamble
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Line, Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, numbers
+from devices.measurements.text.numbers import NumberColumn, is_number, numbers
 from devices.measurements.text.problems import failure
+from devices.measurements.text.widths import Widths
 
 F64 = npt.NDArray[np.float64]
 
@@ -54,18 +55,19 @@ class NoiseSeries(Reader):
         column = NumberColumn(0, "read", self.value, resolve_unit(lines.path, "read", self.value, self.unit, None))
         take_preamble(lines, sink.log)
         note_missing_unit(sink.log, lines.path, "read", self.value, self.unit, None)
-        index = 0
+        index, length = 0, 0
         for line in lines:
             if not line.text.strip():
                 sink.log.count(lines.path, "blank line skipped", line=line.number)
                 continue
             fields = fields_of(line.text, sniff_delimiter(line.text, decimal=self.decimal))[self.leading :]
+            while fields and not fields[-1]:  # delimiters at the end of a line are no reads
+                fields.pop()
             if not fields:
                 raise failure(lines.path, f"has no read after {self.leading} leading field(s)", line=line.number)
-            plain = fields if self.decimal == "." else [text.replace(",", ".") for text in fields]
-            try:
-                values = np.array(plain, np.float64) * column.scale
-            except ValueError:
+            if all(is_number(text, self.decimal) for text in fields):
+                values = np.array([float(text.replace(self.decimal, ".")) for text in fields]) * column.scale
+            else:
                 named = [
                     NumberColumn(k, f"field {self.leading + k + 1}", column.dimension, column.unit)
                     for k in range(len(fields))
@@ -79,7 +81,9 @@ class NoiseSeries(Reader):
             self._pour(
                 sink, lines.path, device, index, sink.new_sequences(), 0, values, np.full(len(values), line.number)
             )
-            index += 1
+            index, length = index + 1, length or len(values)
+            if len(values) != length:
+                sink.log.count(lines.path, f"series of another length than the first ({length})", line=line.number)
 
     def _columns(self, lines: Lines, sink: Sink) -> None:
         path = lines.path
@@ -94,7 +98,9 @@ class NoiseSeries(Reader):
         for column in columns:
             note_missing_unit(sink.log, path, column.name, self.value, self.unit, head.line)
         device, start, done = self.device_of(path, sink), sink.new_sequences(len(columns)), 0
-        for block in data_lines(lines, sink.log):
+        widths = Widths(path, delimiter, sink.log, head.names)
+        for block in data_lines(lines, sink.log, delimiter=delimiter, gaps=True):
+            widths.check(block)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal)
             if not done:
                 _refuse_times(path, values, columns, block[0].number)

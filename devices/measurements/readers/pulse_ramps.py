@@ -16,8 +16,9 @@ from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
 from devices.measurements.text.lines import Lines, data_lines
-from devices.measurements.text.numbers import NumberColumn, numbers, refuse_longer_rows
+from devices.measurements.text.numbers import NumberColumn, numbers
 from devices.measurements.text.problems import failure
+from devices.measurements.text.widths import Widths
 
 F64 = npt.NDArray[np.float64]
 
@@ -67,8 +68,9 @@ class PulseRamps(Reader):
         if not columns:
             raise failure(path, f"has no column after {self.leading} leading one(s)", line=head.line)
         ramps = [_Ramp(self, path, k, column.name, sink) for k, column in enumerate(columns)]
-        for block in data_lines(lines, sink.log):
-            refuse_longer_rows(block, len(names), delimiter, path)
+        widths = Widths(path, delimiter, sink.log, head.names, short_rows=True)
+        for block in data_lines(lines, sink.log, delimiter=delimiter, gaps=True):
+            widths.check(block)
             values = numbers(block, columns, delimiter, path, sink.log, decimal=self.decimal, short_rows=True)
             line = np.array([entry.number for entry in block])
             if not any(ramp.started for ramp in ramps):
@@ -99,6 +101,8 @@ class _Ramp:
         self._reader, self._path, self._sink = reader, path, sink
         label = f"{path}:{name}" if reader.device is None else f"{reader.device}:{name}"
         device = sink.device(label) if reader.columns_are == "devices" else reader.device_of(path, sink)
+        if reader.direction != "auto":
+            sink.directed(path, "stated")
         direction = (
             reader.direction if isinstance(reader.direction, str) else reader.direction[index % len(reader.direction)]
         )

@@ -12,7 +12,7 @@ from devices.measurements.columns.column_reader import ColumnReader
 from devices.measurements.columns.columns import DIMENSIONS, ColumnMap
 from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
-from devices.measurements.text.lines import Lines
+from devices.measurements.text.lines import MOST_BLANK, Lines
 from devices.measurements.text.numbers import parse_quantity
 from devices.measurements.text.problems import ReadLog, failure
 
@@ -36,6 +36,8 @@ class PyMeasure(ColumnReader):
         """Take the preamble and the header. Raises MeasurementError when a parameter is not there."""
         found: dict[str, tuple[str, int]] = {}
         while (line := lines.peek()) is not None and line.text.startswith(PREAMBLE):
+            if line.number > MOST_BLANK:
+                raise failure(lines.path, f"more than {MOST_BLANK} lines of preamble", line=line.number)
             next(lines)
             name, colon, value = line.text.lstrip("#\t ").partition(":")
             if colon and value.strip():

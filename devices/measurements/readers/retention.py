@@ -16,10 +16,11 @@ from devices.measurements.columns.layout import Layout
 from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter, fields_of
-from devices.measurements.text.header_units import note_missing_unit, resolve_unit
-from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.header_units import bare_name, header_unit, note_missing_unit, resolve_unit
+from devices.measurements.text.lines import Line, Lines, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
 from devices.measurements.text.problems import ReadLog, failure
+from devices.measurements.text.widths import Widths
 
 F64 = npt.NDArray[np.float64]
 
@@ -43,13 +44,15 @@ class Levels(StrictModel):
 class Retention(ColumnReader):
     """Long tables (one line per cell and time: `columns` with cell and t) or wide ones (one line per cell, one column per time).
 
-    Wide: the first column that is not a time names the cell; times come from `times` or from headers such as `t=10 s` or `G @ 1 h`.
+    Wide: times come from `times` or from headers such as `t=10 s` or `G @ 1 h`; with headers, the first column that is not a time names
+    the cell, with `times` a first column that is one too many. Where there are more columns, `time_columns` and `label` say which.
     Or the other way round: one line per time, which the first column holds, and one column per cell.
 
     Attributes:
         layout_is: long or wide. columns: of a long table. header_row: whether there is one. delimiter: between fields.
         cells_are: what one cell is in a wide table.
-        times: of the columns of a wide table, in order. value, unit: what a wide table holds.
+        times: of the columns of a wide table, in order. time_columns: those columns, by name or number from 0; label: the one that names
+            the cell, none without. value, unit: what a wide table holds.
         levels: targets from a column of level numbers.
     """
 
@@ -60,6 +63,8 @@ class Retention(ColumnReader):
     header_row: bool = True
     cells_are: Literal["rows", "columns"] = "rows"
     times: tuple[Annotated[float, Q("time", "s", ge=0)], ...] = ()
+    time_columns: tuple[str | int, ...] = ()
+    label: str | int | None = None
     value: ReadQuantity = "conductance"
     unit: str | None = None
     levels: Levels | None = None
@@ -104,7 +109,9 @@ class Retention(ColumnReader):
         time = NumberColumn(0, names[0], "time", resolve_unit(path, names[0], "time", None, line))
         device, start = self.device_of(path, sink), sink.new_sequences(len(columns))
         chosen = self._chosen(layout, lines, sink)
-        for block in data_lines(lines, sink.log):
+        widths = Widths(path, layout.delimiter, sink.log, layout.header)
+        for block in data_lines(lines, sink.log, delimiter=layout.delimiter):
+            widths.check(block)
             part = chosen.of(block)
             values = numbers(part, [time, *columns], layout.delimiter, path, sink.log, decimal=self.decimal)
             n, m = len(part), len(columns)
@@ -156,7 +163,10 @@ class Retention(ColumnReader):
             level = NumberColumn(index, name)
         device = self.device_of(path, sink)
         t = np.array(list(times.values()))
-        for block in map(chosen.of, data_lines(lines, sink.log)):
+        widths = Widths(path, layout.delimiter, sink.log, layout.header)
+        for whole in data_lines(lines, sink.log, delimiter=layout.delimiter):
+            widths.check(whole)
+            block = chosen.of(whole)
             for at in range(0, len(block), CELLS):
                 part = block[at : at + CELLS]
                 values = numbers(part, columns, layout.delimiter, path, sink.log, decimal=self.decimal)
@@ -166,8 +176,7 @@ class Retention(ColumnReader):
                     targets = self.levels.first + self.levels.step * steps
                 n, m = values.shape
                 if label is not None:
-                    labels = [fields_of(line.text, layout.delimiter)[label] for line in part]
-                    cells = np.array([int(x) if x.isdigit() and len(x) < 9 else sink.device(x) for x in labels])
+                    cells = np.array([sink.member(device, self._label(path, layout, line, label)) for line in part])
                 else:
                     cells = np.array([line.number for line in part])
                 start = sink.new_sequences(n)
@@ -184,13 +193,18 @@ class Retention(ColumnReader):
                 sink.rows("retention", path, line, rows, negative=self.negative)
         chosen.refuse_none()
 
+    @staticmethod
+    def _label(path: Path, layout: Layout, line: Line, column: int) -> str:
+        fields = fields_of(line.text, layout.delimiter)
+        if column >= len(fields) or not fields[column]:
+            name = layout.header[column] if layout.header is not None else str(column)
+            raise failure(path, "the cell has no name", line=line.number, column=name)
+        return fields[column]
+
     def _times(self, path: Path, layout: Layout, count: int) -> tuple[dict[int, float], int | None]:
         """Column -> seconds, and the column that names the cell."""
         if self.times:
-            skip = count - len(self.times)
-            if skip < 0:
-                raise failure(path, f"{len(self.times)} times given for {count} columns", line=layout.header_line)
-            return {skip + k: t for k, t in enumerate(self.times)}, 0 if skip else None
+            return self._given_times(path, layout, count)
         if layout.header is None:
             raise failure(path, "a wide table without a header needs times")
         times: dict[int, float] = {}
@@ -207,4 +221,48 @@ class Retention(ColumnReader):
                 line=layout.header_line,
             )
         others = [k for k in range(len(layout.header)) if k not in times]
+        if self.label is not None:
+            return times, position(path, Column(name=self.label), layout.header, layout.header_line)[0]
+        if others:
+            self._refuse_unit(path, layout, others[0])
         return times, others[0] if others else None
+
+    def _given_times(self, path: Path, layout: Layout, count: int) -> tuple[dict[int, float], int | None]:
+        """The same, of times that the configuration gives: as many columns as times, or one more in front, unless it names them."""
+        line, header = layout.header_line, layout.header
+
+        def place(name: str | int) -> int:
+            return position(path, Column(name=name), header, line)[0]
+
+        label = None if self.label is None else place(self.label)
+        if self.time_columns:
+            if len(self.time_columns) != len(self.times):
+                raise failure(
+                    path, f"{len(self.times)} times given for {len(self.time_columns)} time_columns", line=line
+                )
+            columns = [place(name) for name in self.time_columns]
+            if len(set(columns)) < len(columns) or label in columns:
+                raise failure(path, "time_columns and label name one column twice", line=line)
+            return dict(zip(columns, self.times, strict=True)), label
+        columns = [k for k in range(count) if k != label]
+        skip = len(columns) - len(self.times)
+        if skip < 0 or skip > (1 if label is None else 0):
+            names = header if header is not None else [f"column {k}" for k in range(count)]
+            hint = "" if skip < 0 else "; say which with time_columns: [...], and which names the cell with label: ..."
+            reason = f"{len(self.times)} times given for {count} columns ({listed([name or 'a blank one' for name in names])}){hint}"
+            raise failure(path, reason, line=line)
+        if skip:
+            self._refuse_unit(path, layout, columns[0])
+        return dict(zip(columns[skip:], self.times, strict=True)), columns[0] if skip else label
+
+    def _refuse_unit(self, path: Path, layout: Layout, column: int) -> None:
+        """Refuse a column of conductances as the one that names the cell. Raises MeasurementError."""
+        name = layout.header[column] if layout.header is not None else ""
+        bare = bare_name(name)
+        if bare != name.strip() and header_unit(name)[1] != "":
+            raise failure(
+                path,
+                "has a unit: does it name the cell? say which columns are read with times and time_columns, and label: ...",
+                line=layout.header_line,
+                column=name,
+            )

@@ -1,13 +1,15 @@
 """Reader of step distributions as text: quantiles of the change per pulse at each state (CrossSim lookup tables). Never raw pulses."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from devices.measurements.columns.reader import Reader
 from devices.measurements.table.distribution import StepDistribution
+from devices.measurements.table.plausible import LARGEST_S
 from devices.measurements.table.sink import Sink
 from devices.measurements.text.delimiters import fields_of
 from devices.measurements.text.header_units import resolve_unit
@@ -31,7 +33,7 @@ class StepDistributionText(Reader):
     kind: Literal["step_distribution"] = "step_distribution"
     direction: Literal["up", "down"]
     unit: str = "S"
-    skip_lines: int = 1
+    skip_lines: Annotated[int, Field(ge=0)] = 1
     orientation: Literal["line_is_probability", "line_is_state"] = "line_is_probability"
 
     def read(self, sink: Sink) -> None:
@@ -105,10 +107,21 @@ def checked(
         raise failure(path, f"probabilities must ascend within [0, 1] (got {p[0]} ... {p[-1]}){hint}", line=lines[1])
     if (g < 0).any():
         raise failure(path, f"negative conductance among the states ({g.min()} S)", line=lines[0])
+    for name, values in (("states", g), ("changes", np.abs(dg))):
+        if values.max() > LARGEST_S:
+            raise failure(
+                path, f"{name} of {values.max():.4g} S: more than {LARGEST_S:g} S is no memory cell; check unit"
+            )
     order = np.argsort(g, kind="stable")
     g, dg = g[order], dg[:, order]
     if (np.diff(g) <= 0).any():
         raise failure(path, "the same state twice", line=lines[0])
     ordered = np.sort(dg, axis=0)
+    mean = direction * np.trapezoid(ordered, p, axis=0)
+    if (mean < 0).all():
+        word, moved = ("up", "lower") if direction > 0 else ("down", "raise")
+        raise failure(
+            path, f"changes of direction {word} {moved} the conductance at every state: is it the other direction?"
+        )
     sink.log.count(path, "change out of order along the probability, sorted", times=int((ordered != dg).sum()))
     return StepDistribution(device, direction, g, p, ordered, str(path))

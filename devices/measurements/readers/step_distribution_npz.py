@@ -1,6 +1,5 @@
 """Reader of step distributions in a NumPy archive: several devices, both directions. Never raw pulses, never pickled objects."""
 
-import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from devices.measurements.columns.reader import Reader
 from devices.measurements.readers.step_distribution import checked
 from devices.measurements.table.sink import Sink
+from devices.measurements.text.archives import npz_arrays, numbers_of
 from devices.measurements.text.header_units import resolve_unit
 from devices.measurements.text.numbers import NumberColumn
 from devices.measurements.text.problems import failure
@@ -37,17 +37,15 @@ class StepDistributionNpz(Reader):
             self._read(path, sink)
 
     def _read(self, path: Path, sink: Sink) -> None:
+        wanted = {name for name in (self.probabilities, self.states, self.up, self.down) if name is not None}
         try:
-            archive = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise failure(path, f"not a NumPy archive of plain arrays: {error}") from error
-        with archive:
-            wanted = {name for name in (self.probabilities, self.states, self.up, self.down) if name is not None}
-            missing = wanted - set(archive.files)
-            if missing:
-                raise failure(path, f"no array {sorted(missing)[0]!r}; the archive has: {', '.join(archive.files)}")
-            arrays = {name: np.asarray(archive[name], np.float64) for name in wanted}
+            arrays = numbers_of(npz_arrays(path, wanted))
+        except ValueError as error:
+            raise failure(path, str(error)) from error
         unit = NumberColumn(0, "dG", "conductance", resolve_unit(path, "dG", "conductance", self.unit, None)).scale
+        if arrays[self.states].ndim not in (1, 2) or not arrays[self.states].size:
+            shape = arrays[self.states].shape
+            raise failure(path, f"array {self.states!r} has shape {shape}, expected (states,) or (devices, states)")
         p, g = arrays[self.probabilities], np.atleast_2d(arrays[self.states]) * unit
         for direction, name in ((1, self.up), (-1, self.down)):
             if name is None:

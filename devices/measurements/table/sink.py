@@ -8,19 +8,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from devices.measurements.table.direction_checks import check_both_directions, check_directions
 from devices.measurements.table.distribution import StepDistribution
+from devices.measurements.table.plausible import LARGEST_S, check_bounds
 from devices.measurements.table.table import FLAG_WORDS, Flag, Op, Table, TableBuilder, runs
+from devices.measurements.text.numbers import is_number
 from devices.measurements.text.problems import MeasurementError, ReadLog, failure
 
 Role = Literal["pulses", "retention", "noise", "programming"]
 ROLES: tuple[Role, ...] = ("pulses", "retention", "noise", "programming")
 Negative = Literal["exclude", "magnitude", "keep"]
 
-UNFIT = (Flag.NOT_A_NUMBER | Flag.NEGATIVE | Flag.COMPLIANCE).value
+UNFIT = (Flag.NOT_A_NUMBER | Flag.NEGATIVE | Flag.COMPLIANCE | Flag.PULSE_UNKNOWN).value
 """Rows with one of these flags stay in the table but are not fitted."""
 
-LARGEST_S = 1.0
-"""Conductance that no memory cell has: the largest that a card may state."""
+DirectedBy = Literal["voltage", "stated"]
+"""What gives the pulses of a file their directions: the sign of their voltage by default, or what the user said."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,33 @@ class Sink:
         self._distributions: list[StepDistribution] = []
         self._sources: dict[Path, int] = {}
         self._devices: dict[str, int] = {}
+        self._members: dict[tuple[int, str], int] = {}
         self._sequences = 0
+        self._placed: set[Path] = set()
+        self._directed: dict[Path, DirectedBy] = {}
+        self._cells: dict[str, set[Path]] = {}
 
     def device(self, label: str) -> int:
-        """Number of a device label, new or known."""
+        """Number of a device label, new or known: one number for one label, as it is written."""
         return self._devices.setdefault(label, len(self._devices))
+
+    def cell(self, path: Path, device: str | None, label: str) -> int:
+        """Number of the device that a file calls `label`; a cell of its own for every device label given with it."""
+        if device is None:
+            self._cells.setdefault(label, set()).add(path)
+        return self.device(label if device is None else f"{device}: {label}")
+
+    def member(self, device: int, label: str) -> int:
+        """Number of a label among those of one device."""
+        return self._members.setdefault((device, label), len(self._members))
+
+    def placed(self, path: Path) -> None:
+        """Remember that a file gives places in an array and no labels; the two are kept apart."""
+        self._placed.add(path)
+
+    def directed(self, path: Path, by: DirectedBy) -> None:
+        """Remember what the directions of a file's pulses come from; they are checked once everything is read."""
+        self._directed[path] = by
 
     def new_sequences(self, count: int = 1) -> int:
         """Reserve `count` sequence numbers and return the first."""
@@ -78,6 +103,7 @@ class Sink:
         if rows == 0:
             return
         data = dict(columns)
+        check_bounds(path, line, data)
         flag = np.broadcast_to(np.asarray(data.get("flag", 0), np.uint16), (rows,)).copy()
         current = np.array(np.broadcast_to(np.asarray(data["i_A"], np.float64), (rows,)))
         v_read = np.broadcast_to(np.asarray(data["v_read_V"], np.float64), (rows,))
@@ -116,13 +142,46 @@ class Sink:
         for role, builder in self._builders.items():
             if len(builder):
                 tables[role] = _in_time_order(builder.table())
+                self._set_apart(tables[role], sources)
                 self._count_flags(tables[role], sources)
         if "retention" in tables:
             _refuse_negative_times(tables["retention"], sources)
         if not tables and not self._distributions:
             why = "; ".join(self.log.lines()) or "the files hold no rows"
             raise MeasurementError(f"no measurement was read: {why}")
+        if "pulses" in tables:
+            check_directions(tables["pulses"], sources, self._directed, self.log)
+        check_both_directions(self._distributions)
+        self._say_which_labels_are_alike()
         return Measurements(tables, tuple(self._distributions), sources, tuple(self._devices), self.log)
+
+    def _set_apart(self, table: Table, sources: Sequence[Path]) -> None:
+        """Move cells that are places in an array behind the labelled devices, where a measurement holds both."""
+        if self._placed and self._devices:
+            placed = np.isin(table.source, [k for k, path in enumerate(sources) if path in self._placed])
+            table.cell_row[placed] += len(self._devices)
+
+    def _say_which_labels_are_alike(self) -> None:
+        """Note labels that only their writing tells apart, and cells that several files name."""
+        alike: dict[object, list[str]] = {}
+        for label in self._cells:
+            alike.setdefault(float(label) if is_number(label) else label.lower(), []).append(label)
+        for labels in alike.values():
+            if len(labels) > 1:
+                self.log.note(
+                    f"cells {', '.join(map(repr, labels))} differ in their writing only: taken as {len(labels)} cells"
+                )
+        shared = [label for label, paths in self._cells.items() if len(paths) > 1]
+        if shared:
+            names = ", ".join(map(repr, shared[:3])) + (", ..." if len(shared) > 3 else "")
+            self.log.note(
+                f"{len(shared)} cell(s) are named in several files ({names}): taken as the same; files of different arrays need a"
+                " device label each"
+            )
+        if len(self._placed) > 1:
+            self.log.note(
+                f"{len(self._placed)} files give places in an array: taken as the same array; different ones need a device label each"
+            )
 
     def _count_flags(self, table: Table, sources: Sequence[Path]) -> None:
         for index, path in enumerate(sources):
@@ -135,6 +194,14 @@ class Sink:
                     f"{int(negative.sum())} of {int(reads.sum())} reads have a current against the read voltage:"
                     " a sign convention? set negative: magnitude",
                     line=int(table.line[np.argmax(negative)]),
+                )
+            unknown = own & ((table.flag & Flag.PULSE_UNKNOWN.value) != 0)
+            if unknown.sum() > 0.5 * max(1, own.sum()):
+                raise failure(
+                    path,
+                    f"{int(unknown.sum())} of {int(own.sum())} rows have a blank or impossible pulse voltage, width or number: where a"
+                    " blank is a plain read, give its column default: 0",
+                    line=int(table.line[np.argmax(unknown)]),
                 )
             _refuse_large(table.conductance(), own & reads & ((table.flag & UNFIT) == 0), path, table.line)
             for flag, words in FLAG_WORDS.items():

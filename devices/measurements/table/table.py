@@ -30,12 +30,15 @@ class Flag(IntFlag):
     NEGATIVE = 2
     COMPLIANCE = 4
     TIME_BACKWARDS = 8
+    PULSE_UNKNOWN = 16
 
 
 FLAG_WORDS: Mapping[Flag, str] = {
     Flag.NOT_A_NUMBER: "missing or not a number",
     Flag.NEGATIVE: "negative conductance (current against the read voltage)",
     Flag.COMPLIANCE: "in current compliance",
+    Flag.PULSE_UNKNOWN: "blank or impossible pulse voltage, width or number, not fitted"
+    " (where a blank is a plain read, give the column default: 0)",
     Flag.TIME_BACKWARDS: "time runs backwards (rows sorted by time)",
 }
 

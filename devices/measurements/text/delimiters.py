@@ -18,7 +18,10 @@ def fields_of(text: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return text.split()
     if '"' in text:
-        return [field.strip() for field in next(csv.reader([text], delimiter=delimiter))]
+        try:
+            return [field.strip() for field in next(csv.reader([text], delimiter=delimiter), [])]
+        except csv.Error:  # a quote that never closes, a field of 128 KiB: split as if it were no quote
+            pass
     return [field.strip() for field in text.split(delimiter)]
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from devices.measurements.text.delimiters import fields_of, sniff_delimiter
-from devices.measurements.text.lines import Line, Lines
-from devices.measurements.text.numbers import is_number
+from devices.measurements.text.lines import MOST_BLANK, Line, Lines
+from devices.measurements.text.numbers import looks_numeric
 from devices.measurements.text.problems import ReadLog, failure
 
 COMMENTS = ("#", "%", "//", ";")
@@ -15,6 +15,8 @@ def take_preamble(lines: Lines, log: ReadLog) -> Line | None:
     """Take the comment lines at the beginning of a file and count them; return the last, without its mark, or None.
 
     A line that begins with `;` is a comment unless the line behind it has as many of them: then it is a table with a nameless column.
+
+    Raises MeasurementError when they do not end.
     """
     last: Line | None = None
     while (line := lines.peek()) is not None:
@@ -24,6 +26,8 @@ def take_preamble(lines: Lines, log: ReadLog) -> Line | None:
             mark == ";" and following is not None and line.text.count(";") == following.text.count(";")
         ):
             break
+        if line.number > MOST_BLANK:
+            raise failure(lines.path, f"more than {MOST_BLANK} comment lines before the data", line=line.number)
         last = Line(line.number, line.text.strip().lstrip(mark[0]).strip())
         log.count(lines.path, "comment line before the data", line=line.number)
         next(lines)
@@ -36,7 +40,7 @@ def commented_header(comment: Line | None, following: Line | None, decimal: str 
         return None
     delimiter = sniff_delimiter(comment.text, following.text, decimal)
     names, fields = (fields_of(text, delimiter) for text in (comment.text, following.text))
-    data = any(is_number(field, decimal) for field in fields) and not any(is_number(name, decimal) for name in names)
+    data = any(looks_numeric(field) for field in fields) and not any(looks_numeric(name) for name in names)
     return comment if data and len(names) == len(fields) else None
 
 
@@ -80,7 +84,7 @@ def take_head(lines: Lines, log: ReadLog, decimal: str = ".", header: str = "aut
     second = lines.peek(1)
     delimiter = sniff_delimiter(first.text, second.text if second else None, decimal)
     fields = fields_of(first.text, delimiter)
-    if header == "yes" or (header == "auto" and not any(is_number(field, decimal) for field in fields)):
+    if header == "yes" or (header == "auto" and not any(looks_numeric(field) for field in fields)):
         next(lines)
         return Head(fields, fields, first.number, delimiter)
     return Head(fields, None, first.number, delimiter)

@@ -8,6 +8,10 @@ from devices.measurements.text.problems import ReadLog, failure
 
 _HEADER_UNIT = re.compile(r"^(?P<name>.*?)\s*[\(\[]\s*(?P<unit>[^()\[\]]*)\s*[\)\]]\s*$")
 _ENDING_UNIT = re.compile(r"^(?P<name>.*?[^\s/,_])(?P<mark>\s*/\s*|\s*,\s*|\s+in\s+|_|\s+)(?P<unit>[^\s/,_]+)$")
+_LIKE_UNIT = re.compile(
+    r"[afpnuµμmkKMGT]?(mhos?|siemens|Siemens|ohms?|Ohms|OHM|amps?|Amps|volts?|Volts|us|US)|a\.?u\.?|arb|norm"
+)
+"""Of what a header may end with: meant as units, but not in the table of units."""
 READ_DIMENSIONS = ("conductance", "current", "resistance", "voltage", "time")
 """Of the units that a column's name may end with."""
 
@@ -52,8 +56,13 @@ def resolve_unit(path: Path, header: str, dimension: str | None, unit: str | Non
     in_header = unit_name(written, dimension) if written else None
     if written is None:
         in_header = ending_unit(header, dimension)[1]
-    if written and in_header is None and any(unit_name(written, other) for other in UNITS if other != "fraction"):
-        raise failure(path, explain_unit(written, dimension), line=line, column=header)
+    if written and in_header is None:
+        known = any(unit_name(written, other) for other in UNITS if other != "fraction")
+        if known or unit is None:
+            hint = "" if known else f"; or say it: {{name: ..., unit: {SI_UNITS[dimension]}}}"
+            raise failure(path, explain_unit(written, dimension) + hint, line=line, column=header)
+    if written is None and in_header is None and unit is None:
+        _refuse_like_unit(path, header, dimension, line)
     if unit is None:
         return in_header or SI_UNITS[dimension]
     named = unit_name(unit, dimension)
@@ -64,6 +73,14 @@ def resolve_unit(path: Path, header: str, dimension: str | None, unit: str | Non
             path, f"mixed units: the header says '{in_header}', the configuration '{named}'", line=line, column=header
         )
     return named
+
+
+def _refuse_like_unit(path: Path, header: str, dimension: str, line: int | None) -> None:
+    """Refuse `G/umho` and `G_mS/cm`: what stands behind the mark is meant as a unit, and is none. Raises MeasurementError."""
+    match = _ENDING_UNIT.match(header.strip())
+    if match is not None and _LIKE_UNIT.fullmatch(match["unit"]):
+        hint = f"; or say it: {{name: ..., unit: {SI_UNITS[dimension]}}}"
+        raise failure(path, explain_unit(match["unit"], dimension) + hint, line=line, column=header)
 
 
 def note_missing_unit(

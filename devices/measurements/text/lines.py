@@ -1,6 +1,7 @@
 """Lines of a text file, read in blocks: gzip, byte order marks, odd encodings. Never holds a whole file, and never splits a line."""
 
 import gzip
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +11,23 @@ from typing import IO
 from devices.measurements.text.problems import ReadLog, failure
 
 BLOCK_ROWS = 16384
+LONGEST_LINE = 1 << 26
+"""Characters of a line, 64 Mi: ten hours of reads at 400 Hz fit; what is longer is no line of a measurement."""
+MOST_BLANK = 100_000
+"""Blank lines, or lines before the data, one after another: what holds more is no measurement, and is not read for minutes."""
+LIFE_LINES = 100_000
+"""Lines between two signs of life."""
+DAMAGE = (EOFError, OSError, UnicodeError, zlib.error)
+"""What reading a text file, gzip or not, raises where it is damaged."""
 
 _MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook, not text: export the sheet as CSV",
     b"\x89HDF": "an HDF5 file, not text: use a reader for HDF5 such as kind arc_two",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook, not text: export the sheet as CSV",
     b"\x93NUMPY": "a NumPy file, not text",
+    b"BZh": "a bzip2 file: unpack it, or pack it with gzip",
+    b"\xfd7zXZ": "an xz file: unpack it, or pack it with gzip",
+    b"%PDF": "a PDF, not text",
 }
 
 
@@ -34,8 +46,9 @@ class Lines:
         self.path = path
         self._log = log
         self._stream = open_text(path, log)
-        self._number = 0
+        self._number, self._blank = 0, 0
         self._held: deque[Line] = deque()
+        log.life(f"reading {path.name}")
 
     def __enter__(self) -> "Lines":
         return self
@@ -51,12 +64,22 @@ class Lines:
 
     def _next(self) -> Line:
         try:
-            text = self._stream.readline()
-        except (EOFError, OSError, UnicodeError) as error:
+            text = self._stream.readline(LONGEST_LINE)
+        except DAMAGE as error:
             raise failure(self.path, f"cannot be read to its end: {error}", line=self._number + 1) from error
         if not text:
             raise StopIteration
         self._number += 1
+        if not text.endswith("\n"):
+            self._log.count(self.path, "last line without a line end (was the file cut there?)", line=self._number)
+        if len(text) == LONGEST_LINE:
+            raise failure(self.path, f"longer than {LONGEST_LINE} characters: no line of text", line=self._number)
+        self._blank = 0 if text.strip() else self._blank + 1
+        if self._blank > MOST_BLANK:
+            reason = f"more than {MOST_BLANK} blank lines one after another: no measurement"
+            raise failure(self.path, reason, line=self._number)
+        if self._number % LIFE_LINES == 0:
+            self._log.life(f"{self.path.name}: {self._number} lines read")
         return Line(self._number, self._mend(text.rstrip("\r\n")))
 
     def peek(self, ahead: int = 0) -> Line | None:
@@ -103,7 +126,7 @@ def open_text(path: Path, log: ReadLog) -> IO[str]:
         try:
             with gzip.open(path) as file:
                 head = file.read(4096)
-        except (OSError, EOFError) as error:
+        except DAMAGE as error:
             raise failure(path, f"not a complete gzip file: {error}") from error
     if not head:
         raise failure(path, "the file is empty")
@@ -122,22 +145,46 @@ def open_text(path: Path, log: ReadLog) -> IO[str]:
     return opener(path, "rt", encoding=encoding, errors=errors, newline=None)
 
 
-def data_lines(lines: Lines, log: ReadLog, comment: str | None = None) -> Iterator[list[Line]]:
-    """Yield blocks of lines that are not blank and not comments; blank lines inside the data are counted."""
-    blank: Line | None = None
-    blanks = 0
-    while True:
-        block = lines.block()
-        if not block:
-            break
-        kept = []
+def data_lines(
+    lines: Lines, log: ReadLog, comment: str | None = None, *, delimiter: str = " ", gaps: bool = False
+) -> Iterator[list[Line]]:
+    """Yield blocks of lines that are not blank and not comments; blank lines inside the data are counted.
+
+    A line of delimiters only, as a spreadsheet writes it, is blank too. With `gaps` it stands for missing values where others follow,
+    and is blank only at the end.
+    """
+    blank: dict[str, tuple[int, int]] = {}
+    held: list[Line] = []
+    run = 0
+
+    def count(what: str, line: Line) -> None:
+        times, first = blank.get(what, (0, line.number))
+        blank[what] = times + 1, first
+
+    while block := lines.block():
+        kept: list[Line] = []
         for line in block:
-            if not line.text.strip():
-                blanks += 1
-                blank = blank or line
+            if not line.text.strip() and (delimiter != "\t" or "\t" not in line.text):
+                count("blank line skipped", line)
+            elif not line.text.strip(f'{delimiter}" \t'):
+                run += 1
+                if run > MOST_BLANK:
+                    reason = f"more than {MOST_BLANK} lines of delimiters one after another: no measurement"
+                    raise failure(lines.path, reason, line=line.number)
+                if gaps:
+                    held.append(line)
+                else:
+                    count(DELIMITERS_ONLY, line)
             elif comment is None or not line.text.lstrip().startswith(comment):
-                kept.append(line)
+                kept += [*held, line]
+                held.clear()
+                run = 0
         if kept:
             yield kept
-    if blanks:
-        log.count(lines.path, "blank line skipped", times=blanks, line=blank.number if blank else None)
+    for line in held:
+        count(DELIMITERS_ONLY, line)
+    for what, (times, first) in blank.items():
+        log.count(lines.path, what, times=times, line=first)
+
+
+DELIMITERS_ONLY = "line of delimiters only, skipped as blank"

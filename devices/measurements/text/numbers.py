@@ -21,6 +21,7 @@ F64 = npt.NDArray[np.float64]
 
 OVERFLOW = 9.9e37  # instruments write 9.9e37 or 199.999e99 for "out of range"
 BLANK = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--", "1.#qnan", "1.#ind", "#ref!", "#value!"})
+_NUMERIC = re.compile(r"[+-]?[.,_ ]*\d[\d.,_ ]*([eE][+-]?\d+)?")
 _CUT_NUMBER = re.compile(r"\d,0\d*[1-9]")
 
 
@@ -51,12 +52,13 @@ class NumberColumn:
         stripped = text.strip().strip('"')
         if stripped.lower() in BLANK:
             return np.nan if self.default is None else self.default
-        if decimal == ",":
-            stripped = stripped.replace(".", "").replace(",", ".")
-        try:
-            return float(stripped) * self.scale + self.offset
-        except ValueError:
-            pass
+        if decimal == "," and re.search(r"\d\.|\.\d", stripped):
+            reason = f"got {text!r}: a point, where decimal commas are set; points between thousands are not read"
+            raise failure(path, reason, line=line, column=self.name)
+        plain = stripped.replace(decimal, ".")
+        if is_number(plain):
+            return float(plain) * self.scale + self.offset
+        stripped = plain if decimal == "," else stripped
         parsed = split(stripped)
         if parsed is not None and parsed[1] and self.dimension is not None:
             unit = unit_name(parsed[1], self.dimension)
@@ -111,18 +113,6 @@ def numbers(
     return values
 
 
-def refuse_longer_rows(lines: Sequence[Line], fields: int, delimiter: str, path: Path) -> None:
-    """Refuse a line with more values than the first one: nobody knows whose they are. Raises MeasurementError."""
-    for line in lines:
-        if delimiter != " " and line.text.count(delimiter) < fields:
-            continue
-        found = fields_of(line.text, delimiter)
-        if any(found[fields:]):
-            raise failure(
-                path, f"has {len(found)} values, the first line {fields}: whose are the others?", line=line.number
-            )
-
-
 def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name: str) -> float:
     """Return the SI value of `10 s`, or of a bare number in SI. Raises MeasurementError."""
     parsed = split(text)
@@ -136,12 +126,19 @@ def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Whether a field is a plain number, by the rules of `float` and with this decimal mark."""
+    """Whether a field is a plain number with this decimal mark; what only Python reads as one (`1_000`, other scripts' digits) is none."""
+    if "_" in text or not text.isascii() or (decimal != "." and "." in text):
+        return False
     try:
-        float(text.replace(decimal, ".") if decimal != "." else text)
+        float(text.replace(decimal, "."))
     except ValueError:
         return False
     return True
+
+
+def looks_numeric(text: str) -> bool:
+    """Whether a field is meant as a number, whatever its marks: such a line names no columns."""
+    return is_number(text) or _NUMERIC.fullmatch(text) is not None
 
 
 def _mixed(text: str) -> str:

@@ -3,7 +3,7 @@
 Never drops a value in silence.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,11 +40,16 @@ class Oddity:
 
 @dataclass
 class ReadLog:
-    """Everything the readers handled instead of refusing: rows read per file, irregularities counted per file and kind."""
+    """Everything the readers handled instead of refusing: rows read per file, irregularities counted per file and kind.
+
+    Attributes:
+        rows: per file. oddities: per file and kind. notes: sentences. life: told how far a long reading has come.
+    """
 
     rows: dict[Path, int] = field(default_factory=dict)
     oddities: dict[tuple[Path, str], Oddity] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    life: Callable[[str], None] = lambda text: None
 
     def add_rows(self, path: Path, count: int) -> None:
         """Count rows that reached the table."""

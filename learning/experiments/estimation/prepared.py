@@ -170,5 +170,5 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         seed=experiment.seed,
         chip=experiment.chip,
         digital_accuracy=accuracy(predict(module, data.x_test, experiment.batch), data.y_test),
-        notes=(*([data.note] if data.note else []), *plan.notes),
+        notes=(*([data.note] if data.note else []), *experiment.device.cautions(), *plan.notes),
     )
