@@ -69,6 +69,17 @@ def drifted(g: float, age: float, nu: float, t_ref: float) -> float:
     return g * (max(age, t_ref) / t_ref) ** -nu
 
 
+def reference_state(code: int, written: float, g_min: float, g_max: float) -> float:
+    """Conductance at which a table of the target is read: the target, or the state as written where there is none."""
+    return written if code == 0 else g_min + (code - 1) / 65534 * (g_max - g_min)
+
+
+def read_std(now: float, target: float, age: float, white: float, flicker: float, t_read: float) -> float:
+    """Standard deviation of a read: white of the state now, flicker stated against the target and in proportion to the conductance."""
+    growth = math.log(max((age + t_read) / (2.0 * t_read), 1.0))
+    return math.sqrt(white**2 + (flicker * now / target) ** 2 * growth)
+
+
 def relaxation_path(key: tuple[int, int], cell: int, written: float, decades: float) -> float:
     """Brownian path of a cell since it was written at that time: a normal for every whole decade, and its share of the one begun."""
     low, high = (int(n) for n in np.array([written]).view(np.uint32))

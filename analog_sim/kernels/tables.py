@@ -61,6 +61,15 @@ def places(g, g_min, per_window, nodes, k, f):
 
 
 @njit(forceinline=True)
+def references(codes, written, g_min, per_code, out):
+    """Conductance at which tables of the target are read, siemens, into out (N,): ``g_min + (code - 1) per_code``, or where the code is
+    0 the state as written, which stands for the target."""
+    for i in range(out.shape[0]):
+        target = g_min + np.float32(np.int32(codes[i]) - np.int32(1)) * per_code
+        out[i] = target if codes[i] != np.uint16(0) else written[i]
+
+
+@njit(forceinline=True)
 def at(row, k, f):
     """Value of a table (K,) at interval k and fraction f."""
     left = row[k]

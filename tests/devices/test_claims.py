@@ -104,12 +104,13 @@ def test_read_noise(name: str) -> None:
     card = card_of(name)
     for u in STATES:
         crossbar = written(card, u, 3)
+        target = crossbar.conductance_now().copy()
         for age in AGES:
             crossbar.wait(max(age - crossbar.time, 0.0))
             seconds = crossbar.time
             truth = crossbar.conductance_now()
             noise = crossbar.read_conductance() - truth
-            std = card.read_std(truth, seconds)
+            std = card.read_std(truth, seconds, target)
             what = f"{name}, read at u = {u}, age {age:g} s"
             if not std.any():
                 assert not noise.any(), what
