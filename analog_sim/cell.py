@@ -203,6 +203,7 @@ class VariationModel:
             so that the conductance at which up and down cancel moves with them. "kept": the gains of a cell are changed such that its mean
             steps at the nominal symmetric conductance are the nominal ones times its drawn gains, whatever its bounds; its bounds are
             drawn such that they keep that conductance between them.
+        kept_at: nominal state at which the steps are kept, in (0, 1); None for the symmetric one.
     """
 
     gain_common: float = 0.0
@@ -214,6 +215,7 @@ class VariationModel:
     up_share: float = 1.0
     down_share: float = 1.0
     symmetry: Literal["moves", "kept"] = "moves"
+    kept_at: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ Shape = tuple[int, int, int]
 
 NARROWEST = 0.05
 """A drawn window keeps at least this share of the nominal one."""
-NEAREST = 0.1
-"""Where the symmetric point is kept, a drawn bound keeps at least this share of its nominal distance from it."""
+NEAREST = 0.25
+"""Where a symmetric point is kept, a drawn bound keeps at least this share of its nominal distance from it."""
 NORMAL_FROM = 3.0
 """Lower bounds are normal draws where their mean is so many standard deviations above 0 S, log-normal ones below."""
 
@@ -41,15 +41,19 @@ def symmetric_states(pulse: PulseModel) -> npt.NDArray[np.float64]:
     return states
 
 
-def symmetric_conductance(cell: CellModel, table: npt.NDArray[np.uint8] | None) -> F32:
-    """Nominal conductance of every cell, siemens, at which its mean steps cancel; of the shape of `table`, or one number.
-
-    Raises ValueError as `symmetric_states`, or when the card has no pulse response.
-    """
+def _kept_states(cell: CellModel) -> npt.NDArray[np.float64]:
+    """Nominal state of every table whose steps are kept, (T,). Raises ValueError as `symmetric_states`, or without a pulse response."""
     if cell.pulse is None:
         raise ValueError("a card without pulse response has no symmetric point to keep")
+    at = cell.variation.kept_at
+    return symmetric_states(cell.pulse) if at is None else np.full(cell.pulse.tables, at)
+
+
+def _kept_conductance(cell: CellModel, table: npt.NDArray[np.uint8] | None) -> F32:
+    """Nominal conductance of every cell, siemens, at which its mean steps are kept; of the shape of `table`, or one number."""
+    states = _kept_states(cell)
     windows = np.array([[cell.g_min, cell.g_max]]) if cell.windows is None else cell.windows
-    each = windows[:, 0] + symmetric_states(cell.pulse) * (windows[:, 1] - windows[:, 0])
+    each = windows[:, 0] + states * (windows[:, 1] - windows[:, 0])
     return each[np.zeros((1, 1, 1), np.uint8) if table is None else table].astype(np.float32)
 
 
@@ -71,7 +75,7 @@ def draw_bounds(
     if spread.g_max:
         hi = hi + spread.g_max * width * streams.stream("fabrication.g_max").normals(shape)
     if spread.symmetry == "kept":
-        middle = symmetric_conductance(cell, table)
+        middle = _kept_conductance(cell, table)
         near, far = (np.float32(NEAREST) * (middle - bound) for bound in nominal)
         lo, hi = np.minimum(lo, middle - near), np.maximum(hi, middle - far)
     return lo, np.maximum(hi, lo + np.float32(NARROWEST) * width)
@@ -123,16 +127,15 @@ def draw_gains(
 def _correction(
     cell: CellModel, means: F32, table: npt.NDArray[np.uint8] | None, bounds: tuple[F32, F32]
 ) -> F32 | npt.NDArray[np.float64]:
-    """Factor that makes the mean step at the nominal symmetric conductance the nominal one, although the cell's bounds are its own."""
-    assert cell.pulse is not None
+    """Factor that makes the mean step at the kept conductance the nominal one, although the cell's bounds are its own."""
     lo, hi = bounds
-    states = symmetric_states(cell.pulse)
-    own = (symmetric_conductance(cell, table) - lo) / (hi - lo)
+    states = _kept_states(cell)
+    own = (_kept_conductance(cell, table) - lo) / (hi - lo)
     nodes = np.linspace(0.0, 1.0, means.shape[1])
     factor = np.empty(np.shape(own))
     for t, row in enumerate(means.astype(np.float64)):
         here = np.ones(factor.shape, bool) if table is None else table == t
         factor[here] = np.interp(states[t], nodes, row) / np.interp(own[here], nodes, row)
     if not (math.isfinite(float(factor.min())) and math.isfinite(float(factor.max()))):
-        raise ValueError(f"{cell.name}: a step is 0 at the symmetric point of a cell, which cannot be kept")
+        raise ValueError(f"{cell.name}: a step is 0 where the steps of a cell are to be kept, which cannot be kept")
     return factor

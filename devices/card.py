@@ -96,7 +96,8 @@ class DeviceCard(StrictModel):
             try:
                 if self.pulse is None:
                     raise ValueError("the card has no part `pulse`")
-                symmetric_states(self.pulse.compile(self.window))
+                if spread.kept_at is None:
+                    symmetric_states(self.pulse.compile(self.window))
             except ValueError as error:
                 raise at_key("variation.symmetry", f"'kept' is not possible: {error}") from error
 

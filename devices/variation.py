@@ -1,12 +1,12 @@
 """Device-to-device spread: how much cells of one chip differ. The differences are drawn when a chip is fabricated."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from analog_sim.cell import VariationModel
-from analog_sim.config import Q, StrictModel
+from analog_sim.config import Q, StrictModel, at_key
 
 Spread = Annotated[float, Q("fraction", "", ge=0)]
 
@@ -31,6 +31,7 @@ class Variation(StrictModel):
             (a reference at its symmetric point), or in models that state the step at one weight: each direction's steps are scaled so that
             the mean step at the nominal symmetric conductance is the nominal one, whatever the bounds. For soft bounds this is
             ``s_up (g_hi - g) / (g_hi - g_sym)`` with s_up the step at g_sym, up, and likewise down. The noise of a step is scaled with it.
+        kept_at: another state, in (0, 1), whose nominal steps are kept instead of those of the symmetric one.
     """
 
     step: Spread = 0.0
@@ -42,6 +43,13 @@ class Variation(StrictModel):
     g_min: Spread = 0.0
     g_max: Spread = 0.0
     symmetry: Literal["moves", "kept"] = "moves"
+    kept_at: Annotated[float, Q("fraction", "", gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _kept(self) -> Self:
+        if self.kept_at is not None and self.symmetry != "kept":
+            raise at_key("kept_at", "only with symmetry: kept (got symmetry: moves)")
+        return self
 
     def gain_std(self, up: bool) -> float:
         """Standard deviation of a cell's gain in one direction, before gains below 0 are cut and before `symmetry` changes it."""
@@ -60,4 +68,5 @@ class Variation(StrictModel):
             up_share=self.up_share,
             down_share=self.down_share,
             symmetry=self.symmetry,
+            kept_at=self.kept_at,
         )

@@ -142,6 +142,7 @@ def test_unknown_name() -> None:
         ({"faults": {"dead_rows": "120 %"}}, "faults.dead_rows", "must be <= 1"),
         ({"variation": {"step": -0.1}}, "variation.step", "must be >= 0"),
         ({"g_min": 0, "variation": {"g_min": 0.1}}, "variation.g_min", "half of this spread would be cut off at 0 S"),
+        ({"variation": {"kept_at": 0.5}}, "variation.kept_at", "only with symmetry: kept"),
         ({"variation": {"symmetry": "kept"}}, "variation.symmetry", "the card has no part `pulse`"),
         (
             {"pulse": {"kind": "piecewise", "states": 9, "up": [1], "down": [0.5]}, "variation": {"symmetry": "kept"}},
