@@ -84,7 +84,7 @@ def draw_bounds(
 def _above_zero(mean: F32, std: F32, stream: Stream) -> F32:
     """Draws of this mean and standard deviation, siemens, that are not below 0."""
     z = stream.normals(mean.shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         sigma2 = np.log1p(np.square(std / mean))
         skewed = mean * np.exp(np.sqrt(sigma2) * z - 0.5 * sigma2)
     return np.where(mean >= NORMAL_FROM * std, np.maximum(mean + std * z, 0.0), np.nan_to_num(skewed)).astype(

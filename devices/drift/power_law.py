@@ -108,8 +108,15 @@ class PowerLawDrift(DriftLaw):
             lambda u: self.exponent(u, window)[0],
             lambda u: self.exponent(u, window)[1],
         )
-        limits = {"nu_low": self.low, "nu_high": self.high, "reflect": self.below == "reflect"}
-        drift = DriftModel(nu_mean=nu_mean, nu_std=nu_std, t_ref=self.t_ref, state=self.state, **limits)
+        drift = DriftModel(
+            nu_mean=nu_mean,
+            nu_std=nu_std,
+            t_ref=self.t_ref,
+            nu_low=self.low,
+            nu_high=self.high,
+            state=self.state,
+            reflect=self.below == "reflect",
+        )
         return AgeingTables(drift, None)
 
     def _log_age(self, t: Values) -> F64:
