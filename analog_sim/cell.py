@@ -198,7 +198,7 @@ class VariationModel:
         up_share, down_share: factors of the two shared draws, for spreads in units of another step than the direction's own.
         g_min, g_max: spread of the cell's own bounds, relative to the window ``g_max - g_min``; the drawn window keeps at least
             5 % of the nominal one. Lower bounds are normal draws, or log-normal ones of the same mean and standard deviation where more
-            than one normal draw in 740 would be below 0 S (g_min below three standard deviations).
+            than one normal draw in 740 would be below 0 S (g_min below three standard deviations); cut at g_min 0, where no card spreads.
         symmetry: what a spread of the bounds does to the steps. "moves": the tables are read at the state between the cell's own bounds,
             so that the conductance at which up and down cancel moves with them. "kept": the gains of a cell are changed such that its mean
             steps at the nominal symmetric conductance are the nominal ones times its drawn gains, whatever its bounds; its bounds are

@@ -87,9 +87,9 @@ def _above_zero(mean: F32, std: F32, stream: Stream) -> F32:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         sigma2 = np.log1p(np.square(std / mean))
         skewed = mean * np.exp(np.sqrt(sigma2) * z - 0.5 * sigma2)
-    return np.where(mean >= NORMAL_FROM * std, np.maximum(mean + std * z, 0.0), np.nan_to_num(skewed)).astype(
-        np.float32
-    )
+    # Nothing that stays above 0 S spreads around it: half is cut there, and cards refuse it.
+    normal = (mean >= NORMAL_FROM * std) | (mean == 0.0)
+    return np.where(normal, np.maximum(mean + std * z, 0.0), skewed).astype(np.float32)
 
 
 def draw_gains(
