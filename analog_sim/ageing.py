@@ -106,7 +106,7 @@ class Ageing:
         if relaxation is not None:
             paths = self._known_paths(state)
             codes = self._codes(state, relaxation.state)
-            cells = spans, source, written, codes, self._per_code, times, now, relaxation.t_0
+            cells = spans, source, written, codes, times, now, relaxation.t_0
             rest = *self._scale, fault, *self._path_key
             if relaxation.in_bursts:
                 both = interleave(relaxation.mean, relaxation.std, relaxation.tail, relaxation.skew)
@@ -169,7 +169,7 @@ class Ageing:
         fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
         limits = np.float32(law.nu_low), np.float32(law.nu_high), law.reflect
         tables = interleave(law.nu_mean, law.nu_std)
-        cells = spans, state.g.ravel(), self._codes(state, law.state), self._per_code
+        cells = spans, state.g.ravel(), self._codes(state, law.state)
         in_spans(kernels.drift_exponents, *cells, tables, *limits, *self._scale, fault, *self._nu_key, nu)
 
     def _codes(self, state: CellState, at: str) -> npt.NDArray[np.uint16]:

@@ -212,7 +212,7 @@ class EmulatedCrossbar:
         )
         self.clock.advance(seconds)
         if where is None:
-            state.g = written.g  # freshly made: no copy
+            state.g, state.target = written.g, written.codes  # freshly made: no copy
         self._write(written.g, where, written.codes)
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
@@ -304,7 +304,7 @@ class EmulatedCrossbar:
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
         """Take over conductances and what they were aimed at, in all cells or some; without codes they are their own targets."""
         state = self.cells
-        if state.target is not None:
+        if state.target is not None and state.target is not codes:
             np.copyto(state.target, np.uint16(0) if codes is None else codes, where=True if where is None else where)
         if where is None and g is not state.g:
             state.g[...] = g

@@ -3,7 +3,7 @@
 Loops are short and of one width, because one that mixes float64 times with float32 polynomials takes twice as long.
 What time does is evaluated for spans of cells, (n, 2) int64 of first and last + 1: a whole array in chunks, or the rows that were pulsed.
 A cell's value depends on its own state and the time alone, never on the span that it is in. An age below zero counts as zero.
-Where a table is read at the target, `codes` are those of `analog_sim.state.CellState.target`, (N,), else (0,); per_code: siemens.
+Where a table is read at the target, `codes` are those of `analog_sim.state.CellState.target`, (N,), else (0,).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba import njit
 
 from analog_sim.kernels import math as fm
 from analog_sim.kernels.rng import fill_normals, normal_pair, philox, signed
-from analog_sim.kernels.tables import pair_at, places, references
+from analog_sim.kernels.tables import pair_at, places, places_of_targets, references
 
 CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
 _DEAD = np.uint8(4)
@@ -30,9 +30,7 @@ _LOG10_2 = np.float32(math.log10(2.0))
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def drift_exponents(
-    spans, g, codes, per_code, tables, nu_low, nu_high, reflect, g_min, per_window, fault, key0, key1, nu
-):
+def drift_exponents(spans, g, codes, tables, nu_low, nu_high, reflect, g_min, per_window, fault, key0, key1, nu):
     """Write ``clip(mean(u) + std(u) z, nu_low, nu_high)`` to nu, (N,), u the state as written or the target; 0 in a faulty cell.
 
     tables: (K, 2) mean and standard deviation of nu over the state; z of cell i: normal i of the stream. fault: (N,) uint8 or (0,).
@@ -49,8 +47,7 @@ def drift_exponents(
         if spread:
             fill_normals(z, key0, key1, np.uint64(o))
         if codes.shape[0] > 0:
-            references(codes[o:e], gg, g_min, per_code, nn)
-            places(nn, g_min, per_window, tables.shape[0], k, f)
+            places_of_targets(codes[o:e], gg, g_min, per_window, tables.shape[0], k, f)
         else:
             places(gg, g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
@@ -58,9 +55,10 @@ def drift_exponents(
             nn[i] = mean + std * z[i]
         if reflect:
             for i in range(q):
-                nn[i] = nu_low + abs(nn[i] - nu_low)
-        for i in range(q):
-            nn[i] = min(max(nn[i], nu_low), nu_high)
+                nn[i] = min(nu_low + abs(nn[i] - nu_low), nu_high)
+        else:
+            for i in range(q):
+                nn[i] = min(max(nn[i], nu_low), nu_high)
         if fault.shape[0] > 0:
             for i in range(q):
                 nn[i] = nn[i] if fault[o + i] == _HEALTHY else _ZERO
@@ -110,7 +108,6 @@ def relax_cells(
     g,
     written,
     codes,
-    per_code,
     t_written,
     now,
     t_0,
@@ -153,8 +150,7 @@ def relax_cells(
                 if np.int32(s[i]) != np.int32(dd[i]):
                     _walk(o + i, bits[o + i], np.int64(s[i]), w, step, decade, key0, key1)
         if codes.shape[0] > 0:
-            references(codes[o:e], written[o:e], g_min, per_code, moved)
-            places(moved, g_min, per_window, tables.shape[0], k, f)
+            places_of_targets(codes[o:e], written[o:e], g_min, per_window, tables.shape[0], k, f)
         else:
             places(written[o:e], g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
@@ -183,7 +179,7 @@ def read_variance(g, written, codes, per_code, t_written, now, t_read, tables, l
 
     F is flicker(u), or, with codes, ``flicker(u_T) g / g_T`` of the target. g, written: (N,) siemens now, and as written (only looked at
     with codes); t_written: (N,) float64 seconds or (0,) without flicker noise; tables: (K, 2) white and flicker; limit: largest white over
-    g, 0 for none; fault: (N,) uint8 or (0,).
+    g, 0 for none; per_code: siemens of a step of the codes; fault: (N,) uint8 or (0,).
     """
     half_per_t_read = 0.5 / t_read
     for c in range((g.shape[0] + CHUNK - 1) // CHUNK):

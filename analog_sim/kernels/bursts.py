@@ -23,7 +23,7 @@ from numba import njit
 
 from analog_sim.kernels import math as fm
 from analog_sim.kernels.rng import normal_pair, philox, signed, uniform
-from analog_sim.kernels.tables import pair_at, places, references
+from analog_sim.kernels.tables import pair_at, places, places_of_targets
 
 _HEALTHY = np.uint8(0)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -86,7 +86,6 @@ def relax_cells_in_bursts(
     g,
     written,
     codes,
-    per_code,
     t_written,
     now,
     t_0,
@@ -103,7 +102,7 @@ def relax_cells_in_bursts(
 ):
     """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,), ``s = log10(1 + age / t_0)``; g in a faulty cell. out may be g.
 
-    u is the state of `written`, (N,) siemens, the cell as written, or the target: codes and per_code as in `kernels.ageing`.
+    u is the state of `written`, (N,) siemens, the cell as written, or the target: codes as in `kernels.ageing`.
 
     W moves on by ``skew(u) (T - f) / sqrt(tail(u)) + sqrt((1 - skew(u)**2) T) n`` within a decade, T the clock of the module's
     text, n one normal. tables: (K, 2) mean and standard deviation per decade. shapes: (K, 2) tail, decades, and skew. kept (4, N)
@@ -128,8 +127,7 @@ def relax_cells_in_bursts(
         for i in range(q):
             turned |= np.int32(np.int32(s[i]) != np.int32(dd[i]))
         if codes.shape[0] > 0:
-            references(codes[o:e], written[o:e], g_min, per_code, moved)
-            places(moved, g_min, per_window, tables.shape[0], k, f)
+            places_of_targets(codes[o:e], written[o:e], g_min, per_window, tables.shape[0], k, f)
         else:
             places(written[o:e], g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
