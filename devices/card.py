@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import Q, Resolver, StrictModel, at_key, load_config, named_file, one_of
+from analog_sim.spread import symmetric_states
 from devices.costs import Costs
 from devices.drift.law import DriftLaw
 from devices.drift.none import NoDrift
@@ -81,12 +82,30 @@ class DeviceCard(StrictModel):
     def _window_and_parts(self) -> Self:
         if self.g_min >= self.g_max:
             raise at_key("g_min", f"must be < g_max (got {self.g_min:g} S and {self.g_max:g} S)")
+        self._check_variation()
         if self.levels is not None:
             try:
                 self.levels.compile(self.window)
             except ValueError as error:
                 raise at_key("levels", str(error)) from error
         return self
+
+    def _check_variation(self) -> None:
+        spread = self.variation
+        if spread.g_min and self.g_min == 0.0:
+            raise at_key(
+                "variation.g_min",
+                f"half of this spread would be cut off at 0 S (got g_min: 0); give the card a g_min of"
+                f" {1e6 * 3.0 * spread.g_min * self.window.width:.3g} uS or more (three standard deviations)",
+            )
+        if spread.symmetry == "kept":
+            try:
+                if self.pulse is None:
+                    raise ValueError("the card has no part `pulse`")
+                if spread.kept_at is None:
+                    symmetric_states(self.pulse.compile(self.window))
+            except ValueError as error:
+                raise at_key("variation.symmetry", f"'kept' is not possible: {error}") from error
 
     @property
     def window(self) -> Window:
@@ -107,9 +126,12 @@ class DeviceCard(StrictModel):
         own = self.programming.program_std(g, self.window, verify_noise)
         return np.hypot(own, self.drift.initial_std(self.window.state(g), self.window))
 
-    def read_std(self, g: Values, t: Values) -> F64:
-        """Standard deviation in siemens of a read of a cell at g siemens, t seconds after it was written."""
-        return self.read_noise.read_std(g, t, self.window)
+    def read_std(self, g: Values, t: Values, target: Values | None = None) -> F64:
+        """Standard deviation in siemens of a read of a cell now at g siemens, t seconds after it was written.
+
+        target: siemens, what was programmed, for noise that is stated against it; None for g.
+        """
+        return self.read_noise.read_std(g, t, self.window, target)
 
     def drift_factor(self, u: Values, t: Values) -> F64:
         """Conductance at age t seconds over conductance as written, for the median cell at state u."""

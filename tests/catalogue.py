@@ -100,7 +100,7 @@ PROGRAMMING: Rows = {
 
 READ_NOISE: Rows = {
     "measured": [{"file": TABLES}],
-    "constant": [{"std": "0.2 uS", "fraction": 0.005}],
+    "constant": [{"std": "0.2 uS", "fraction": 0.005}, {"std": "1 uS", "of": "reading"}],
     "flicker": [{"coefficient": 0.01, "exponent": 0.5, "cap": 0.03, "t_read": "100 ns", "relative": 0.01}],
     "none": [{}],
     "polynomial": [{"coefficients": ["0.13 uS", "0.4 uS"], "reference_g_max": "20 uS"}],
@@ -117,7 +117,15 @@ DRIFT: Rows = {
             "low": 0.0,
             "high": 0.15,
             "t_ref": "20 s",
-        }
+        },
+        {
+            "mean": {"level": 0.03},
+            "std": {"level": 0.03},
+            "low": 0.0,
+            "below": "reflect",
+            "state": "written",
+            "t_ref": "1 s",
+        },
     ],
     "relaxation": [
         {

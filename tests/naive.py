@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-# --- Random numbers (analog_sim/random/kernels/philox.py) ------------------------------------------
+# --- Random numbers (analog_sim/random/kernels/philox.py) ----------------------------------------------------------------------------------------
 
 
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int], rounds: int = 10) -> tuple[int, int, int, int]:
@@ -56,7 +56,7 @@ def stream_normal(key: tuple[int, int], i: int) -> float:
     return box_muller(stream_word(key, first), stream_word(key, first + 256))[lane % 2]
 
 
-# --- Reading and ageing (analog_sim/cells/kernels/ageing.py, converting.py, tables.py) -------------
+# --- Reading and ageing (analog_sim/cells/kernels/ageing.py, converting.py, tables.py) ------------------------------------------------------
 
 
 def table_value(table: list[float], u: float) -> float:
@@ -67,6 +67,17 @@ def table_value(table: list[float], u: float) -> float:
 def drifted(g: float, age: float, nu: float, t_ref: float) -> float:
     """Power-law drift, exact at age 0 and at t_ref."""
     return g * (max(age, t_ref) / t_ref) ** -nu
+
+
+def reference_state(code: int, written: float, g_min: float, g_max: float) -> float:
+    """Conductance at which a table of the target is read: the target, or the state as written where there is none."""
+    return written if code == 0 else g_min + (code - 1) / 65534 * (g_max - g_min)
+
+
+def read_std(now: float, target: float, age: float, white: float, flicker: float, t_read: float) -> float:
+    """Standard deviation of a read: white of the state now, flicker stated against the target and in proportion to the conductance."""
+    growth = math.log(max((age + t_read) / (2.0 * t_read), 1.0))
+    return math.sqrt(white**2 + (flicker * now / target) ** 2 * growth)
 
 
 def relaxation_path(key: tuple[int, int], cell: int, written: float, decades: float) -> float:

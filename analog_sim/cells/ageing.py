@@ -16,7 +16,7 @@ import numpy.typing as npt
 from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
 from analog_sim.cells.kernels import ageing as kernels
 from analog_sim.cells.kernels.bursts import KEPT, relax_cells_in_bursts
-from analog_sim.cells.state import CellState
+from analog_sim.cells.state import CellState, target_unit
 from analog_sim.random.streams import Streams
 from analog_sim.threads import in_parts
 
@@ -27,6 +27,7 @@ WORTH_A_THREAD = 2**15
 
 _NO_FAULTS = np.empty(0, np.uint8)
 _NO_TIMES = np.empty(0, np.float64)
+_NO_CODES = np.empty(0, np.uint16)
 
 
 def all_spans(cells: int) -> I64:
@@ -76,6 +77,7 @@ class Ageing:
         self._noise = interleave(cell.read.white, cell.read.flicker)
         self._flickers = bool(cell.read.flicker.any())
         self._scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
+        self._per_code = np.float32(target_unit(cell))
 
     def conductance(self, state: CellState, now: float) -> F32:
         """Conductance of every cell at chip time `now`, siemens (planes, rows, cols); `state.g` itself when nothing ages.
@@ -103,7 +105,8 @@ class Ageing:
             source = flat
         if relaxation is not None:
             paths = self._known_paths(state)
-            cells = spans, source, times, now, relaxation.t_0
+            codes = self._codes(state, relaxation.state)
+            cells = spans, source, written, codes, times, now, relaxation.t_0
             rest = *self._scale, fault, *self._path_key
             if relaxation.in_bursts:
                 both = interleave(relaxation.mean, relaxation.std, relaxation.tail, relaxation.skew)
@@ -135,17 +138,21 @@ class Ageing:
         noise = self.cell.read
         if noise.silent:
             return 0.0
-        if _uniform(noise) and state.fault is None:
+        if state.fault is None and noise.uniform_at(self.cell.g_min):
             return float(noise.white[0, 0]) ** 2
         fault = _NO_FAULTS if state.fault is None else _of(state.fault, rows)
         times = _NO_TIMES if state.t_written is None or not self._flickers else _of(state.t_written, rows)
+        target = state.target if self._flickers and noise.flicker_state == "target" else None
+        codes = _NO_CODES if target is None else _of(target, rows)
         out = np.empty_like(g, order="C")
         cells, variance = g.ravel(), out.ravel()
+        written = cells if target is None else _of(state.g, rows)
 
         def part(first: int, last: int) -> None:
-            own = [a[first:last] if a.size else a for a in (times, fault)]
-            law = noise.t_read, self._noise, *self._scale
-            kernels.read_variance(cells[first:last], own[0], now, *law, own[1], variance[first:last])
+            own, was, then, broken = (a[first:last] if a.size else a for a in (codes, written, times, fault))
+            law = noise.t_read, self._noise, largest_relative(noise), *self._scale
+            before = was, own, self._per_code, then, now
+            kernels.read_variance(cells[first:last], *before, *law, broken, variance[first:last])
 
         in_parts(part, cells.size, WORTH_A_THREAD, kernels.CHUNK)
         return out
@@ -160,11 +167,14 @@ class Ageing:
         law = self.cell.drift
         assert law is not None
         fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
-        limits = np.float32(law.nu_low), np.float32(law.nu_high)
+        limits = np.float32(law.nu_low), np.float32(law.nu_high), law.reflect
         tables = interleave(law.nu_mean, law.nu_std)
-        in_spans(
-            kernels.drift_exponents, spans, state.g.ravel(), tables, *limits, *self._scale, fault, *self._nu_key, nu
-        )
+        cells = spans, state.g.ravel(), self._codes(state, law.state)
+        in_spans(kernels.drift_exponents, *cells, tables, *limits, *self._scale, fault, *self._nu_key, nu)
+
+    def _codes(self, state: CellState, at: str) -> npt.NDArray[np.uint16]:
+        """Targets of all cells for a law that is stated against them, as codes; none for one of the state as written."""
+        return _NO_CODES if at != "target" or state.target is None else state.target.ravel()
 
     def _known_paths(self, state: CellState) -> _Paths:
         if self._paths is None:
@@ -182,8 +192,9 @@ def interleave(*tables: F32) -> F32:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _uniform(noise: ReadNoiseModel) -> bool:
-    return not noise.flicker.any() and bool((noise.white == noise.white[0, 0]).all())
+def largest_relative(noise: ReadNoiseModel) -> np.float32:
+    """Limit of the white noise over the conductance as the kernels take it, 0 for none."""
+    return np.float32(noise.most_relative if noise.most_relative < float("inf") else 0.0)
 
 
 def _of(array: npt.NDArray[Any], rows: I64 | None) -> npt.NDArray[Any]:

@@ -4,13 +4,20 @@
 `devices.card.DeviceCard.compile()` is the usual way to make one.
 
 All tables are sampled on a uniform grid of the normalised state ``u = (g - g_min) / (g_max - g_min)`` in [0, 1] and read by
-linear interpolation; a table of K nodes has K >= 2. The interpolation error of a law f with bounded curvature is at most
-``max|f''| / (8 (K - 1)**2)``: 1e-6 of full scale for the quadratic laws of the cards at K = 257, zero for linear laws.
+linear interpolation; a table of K nodes has K >= 2. Which state of a cell a table is read at is part of the model, because a source
+states every coefficient against one of three: the *target* that was programmed, the state *as written* (with its programming error),
+or the state *now* (drifted and relaxed). A cell that was never programmed, or was pulsed or written exactly since, has no target of
+its own: the state that it was left in stands for it. Pulse tables are read at the state now, `CellModel.program_std` and
+`VerifyModel.shot_std` at the target; the other parts say it in `state` or `flicker_state`.
+
+The interpolation error of a law f with bounded curvature is at most ``max|f''| / (8 (K - 1)**2)``: 1e-6 of full scale for the quadratic
+laws of the cards at K = 257, zero for linear laws.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -68,17 +75,30 @@ class PulseModel:
 class ReadNoiseModel:
     """Standard deviation of one read of one cell, independent from read to read.
 
-    ``std(u, t)**2 = white(u)**2 + (flicker(u) * f(t))**2`` with ``f(t) = sqrt(log((t + t_read) / (2 t_read)))`` for
-    t >= t_read and 0 before (1/f noise integrated from the read time to the age t of the state; Joshi et al. 2020).
+    ``std(t)**2 = white(u)**2 + (F * f(t))**2`` with ``f(t) = sqrt(log((t + t_read) / (2 t_read)))`` for
+    t >= t_read and 0 before (1/f noise integrated from the read time to the age t of the state; Joshi et al. 2020). u is the state now.
+    F is ``flicker(u)`` with flicker_state "now", and ``flicker(u_T) g / g_T`` with "target", g the conductance now, g_T the target and
+    u_T its state: the coefficient Q = flicker / g is that of the target, and the noise shrinks with the conductance. The white part is
+    at most `most_relative` of the conductance now: fluctuations of a cell, which cannot take it below 0 S (inf for the noise of a reading,
+    which can). It is the same for all cells where it is one number from g_min on.
 
     Attributes:
         white, flicker: (1, K) siemens.
         t_read: seconds, duration of one read; only used with flicker noise.
+        flicker_state: state at which `flicker` is read.
+        most_relative: see above; of the conductance.
     """
 
     white: F32 = field(default_factory=lambda: constant_table(0.0))
     flicker: F32 = field(default_factory=lambda: constant_table(0.0))
     t_read: float = 250e-9
+    flicker_state: Literal["target", "now"] = "now"
+    most_relative: float = float("inf")
+
+    def uniform_at(self, g_min: float) -> bool:
+        """Whether every cell of at least g_min siemens has the same noise at all times."""
+        same = not self.flicker.any() and bool((self.white == self.white[0, 0]).all())
+        return same and float(self.white[0, 0]) <= self.most_relative * g_min
 
     @property
     def silent(self) -> bool:
@@ -91,12 +111,15 @@ class DriftModel:
     """Power-law drift: ``g(t) = g_prog * (max(t, t_ref) / t_ref)**(-nu)``, t seconds since the cell was last written.
 
     Exactly g_prog at t = 0 and at t = t_ref. ``nu = clip(nu_mean(u) + nu_std(u) * z, nu_low, nu_high)`` with z one standard
-    normal per cell, part of the chip's identity; u is the state as written.
+    normal per cell, part of the chip's identity; u is the state as written, or the target. With `reflect` what falls below nu_low is
+    mirrored there instead of cut: ``nu = min(nu_low + |nu_mean + nu_std z - nu_low|, nu_high)``.
 
     Attributes:
         nu_mean, nu_std: (1, K), dimensionless.
         nu_low, nu_high: bounds of nu.
         t_ref: seconds.
+        state: state at which both tables are read.
+        reflect: see above.
     """
 
     nu_mean: F32
@@ -104,6 +127,8 @@ class DriftModel:
     t_ref: float
     nu_low: float = -1.0
     nu_high: float = 1.0
+    state: Literal["target", "written"] = "written"
+    reflect: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +147,7 @@ class RelaxationModel:
         mean, std, initial_std: (1, K) siemens (per decade for mean and std, the latter per square root of a decade).
         t_0: seconds.
         tail: (1, K) decades, not below 0; 0 is the Brownian path. skew: (1, K), within (-1, 1); nothing where the tail is 0.
+        state: state u at which all tables are read.
 
     Source: Barndorff-Nielsen, Finance Stoch. 2, 41 (1998), doi:10.1007/s007800050032.
     """
@@ -132,6 +158,7 @@ class RelaxationModel:
     initial_std: F32 = field(default_factory=lambda: constant_table(0.0))
     tail: F32 = field(default_factory=lambda: constant_table(0.0))
     skew: F32 = field(default_factory=lambda: constant_table(0.0))
+    state: Literal["target", "written"] = "written"
 
     @property
     def in_bursts(self) -> bool:
@@ -162,11 +189,21 @@ class FaultModel:
 class VariationModel:
     """Device-to-device spread, drawn once at fabrication: relative standard deviations of normal draws around 1.
 
+    ``gain_up = max(0, 1 + up_share (gain_common z0 + asymmetry z3) + gain_up z1)``,
+    ``gain_down = max(0, 1 + down_share (gain_common z0 - asymmetry z3) + gain_down z2)``, both below 8.
+
     Attributes:
-        gain_up, gain_down: relative spread of the cell's step size in each direction (shared part `gain_common` first:
-            ``gain_up = max(0, 1 + gain_common * z0 + gain_up * z1)``), clipped to [0, 8).
+        gain_common: relative spread of the step size that both directions share. asymmetry: antisymmetric: one draw, added to the gain
+            of the up step and subtracted from that of the down step. gain_up, gain_down: own to each direction.
+        up_share, down_share: factors of the two shared draws, for spreads in units of another step than the direction's own.
         g_min, g_max: spread of the cell's own bounds, relative to the window ``g_max - g_min``; the drawn window keeps at least
-            5 % of the nominal one.
+            5 % of the nominal one. Lower bounds are normal draws, or log-normal ones of the same mean and standard deviation where more
+            than one normal draw in 740 would be below 0 S (g_min below three standard deviations); cut at g_min 0, where no card spreads.
+        symmetry: what a spread of the bounds does to the steps. "moves": the tables are read at the state between the cell's own bounds,
+            so that the conductance at which up and down cancel moves with them. "kept": the gains of a cell are changed such that its mean
+            steps at the nominal symmetric conductance are the nominal ones times its drawn gains, whatever its bounds; its bounds are
+            drawn such that they keep that conductance between them.
+        kept_at: nominal state at which the steps are kept, in (0, 1); None for the symmetric one.
     """
 
     gain_common: float = 0.0
@@ -174,6 +211,11 @@ class VariationModel:
     gain_down: float = 0.0
     g_min: float = 0.0
     g_max: float = 0.0
+    asymmetry: float = 0.0
+    up_share: float = 1.0
+    down_share: float = 1.0
+    symmetry: Literal["moves", "kept"] = "moves"
+    kept_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -265,3 +307,17 @@ class CellModel:
     def ages(self) -> bool:
         """Whether conductances change while time passes."""
         return self.drift is not None or self.relaxation is not None
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether any table is read at the target that was programmed, so that every cell must remember its own."""
+        drift, relaxation = self.drift, self.relaxation
+        of_drift = drift is not None and drift.state == "target" and _varies(drift.nu_mean, drift.nu_std)
+        paths = () if relaxation is None else (relaxation.mean, relaxation.std, relaxation.tail, relaxation.skew)
+        of_paths = relaxation is not None and relaxation.state == "target" and _varies(*paths)
+        return of_drift or of_paths or (self.read.flicker_state == "target" and bool(self.read.flicker.any()))
+
+
+def _varies(*tables: F32) -> bool:
+    """Whether any table depends on the state."""
+    return any(bool((table != table[..., :1]).any()) for table in tables)

@@ -1,6 +1,7 @@
 """The per-cell arrays of one crossbar: fabricated once, then changed only by programming, pulses and nothing else.
 
-Only what the card needs is allocated. This file draws the chip's identity (bounds, gains, faults); it never reads a cell.
+Only what the card needs is allocated. This file draws which table a cell has and what is broken (`spread` draws bounds and gains); it
+never reads a cell.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.random.streams import Streams
+from analog_sim.spread import draw_bounds, draw_gains
 
 GAIN_UNIT = 8192
 """Fixed point of the step gains: gain = q / GAIN_UNIT, so gains reach from 0 to just below 8."""
+
+TARGET_STEPS = 65534
+"""Fixed point of a cell's target: state u = (code - 1) / TARGET_STEPS, off by at most 1 / 131,068 of the window (8e-6); code 0: none."""
 
 BOUND_STEPS = 65534
 """Fixed point of a cell's own bounds: bound = q * lsb with lsb = 2 g_max / BOUND_STEPS, so that g_max itself is exact."""
@@ -39,6 +44,9 @@ class CellState:
     Attributes:
         g: float32 siemens as last written; 0 in a dead cell.
         t_written: float64 chip time of the last write in seconds.
+        target: uint16, the state that was last programmed, see `TARGET_STEPS`; only where the card has laws that are stated against it
+            (`CellModel.needs_target`). 0 in a cell that was never programmed, or was pulsed or written exactly since: there the state
+            that it was left in stands for the target.
         gain_up, gain_down: uint16 step gains in units of 1 / GAIN_UNIT.
         lo, hi: uint16 own bounds in units of `bound_lsb` siemens.
         table: uint8 index of the cell's pulse table.
@@ -50,6 +58,7 @@ class CellState:
     g: npt.NDArray[np.float32]
     bound_lsb: float
     t_written: npt.NDArray[np.float64] | None = None
+    target: npt.NDArray[np.uint16] | None = None
     gain_up: npt.NDArray[np.uint16] | None = None
     gain_down: npt.NDArray[np.uint16] | None = None
     lo: npt.NDArray[np.uint16] | None = None
@@ -93,6 +102,11 @@ class CellState:
         return sum(a.nbytes for a in self.arrays().values()) / self.g.size
 
 
+def target_unit(cell: CellModel) -> float:
+    """Siemens per step of the fixed point of targets."""
+    return cell.window / TARGET_STEPS
+
+
 def codes(values: np.ndarray, lsb: float) -> npt.NDArray[np.uint16]:
     """Fixed point of bounds (siemens) or gains: the nearest multiples of lsb, within 16 bits."""
     return np.clip(np.rint(values / lsb), 0, 65535).astype(np.uint16)
@@ -127,12 +141,15 @@ def fabricate(
     shape = (planes, rows, cols)
     lsb = 2.0 * cell.g_max / BOUND_STEPS
     table = _draw_tables(cell, shape, streams)
-    lo, hi = _draw_bounds(cell, shape, table, lsb, streams)
-    gain_up, gain_down = _draw_gains(cell, shape, streams)
+    bounds = draw_bounds(cell, shape, table, streams)
+    gains = draw_gains(cell, shape, table, bounds, streams)
+    lo, hi = (None, None) if bounds is None else (codes(bound, lsb) for bound in bounds)
+    gain_up, gain_down = (None, None) if gains is None else (codes(gain, 1.0 / GAIN_UNIT) for gain in gains)
     state = CellState(
         g=np.full(shape, cell.g_min, np.float32),
         bound_lsb=lsb,
         t_written=np.zeros(shape, np.float64) if cell.ages or cell.read.flicker.any() else None,
+        target=np.zeros(shape, np.uint16) if cell.needs_target else None,
         gain_up=gain_up,
         gain_down=gain_down,
         lo=lo,
@@ -154,38 +171,6 @@ def _draw_tables(cell: CellModel, shape: tuple[int, int, int], streams: Streams)
     if cell.pulse.tables > 256:
         raise ValueError(f"{cell.name}: at most 256 pulse tables (got {cell.pulse.tables})")
     return streams.stream("fabrication.table").integers(0, cell.pulse.tables, shape).astype(np.uint8)
-
-
-def _draw_bounds(
-    cell: CellModel, shape: tuple[int, int, int], table: np.ndarray | None, lsb: float, streams: Streams
-) -> tuple[npt.NDArray[np.uint16] | None, npt.NDArray[np.uint16] | None]:
-    spread = cell.variation
-    if cell.windows is None and not (spread.g_min or spread.g_max):
-        return None, None
-    lo, hi = np.full(shape, cell.g_min, np.float32), np.full(shape, cell.g_max, np.float32)
-    if cell.windows is not None:
-        index = np.zeros(shape, np.uint8) if table is None else table
-        lo, hi = cell.windows[index, 0], cell.windows[index, 1]
-    width = hi - lo
-    if spread.g_min:
-        lo = lo + spread.g_min * width * streams.stream("fabrication.g_min").normals(shape)
-    if spread.g_max:
-        hi = hi + spread.g_max * width * streams.stream("fabrication.g_max").normals(shape)
-    lo = np.maximum(lo, 0.0)
-    hi = np.maximum(hi, lo + 0.05 * width)
-    return codes(lo, lsb), codes(hi, lsb)
-
-
-def _draw_gains(
-    cell: CellModel, shape: tuple[int, int, int], streams: Streams
-) -> tuple[npt.NDArray[np.uint16] | None, npt.NDArray[np.uint16] | None]:
-    spread = cell.variation
-    if cell.pulse is None or not (spread.gain_common or spread.gain_up or spread.gain_down):
-        return None, None
-    common = np.float32(1.0) + np.float32(spread.gain_common) * streams.stream("fabrication.gain").normals(shape)
-    up = common + np.float32(spread.gain_up) * streams.stream("fabrication.gain_up").normals(shape)
-    down = common + np.float32(spread.gain_down) * streams.stream("fabrication.gain_down").normals(shape)
-    return codes(up, 1.0 / GAIN_UNIT), codes(down, 1.0 / GAIN_UNIT)
 
 
 def _draw_faults(

@@ -25,6 +25,7 @@ from analog_sim.reads.read_cache import Present
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
+U16 = npt.NDArray[np.uint16]
 
 READ_HEADROOM = 1.25
 """Volts that a read may use, in read voltages: room for the gain errors of converters."""
@@ -230,8 +231,8 @@ class EmulatedCrossbar:
         )
         self.clock.advance(seconds)
         if where is None:
-            state.g = written.g  # freshly made: no copy
-        self._write(written.g, where)
+            state.g, state.target = written.g, written.codes  # freshly made: no copy
+        self._write(written.g, where, written.codes)
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip.crossbar`."""
@@ -319,8 +320,11 @@ class EmulatedCrossbar:
             self._seen = Present(self._ageing, self.cells, self.clock.now, self._last_write)
             self._seen.restore(state["seen"])
 
-    def _write(self, g: F32, where: npt.NDArray[np.bool_] | None) -> None:
+    def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
+        """Take over conductances and what they were aimed at, in all cells or some; without codes they are their own targets."""
         state = self.cells
+        if state.target is not None and state.target is not codes:
+            np.copyto(state.target, np.uint16(0) if codes is None else codes, where=True if where is None else where)
         if where is None and g is not state.g:
             state.g[...] = g
         elif where is not None:

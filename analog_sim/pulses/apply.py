@@ -201,6 +201,7 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
         flat(state.fault, np.uint8),
         flat(state.count, np.uint32),
         flat(state.t_written, np.float64),
+        flat(state.target, np.uint16),
         np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
     )
 

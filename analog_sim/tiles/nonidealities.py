@@ -159,9 +159,8 @@ def _drift_spread(cell: CellModel, factor: float) -> CellModel:
 
 def _variation(cell: CellModel, factor: float) -> CellModel:
     v = cell.variation
-    spread = VariationModel(
-        v.gain_common * factor, v.gain_up * factor, v.gain_down * factor, v.g_min * factor, v.g_max * factor
-    )
+    names = ("gain_common", "asymmetry", "gain_up", "gain_down", "g_min", "g_max")
+    spread = replace(v, **{name: getattr(v, name) * factor for name in names})
     return replace(cell, variation=spread)
 
 

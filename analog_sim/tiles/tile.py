@@ -25,6 +25,7 @@ from analog_sim.mapping.weight_mapping import (
     slice_coefficients,
     targets,
 )
+from analog_sim.probes import Probes
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.tiles.array_group import ArrayGroup
@@ -44,7 +45,7 @@ class TileSpec(StrictModel):
         adc: converters that sense them; the transposed read uses its own with the same specification.
         compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global") or one
             for every column.
-        probes: known inputs of one compensation measurement.
+        probes: known inputs of one compensation measurement; default as many as make it complete, at most 1024 (`analog_sim.probes`).
         writing: how a weight change reaches the cells.
         cost: price of the conversions.
         fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
@@ -55,7 +56,7 @@ class TileSpec(StrictModel):
     dac: DacSpec = DacSpec()
     adc: AdcSpec = AdcSpec()
     compensation: Literal["none", "global", "per_column"] = "none"
-    probes: Annotated[int, Field(ge=1)] = 32
+    probes: Annotated[int, Field(ge=1, le=2**16)] | None = None
     writing: Annotated[WriteScheme, one_of("analog_sim.writing", WriteScheme)] = Ideal()
     cost: ConverterCost = ConverterCost()
     fault_map: DataFile | None = None
@@ -99,7 +100,7 @@ class Tile:
             self._make_block(k, c, streams.child("block", k), fault_map)
             for k, c in enumerate(cut(self.shape, spec.mapping, self._fabric.largest))
         )
-        self._probe_inputs = np.sign(streams.stream("probe").normals((spec.probes, self.shape[1])))
+        self._probes = Probes(self.shape[1], spec.probes, streams.stream("probe"))
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
@@ -335,6 +336,7 @@ class Tile:
         """Measure how much the outputs have shrunk since programming and set the digital gain that undoes it.
 
         ``gain = <y_0, y_0> / <y_0, y>`` over the known inputs, for the tile or for each column; nothing when the configuration says "none".
+        With a complete set of inputs, see `analog_sim.probes`, this is ``<W_0, W_0> / <W_0, W>`` over all weights that it serves.
         """
         if self._probe_reference is None:
             return
@@ -348,11 +350,12 @@ class Tile:
 
     def _read_probes(self) -> F32:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
+        inputs = self._probes.inputs()
         with self._own_ranges():
             for block in self.blocks:
-                part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
-                block.calibrate(part, block.dac.full_scale(self._probe_inputs))
-            return self.forward(self._probe_inputs)
+                part = np.ascontiguousarray(inputs[:, block.rows])
+                block.calibrate(part, block.dac.full_scale(inputs))
+            return self.forward(inputs)
 
     def read_line(self, line: int) -> F32:
         """Weights (n_out,) at one input line by one analogue read of that line alone, at full voltage.

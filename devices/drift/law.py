@@ -16,7 +16,9 @@ class AgeingTables(NamedTuple):
 
 
 class DriftLaw(Part):
-    """What time does to a written state; t seconds since the cell was written, u its state as written.
+    """What time does to a written state; t seconds since the cell was written, u its state as written, exactly at its target.
+
+    Where the two differ, each law says which of them its coefficients are functions of.
 
     Finite at t = 0 and exactly as written then (apart from relaxation that is over before the first read).
     """

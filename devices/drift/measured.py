@@ -25,6 +25,8 @@ class MeasuredDrift(DriftLaw):
     another window; W is Brownian, or in bursts where there is a tail (`devices/drift/relaxation.py`). Power law:
     ``g(t) = g_prog (max(t, t_ref) / t_ref)**-nu``, nu a clipped normal per cell: no unit, not scaled.
 
+    Both are functions of the state as written, which is what a retention measurement starts from, not of the target.
+
     Attributes:
         file: tables file with `drift.mean`, `drift.std`, `drift.initial_std` (K,) siemens and `drift.t_0` seconds, for bursts
             also `drift.tail` (K,) decades and `drift.skew` (K,); or with

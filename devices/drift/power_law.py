@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from analog_sim.cells.cell_model import DriftModel
 from analog_sim.config import Q, StrictModel, at_key
 from devices.drift.law import AgeingTables, DriftLaw
-from devices.drift.moments import power_moment
+from devices.drift.moments import power_moment, reflected_median, reflected_power_moment
 from devices.window import F64, FINE_NODES, Values, Window, tabulate
 
 SMALLEST_STATE = 1e-12
@@ -40,8 +40,9 @@ class Exponent(StrictModel):
 
 
 class PowerLawDrift(DriftLaw):
-    """``g(t) = g_prog (max(t, t_ref) / t_ref)**(-nu)``, ``nu = clip(mean(g) + std(g) z, low, high)``, z ~ N(0, 1) per cell.
+    """``g(t) = g_prog (max(t, t_ref) / t_ref)**(-nu)``, ``nu = clip(mean(g_T) + std(g_T) z, low, high)``, z ~ N(0, 1) per cell.
 
+    g_T is the target that was programmed (after a pulse the state that it left), g_prog the state as written, with its error.
     With ``L = ln(t / t_ref)`` the moments over cells are those of exp(-nu L) of a clipped normal nu, in closed form.
     The tables are off where a bound sets in, by up to 4e-4 in nu and 6e-4 in its spread (card pcm); elsewhere by 1e-5 above u = 0.05.
 
@@ -49,6 +50,8 @@ class PowerLawDrift(DriftLaw):
         mean: nu of the average cell against its state. std: spread of nu from cell to cell against state, not
             below 0.
         low, high: bounds of nu.
+        below: what becomes of a draw below `low`: "clip" sets it to low, "reflect" mirrors it there (for low = 0: nu = |mean + std z|).
+        state: that mean and std are functions of: "target", as the source has it, or "written".
         t_ref: seconds after writing at which g_prog was measured.
 
     Source: Joshi et al., Nat. Commun. 11, 2473 (2020), doi:10.1038/s41467-020-16108-9; state dependence: Nandakumar et al.,
@@ -60,6 +63,8 @@ class PowerLawDrift(DriftLaw):
     std: Exponent = Exponent(level=0.0)
     low: Annotated[float, Field(ge=-1)] = -1.0
     high: Annotated[float, Field(le=1)] = 1.0
+    below: Literal["clip", "reflect"] = "clip"
+    state: Literal["target", "written"] = "target"
     t_ref: Annotated[float, Q("time", "s", gt=0)]
 
     @model_validator(mode="after")
@@ -76,8 +81,10 @@ class PowerLawDrift(DriftLaw):
         return self.mean.at(g, window), np.maximum(0.0, self.std.at(g, window))
 
     def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
-        """``(max(t, t_ref) / t_ref)**(-clip(mean, low, high))``: the median cell."""
-        nu, _ = self.exponent(u, window)
+        """``(max(t, t_ref) / t_ref)**(-median(nu))``: the median cell, whose nu is ``clip(mean, low, high)`` unless draws are mirrored."""
+        nu, std = self.exponent(u, window)
+        if self.below == "reflect":
+            nu = reflected_median(nu, std, self.low)
         return np.exp(-np.clip(nu, self.low, self.high) * self._log_age(t))
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
@@ -101,7 +108,15 @@ class PowerLawDrift(DriftLaw):
             lambda u: self.exponent(u, window)[0],
             lambda u: self.exponent(u, window)[1],
         )
-        drift = DriftModel(nu_mean=nu_mean, nu_std=nu_std, t_ref=self.t_ref, nu_low=self.low, nu_high=self.high)
+        drift = DriftModel(
+            nu_mean=nu_mean,
+            nu_std=nu_std,
+            t_ref=self.t_ref,
+            nu_low=self.low,
+            nu_high=self.high,
+            state=self.state,
+            reflect=self.below == "reflect",
+        )
         return AgeingTables(drift, None)
 
     def _log_age(self, t: Values) -> F64:
@@ -110,4 +125,5 @@ class PowerLawDrift(DriftLaw):
     def _moment(self, u: Values, age: F64, window: Window) -> F64:
         """E[exp(-nu age)]."""
         mean, std = self.exponent(u, window)
-        return power_moment(mean, std, self.low, self.high, age)
+        moment = power_moment if self.below == "clip" else reflected_power_moment
+        return moment(mean, std, self.low, self.high, age)

@@ -17,7 +17,9 @@ Numbers = Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(
 
 
 class Relaxation(DriftLaw):
-    """``g(t) = max(0, g_prog + mean(g) s + std(g) W(s))``, ``s = log10(1 + t / t_0)``, W a path per write of variance s.
+    """``g(t) = max(0, g_prog + mean(g_T) s + std(g_T) W(s))``, ``s = log10(1 + t / t_0)``, W a path per write of variance s.
+
+    g_prog is the state as written, with its error; g_T the target that was programmed (after a pulse the state that it left).
 
     mean, std and initial_std are polynomials ``(g_max / reference_g_max) sum_k c_k (g / g_max)**k``, the last two not below 0:
     stated at one g_max, they are scaled to the card's. tail and skew are ``sum_k c_k (g / g_max)**k``.
@@ -30,6 +32,7 @@ class Relaxation(DriftLaw):
         initial: standard deviation in siemens of relaxation that is over before t_0, added to the programming error.
         tail: decades, not below 0. skew: of the change, cut to [-0.99, 0.99]; nothing without a tail.
         reference_g_max: siemens. t_0: seconds.
+        state: that the polynomials are functions of: "target", as the source has it, or "written" for g_prog.
 
     Source: Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8, Extended Data Fig. 3d (growth of the spread with
     time); the path of independent increments in log time is this model's assumption. Bursts: Barndorff-Nielsen, Finance Stoch. 2, 41
@@ -44,6 +47,7 @@ class Relaxation(DriftLaw):
     skew: Numbers = (0.0,)
     reference_g_max: Annotated[float, Q("conductance", "uS", gt=0)]
     t_0: Annotated[float, Q("time", "s", gt=0)] = 1.0
+    state: Literal["target", "written"] = "target"
 
     def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
         """``max(0, 1 + mean s / g_prog)`` without a tail; 1 at t = 0."""
@@ -71,7 +75,7 @@ class Relaxation(DriftLaw):
             lambda g: self._tail(g, window),
             lambda g: self._skew(g, window),
         )
-        return AgeingTables(None, RelaxationModel(mean, std, self.t_0, initial, tail, skew))
+        return AgeingTables(None, RelaxationModel(mean, std, self.t_0, initial, tail, skew, self.state))
 
     def _mean(self, g: F64, window: Window) -> F64:
         return evaluate(self.mean, self.reference_g_max, g, window, signed=True)

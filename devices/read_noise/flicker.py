@@ -11,14 +11,18 @@ from devices.window import F64, Values, Window
 
 
 class FlickerReadNoise(ReadNoiseLaw):
-    """``read_std(g, t) = g Q sqrt(log((t + t_read) / (2 t_read)))``, ``Q = min(coefficient / (g / g_max)**exponent, cap)``.
+    """``read_std(t) = g(t) Q(g_T) sqrt(log((t + t_read) / (2 t_read)))``, ``Q(g) = min(coefficient / (g / g_max)**exponent, cap)``.
 
-    Plus a white part `relative` * g in quadrature. Q depends on g / g_max only, so the law scales with the card's g_max.
+    Plus a white part `relative` * g(t) in quadrature. g(t) is the conductance now, g_T the target that was programmed (after a pulse the
+    state that it left), so that a cell that drifts keeps its relative noise. Q depends on g / g_max only, so the law scales with the
+    card's g_max.
+
     The table is off by up to 1 % of the largest g Q where the cap ends (u of a few thousandths), by 2e-4 of g Q above u = 0.05.
 
     Attributes:
         coefficient: Q at g = g_max. exponent: its fall with the state, in [0, 1). cap: largest Q, reached near g = 0.
         t_read: seconds of one read. relative: white noise over conductance.
+        state: that Q is a function of: "target", as the source has it, or "now" for Q(g(t)).
 
     Source: Nandakumar et al., ICECS 2019, doi:10.1109/ICECS46596.2019.8964852; Joshi et al., Nat. Commun. 11, 2473 (2020),
     doi:10.1038/s41467-020-16108-9.
@@ -30,6 +34,12 @@ class FlickerReadNoise(ReadNoiseLaw):
     cap: Annotated[float, Field(gt=0)] = 1.0
     t_read: Annotated[float, Q("time", "s", gt=0)] = 250e-9
     relative: Annotated[float, Field(ge=0)] = 0.0
+    state: Literal["target", "now"] = "target"
+
+    @property
+    def flicker_state(self) -> Literal["target", "now"]:
+        """`state`; with an exponent of 0 there is nothing to remember."""
+        return self.state if self.exponent > 0.0 else "now"
 
     def white(self, g: Values, window: Window) -> F64:
         """``relative g`` in siemens."""

@@ -16,6 +16,8 @@ class MeasuredReadNoise(ReadNoiseLaw):
     The flicker part is the square root of A in S(f) = A / f, so that its variance between two frequencies is
     ``A ln(f_high / f_low)``; `read_noise.t_read` seconds is the time of one read at which it was measured.
 
+    Both are functions of the conductance now, as it was read, and hold what the instrument added.
+
     Attributes:
         file: tables file.
     """

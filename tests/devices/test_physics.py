@@ -177,3 +177,46 @@ def test_yield() -> None:
     assert state.fault is not None
     assert np.mean(state.fault == Fault.HEALTHY) == pytest.approx(faults.cell_yield, abs=6 * np.sqrt(0.09 / 40000))
     assert Faults(dead_rows=0.1, dead_cols=0.2).cell_yield == pytest.approx(0.72)
+
+
+@pytest.mark.parametrize("g_min", [2.0, 5.0, 20.0])
+def test_lower_bounds_spread_as_stated_although_they_end_at_0_siemens(g_min: float) -> None:
+    """15 % of 40 uS around 2, 5 and 20 uS: mean and standard deviation of 40,000 fabricated bounds."""
+    part = {"pulse": {"kind": "soft_bounds", "states": 9}, "variation": {"g_min": 0.15}}
+    card = validate({"name": "x", "g_min": g_min, "g_max": g_min + 40.0, **part}, DeviceCard)
+    low = np.asarray(fabricate(card.compile(), 1, 200, 200, Streams(5)).bounds(card.compile())[0], float)
+    assert low.min() >= 0.0
+    assert low.mean() == pytest.approx(1e-6 * g_min, rel=0.06)
+    assert low.std() == pytest.approx(
+        6e-6, rel=0.04 if g_min > 2 else 0.25
+    )  # of a tail of 3 standard deviations at 2 uS
+
+
+def test_an_asymmetry_is_added_up_and_subtracted_down() -> None:
+    """Both gains of 40,000 cells: the antisymmetric draw cancels in their sum, and in their difference it counts twice."""
+    spread = {"step": 0.1, "asymmetry": 0.05, "down_share": 1.5}
+    part = {"pulse": {"kind": "soft_bounds", "states": 9}, "variation": spread}
+    card = validate({"name": "x", "g_min": 10, "g_max": 20, **part}, DeviceCard)
+    state = fabricate(card.compile(), 1, 200, 200, Streams(5))
+    assert state.gain_up is not None
+    assert state.gain_down is not None
+    up, down = state.gain_up / 8192.0 - 1.0, (state.gain_down / 8192.0 - 1.0) / 1.5
+    assert (0.5 * (up + down)).std() == pytest.approx(0.1, rel=0.022)
+    assert (0.5 * (up - down)).std() == pytest.approx(0.05, rel=0.022)
+    assert up.std() == pytest.approx(card.variation.gain_std(True), rel=0.022)
+    assert 1.5 * down.std() == pytest.approx(card.variation.gain_std(False), rel=0.022)
+
+
+def test_reflected_exponents_in_closed_form() -> None:
+    """Median and moments of drift with nu = |mean + std z| against a million draws."""
+    law = PowerLawDrift(
+        mean=Exponent(level=0.03), std=Exponent(level=0.04), low=0.0, high=0.1, below="reflect", t_ref=1.0
+    )
+    z = (np.arange(1_000_000) + 0.5) / 1_000_000
+    from scipy.special import ndtri
+
+    g = 5e-6 * 1e6 ** -np.minimum(np.abs(0.03 + 0.04 * ndtri(z)), 0.1)
+    u = WINDOW.state(5e-6)
+    assert law.aged_mean(u, 1e6, WINDOW) == pytest.approx(g.mean(), rel=1e-5)
+    assert law.aged_std(u, 1e6, WINDOW) == pytest.approx(g.std(), rel=1e-4)
+    assert law.drift_factor(u, 1e6, WINDOW) == pytest.approx(np.median(g) / 5e-6, rel=1e-4)

@@ -3,6 +3,7 @@
 Loops are short and of one width, because one that mixes float64 times with float32 polynomials takes twice as long.
 What time does is evaluated for spans of cells, (n, 2) int64 of first and last + 1: a whole array in chunks, or the rows that were pulsed.
 A cell's value depends on its own state and the time alone, never on the span that it is in. An age below zero counts as zero.
+Where a table is read at the target, `codes` are those of `analog_sim.cells.state.CellState.target`, (N,), else (0,).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from analog_sim.cells.kernels.tables import pair_at, places
+from analog_sim.cells.kernels.tables import pair_at, places, places_of_targets, references
 from analog_sim.random.kernels import math as fm
 from analog_sim.random.kernels.philox import fill_normals, normal_pair, philox, signed
 
@@ -23,15 +24,17 @@ _LOW = np.uint64(0xFFFFFFFF)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _UNKNOWN = np.int8(-1)
+_LEAST_STATE = np.float32(1e-6)  # of the window: below it the noise of 1/f is in proportion to the conductance
 _FIRST = np.uint32(0)
 _LOG10_2 = np.float32(math.log10(2.0))
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def drift_exponents(spans, g, tables, nu_low, nu_high, g_min, per_window, fault, key0, key1, nu):
-    """Write ``clip(mean(u) + std(u) z, nu_low, nu_high)`` to nu, (N,), u the state as written; 0 in a faulty cell.
+def drift_exponents(spans, g, codes, tables, nu_low, nu_high, reflect, g_min, per_window, fault, key0, key1, nu):
+    """Write ``clip(mean(u) + std(u) z, nu_low, nu_high)`` to nu, (N,), u the state as written or the target; 0 in a faulty cell.
 
     tables: (K, 2) mean and standard deviation of nu over the state; z of cell i: normal i of the stream. fault: (N,) uint8 or (0,).
+    reflect: mirror at nu_low instead of cutting there.
     """
     spread = False
     for node in range(tables.shape[0]):
@@ -43,12 +46,19 @@ def drift_exponents(spans, g, tables, nu_low, nu_high, g_min, per_window, fault,
         k, f, z = np.empty(q, np.uint32), np.empty(q, np.float32), np.zeros(q, np.float32)
         if spread:
             fill_normals(z, key0, key1, np.uint64(o))
-        places(gg, g_min, per_window, tables.shape[0], k, f)
+        if codes.shape[0] > 0:
+            places_of_targets(codes[o:e], gg, g_min, per_window, tables.shape[0], k, f)
+        else:
+            places(gg, g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
             mean, std = pair_at(tables, k[i], f[i])
             nn[i] = mean + std * z[i]
-        for i in range(q):
-            nn[i] = min(max(nn[i], nu_low), nu_high)
+        if reflect:
+            for i in range(q):
+                nn[i] = min(nu_low + abs(nn[i] - nu_low), nu_high)
+        else:
+            for i in range(q):
+                nn[i] = min(max(nn[i], nu_low), nu_high)
         if fault.shape[0] > 0:
             for i in range(q):
                 nn[i] = nn[i] if fault[o + i] == _HEALTHY else _ZERO
@@ -93,8 +103,28 @@ def _walk(cell, written, whole, w, step, decade, key0, key1):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def relax_cells(spans, g, t_written, now, t_0, tables, g_min, per_window, fault, key0, key1, w, step, decade, out):
+def relax_cells(
+    spans,
+    g,
+    written,
+    codes,
+    t_written,
+    now,
+    t_0,
+    tables,
+    g_min,
+    per_window,
+    fault,
+    key0,
+    key1,
+    w,
+    step,
+    decade,
+    out,
+):
     """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,), ``s = log10(1 + age / t_0)``; g in a faulty cell. out may be g.
+
+    u is the state of `written`, (N,) siemens, the cell as written, or the target.
 
     W is pinned at whole decades by independent normals and has the right variance at any time (between two decades it moves on one
     normal). tables: (K, 2) mean and standard deviation per decade. w, step (N,) float32 and decade (N,) int8: what is remembered of the
@@ -119,7 +149,10 @@ def relax_cells(spans, g, t_written, now, t_0, tables, g_min, per_window, fault,
             for i in range(q):
                 if np.int32(s[i]) != np.int32(dd[i]):
                     _walk(o + i, bits[o + i], np.int64(s[i]), w, step, decade, key0, key1)
-        places(gg, g_min, per_window, tables.shape[0], k, f)
+        if codes.shape[0] > 0:
+            places_of_targets(codes[o:e], written[o:e], g_min, per_window, tables.shape[0], k, f)
+        else:
+            places(written[o:e], g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
             mean[i], std[i] = pair_at(tables, k[i], f[i])
         for i in range(q):
@@ -141,11 +174,12 @@ def forget_paths(spans, t_written, now, decade):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def read_variance(g, t_written, now, t_read, tables, g_min, per_window, fault, out):
-    """Write the variance of one read to out: ``white(u)**2 + flicker(u)**2 log(max((age + t_read) / (2 t_read), 1))``; 0 where dead.
+def read_variance(g, written, codes, per_code, t_written, now, t_read, tables, limit, g_min, per_window, fault, out):
+    """Write the variance of one read to out: ``white(u)**2 + F**2 log(max((age + t_read) / (2 t_read), 1))``; 0 where dead.
 
-    g: (N,) siemens now; t_written: (N,) float64 seconds or (0,) without flicker noise; tables: (K, 2) white and flicker; fault: (N,) uint8
-    or (0,).
+    F is flicker(u), or, with codes, ``flicker(u_T) g / g_T`` of the target. g, written: (N,) siemens now, and as written (only looked at
+    with codes); t_written: (N,) float64 seconds or (0,) without flicker noise; tables: (K, 2) white and flicker; limit: largest white over
+    g, 0 for none; per_code: siemens of a step of the codes; fault: (N,) uint8 or (0,).
     """
     half_per_t_read = 0.5 / t_read
     for c in range((g.shape[0] + CHUNK - 1) // CHUNK):
@@ -160,8 +194,22 @@ def read_variance(g, t_written, now, t_read, tables, g_min, per_window, fault, o
         else:
             for i in range(q):
                 oo[i], flicker[i] = pair_at(tables, k[i], f[i])
+        if limit > _ZERO:
+            for i in range(q):
+                oo[i] = min(oo[i], limit * gg[i])
         for i in range(q):
             oo[i] = oo[i] * oo[i]
+        if codes.shape[0] > 0:
+            x = np.empty(q, np.float32)
+            least = g_min + _LEAST_STATE / per_window
+            references(codes[o : o + q], written[o : o + q], g_min, per_code, x)
+            for i in range(q):
+                x[i] = max(x[i], least)
+            places(x, g_min, per_window, tables.shape[0], k, f)
+            for i in range(q):
+                _, flicker[i] = pair_at(tables, k[i], f[i])
+            for i in range(q):
+                flicker[i] *= gg[i] / x[i]
         if t_written.shape[0] > 0:
             tt = t_written[o : o + q]
             for i in range(q):

@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numba import njit
 
-from analog_sim.cells.kernels.tables import pair_at, places
+from analog_sim.cells.kernels.tables import pair_at, places, places_of_targets
 from analog_sim.random.kernels import math as fm
 from analog_sim.random.kernels.philox import normal_pair, philox, signed, uniform
 
@@ -82,9 +82,27 @@ def _walk(cell, written, whole, r, skew, straight, kept, decade, key0, key1):
 
 @njit(cache=True, nogil=True, fastmath=False)
 def relax_cells_in_bursts(
-    spans, g, t_written, now, t_0, tables, shapes, g_min, per_window, fault, key0, key1, kept, decade, out
+    spans,
+    g,
+    written,
+    codes,
+    t_written,
+    now,
+    t_0,
+    tables,
+    shapes,
+    g_min,
+    per_window,
+    fault,
+    key0,
+    key1,
+    kept,
+    decade,
+    out,
 ):
     """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,), ``s = log10(1 + age / t_0)``; g in a faulty cell. out may be g.
+
+    u is the state of `written`, (N,) siemens, the cell as written, or the target: codes as in `kernels.ageing`.
 
     W moves on by ``skew(u) (T - f) / sqrt(tail(u)) + sqrt((1 - skew(u)**2) T) n`` within a decade, T the clock of the module's
     text, n one normal. tables: (K, 2) mean and standard deviation per decade. shapes: (K, 2) tail, decades, and skew. kept (4, N)
@@ -108,7 +126,10 @@ def relax_cells_in_bursts(
             s[i] = fm.log2(s[i]) * _LOG10_2
         for i in range(q):
             turned |= np.int32(np.int32(s[i]) != np.int32(dd[i]))
-        places(gg, g_min, per_window, tables.shape[0], k, f)
+        if codes.shape[0] > 0:
+            places_of_targets(codes[o:e], written[o:e], g_min, per_window, tables.shape[0], k, f)
+        else:
+            places(written[o:e], g_min, per_window, tables.shape[0], k, f)
         for i in range(q):
             mean[i], std[i] = pair_at(tables, k[i], f[i])
         for i in range(q):

@@ -10,13 +10,23 @@ from analog_sim.random.kernels.philox import fill_normals
 
 CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
 _ZERO = np.float32(0.0)
+_STEPS = 65534.0  # analog_sim.cells.state.TARGET_STEPS
+_ROUNDED = np.float32(1.5)  # code 0 is kept for no target
+
+
+@njit(forceinline=True)
+def state_codes(k, f, per_interval, out):
+    """Codes of states at interval k and fraction f of a grid, per_interval steps of the fixed point each, to out, (N,)."""
+    for i in range(out.shape[0]):
+        out[i] = np.uint16(np.int32((np.float32(k[i]) + f[i]) * per_interval + _ROUNDED))
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def program_cells(target, lo, hi, std, g_min, per_window, key0, key1, offset, out):
+def program_cells(target, lo, hi, std, g_min, per_window, key0, key1, offset, out, codes):
     """Write ``max(0, t + std(u) z)``, ``t = clip(target, lo, hi)``, to out, (N,); z of cell i: normal offset + i.
 
-    lo, hi: (N,) or (1,) float32 siemens. std: (K,) table over the state u of t.
+    lo, hi: (N,) or (1,) float32 siemens. std: (K,) table over the state u of t. codes: (N,), where the code of u goes, or (0,); see
+    `analog_sim.cells.state.TARGET_STEPS`.
     """
     own = lo.shape[0] > 1
     k, f, sigma = np.empty(CHUNK, np.uint32), np.empty(CHUNK, np.float32), np.empty(CHUNK, np.float32)
@@ -36,6 +46,8 @@ def program_cells(target, lo, hi, std, g_min, per_window, key0, key1, offset, ou
             for i in range(q):
                 oo[i] = min(max(tt[i], low), high)
         places(oo, g_min, per_window, std.shape[0], k, f)
+        if codes.shape[0] > 0:
+            state_codes(k, f, np.float32(_STEPS / (std.shape[0] - 1)), codes[o : o + q])
         for i in range(q):
             sigma[i] = at(std, k[i], f[i])
         for i in range(q):

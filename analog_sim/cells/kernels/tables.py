@@ -61,6 +61,28 @@ def places(g, g_min, per_window, nodes, k, f):
 
 
 @njit(forceinline=True)
+def places_of_targets(codes, written, g_min, per_window, nodes, k, f):
+    """As `places`, of the states that the codes (N,) stand for, `analog_sim.cells.state.TARGET_STEPS`; where a code is 0, of `written`."""
+    last = np.float32(nodes - 1)
+    per_code = np.float32((nodes - 1) / 65534.0)
+    for i in range(codes.shape[0]):
+        own = min(max((written[i] - g_min) * per_window, np.float32(0.0)), np.float32(1.0)) * last
+        code = np.float32(codes[i])
+        x = (code - np.float32(1.0)) * per_code if code > np.float32(0.0) else own
+        k[i] = min(np.uint32(x), np.uint32(last) - np.uint32(1))
+        f[i] = x - np.float32(k[i])
+
+
+@njit(forceinline=True)
+def references(codes, written, g_min, per_code, out):
+    """Conductance at which tables of the target are read, siemens, into out (N,): ``g_min + (code - 1) per_code``, or where the code is
+    0 the state as written, which stands for the target."""
+    for i in range(out.shape[0]):
+        target = g_min + np.float32(np.int32(codes[i]) - np.int32(1)) * per_code
+        out[i] = target if codes[i] != np.uint16(0) else written[i]
+
+
+@njit(forceinline=True)
 def at(row, k, f):
     """Value of a table (K,) at interval k and fraction f."""
     left = row[k]

@@ -39,6 +39,7 @@ class Cells(NamedTuple):
     fault: npt.NDArray[np.uint8]
     counter: npt.NDArray[np.uint32]
     t_written: npt.NDArray[np.float64]
+    target: U16
     nominal: npt.NDArray[np.float64]
 
 
@@ -119,8 +120,9 @@ def load_row(r, cells, axis, row, origin):
 
 @njit(error_model="numpy", **WITHIN)
 def store_row(r, cells, axis, row, origin, n):
-    """Write the changed cells of row r back; n: pulses of every cell, which restart its clock when it has one."""
+    """Write the changed cells of row r back; n: pulses of every cell, which restart its clock and end its target when it has them."""
     g, present, count, t_written, now = cells.g, cells.present, cells.counter, cells.t_written, cells.nominal[4]
+    target = cells.target
     y = row.y
     low, width, before = origin
     cols = g.shape[1]
@@ -138,6 +140,10 @@ def store_row(r, cells, axis, row, origin, n):
         for j in range(cols):
             if (n[j] != np.int32(0)) | (y[j] != before[j]):
                 t_written[r, j] = now
+    if target.size > 0:
+        for j in range(cols):
+            if (n[j] != np.int32(0)) | (y[j] != before[j]):
+                target[r, j] = np.uint16(0)
     if count.size > 0:
         for j in range(cols):
             count[r, j] += np.uint32(n[j])

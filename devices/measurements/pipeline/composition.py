@@ -38,7 +38,7 @@ def compose(
             if config.window is None:
                 parts.window = law.window
         if pulse.read_std > 0 and noise is None:
-            parts.parts["read_noise"] = {"kind": "constant", "std": siemens(pulse.read_std)}
+            parts.parts["read_noise"] = {"kind": "constant", "std": siemens(pulse.read_std), "of": "reading"}
         _variation(parts, pulse)
     if programming is not None:
         parts.measured("programming", {"std": programming.table})

@@ -241,7 +241,8 @@ class _Bench:
 
 def _read_std(card: DeviceCard, u: F64, times: F64) -> F64:
     """Read noise in siemens of the median cell, written to state u, at times broadcast against u."""
-    return card.read_std(card.window.conductance(u) * card.drift_factor(u, times), times)
+    g = card.window.conductance(u)
+    return card.read_std(g * card.drift_factor(u, times), times, g)
 
 
 def _targets(card: DeviceCard) -> F64:
