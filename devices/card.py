@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
+from analog_sim.cells.spread import symmetric_states
 from analog_sim.config import Q, Resolver, StrictModel, at_key, load_config, named_file, one_of
-from analog_sim.spread import symmetric_states
 from devices.costs import Costs
 from devices.drift.law import DriftLaw
 from devices.drift.none import NoDrift

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
+from analog_sim.cells.spread import draw_bounds, draw_gains
 from analog_sim.random.streams import Streams
-from analog_sim.spread import draw_bounds, draw_gains
 
 GAIN_UNIT = 8192
 """Fixed point of the step gains: gain = q / GAIN_UNIT, so gains reach from 0 to just below 8."""

@@ -25,10 +25,10 @@ from analog_sim.mapping.weight_mapping import (
     slice_coefficients,
     targets,
 )
-from analog_sim.probes import Probes
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.tiles.array_group import ArrayGroup
+from analog_sim.tiles.probes import Probes
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
@@ -45,7 +45,7 @@ class TileSpec(StrictModel):
         adc: converters that sense them; the transposed read uses its own with the same specification.
         compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global") or one
             for every column.
-        probes: known inputs of one compensation measurement; default as many as make it complete, at most 1024 (`analog_sim.probes`).
+        probes: known inputs of one compensation measurement; default as many as make it complete, at most 1024 (`analog_sim.tiles.probes`).
         writing: how a weight change reaches the cells.
         cost: price of the conversions.
         fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
@@ -336,7 +336,7 @@ class Tile:
         """Measure how much the outputs have shrunk since programming and set the digital gain that undoes it.
 
         ``gain = <y_0, y_0> / <y_0, y>`` over the known inputs, for the tile or for each column; nothing when the configuration says "none".
-        With a complete set of inputs, see `analog_sim.probes`, this is ``<W_0, W_0> / <W_0, W>`` over all weights that it serves.
+        With a complete set of inputs, see `analog_sim.tiles.probes`, this is ``<W_0, W_0> / <W_0, W>`` over all weights that it serves.
         """
         if self._probe_reference is None:
             return

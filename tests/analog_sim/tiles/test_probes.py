@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analog_sim.probes import MOST, Probes
 from analog_sim.random.streams import Streams
+from analog_sim.tiles.probes import MOST, Probes
 
 
 @pytest.mark.parametrize("lines", [1, 2, 7, 64, 100])
