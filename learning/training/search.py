@@ -18,7 +18,9 @@ from learning.decorrelation.base import Method
 from learning.evaluate import Task, run_tasks
 from learning.report.tables import Table
 from learning.result_log import Row
+from learning.resumed import as_started
 from learning.runs import RunDirectory
+from learning.settled import settled
 from learning.train_experiment import TrainExperiment, arms_of
 from learning.trainer import Trainer
 from learning.training.chip import check
@@ -69,8 +71,10 @@ def search(
         raise UserError("validation: a search needs held-out training images; allowed: at least 1 (got 0)")
     if not grid or not all(grid.values()):
         raise UserError("search: needs at least one key with at least one value")
+    if resume:
+        experiment = as_started(experiment, out)
     arms = {
-        (name, json.dumps(setting)): _changed(name, arm, setting)
+        (name, json.dumps(setting)): settled(_changed(name, arm, setting))
         for name, arm in _chosen(arms_of(experiment), only).items()
         for setting in settings_of(arm, grid)
     }
