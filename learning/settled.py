@@ -119,7 +119,11 @@ def _about_time(cell: CellModel, setup: TrainExperiment) -> tuple[str, ...]:
         )
     if not cell.drifts:
         return tuple(found)
-    if setup.tile.compensation == "none":
+    if setup.tile.compensation == "none" and setup.compensate_every is not None:
+        found.append(
+            f"card {cell.name} drifts and is not compensated: compensate_every does nothing with tile.compensation: none."
+        )
+    elif setup.tile.compensation == "none":
         found.append(
             f"card {cell.name} drifts and is not compensated while it learns (tile.compensation: none): the gain is measured against "
             "the outputs after programming and would take what was learned for drift; compensate_every asks for it."

@@ -25,7 +25,9 @@ def with_epochs(experiment: Experiment, images: int) -> Experiment:
 def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...]:
     """What a reader of the result must know of the defaults in force."""
     card, tile = experiment.device, experiment.tile
+    kept = f"layers kept digital and exact (digital): {', '.join(experiment.digital)}."
     return (
+        *([kept] if experiment.digital else []),
         *about_drift(hardware.cell, tile),
         *about_card(card),
         about_circuit(tile, bias=experiment.bias),
