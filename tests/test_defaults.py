@@ -27,7 +27,7 @@ TRAIN: dict[str, Any] = {
     "schema": "train/1",
     "dataset": {"name": "digits", "train_limit": 64, "test_limit": 20},
     "network": {"layers": ["flatten", {"kind": "linear", "units": 6}, "relu", {"kind": "linear", "units": 10}]},
-    "learning_rate": 0.1,
+    "learning_rate": 0.002,
     "batch": 16,
     "device": "reram_soft_bounds",
     "parallel": {"kind": "loky", "jobs": 1},

@@ -61,7 +61,7 @@ def estimate(
         UserError: anything the user can mend; all that can be checked is checked before any work.
     """
     if resume:
-        experiment = as_started(experiment, out)
+        experiment = as_started(experiment, out, FREE)
     experiment = with_compensation(experiment, hardware_of(experiment))
     points = variants(experiment)
     check_variants(points)

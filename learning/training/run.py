@@ -39,6 +39,8 @@ from learning.training.comparison import comparison, last_rows, markdown, mean
 from learning.training.data import training_data
 
 TWIN = "ideal digital twin"
+FREE = ("parallel",)
+"""Keys that may differ when a run is resumed."""
 DECISIONS = "decisions"
 """File of what was decided for what the arms leave to their cells: decisions.json."""
 DIVERGED = "diverged"
@@ -140,14 +142,12 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
         UserError: a mistake in the configuration.
     """
     if resume:
-        experiment = as_started(experiment, out)
+        experiment = as_started(experiment, out, FREE)
     todo = plan(experiment, _decided(out) if resume else None)
     data = training_data(experiment.dataset, experiment.validation)
     for setup in todo.arms.values():
         check(setup, data)
-    run = RunDirectory.create(
-        out, experiment, name=experiment.name, seed=experiment.seeds[0], resume=resume, free=("parallel",)
-    )
+    run = RunDirectory.create(out, experiment, name=experiment.name, seed=experiment.seeds[0], resume=resume, free=FREE)
     with run.locked():
         say(f"run folder: {run.path}")
         run.save_json(DECISIONS, todo.decisions)

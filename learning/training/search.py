@@ -25,7 +25,7 @@ from learning.train_experiment import TrainExperiment, arms_of
 from learning.trainer import Trainer
 from learning.training.chip import check
 from learning.training.data import training_data
-from learning.training.run import check_folders, place
+from learning.training.run import FREE, check_folders, place
 
 COLUMNS: Mapping[str, type] = {
     "arm": str,
@@ -72,7 +72,7 @@ def search(
     if not grid or not all(grid.values()):
         raise UserError("search: needs at least one key with at least one value")
     if resume:
-        experiment = as_started(experiment, out)
+        experiment = as_started(experiment, out, FREE)
     arms = {
         (name, json.dumps(setting)): settled(_changed(name, arm, setting))
         for name, arm in _chosen(arms_of(experiment), only).items()
@@ -83,7 +83,7 @@ def search(
     for setup in arms.values():
         check(setup, data)
     run = RunDirectory.create(
-        out, experiment, name=f"{experiment.name}-search", seed=experiment.seeds[0], resume=resume, free=("parallel",)
+        out, experiment, name=f"{experiment.name}-search", seed=experiment.seeds[0], resume=resume, free=FREE
     )
     with run.locked():
         say(f"run folder: {run.path}; {len(arms)} candidates of {len({arm for arm, _ in arms})} arms")
