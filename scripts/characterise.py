@@ -48,12 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.report.device.page import numbers_table, write_device_report
     from learning.experiments.report.device.results import device_claims, measure
     from learning.experiments.runs.run_folder import RunDirectory
+    from learning.statements import about_card
 
     run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
     results = measure(card, cells=options.cells, seed=options.seed)
     page = write_device_report(run, card, results, against)
     shown = [card] if against is None else [card, against]
     print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
+    for each in shown:
+        for sentence in about_card(each, pulses=each.pulse is not None):
+            print(f"note: {sentence}")
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 

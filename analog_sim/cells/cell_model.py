@@ -265,3 +265,8 @@ class CellModel:
     def ages(self) -> bool:
         """Whether conductances change while time passes."""
         return self.drift is not None or self.relaxation is not None
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the mean conductance moves while time passes, which a gain can undo; relaxation without a mean only scatters."""
+        return self.drift is not None or (self.relaxation is not None and bool(self.relaxation.mean.any()))

@@ -109,6 +109,7 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
         spec = with_full_weight(spec, 2.0).model_copy(update={"fault_map": None})
         tile = Tile(spec, experiment.device.compile(), (1, 1), Streams(0))
         check_tile(who, needs, where, tile.capabilities)
-        check_writing(who, needs, spec.writing)
+        assert tile.spec.writing is not None, "a tile settles its specification"
+        check_writing(who, needs, tile.spec.writing)
         tile.program(one)
         tile.update(OuterProduct(one, np.float32(0.01) * one), 1.0)
