@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -55,6 +55,8 @@ class DeviceCard(StrictModel):
         temperature: at which retention was measured, kelvin, when it was no room temperature; time on the card is time at this temperature,
             and no law of Arrhenius turns one into the other.
         iv_alpha: non-linearity of the I-V curve ``i = g sinh(alpha v) / alpha``, per volt; 0 is ohmic.
+        assumed: dotted keys of this card whose values have no source; every report that used the card lists them. Times and the read
+            voltage that the card leaves to the defaults of `cost` are added by themselves.
     """
 
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"base": resolve_card})
@@ -77,6 +79,7 @@ class DeviceCard(StrictModel):
     read_disturb: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
     iv_alpha: Annotated[float, Field(ge=0)] = 0.0
     temperature: Annotated[float, Q("temperature", "C", ge=-273.15, le=1000)] | None = None
+    assumed: tuple[Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")], ...] = ()
 
     @model_validator(mode="after")
     def _window_and_parts(self) -> Self:
@@ -106,6 +109,26 @@ class DeviceCard(StrictModel):
                     symmetric_states(self.pulse.compile(self.window))
             except ValueError as error:
                 raise at_key("variation.symmetry", f"'kept' is not possible: {error}") from error
+
+    @model_validator(mode="after")
+    def _own_up_to_assumptions(self) -> Self:
+        """Check `assumed`, and add what the card did not state and the program filled in: prices of time and the read voltage."""
+        for key in self.assumed:
+            head = key.partition(".")[0]
+            if head not in type(self).model_fields:
+                raise at_key("assumed", f"'{key}' is no key of a card (no '{head}')")
+        filled = [f"cost.{name}" for name in self._needed_costs() if name not in self.cost.model_fields_set]
+        object.__setattr__(self, "assumed", tuple(dict.fromkeys((*self.assumed, *filled))))
+        return self
+
+    def _needed_costs(self) -> tuple[str, ...]:
+        return ("t_read", "t_program", "v_read", *(() if self.pulse is None else ("t_pulse",)))
+
+    def assumptions(self) -> dict[str, str]:
+        """Dotted key -> value as text, of every value without a source; keys that a change of the card took away are left out."""
+        card = self.model_dump(by_alias=True)
+        found = {key: _at(card, key.split(".")) for key in self.assumed}
+        return {key: _text(value) for key, value in found.items() if value is not None}
 
     @property
     def window(self) -> Window:
@@ -184,6 +207,22 @@ class DeviceCard(StrictModel):
         if self.pulse is None:
             raise ValueError(f"card {self.name}: no pulse law; its cells can only be programmed to a target")
         return self.pulse
+
+
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    """What is at a path of a nested mapping; None where there is nothing."""
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _text(value: Any) -> str:
+    """A value of a dumped card on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def load_card(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> DeviceCard:

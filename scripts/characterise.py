@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_schema(options.against, "card/1")
     against = None if options.against is None else load_card(options.against)
 
+    from learning.experiments.defaults.statements import about_card
     from learning.experiments.report.device.page import numbers_table, write_device_report
     from learning.experiments.report.device.results import device_claims, measure
     from learning.experiments.runs.run_folder import RunDirectory
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page = write_device_report(run, card, results, against)
     shown = [card] if against is None else [card, against]
     print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
+    for each in shown:
+        for sentence in about_card(each, pulses=each.pulse is not None):
+            print(f"note: {sentence}")
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
     from devices.measurements.pipeline.pipeline import fit_measurements
-    from learning.experiments.report.measurement.page import law_table, verdict_text, write_fit_report
+    from learning.experiments.report.measurement.page import about_fitted, law_table, verdict_text, write_fit_report
     from learning.experiments.runs.run_folder import RunDirectory
 
     run = RunDirectory.create(
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(verdict_text(result))
     if result.pulse is not None and result.pulse.laws:
         print(f"\n{law_table(result.pulse.laws).text()}")
-    for line in (*result.notes, *result.counted):
+    for line in (*result.notes, *about_fitted(result), *result.counted):
         print(f"- {line}")
     print(f"\ncard: {result.card}")
     if result.law_card is not None:

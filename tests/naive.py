@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-# --- Random numbers (analog_sim/random/kernels/philox.py) ----------------------------------------------------------------------------------------
+# --- Random numbers (analog_sim/random/kernels/philox.py) ------------------------------------------
 
 
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int], rounds: int = 10) -> tuple[int, int, int, int]:
@@ -56,7 +56,7 @@ def stream_normal(key: tuple[int, int], i: int) -> float:
     return box_muller(stream_word(key, first), stream_word(key, first + 256))[lane % 2]
 
 
-# --- Reading and ageing (analog_sim/cells/kernels/ageing.py, converting.py, tables.py) ------------------------------------------------------
+# --- Reading and ageing (analog_sim/cells/kernels/ageing.py, converting.py, tables.py) -------------
 
 
 def table_value(table: list[float], u: float) -> float:

@@ -309,6 +309,11 @@ class CellModel:
         return self.drift is not None or self.relaxation is not None
 
     @property
+    def drifts(self) -> bool:
+        """Whether the mean conductance moves while time passes, which a gain can undo; relaxation without a mean only scatters."""
+        return self.drift is not None or (self.relaxation is not None and bool(self.relaxation.mean.any()))
+
+    @property
     def needs_target(self) -> bool:
         """Whether any table is read at the target that was programmed, so that every cell must remember its own."""
         drift, relaxation = self.drift, self.relaxation

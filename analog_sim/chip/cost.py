@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Annotated
 
+from analog_sim.cells.cell_model import CostModel
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.config import Q, StrictModel
 
@@ -48,6 +49,25 @@ class Costs:
 
     def __add__(self, other: "Costs") -> "Costs":
         return Costs(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def energy_statement(cell: CostModel, converters: ConverterCost) -> str:
+    """What the joules of `Costs` contain, what counts as nothing because no price is known, and what is never in them."""
+    known = {
+        "programming": cell.e_program,
+        "pulses": cell.e_pulse,
+        "DAC conversions": converters.e_dac,
+        "ADC conversions": converters.e_adc,
+    }
+    keys = dict(zip(known, ("cost.e_program", "cost.e_pulse", "tile.cost.e_dac", "tile.cost.e_adc"), strict=True))
+    priced = ["reads of the cells (g V^2 t_read)", *(name for name, price in known.items() if price)]
+    free = [f"{name} ({keys[name]})" for name, price in known.items() if not price]
+    text = f"energy contains {', '.join(priced)}."
+    if free:
+        text += f" Zero, because no price is known: {', '.join(free)}."
+    if not converters.t_adc:
+        text += " Time of the conversions is zero as well (tile.cost.t_adc)."
+    return text + " Never contained: wires and their drivers, digital arithmetic, control, leakage."
 
 
 @dataclass

@@ -6,7 +6,7 @@ Strict models, units, YAML with file and line. Never knows what a model means.
 from analog_sim.config.dump import dump_yaml
 from analog_sim.config.errors import ConfigError, Location, Problem, UserError
 from analog_sim.config.files import DataFile, named_file
-from analog_sim.config.load import SweepPoint, expand_sweep, find_key, load_config, override, validate
+from analog_sim.config.load import SweepPoint, expand_sweep, find_key, load_config, override, refilled, validate
 from analog_sim.config.model import StrictModel
 from analog_sim.config.parts import Part, discover, one_of
 from analog_sim.config.quantity import SI, Q
@@ -37,6 +37,7 @@ __all__ = [
     "named_file",
     "one_of",
     "override",
+    "refilled",
     "refuse",
     "relative_file",
     "validate",

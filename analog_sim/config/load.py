@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from analog_sim.config.errors import ConfigError, Location, Problem
 from analog_sim.config.messages import problems_of
 from analog_sim.config.model import StrictModel
-from analog_sim.config.tree import SWEEP, Assembler, Override, Resolver, patterns
+from analog_sim.config.tree import KIND, SWEEP, Assembler, Override, Resolver, patterns
 from analog_sim.config.yaml12 import Node, Text, from_python, parse
 
 M = TypeVar("M", bound=StrictModel)
@@ -66,6 +66,29 @@ def override(model: M, overrides: Sequence[str]) -> M:
     root = from_python(model.model_dump(by_alias=True), Location("<python>"))
     root = assembler.override(root, overrides, patterns(model.config_references))
     return _check(root, type(model), assembler)
+
+
+def refilled(model: M, path: str | Path) -> M:
+    """A model whose keys that were left out are as in the resolved YAML at `path`, not as the program's defaults.
+
+    Raises ConfigError when the two make no model.
+    """
+    assembler = Assembler()
+    under = assembler.file(Path(path), {})
+    over = from_python(_given(model), Location("<python>"))
+    return _check(assembler.merge(under, over, ()), type(model), assembler)
+
+
+def _given(model: StrictModel) -> dict[str, Any]:
+    """What a model was given, at any depth: defaults left out, kinds kept."""
+    whole = model.model_dump(by_alias=True)
+    found: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        if name not in model.model_fields_set and name != KIND:
+            continue
+        key, value = field.alias or name, getattr(model, name)
+        found[key] = _given(value) if isinstance(value, StrictModel) else whole[key]
+    return found
 
 
 def expand_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> list[SweepPoint]:

@@ -29,7 +29,7 @@ from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
-from analog_sim.writing.ideal import Ideal
+from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
@@ -43,10 +43,10 @@ class TileSpec(StrictModel):
         mapping: weights to conductances, and the largest array.
         dac: converters that drive the arrays, both directions.
         adc: converters that sense them; the transposed read uses its own with the same specification.
-        compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global") or one
-            for every column.
+        compensation: digital output gain that undoes the mean drift, measured with known inputs: "none", one for the tile ("global"), one
+            for every column ("per_column"); "auto" is global for cells whose conductance drifts and none for others.
         probes: known inputs of one compensation measurement; default as many as make it complete, at most 1024 (`analog_sim.tiles.probes`).
-        writing: how a weight change reaches the cells.
+        writing: how a weight change reaches the cells; None for what the cells can do (`analog_sim.writing.choice`).
         cost: price of the conversions.
         fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
         count_pulses: keep a pulse counter for every cell.
@@ -55,12 +55,20 @@ class TileSpec(StrictModel):
     mapping: MappingSpec = MappingSpec()
     dac: DacSpec = DacSpec()
     adc: AdcSpec = AdcSpec()
-    compensation: Literal["none", "global", "per_column"] = "none"
+    compensation: Literal["auto", "none", "global", "per_column"] = "auto"
     probes: Annotated[int, Field(ge=1, le=2**16)] | None = None
-    writing: Annotated[WriteScheme, one_of("analog_sim.writing", WriteScheme)] = Ideal()
+    writing: Annotated[WriteScheme, one_of("analog_sim.writing", WriteScheme)] | None = None
     cost: ConverterCost = ConverterCost()
     fault_map: DataFile | None = None
     count_pulses: bool = False
+
+    def settled(self, cell: CellModel) -> "TileSpec":
+        """The same with everything written out that was left to the cells: compensation and write scheme."""
+        compensation = self.compensation
+        if compensation == "auto":
+            compensation = "global" if cell.drifts else "none"
+        writing = scheme_for(cell) if self.writing is None else self.writing
+        return self.model_copy(update={"compensation": compensation, "writing": writing})
 
 
 class Tile:
@@ -89,9 +97,9 @@ class Tile:
             raise ValueError(f"Tile: shape must be (n_out, n_in), both at least 1 (got {shape})")
         if spec.dac.bit_serial and spec.dac.bits is None:
             raise UserError("tile.dac: bit_serial needs a number of bits")
-        self.spec = spec
         self._fabric = _fabric(cells, streams, clock)
         self.cell = self._fabric.cell
+        self.spec = spec = spec.settled(self.cell)
         self.shape = (int(shape[0]), int(shape[1]))
         self.clock = self._fabric.clock
         self._counter = ConversionCounter()
@@ -234,6 +242,7 @@ class Tile:
 
     def _make_writer(self) -> Writer:
         scheme, can = self.spec.writing, self.capabilities
+        assert scheme is not None, "a tile's own specification is settled"
         if self.spec.mapping.slices > 1:
             raise UserError(
                 "tile.mapping.slices: a weight in bit slices can be programmed, not updated in place (use slices: 1)"

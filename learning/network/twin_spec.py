@@ -54,11 +54,16 @@ class ConvNetwork(StrictModel):
 Network = Annotated[MlpNetwork | LenetNetwork | ConvNetwork, Field(discriminator="kind")]
 
 
+LEAST_EPOCHS, LEAST_STEPS = 20, 6000
+"""How long the digital twin is trained when nothing is said: on small data sets steps are what counts, not epochs."""
+
+
 class TwinTraining(StrictModel):
     """How the ideal digital twin is trained: cross-entropy, rate falling to zero along half a cosine.
 
     Attributes:
-        epochs: passes over the training images. batch: images per step.
+        epochs: passes over the training images; None for as many as make LEAST_STEPS steps, at least LEAST_EPOCHS (`epochs_for`).
+        batch: images per step.
         optimizer: adam or sgd (momentum 0.9). rate: learning rate at the start. weight_decay: L2 penalty.
         weight_noise: standard deviation of Gaussian noise on every weight matrix during training, relative to its largest
             weight, drawn anew for each batch (Joshi et al. 2020, doi:10.1038/s41467-020-16108-9): makes the network
@@ -66,11 +71,18 @@ class TwinTraining(StrictModel):
         seed: of weights and order of the data. threads: torch threads; bits depend on their number.
     """
 
-    epochs: Annotated[int, Field(ge=0)] = 5
+    epochs: Annotated[int, Field(ge=0)] | None = None
     batch: Size = 64
     optimizer: Literal["adam", "sgd"] = "adam"
-    rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    rate: Annotated[float, Field(gt=0.0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     weight_noise: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Size = 1
+
+    def epochs_for(self, images: int) -> int:
+        """Epochs on so many training images."""
+        if self.epochs is not None:
+            return self.epochs
+        steps = max(1, -(-images // self.batch))
+        return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps))

@@ -14,6 +14,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from learning.torch_bridge.arrays import to_numpy
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 """Raise it when the training loop or a network changes: it is a part of the cache's key."""
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -45,9 +46,51 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "gelu": nn.GELU,
 }
+STILL_TO_GAIN = 0.0025
+"""A network has converged when more epochs would move its training accuracy by no more than this, see `Convergence`."""
+_CONVERGENCE = "convergence of training"
+"""Entry of a cached twin beside its weights."""
 Progress = Callable[[int, int, float], None]
 """Called after every epoch with (epoch, epochs, mean training loss)."""
 Named = tuple[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How far training came, judged by training alone.
+
+    Attributes:
+        epochs: trained. half, last: share of training images classified rightly, while they were learned, in the epoch at half of the
+            training and in the last one; nan without epochs.
+    """
+
+    epochs: int
+    half: float
+    last: float
+
+    @property
+    def to_gain(self) -> float:
+        """What more epochs may still gain on the training images: the errors left, or what the second half gained if that is less.
+
+        Learning curves flatten: twice the epochs again gain no more than the last doubling did.
+        """
+        return min(1.0 - self.last, abs(self.last - self.half)) if self.epochs > 1 else 1.0
+
+    @property
+    def reached(self) -> bool:
+        """Whether the network has converged."""
+        return bool(self.to_gain <= STILL_TO_GAIN)  # nan is not
+
+    def sentence(self) -> str:
+        """What a reader has to know; empty when the network has converged."""
+        if self.reached:
+            return ""
+        if self.epochs < 2:
+            return f"the digital network has not converged: it was trained for {self.epochs} epochs (training.epochs)."
+        return (
+            f"the digital network has not converged: in the second half of its {self.epochs} epochs its accuracy on the training images "
+            f"still went from {100 * self.half:.2f} to {100 * self.last:.2f} %; more training.epochs may change every figure here."
+        )
 
 
 def build_network(
@@ -117,41 +160,47 @@ def _conv(spec: ConvNetwork, image: tuple[int, int, int], classes: int) -> nn.Se
     return _named([*stages, ("flatten", nn.Flatten()), *dense])
 
 
-def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Progress | None = None) -> float:
-    """Train a module in place on `data`; return the mean loss of the last epoch (nan without epochs).
+def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Progress | None = None) -> Convergence:
+    """Train a module in place on `data`; return how far it came.
 
     Raises:
         UserError: the loss stopped being finite.
     """
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     optimizer = _optimizer(module, training)
-    steps = max(1, training.epochs * -(-len(x) // training.batch))
+    epochs = training.epochs_for(len(x))
+    steps = max(1, epochs * -(-len(x) // training.batch))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    loss_of_epoch = float("nan")
+    shares: list[float] = []
     with _seeded(training.seed, training.threads):
         module.train()
-        for epoch in range(training.epochs):
-            total = 0.0
+        for epoch in range(epochs):
+            total, right = 0.0, 0
             for chosen in torch.randperm(len(x)).split(training.batch):
                 if len(chosen) < 2 <= len(x):
                     continue  # batch normalisation has no statistics of one sample
                 with _noisy_weights(module, training.weight_noise):
-                    loss = F.cross_entropy(module(x[chosen]), y[chosen])
+                    scores = module(x[chosen])
+                    loss = F.cross_entropy(scores, y[chosen])
                     optimizer.zero_grad()
                     loss.backward()
                 optimizer.step()
                 schedule.step()
                 total += loss.item() * len(chosen)
+                right += int((scores.detach().argmax(dim=1) == y[chosen]).sum())
             loss_of_epoch = total / len(x)
+            shares.append(right / len(x))
             if not np.isfinite(loss_of_epoch):
                 raise UserError(
                     f"training: the loss is {loss_of_epoch} after epoch {epoch + 1}; try a smaller training.rate "
                     f"(got {training.rate})"
                 )
             if progress is not None:
-                progress(epoch + 1, training.epochs, loss_of_epoch)
+                progress(epoch + 1, epochs, loss_of_epoch)
         module.eval()
-    return loss_of_epoch
+    if not shares:
+        return Convergence(0, float("nan"), float("nan"))
+    return Convergence(epochs, shares[max(0, -(-epochs // 2) - 1)], shares[-1])
 
 
 def trained_twin(
@@ -160,8 +209,8 @@ def trained_twin(
     data: Dataset,
     training: TwinTraining,
     progress: Progress | None = None,
-) -> tuple[nn.Module, bool]:
-    """Return a trained module in evaluation mode, and whether its weights came from the cache.
+) -> tuple[nn.Module, Convergence, bool]:
+    """Return a trained module in evaluation mode, how far it came, and whether its weights came from the cache.
 
     Args:
         module: makes the untrained module; called with torch's generator seeded by `training.seed`.
@@ -175,15 +224,17 @@ def trained_twin(
         made = module()
     key = _key([identity, _digest(made)], data, training)
     path = user_cache_folder() / "twins" / f"{key}.npz"
-    if _restore(made, path):
-        return made.eval(), True
-    train(made, data, training, progress)
+    before = _restore(made, path)
+    if before is not None:
+        return made.eval(), before, True
+    found = train(made, data, training, progress)
     buffer = io.BytesIO()
     arrays: dict[str, Any] = _tensors(made)
+    arrays[_CONVERGENCE] = np.array([found.epochs, found.half, found.last])
     np.savez(buffer, **arrays)
     with suppress(OSError):  # a cache that cannot be written only costs the next run its time
         write_atomically(path, buffer.getvalue())
-    return made.eval(), False
+    return made.eval(), found, False
 
 
 def predict(module: nn.Module, x: F32, batch: int = 256) -> F32:
@@ -244,7 +295,7 @@ def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
         "torch": torch.__version__,
         "identity": identity,
         "data": [data.name, data.sha256, len(data.x_train)],
-        "training": training.model_dump(mode="json"),
+        "training": training.model_dump(mode="json") | {"epochs": training.epochs_for(len(data.x_train))},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -265,15 +316,16 @@ def _digest(module: nn.Module) -> str:
     return found.hexdigest()
 
 
-def _restore(module: nn.Module, path: Path) -> bool:
-    """Load cached weights; False when there are none that fit."""
+def _restore(module: nn.Module, path: Path) -> Convergence | None:
+    """Load cached weights and return how far they came; None when there are none that fit."""
     if not path.is_file():
-        return False
+        return None
     try:
         # Opened here, because np.load leaves a file open that it cannot read.
         with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
-            state = {name: torch.from_numpy(file[name]) for name in file.files}
+            epochs, half, last = (float(value) for value in file[_CONVERGENCE])
+            state = {name: torch.from_numpy(file[name]) for name in file.files if name != _CONVERGENCE}
         module.load_state_dict(state)
     except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
-        return False
-    return True
+        return None
+    return Convergence(int(epochs), half, last)

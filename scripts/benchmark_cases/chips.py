@@ -41,7 +41,7 @@ def _chip(task: Task) -> dict[str, float]:
     streams = Streams(1).child("chip", int(task.key["chip"]))
     w = Streams(1).stream("w").normals((SIZE, SIZE))
     x = Streams(1).stream("x").normals((VECTORS, SIZE))
-    tile = Tile(TileSpec(), load_card("pcm").compile(), w.shape, streams)
+    tile = Tile(TileSpec(compensation="none"), load_card("pcm").compile(), w.shape, streams)
     tile.program(w)
     total = 0.0
     with thread_policy(1):

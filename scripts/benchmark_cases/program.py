@@ -16,7 +16,7 @@ def cases() -> Iterator[Case]:
     cell = load_card("pcm").compile()
     for size in (256, 512, 1024):
         w = Streams(1).stream("w").normals((size, size))
-        tile = Tile(TileSpec(), cell, (size, size), Streams(2))
+        tile = Tile(TileSpec(compensation="none"), cell, (size, size), Streams(2))
         memory = tile.blocks[0].crossbar.cells.bytes_per_cell()
 
         def program_and_drift(tile: Tile = tile, w: object = w) -> None:

@@ -54,11 +54,45 @@ def test_every_number_says_where_it_comes_from(name: str) -> None:
     silent = []
     for number, line in enumerate(lines, 1):
         value, _, comment = line.partition("#")
-        if not re.search(r":.*\d", value) or value.startswith(("schema", "reference", "name")):
+        if not re.search(r":.*\d", value) or value.startswith(("schema", "reference", "name", "assumed")):
             continue
         if not (set(re.findall(r"\[(\w)\]", comment)) & sources or "assumed" in comment):
             silent.append(f"{name}.yaml:{number}: {line}")
     assert not silent, "\n".join(silent)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_card_marks_as_assumed_is_data_too(name: str) -> None:
+    """The comments in the file and the key `assumed` say the same."""
+    above: list[tuple[int, str]] = []
+    marked = []
+    for line in (CARDS / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
+        found = re.match(r"( *)(\w+):", line)
+        if found is None:
+            continue
+        above = [(depth, key) for depth, key in above if depth < len(found[1])] + [(len(found[1]), found[2])]
+        if re.search(r"\bassumed\b", line.partition("#")[2]):
+            marked.append(".".join(key for _, key in above))
+    loaded = load_card(name)
+    filled = {f"cost.{key}" for key in ("t_read", "t_program", "t_pulse", "v_read")} - {
+        f"cost.{key}" for key in loaded.cost.model_fields_set
+    }
+    assert set(marked) == set(loaded.assumed) - filled
+    assert set(loaded.assumptions()) == set(loaded.assumed), "every key is there"
+
+
+def test_assumed_keys_follow_the_card() -> None:
+    assert load_card("pcm").assumptions() == {
+        "drift.low": "0", "drift.high": "1", "cost.t_program": "10 us", "cost.v_read": "0.2 V",
+    }  # fmt: skip
+    assert "drift.low" not in load_card("pcm", overrides=["drift=none"]).assumptions(), "nothing is there any more"
+    bare = card()
+    assert bare.assumptions() == {"cost.t_read": "100 ns", "cost.t_program": "10 us", "cost.v_read": "0.2 V"}, (
+        "what the program fills in"
+    )
+    assert "cost.t_read" not in card(cost={"t_read": "50 ns"}).assumptions()
+    with pytest.raises(ConfigError, match=r"'drfit\.low' is no key of a card"):
+        card(assumed=["drfit.low"])
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ROWS])
@@ -255,7 +289,7 @@ def test_every_field_of_a_card_changes_the_cell() -> None:
         pulse={"kind": "soft_bounds", "states": 100},
         faults={"stuck_low": 0.01, "stuck_high": 0.01, "stuck_random": 0.01},
     )
-    skipped = {("schema_",), ("name",), ("reference",)}
+    skipped = {("schema_",), ("name",), ("reference",), ("assumed",)}
     for path, value in leaves(before):
         if path in skipped or path[0] in FIELDS.values() or value is None:
             continue

@@ -75,13 +75,15 @@ class TrainExperiment(StrictModel):
         device: a packaged card by name, a card's path, the card itself; null for exact digital tiles.
         chip: what the loop drives: "emulated" shows its inside, "sealed" is emulated cells behind the bare protocol, "fixed_arrays" a chip
             of arrays that exist, "replay" a record, "factory" the user's own.
-        tile: mapping, converters, write scheme of the weights. matrix_tile: of decorrelating matrices on the chip, null for the same.
+        tile: mapping, converters, write scheme of the weights; `tile.writing: null` is what the cells can do.
+        matrix_tile: of decorrelating matrices on the chip, null for the same.
         headroom: with `mapping.weight_max: absmax`, the weight at the edge of the window over the largest first weight, because
             weights grow. (Of decorrelating matrices: `decorrelation.full_scale`.)
         periphery: what the electronics around the arrays can do.
         idle_per_batch: chip time that passes after every batch. idle_at_end: all of it passes after the last batch instead, as for
             a chip that learned at once and was then left alone for as long.
-        compensate_every: batches between two drift compensations; null never.
+        compensate_every: batches between two drift compensations; null never, because the gain is measured against the outputs right after
+            programming and takes what was learned for drift (use it with `refresh`).
         calibration: training images that set the converters' ranges, where these are "calibrated"; ranges that are "auto", and those of
             transposed reads, follow the weights. calibrate_every: batches between two calibrations, because outputs grow while a
             network learns; before the first they come after 1, 2, 4, 8, ... batches, because they grow fastest then; null never again.

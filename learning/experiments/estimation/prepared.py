@@ -20,7 +20,7 @@ from learning.torch_bridge.chip_network import largest_inputs
 from learning.torch_bridge.convert import Decided, Plan
 from learning.torch_bridge.load_model import load_checkpoint
 from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
-from learning.torch_bridge.twin import predict, trained_twin
+from learning.torch_bridge.twin import Convergence, predict, trained_twin
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -40,6 +40,7 @@ class Prepared:
         x_test, y_test: test images as the network gets them, labels. x_calibration: training images for the converters.
         batch: test images at a time. seed: of all chips. chip: what is driven.
         digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
+        convergence: how far its training came; None for weights of the user's own.
     """
 
     source: Source
@@ -54,6 +55,7 @@ class Prepared:
     chip: ChipBackend
     digital_accuracy: float
     notes: tuple[str, ...]
+    convergence: Convergence | None = None
 
     def plan(self) -> Plan:
         """The network, ready to be put on tiles."""
@@ -144,13 +146,16 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
     """
     set_torch_threads(1)
     data, source = checked.data, checked.source
+    convergence = None
     if experiment.model is not None and experiment.model.checkpoint is not None:
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         module.eval()
     else:
         identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]
-        module, cached = trained_twin(source.make, identity, data, experiment.training, partial(_report, say))
+        module, convergence, cached = trained_twin(
+            source.make, identity, data, experiment.training, partial(_report, say)
+        )
         if cached:
             say("digital network: trained before, from the cache")
     weights = weights_of(module)
@@ -170,5 +175,11 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         seed=experiment.seed,
         chip=experiment.chip,
         digital_accuracy=accuracy(predict(module, data.x_test, experiment.batch), data.y_test),
-        notes=(*([data.note] if data.note else []), *experiment.device.cautions(), *plan.notes),
+        notes=(
+            *([convergence.sentence()] if convergence is not None and not convergence.reached else []),
+            *([data.note] if data.note else []),
+            *experiment.device.cautions(),
+            *plan.notes,
+        ),
+        convergence=convergence,
     )

@@ -12,10 +12,13 @@ from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy
 from analog_sim.tiles.tile import Tile
 from learning.experiments.configs.estimate import Experiment
+from learning.experiments.defaults.resumed import as_started
+from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.estimation.chip import run_chip
 from learning.experiments.estimation.chip_snapshot import portrait
+from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
 from learning.experiments.estimation.prepared import check, prepare_estimate
-from learning.experiments.estimation.studies import Variant, variants
+from learning.experiments.estimation.studies import Variant, hardware_of, variants
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
@@ -57,20 +60,25 @@ def estimate(
     Raises:
         UserError: anything the user can mend; all that can be checked is checked before any work.
     """
+    if resume:
+        experiment = as_started(experiment, out, FREE)
+    experiment = with_compensation(experiment, hardware_of(experiment))
     points = variants(experiment)
     check_variants(points)
     with thread_policy(1):
         set_torch_threads(1)
         checked = check(experiment)
+        experiment = with_epochs(experiment, len(checked.data.x_train))
         run = RunDirectory.create(
             out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, command=command,
             threads=1,
         )  # fmt: skip
         with run.locked():
             prepared = prepare_estimate(experiment, checked, say)
-            for note in prepared.notes:
-                say(f"note: {note}")
             nominal = points[0]
+            notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
+            for note in notes:
+                say(f"note: {note}")
             tasks = [
                 Task({"study": v.study, "value": v.value, "chip": number}, (v,))
                 for v in points
@@ -93,7 +101,9 @@ def estimate(
                 transfer=face.transfer,
                 maps=face.maps,
                 costs=face.costs,
-                notes=prepared.notes,
+                notes=notes,
+                converged=None if prepared.convergence is None else prepared.convergence.reached,
+                assumed=assumed_values([experiment.device]),
             )
             results.save(run)
             table = estimate_table(results).text()
@@ -134,6 +144,8 @@ def check_variants(points: Sequence[Variant]) -> None:
 
 def describe(experiment: Experiment) -> str:
     """Say what an estimate would do, after all checks that need no training. Raises UserError."""
+    hardware = hardware_of(experiment)
+    experiment = with_compensation(experiment, hardware)
     points = variants(experiment)
     check_variants(points)
     checked = check(experiment)
@@ -145,7 +157,7 @@ def describe(experiment: Experiment) -> str:
             f"layer     {layer.name}: {layer.kind}, {len(layer.shapes)} x {layer.shapes[0][0]} x {layer.shapes[0][1]} weights"
             for layer in plan.layers
         ),
-        *(f"note      {note}" for note in plan.notes),
+        *(f"note      {note}" for note in (*plan.notes, *estimate_notes(experiment, hardware))),
         f"device    {experiment.device.name}",
         f"times     {', '.join(map(time_label, experiment.times))}",
         f"chips     {experiment.chips}",

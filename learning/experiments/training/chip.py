@@ -132,6 +132,7 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
         fabric: Fabric = EmulatedFabric(experiment.device.compile(), Streams(0), Clock())
         tile = Tile(spec, fabric if experiment.chip.snapshots else SealedFabric(fabric), (1, 1), Streams(0))
         check_tile(who, needs, where, tile.capabilities)
-        check_writing(who, needs, spec.writing)
+        assert tile.spec.writing is not None, "a tile settles its specification"
+        check_writing(who, needs, tile.spec.writing)
         tile.program(one)
         tile.update(OuterProduct(one, np.float32(0.01) * one), 1.0)

@@ -31,7 +31,11 @@ def comparison(title: str, results: TrainingResults, arms: Sequence[str], target
         cells += [_mean_text(end, "pulses"), _mean_text(end, "chip_time_s")]
         cells += [_needed(curves, end, target) for target in targets]
         rows.append((*cells, *([results.diverged_text(arm)] if results.diverged else [])))
-    return Table(tuple(header), tuple(rows), f"{title}: at the end of training; sd over seeds")
+    return Table(
+        tuple(header),
+        tuple(rows),
+        f"{title}: at the end of training; sd over seeds; best: the highest evaluation, picked afterwards",
+    )
 
 
 def _accuracy_cells(curves: Sequence[Row], end: Sequence[Row], twin: Sequence[Row]) -> list[str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from analog_sim.config import UserError
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
+from learning.experiments.defaults.resumed import as_started
+from learning.experiments.defaults.settled import decide, settled, training_notes
+from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.monte_carlo.progress import Shown
 from learning.experiments.parallel.base import Parallel
@@ -35,6 +39,10 @@ from learning.experiments.training.data import training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
 
 TWIN = "ideal digital twin"
+FREE = ("parallel",)
+"""Keys that may differ when a run is resumed."""
+DECISIONS = "decisions"
+"""File of what was decided for what the arms leave to their cells: decisions.json."""
 DIVERGED = "diverged"
 """File of an arm and seed whose loss was no longer finite: diverged.json."""
 LONGEST_NAME = 200
@@ -53,11 +61,14 @@ class Plan:
     """What a run consists of.
 
     Attributes:
-        arms: name -> experiment, twins included. twins: arm -> name of its twin.
+        arms: name -> experiment, settled, twins included. twins: arm -> name of its twin.
+        decisions: arm -> what was decided for what it leaves to its cells. notes: sentences on that and on other defaults.
     """
 
     arms: dict[str, TrainExperiment]
     twins: dict[str, str]
+    decisions: dict[str, dict[str, Any]]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,19 @@ class Outcome:
     all_diverged: bool
 
 
-def plan(experiment: TrainExperiment) -> Plan:
-    """Work out arms and twins; arms whose twins are the same experiment share one. Raises UserError."""
-    arms = arms_of(experiment)
+def plan(experiment: TrainExperiment, decided: Mapping[str, Any] | None = None) -> Plan:
+    """Work out arms and twins; arms whose twins are the same experiment share one.
+
+    Args:
+        experiment: what to do. decided: arm -> decisions of the same run when it was started; others are made now.
+
+    Raises:
+        UserError: arms that make no experiment, or that would share a name or a folder.
+    """
+    asked = arms_of(experiment)
+    decisions = {name: (decided or {}).get(name, decide(arm)) for name, arm in asked.items()}
+    arms = {name: settled(arm, decisions[name]) for name, arm in asked.items()}
+    notes = dict.fromkeys(note for name, arm in asked.items() for note in training_notes(arm, arms[name]))
     names: list[tuple[str, TrainExperiment]] = []
     twins: dict[str, str] = {}
     for arm, setup in arms.items():
@@ -93,7 +114,7 @@ def plan(experiment: TrainExperiment) -> Plan:
     if len(found) < len(names) + len(arms):
         raise UserError(f"arms: the name '{TWIN}' is taken by the twin; choose another")
     check_folders(found)
-    return Plan(found, twins)
+    return Plan(found, twins, decisions, tuple(notes))
 
 
 def describe(experiment: TrainExperiment) -> str:
@@ -109,7 +130,7 @@ def describe(experiment: TrainExperiment) -> str:
         lines.append(
             f"  {name}: {setup.rule.kind}, {card}, learning rate {setup.learning_rate:g}, {batches:.0f} batches of {setup.batch}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  note: {note}" for note in todo.notes)])
 
 
 def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print) -> Outcome:
@@ -124,15 +145,18 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     Raises:
         UserError: a mistake in the configuration.
     """
-    todo = plan(experiment)
+    if resume:
+        experiment = as_started(experiment, out, FREE)
+    todo = plan(experiment, _decided(out) if resume else None)
     data = training_data(experiment.dataset, experiment.validation)
     for setup in todo.arms.values():
         check(setup, data)
-    run = RunDirectory.create(
-        out, experiment, name=experiment.name, seed=experiment.seeds[0], resume=resume, free=("parallel",)
-    )
+    run = RunDirectory.create(out, experiment, name=experiment.name, seed=experiment.seeds[0], resume=resume, free=FREE)
     with run.locked():
         say(f"run folder: {run.path}")
+        run.save_json(DECISIONS, todo.decisions)
+        for note in todo.notes:
+            say(f"note: {note}")
         log = run.log("metrics", CURVE_COLUMNS, key=("arm", "seed"))
         ideal = set(todo.twins.values())
         for group in (ideal, set(todo.arms) - ideal):
@@ -153,6 +177,11 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
         say(f"{found.arm}, seed {found.seed}: {found.message}")
     ended = any(results.ended(arm) for arm in todo.arms if arm not in ideal)
     return Outcome(table, report, results, all_diverged=not ended)
+
+
+def _decided(out: Path | None) -> dict[str, Any] | None:
+    """Decisions of the run in `out`; None when it left none."""
+    return None if out is None else RunDirectory(out).load_json(DECISIONS)
 
 
 def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say) -> None:
@@ -257,6 +286,7 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     notes += [
         f"{arm}: {SEALED}" for arm, setup in todo.arms.items() if setup.device is not None and not setup.chip.snapshots
     ]
+    notes += todo.notes
     if experiment.validation:
         notes.append(f"Accuracy is on {experiment.validation} held-out training images, not on the test images.")
     return TrainingResults(
@@ -269,6 +299,7 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
         costs=costs,
         notes=tuple(notes),
         diverged=diverged,
+        assumed=assumed_values(setup.device for setup in todo.arms.values() if setup.device is not None),
     )
 
 

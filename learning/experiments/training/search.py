@@ -16,13 +16,15 @@ import yaml
 from analog_sim.config import ConfigError, Location, Problem, UserError, discover, override
 from learning.decorrelation.base import Method
 from learning.experiments.configs.train import TrainExperiment, arms_of
+from learning.experiments.defaults.resumed import as_started
+from learning.experiments.defaults.settled import settled
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check
 from learning.experiments.training.data import training_data
-from learning.experiments.training.run import check_folders, place
+from learning.experiments.training.run import FREE, check_folders, place
 from learning.experiments.training.trainer import Trainer
 
 COLUMNS: Mapping[str, type] = {
@@ -69,8 +71,10 @@ def search(
         raise UserError("validation: a search needs held-out training images; allowed: at least 1 (got 0)")
     if not grid or not all(grid.values()):
         raise UserError("search: needs at least one key with at least one value")
+    if resume:
+        experiment = as_started(experiment, out, FREE)
     arms = {
-        (name, json.dumps(setting)): _changed(name, arm, setting)
+        (name, json.dumps(setting)): settled(_changed(name, arm, setting))
         for name, arm in _chosen(arms_of(experiment), only).items()
         for setting in settings_of(arm, grid)
     }
@@ -79,7 +83,7 @@ def search(
     for setup in arms.values():
         check(setup, data)
     run = RunDirectory.create(
-        out, experiment, name=f"{experiment.name}-search", seed=experiment.seeds[0], resume=resume, free=("parallel",)
+        out, experiment, name=f"{experiment.name}-search", seed=experiment.seeds[0], resume=resume, free=FREE
     )
     with run.locked():
         say(f"run folder: {run.path}; {len(arms)} candidates of {len({arm for arm, _ in arms})} arms")

@@ -21,6 +21,7 @@ from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import AdcSpec, DacSpec
 from analog_sim.threads import thread_policy
 from analog_sim.tiles.tile import Tile, TileSpec
+from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Dense, OuterProduct
 
 G_MAX = 25e-6
@@ -129,7 +130,9 @@ def test_one_line_is_read_to_the_step_of_a_converter_ranged_for_it(mapping, scal
 def test_a_calibration_ranges_both_directions_for_weights_that_have_grown(range_):
     """A tile that starts at zero, as the bypassed matrix of a decorrelation does, has no range at all until it is calibrated."""
     w, x, d = data(24, 32)
-    tile = tile_of(np.zeros_like(w), mapping=MappingSpec(weight_max=4.0), adc=AdcSpec(bits=12, range=range_))
+    tile = tile_of(
+        np.zeros_like(w), mapping=MappingSpec(weight_max=4.0), adc=AdcSpec(bits=12, range=range_), writing=Ideal()
+    )
     tile.update(Dense(w), -1.0)
     tile.calibrate(x)
     for read, given, expected in ((tile.forward, x, x @ w.T), (tile.backward, d, d @ w)):
@@ -277,7 +280,7 @@ def test_fault_map_from_a_file(tmp_path):
 )
 def test_ideal_update_is_the_gradient_step(mapping):
     w, x, d = data(20, 30)
-    tile = tile_of(w, mapping=MappingSpec(weight_max=20.0, **mapping))
+    tile = tile_of(w, mapping=MappingSpec(weight_max=20.0, **mapping), writing=Ideal())
     tile.update(OuterProduct(x, d), 0.1)
     np.testing.assert_allclose(tile.read_weights(exact=True), w - 0.1 * d.T @ x, atol=2e-5)
     tile.update(Dense(w), 0.5)

@@ -45,7 +45,7 @@ def test_the_ideal_card_learns_as_digital_tiles_do(kind: str, decorrelation: str
     """Same seeds, 20 updates: weights, biases and matrices agree to float32 rounding, matrices on chip included."""
     fields = {"sigma": 0.1} if "perturbation" in kind else {}
     networks = []
-    for maker in (on("ideal"), None):
+    for maker in (on("ideal", writing="ideal"), None):
         extra = {} if maker is None else {"make_tile": maker}
         network = make_network(DENSE, decorrelation=DECORRELATION[decorrelation], **extra)
         x, target = batch((5,), n=64)
@@ -96,7 +96,7 @@ def torch_twin(network: Network, layers: tuple[Any, ...]) -> torch.nn.Sequential
 @pytest.mark.parametrize("name", ["dense", "conv"])
 def test_backprop_on_the_ideal_card_equals_torch_step_by_step(name: str) -> None:
     layers, shape = (DENSE, (5,)) if name == "dense" else (CONV, (2, 6, 6))
-    network = make_network(layers, shape, make_tile=on("ideal"))
+    network = make_network(layers, shape, make_tile=on("ideal", writing="ideal"))
     twin = torch_twin(network, layers)
     optimizer = torch.optim.SGD(twin.parameters(), lr=0.1)
     for step in range(10):

@@ -13,7 +13,7 @@ from learning.experiments.monte_carlo.metrics import accuracy
 from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 from learning.torch_bridge.arrays import set_torch_threads, to_numpy, to_torch
 from learning.torch_bridge.source import TwinSource
-from learning.torch_bridge.twin import build_network, predict, train, trained_twin
+from learning.torch_bridge.twin import Convergence, build_network, predict, train, trained_twin
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_training_learns_and_repeats_to_the_bit(digits: Dataset) -> None:
     for threads in (1, 2):
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        module, _ = trained_twin(lambda: build_network(spec, digits.shape, 10), threads, digits, training)
+        module, _, _ = trained_twin(lambda: build_network(spec, digits.shape, 10), threads, digits, training)
         torch.set_num_threads(before)
         made.append(module)
     assert torch.equal(state, torch.random.get_rng_state())
@@ -81,8 +81,8 @@ def test_training_learns_and_repeats_to_the_bit(digits: Dataset) -> None:
 def test_every_option_of_training_changes_the_twin(digits: Dataset, change) -> None:
     plain, changed = TwinTraining(epochs=1), TwinTraining(epochs=1, **change)
     source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
-    first, _ = trained_twin(source.make, source.identity(), digits, plain)
-    second, cached = trained_twin(source.make, source.identity(), digits, changed)
+    first, _, _ = trained_twin(source.make, source.identity(), digits, plain)
+    second, _, cached = trained_twin(source.make, source.identity(), digits, changed)
     assert not cached
     assert not torch.equal(first.state_dict()["fc1.weight"], second.state_dict()["fc1.weight"])
 
@@ -92,7 +92,8 @@ def test_the_cache_is_used_keyed_and_mended(digits: Dataset, cache: Path) -> Non
     source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
 
     def twin(source: TwinSource = source, data: Dataset = digits) -> tuple[nn.Module, bool]:
-        return trained_twin(source.make, source.identity(), data, training)
+        module, _, cached = trained_twin(source.make, source.identity(), data, training)
+        return module, cached
 
     first, cached = twin()
     assert not cached
@@ -115,7 +116,7 @@ def test_the_cache_is_used_keyed_and_mended(digits: Dataset, cache: Path) -> Non
 def test_a_cache_that_cannot_be_written_costs_only_time(digits: Dataset, cache: Path) -> None:
     cache.parent.parent.write_text("a file where the folder should be")
     source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
-    module, cached = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=1))
+    module, _, cached = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=1))
     assert not cached
     assert np.isfinite(predict(module, digits.x_test[:3])).all()
 
@@ -139,7 +140,7 @@ def test_progress_and_divergence(digits: Dataset) -> None:
 
 def test_a_last_batch_of_one_image_does_not_stop_batch_normalisation(digits: Dataset) -> None:
     module = build_network(ConvNetwork(channels=(2,), hidden=()), digits.shape, 10)
-    assert np.isfinite(train(module, digits, TwinTraining(epochs=1, batch=399)))
+    assert np.isfinite(train(module, digits, TwinTraining(epochs=1, batch=399)).last)
 
 
 def test_predictions_do_not_depend_on_the_batch_nor_write_to_shared_memory(digits: Dataset) -> None:
@@ -164,3 +165,45 @@ def test_specs_are_strict() -> None:
     assert validate({"weight_noise": "5 %"}, TwinTraining).weight_noise == 0.05
     with pytest.raises(UserError, match="did you mean 'epochs'"):
         validate({"epoch": 3}, TwinTraining)
+
+
+def test_convergence_is_judged_by_what_the_second_half_of_training_gained() -> None:
+    assert Convergence(300, 0.5, 1.0).reached, "no error is left"
+    assert Convergence(20, 0.929, 0.931).reached, "a linear network on MNIST gains no more"
+    assert not Convergence(20, 0.917, 0.941).reached
+    assert not Convergence(20, 0.95, 0.93).reached, "what gets worse has not settled"
+    for few in (Convergence(0, float("nan"), float("nan")), Convergence(1, 1.0, 1.0)):
+        assert not few.reached
+        assert "has not converged" in few.sentence()
+    assert "from 91.70 to 94.10 %" in Convergence(20, 0.917, 0.941).sentence()
+    assert Convergence(300, 1.0, 1.0).sentence() == ""
+
+
+def test_the_cache_keeps_how_far_training_came(digits: Dataset, cache: Path) -> None:
+    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    _, first, _ = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=5))
+    _, again, cached = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=5))
+    assert cached
+    assert first == again
+    assert 0.0 < first.half < first.last <= 1.0
+    assert not first.reached
+
+
+def test_the_default_training_is_long_enough_for_the_smallest_data_set() -> None:
+    """Within half a point of four times the epochs on all of the digits: 3 of 596 images."""
+    data = load("digits")
+    found = []
+    for factor in (1, 4):
+        torch.manual_seed(0)
+        module = build_network(MlpNetwork(hidden=(128,)), data.shape, 10)
+        epochs = TwinTraining().epochs_for(len(data.x_train))
+        came = train(module, data, TwinTraining(epochs=factor * epochs))
+        found.append(accuracy(predict(module, data.x_test), data.y_test))
+        assert came.reached
+    assert abs(found[0] - found[1]) <= 0.0051
+    assert found[0] > 0.96
+
+
+def test_the_default_epochs_follow_the_size_of_the_data() -> None:
+    assert [TwinTraining().epochs_for(n) for n in (1201, 50_000, 60_000)] == [316, 20, 20]
+    assert TwinTraining(epochs=3).epochs_for(1201) == 3

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from devices.card import DeviceCard
+from learning.experiments.defaults.statements import about_card, assumed_values
+from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.device.figures import (
     ageing,
     programming_error,
@@ -44,7 +46,11 @@ def write_device_report(
             "which may have drifted by then. Left: against the state as written. Right: against time.",
         )
         sections.append(Section("Read noise", plots=(plot,)))
-    notes = [] if against is None else [f"Dashed lines: {against.name}. It is drawn in closed form, without spread."]
+    shown = [card] if against is None else [card, against]
+    notes = [sentence for each in shown for sentence in about_card(each, pulses=each.pulse is not None)]
+    if against is not None:
+        notes.insert(0, f"Dashed lines: {against.name}. It is drawn in closed form, without spread.")
+    sections += assumed_sections(assumed_values(shown))
     return write_page(run, f"Device card {card.name}", sections, notes=notes)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, yield_interval
+from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_setting, is_number
 from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
 from learning.experiments.report.page import Plot, Section, write_page
@@ -98,7 +99,8 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
         rows.append(
             (
                 *(point.label[key] for key in keys),
-                f"{100 * point.results.digital_accuracy:.2f}",
+                f"{100 * point.results.digital_accuracy:.2f}"
+                + (", not converged" if point.results.converged is False else ""),
                 *(mean_interval(accuracy[:, k], bounds=SHARE).text(percent=True) for k in columns),
                 f"{100 * float(last.min()):.2f}",
                 yield_interval(last, point.results.threshold).text(percent=True, digits=0),
@@ -146,6 +148,8 @@ def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
         Section("Comparison", tables=(("comparison", comparison_table(points)),), plots=tuple(plots)),
         Section("Reports of the points", links=tuple((point.name, f"{point.folder}/report.html") for point in points)),
     ]
+    assumed = {card: values for point in points for card, values in point.results.assumed.items()}
+    sections += assumed_sections(assumed)
     notes = dict.fromkeys(note for point in points for note in point.results.notes)
     return write_page(run, comparison.title, sections, notes=tuple(notes))
 

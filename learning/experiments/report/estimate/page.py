@@ -10,6 +10,7 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
 from learning.experiments.report.array_figures import conductance_map, weight_transfer
+from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.estimate.figures import (
     accuracy_over_setting,
     accuracy_over_time,
@@ -41,7 +42,8 @@ def estimate_table(results: EstimateResults) -> Table:
     times, accuracy = _nominal(results)
     digital = wilson_interval(round(results.digital_accuracy * results.n_test), results.n_test)
     chips = accuracy.shape[0]
-    rows = [("digital (ideal)", digital.text(percent=True), "", "", "", "")]
+    ideal = "digital (ideal), not converged" if results.converged is False else "digital (ideal)"
+    rows = [(ideal, digital.text(percent=True), "", "", "", "")]
     for k, time in enumerate(times):
         mean = mean_interval(accuracy[:, k], bounds=SHARE)
         good = yield_interval(accuracy[:, k], results.threshold)
@@ -81,7 +83,7 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
     good = yield_interval(accuracy[:, -1], results.threshold)
     first_time, last_time = time_label(float(times[0])), time_label(float(times[-1]))
     headline = [
-        Fact(f"{100 * results.digital_accuracy:.2f} %", "digital (ideal) accuracy"),
+        Fact(f"{100 * results.digital_accuracy:.2f} %", _digital_label(results)),
         Fact(f"{100 * first.value:.2f} %", f"mean accuracy at {first_time}{_span(first)}"),
         *([Fact(f"{100 * last.value:.2f} %", f"mean accuracy at {last_time}{_span(last)}")] if times.size > 1 else []),
         Fact(f"{100 * float(accuracy[:, -1].min()):.2f} %", f"worst chip at {last_time}"),
@@ -96,10 +98,17 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         sections.append(_map_section(results))
     if results.costs:
         table = Table(
-            ("quantity", "value"), cost_rows(results.costs), "From the operation log and the card's cost model"
+            ("quantity", "value"),
+            cost_rows(results.costs),
+            "From the operation log and the card's cost model; the notes above say what is in it, what is zero and what is assumed",
         )
         sections.append(Section("Cost", tables=(("cost", table),)))
+    sections += assumed_sections(results.assumed)
     return write_page(run, results.title, sections, headline=headline, notes=results.notes)
+
+
+def _digital_label(results: EstimateResults) -> str:
+    return "digital (ideal) accuracy" + (", not converged" if results.converged is False else "")
 
 
 def _nominal(results: EstimateResults) -> tuple[F64, F64]:

@@ -71,6 +71,8 @@ class EstimateResults:
         digital_accuracy: of the ideal digital network on the same test samples. n_test: number of test samples.
         threshold: accuracy from which a chip counts as good. transfer, maps: see there.
         costs: quantity with unit (`energy per inference (J)`) -> value. notes: sentences that a reader must know.
+        converged: whether the digital network's training had; None when its weights were given.
+        assumed: card -> key -> value, of what has no source.
     """
 
     title: str
@@ -83,6 +85,8 @@ class EstimateResults:
     maps: tuple[ConductanceMap, ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    converged: bool | None = None
+    assumed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def save(self, run: RunDirectory) -> None:
         """Write summary.json and the arrays; the rows are in metrics.csv already."""
@@ -98,6 +102,8 @@ class EstimateResults:
                 "threshold": self.threshold,
                 "costs": dict(self.costs),
                 "notes": list(self.notes),
+                "converged": self.converged,
+                "assumed": {card: dict(values) for card, values in self.assumed.items()},
                 "transfer": [{"layer": t.layer, "times": list(t.times)} for t in self.transfer],
                 "maps": [{"layer": m.layer, "label": m.label} for m in self.maps],
             },
@@ -133,6 +139,8 @@ class EstimateResults:
             ),
             costs=summary["costs"],
             notes=tuple(summary["notes"]),
+            converged=summary["converged"],
+            assumed=summary["assumed"],
         )
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.card import load_card
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.pipeline.comparison import Comparison
 from devices.measurements.pipeline.result import FitResult
 from devices.measurements.proof.proof import Bin, Proof
+from learning.experiments.defaults.statements import about_card, assumed_values
+from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.measurement.figures import (
     ageing_over_state,
     ageing_over_time,
@@ -39,14 +42,25 @@ def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
         *_programming(result),
         *_noise(result),
         _data(result),
+        *assumed_sections(assumed_values([load_card(result.card)])),
     ]
     headline = [Fact(VERDICTS[proof.verdict], f"fit of {proof.what}") for proof in result.proofs]
     headline.append(
         Fact(f"{1e6 * result.window.g_min:.4g} to {1e6 * result.window.g_max:.4g} µS", "conductance window")
     )
     return write_page(
-        run, f"Device fit {result.config.name}", sections, headline=headline, notes=(*result.sentences, *result.notes)
+        run,
+        f"Device fit {result.config.name}",
+        sections,
+        headline=headline,
+        notes=(*result.sentences, *result.notes, *about_fitted(result)),
     )
+
+
+def about_fitted(result: FitResult) -> tuple[str, ...]:
+    """What the fitted card leaves out because nothing was measured of it, and what it assumes."""
+    card = load_card(result.card)
+    return about_card(card, pulses=card.pulse is not None)
 
 
 def write_comparison_report(run: RunDirectory, name: str, comparison: Comparison) -> Path:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, wilson_interval
 from learning.experiments.report.array_figures import conductance_history
+from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.page import Fact, Plot, Section, write_page
 from learning.experiments.report.style import engineering, time_label
 from learning.experiments.report.tables import Table, cost_rows
@@ -89,8 +90,9 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
             (f"cost_{k}", Table(("quantity", "value"), cost_rows(costs), arm))
             for k, (arm, costs) in enumerate(results.costs.items())
         )
-        text = "From the operation log and the card's cost model."
+        text = "From the operation log and the card's cost model; the notes above say what is in it, what is zero and what is assumed."
         sections.append(Section("Energy and latency", (text,), tables))
+    sections += assumed_sections(results.assumed)
     return write_page(run, results.title, sections, headline=_headline(results, arms, digital), notes=results.notes)
 
 

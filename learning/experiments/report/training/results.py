@@ -85,6 +85,7 @@ class TrainingResults:
         twins: arm -> name of the arm that is its ideal digital twin. conductances: see there.
         n_test: number of test samples. costs: arm -> quantity with unit -> value. notes: sentences a reader must know.
         diverged: seeds of arms that did not come to their end; their rows stop before.
+        assumed: card -> key -> value, of what has no source.
     """
 
     title: str
@@ -96,6 +97,7 @@ class TrainingResults:
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     diverged: tuple[Divergence, ...] = ()
+    assumed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def divergences(self, arm: str) -> list[Divergence]:
         """Those of an arm."""
@@ -143,6 +145,7 @@ class TrainingResults:
                 "twins": dict(self.twins),
                 "costs": {arm: dict(costs) for arm, costs in self.costs.items()},
                 "notes": list(self.notes),
+                "assumed": {card: dict(values) for card, values in self.assumed.items()},
                 "diverged": [asdict(found) for found in self.diverged],
                 "conductances": [{"arm": c.arm, "layer": c.layer} for c in self.conductances],
             },
@@ -175,5 +178,6 @@ class TrainingResults:
             ),
             costs=summary["costs"],
             notes=tuple(summary["notes"]),
+            assumed=summary["assumed"],
             diverged=tuple(Divergence(**found) for found in summary["diverged"]),
         )

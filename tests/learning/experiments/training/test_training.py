@@ -244,6 +244,7 @@ class TestDivergence:
             arms=[{"name": "bad", "set": DIVERGING}, {"name": "good", "set": {"rule": "backprop"}}],
             loss="mse",
             device="ecram",
+            tile={"writing": "ideal"},
             targets=["100 %"],
         )
         lines: list[str] = []

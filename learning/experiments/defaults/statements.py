@@ -1,0 +1,107 @@
+"""Sentences on what a run takes for granted: chosen defaults, what counts as ideal, assumed values. It never changes a setting.
+
+The rule: what a user leaves out may be convenient or careful, never flattering in silence. Every sentence follows from the values in
+force, whether they were asked for or left out; docs/defaults.md lists them beside the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.cost import energy_statement
+from analog_sim.tiles.tile import TileSpec
+from devices.card import DeviceCard
+
+SHOWN = 6
+"""Assumed values named in a sentence; the report's table has all of them."""
+
+
+def about_card(card: DeviceCard, *, pulses: bool = False) -> tuple[str, ...]:
+    """What a card leaves out, and what of it has no source.
+
+    Args:
+        card: the card. pulses: whether its cells are written by pulses in this run, so that wear and disturb by pulses matter.
+    """
+    missing = [name for name, absent in _absent(card, pulses).items() if absent]
+    found = []
+    if missing:
+        found.append(f"card {card.name}: ideal, because the card does not state it: {', '.join(missing)}.")
+    assumed = card.assumptions()
+    if assumed:
+        named = [f"{key} = {value}" for key, value in list(assumed.items())[:SHOWN]]
+        more = f" and {len(assumed) - SHOWN} more, listed in the report" if len(assumed) > SHOWN else ""
+        one = len(assumed) == 1
+        found.append(
+            f"card {card.name}: {len(assumed)} value{'' if one else 's'} assumed, without a source: {', '.join(named)}{more}."
+        )
+    return tuple(found)
+
+
+def _absent(card: DeviceCard, pulses: bool) -> dict[str, bool]:
+    cell = card.compile()
+    nothing = {
+        "programming error (programming)": cell.verify is None and not cell.program_std.any(),
+        "read noise (read_noise)": cell.read.silent,
+        "drift and relaxation (drift)": not cell.ages,
+        "device-to-device spread (variation)": card.variation == type(card.variation)() and cell.windows is None,
+        "faulty cells (faults)": cell.faults.none,
+        "read disturb (read_disturb)": not cell.read_disturb,
+        "non-linear I-V curve (iv_alpha)": not cell.iv_alpha,
+    }
+    wear = {
+        "wear by pulses (endurance)": cell.endurance == float("inf"),
+        "disturb of unselected cells (half_select)": not cell.half_select,
+    }
+    return nothing | wear if pulses else nothing
+
+
+def about_circuit(tile: TileSpec, *, bias: str, what: str = "") -> str:
+    """What of the circuit around the cells is ideal.
+
+    Args:
+        tile: its specification. bias: where biases are, "digital", "chip" or "none". what: names the tile when a run has several.
+    """
+    ideal = []
+    if tile.dac.bits is None:
+        ideal.append("resolution of the DACs (tile.dac.bits)")
+    if tile.adc.bits is None:
+        ideal.append("resolution and range of the ADCs (tile.adc.bits)")
+    if not tile.adc.noise:
+        ideal.append("noise of the ADCs (tile.adc.noise)")
+    if not (tile.dac.errors or tile.adc.errors):
+        ideal.append("mismatch of the converters (gain_spread, offset_spread, inl)")
+    ideal.append("wires (no IR drop)")
+    if bias == "digital":
+        ideal.append("biases (added digitally)")
+    return f"{what}ideal in the circuit, because nothing else was asked for: {', '.join(ideal)}."
+
+
+def about_energy(card: DeviceCard, tile: TileSpec, *, training: bool = False) -> str:
+    """What the energies of a run contain, with the assumed values that go into them."""
+    cell = card.compile()
+    text = energy_statement(cell.cost, tile.cost)
+    assumed = [key for key in card.assumed if key.startswith("cost.")]
+    if assumed:
+        text += f" Assumed: {', '.join(assumed)}."
+    if training:
+        text += " Evaluations are not counted."
+    return f"card {card.name}: {text}"
+
+
+def about_drift(cell: CellModel, tile: TileSpec) -> tuple[str, ...]:
+    """How the drift of cells that are programmed once is compensated; nothing for cells that do not drift. tile: settled."""
+    if not cell.drifts:
+        return ()
+    if tile.compensation == "none":
+        return (f"card {cell.name} drifts and is not compensated (tile.compensation: none).",)
+    return (
+        f"card {cell.name}: drift is compensated by a digital gain, tile.compensation: {tile.compensation} (global is the default for "
+        "a card that drifts; none goes without). It is measured anew at every time; its reads are not in the energy per inference.",
+    )
+
+
+def assumed_values(cards: Iterable[DeviceCard]) -> dict[str, dict[str, str]]:
+    """Card -> dotted key -> value, of every value without a source; for the table of a report."""
+    found = {card.name: card.assumptions() for card in cards}
+    return {name: values for name, values in found.items() if values}

@@ -1,0 +1,36 @@
+"""What an estimate decides for what its configuration leaves open, and the sentences that say so. It never runs a chip."""
+
+from __future__ import annotations
+
+from analog_sim.tiles.nonidealities import Hardware
+from learning.experiments.configs.estimate import Experiment
+from learning.experiments.defaults.statements import about_card, about_circuit, about_drift, about_energy
+
+
+def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
+    """The estimate with `tile.compensation: auto` written out as the configured card asks for it, the same for every study."""
+    compensation = experiment.tile.settled(hardware.cell).compensation
+    tile = experiment.tile.model_copy(update={"compensation": compensation})
+    return experiment.model_copy(update={"tile": tile})
+
+
+def with_epochs(experiment: Experiment, images: int) -> Experiment:
+    """The estimate with the epochs of its digital network written out; unchanged where weights come from a checkpoint."""
+    if experiment.model is not None and experiment.model.checkpoint is not None:
+        return experiment
+    training = experiment.training.model_copy(update={"epochs": experiment.training.epochs_for(images)})
+    return experiment.model_copy(update={"training": training})
+
+
+def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...]:
+    """What a reader of the result must know of the defaults in force."""
+    card, tile = experiment.device, experiment.tile
+    kept = f"layers kept digital and exact (digital): {', '.join(experiment.digital)}."
+    return (
+        *([kept] if experiment.digital else []),
+        *about_drift(hardware.cell, tile),
+        *about_card(card),
+        about_circuit(tile, bias=experiment.bias),
+        "chip time stands still while images are classified: drift and read disturb during a workload are not in the figures.",
+        about_energy(card, tile),
+    )
