@@ -11,6 +11,7 @@ from typing import Any
 from analog_sim.config import ConfigError, Problem, StrictModel, UserError, expand_sweep, load_config
 from learning.estimation.run import describe, estimate
 from learning.experiment import Experiment
+from learning.identity import program_identity
 from learning.report.comparison import Comparison, EstimatePoint, comparison_table, write_comparison_report
 from learning.report.tables import Table
 from learning.runs import CONFIG, RunDirectory
@@ -100,8 +101,9 @@ def sweep(
     record = SweepRecord(source=path.name, points=tuple(point.name for point in points))
     title = f"{points[0].experiment.name}: sweep of {', '.join(points[0].label)}"
     run = RunDirectory.create(
-        out, record, name=f"{points[0].experiment.name}-sweep", seed=points[0].experiment.seed, resume=resume, threads=1
-    )
+        out, record, name=f"{points[0].experiment.name}-sweep", seed=points[0].experiment.seed, resume=resume, threads=1,
+        identity=program_identity(),
+    )  # fmt: skip
     with run.locked():
         results = []
         for number, point in enumerate(points, start=1):

@@ -22,6 +22,10 @@ class Dask(Parallel):
     kind: Literal["dask"] = "dask"
     scheduler: str | None = None
 
+    def lost_worker(self) -> tuple[type[Exception], ...]:
+        """A task that killed worker after worker, or a scheduler that is gone."""
+        return lost_errors()
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """Run joblib's calls on the cluster. Raises UserError when Dask is missing or the scheduler does not answer."""
@@ -45,6 +49,15 @@ class Dask(Parallel):
                 ) from error
             with client, use(client):
                 yield
+
+
+def lost_errors() -> tuple[type[Exception], ...]:
+    """What Dask raises when workers or the scheduler are gone."""
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker
+
+    return (KilledWorker, CancelledError, TimeoutError, OSError)
 
 
 def require(module: str, kind: str) -> None:
