@@ -49,6 +49,9 @@ CONFIG, ENVIRONMENT, IDENTITY = "config.yaml", "environment.json", "identity.jso
 RESULTS = ("metrics.csv", "search.csv", "layers.csv", "summary.json", "arms", "arrays")
 """Files and folders of a run that hold results."""
 
+SHOWN = 12
+"""Differing keys that a refusal lists."""
+
 
 class Environment(Record):
     """What `describe_environment` records, and the records of earlier starts."""
@@ -249,9 +252,10 @@ class RunDirectory:
             and not any(key == name or key.startswith(name + ".") for name in free)
         ]
         if differing:
+            more = [f"... and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
             raise UserError(
                 f"{self.path}: cannot resume, the configuration differs from {CONFIG} there:\n  "
-                + "\n  ".join(differing)
+                + "\n  ".join(differing[:SHOWN] + more)
             )
 
 
