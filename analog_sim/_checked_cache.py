@@ -8,11 +8,12 @@ reads a pickle up to its own end, never looks: caches stay readable with and wit
 import hashlib
 import importlib.abc
 import importlib.util
+import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -79,8 +80,12 @@ def checked(base: Any) -> Any:
                     raise ValueError("damaged")
             return super()._load_data(name)
 
-        def _dump(self, obj: Any) -> bytes:
-            return sealed(super()._dump(obj))
+        @contextmanager
+        def _open_for_write(self, filepath: str) -> Iterator[io.BytesIO]:
+            written = io.BytesIO()
+            yield written
+            with super()._open_for_write(filepath) as file:
+                file.write(sealed(written.getvalue()))
 
         def _forget(self) -> None:
             """Drop the index, and with it all entries: data files without an index are overwritten."""

@@ -282,8 +282,8 @@ class Trainer:
             )
         with checkpoint.fitting(path):
             self._restore(state)
-            written = [int(count) for count in state["rows"]]
-        for log, count in zip((self.curve, self.layers), written, strict=True):
+            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), strict=True))
+        for log, count in logs:
             log.keep(lambda row: float(row["samples"] or 0) <= self.samples)
             if len(log.rows) != count:
                 raise UserError(

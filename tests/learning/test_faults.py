@@ -378,5 +378,5 @@ def test_json_that_is_not_as_it_was_written_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=rf"a.json: {reason}.*; do that"):
             read_json(path, "do that")
     path.write_bytes(b'{"a": "\xff"}')
-    with pytest.raises(UserError, match="byte 7 is not UTF-8 text; do that"):
+    with pytest.raises(UserError, match=r"byte 7 is not UTF-8 text\); do that"):
         read_json(path, "do that")
