@@ -231,6 +231,8 @@ class RunDirectory:
         """Whether a run left anything here beside what it wrote when it started: one that failed at once may start again."""
         left = [entry.name for entry in self.path.iterdir() if entry.name not in (CONFIG, ENVIRONMENT, IDENTITY, LOCK)]
         if (self.path / CONFIG).exists():
+            if not left and not any((self.path / name).exists() for name in (ENVIRONMENT, IDENTITY)):
+                raise UserError(f"{self.path / CONFIG}: is there, and no run wrote it; choose another --out")
             return bool(left)
         if found := [name for name in RESULTS if name in left]:
             raise UserError(

@@ -221,6 +221,15 @@ def test_the_runs_own_files_are_not_overwritten_by_a_name(tmp_path: Path) -> Non
     assert not (tmp_path / "r").exists()
 
 
+def test_a_users_own_config_yaml_is_not_overwritten(tmp_path: Path) -> None:
+    from learning.runs import RunDirectory
+
+    (tmp_path / "config.yaml").write_text("mine")
+    with pytest.raises(UserError, match=r"config.yaml: is there, and no run wrote it"):
+        RunDirectory.create(tmp_path, validate(TRAINING, TrainExperiment), name="x", seed=0)
+    assert (tmp_path / "config.yaml").read_text() == "mine"
+
+
 def run_training(out: Path, **change: Any) -> Any:
     return train(validate(TRAINING | change, TrainExperiment), out=out, resume=out.exists(), say=lambda line: None)
 
