@@ -88,7 +88,10 @@ def wrong_type(path: Path, draw: random.Random) -> None:
 def wrong_lines(path: Path, draw: random.Random) -> None:
     """A table of results edited by hand: a line twice, gone, elsewhere, or with another value."""
     header, *lines = path.read_text().splitlines(keepends=True)
-    at, how = draw.randrange(len(lines)), draw.choice(("twice", "gone", "moved", "nan", "field", "digit", "blank"))
+    at, how = (
+        draw.randrange(len(lines)),
+        draw.choice(("twice", "gone", "moved", "nan", "field", "digit", "digit", "digit", "blank")),
+    )
     line = lines[at]
     if how == "twice":
         lines.insert(draw.randrange(len(lines) + 1), line)
@@ -98,10 +101,13 @@ def wrong_lines(path: Path, draw: random.Random) -> None:
             lines.insert(draw.randrange(len(lines) + 1), line)
     elif how == "blank":
         lines[at] = "\n"
+    elif how == "digit":  # another number of the same size: nothing but a check tells it from the one that was measured
+        place = draw.choice([k for k, letter in enumerate(line) if letter.isdigit()])
+        lines[at] = line[:place] + str((int(line[place]) + draw.randrange(1, 10)) % 10) + line[place + 1 :]
     else:
         fields = line.rstrip("\n").split(",")
         k = draw.randrange(len(fields))
-        fields[k] = {"nan": "nan", "field": "x,y", "digit": "9" + fields[k]}[how]
+        fields[k] = {"nan": "nan", "field": "x,y"}[how]
         lines[at] = ",".join(fields) + "\n"
     path.write_text(header + "".join(lines))
 

@@ -73,7 +73,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[P
                 estimate(one, out=out, resume=out.exists(), say=silent, progress=False).results.rows
             ),
             "sweep": lambda out: sweep(points, out=out, resume=out.exists(), say=silent, progress=False)[0],
-            "training": lambda out: train(setup, out=out, resume=out.exists(), say=silent).table,
+            "training": lambda out: trained(setup, out),
         }
         for name, start in resume.items():
             start(base / name)
@@ -84,6 +84,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[P
         (cut / "arms" / "b-0" / "arm.json").unlink()
         resume["interrupted"] = resume["training"]
         yield {name: (base / name, start) for name, start in resume.items()}
+
+
+def trained(setup: TrainExperiment, out: Path) -> tuple[object, ...]:
+    """Table and every row of a training run."""
+    found = train(setup, out=out, resume=out.exists(), say=silent)
+    return found.table, list(found.results.curves), list(found.results.layers)
 
 
 @contextmanager
