@@ -215,7 +215,12 @@ class Trainer:
         self.curve.append(row)
         for each in rows:
             self.layers.append({"samples": self.samples, **each})
-        written = {"of": self._of, "rows": [len(self.curve.rows), len(self.layers.rows)]}
+        logs = (self.curve, self.layers)
+        written = {
+            "of": self._of,
+            "rows": [len(log.rows) for log in logs],
+            "content": [digest(log.rows) for log in logs],
+        }
         checkpoint.save(self._checkpoint, {**self._state(), **written})
         return row
 
@@ -282,11 +287,11 @@ class Trainer:
             )
         with checkpoint.fitting(path):
             self._restore(state)
-            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), strict=True))
-        for log, count in logs:
+            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), state["content"], strict=True))
+        for log, count, content in logs:
             log.keep(lambda row: float(row["samples"] or 0) <= self.samples)
-            if len(log.rows) != count:
+            if len(log.rows) != count or digest(log.rows) != content:
                 raise UserError(
-                    f"{log.path}: has {len(log.rows)} of the {count} rows that {path.name} was written after; put it back, or "
+                    f"{log.path}: has {len(log.rows)} rows, not the {count} that {path.name} was written after; put it back, or "
                     f"delete the folder {self.folder} to train this arm anew"
                 )

@@ -15,7 +15,7 @@ import numpy as np
 from analog_sim.config import UserError
 from learning.evaluate import Task, run_tasks
 from learning.files import Record, checked_record, read_arrays, read_json, take, write_text, writing
-from learning.identity import Identity, files_of, program_identity
+from learning.identity import Identity, digest, files_of, program_identity
 from learning.parallel.base import Parallel
 from learning.parallel.loky import Loky
 from learning.progress import Shown
@@ -54,11 +54,15 @@ class Ending(Record):
 
 
 class ArmRecord(Record):
-    """What an arm and seed left beside its rows: where it diverged, facts of each tile's write scheme, names of its arrays."""
+    """What an arm and seed left beside its rows: where it diverged, facts of each tile's write scheme, names of its arrays.
+
+    `content` is the digest of its rows.
+    """
 
     diverged: Ending | None
     writing: dict[str, dict[str, float]]
     arrays: list[str]
+    content: str
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,9 @@ def _train(
     if histograms:
         own.save_arrays("conductances", histograms)
     statistics = {name: tile.writing_statistics() for name, tile in trainer.network.tiles()}
-    own.save_json(ARM, ArmRecord(diverged=ending, writing=statistics, arrays=list(histograms)).model_dump())
+    content = digest([rows, trainer.layers.rows])
+    record = ArmRecord(diverged=ending, writing=statistics, arrays=list(histograms), content=content)
+    own.save_json(ARM, record.model_dump())
     return rows
 
 
@@ -283,7 +289,7 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     found = [
         {"arm": arm, "seed": seed, **row}
         for arm, seed in records
-        for row in read_rows(place(run.path, arm, seed) / "layers.csv", LAYER)
+        for row in _layer_rows(place(run.path, arm, seed), records[arm, seed])
     ]
     layers = run.log("layers", LAYER_COLUMNS)
     layers.keep(lambda row: False)
@@ -310,6 +316,14 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
         notes=tuple(notes),
         diverged=diverged,
     )
+
+
+def _layer_rows(folder: Path, record: ArmRecord) -> list[Row]:
+    """Rows of an arm's layers.csv. Raises UserError when its rows are not those that it ended with."""
+    layers = read_rows(folder / "layers.csv", LAYER)
+    if digest([read_rows(folder / "metrics.csv", CURVE), layers]) != record.content:
+        raise UserError(f"{folder}: metrics.csv and layers.csv are not as they were when the arm ended; put them back")
+    return layers
 
 
 def _record(run: RunDirectory, arm: str, seed: int) -> ArmRecord:
@@ -348,7 +362,9 @@ def _histories(run: RunDirectory, arm: str, seed: int, record: ArmRecord) -> lis
 def _in_order(rows: Sequence[Row], todo: Plan, seeds: Sequence[int]) -> list[Row]:
     """The rows arm by arm and seed by seed, whichever worker ended first."""
     place_of = {key: number for number, key in enumerate((arm, seed) for arm in todo.arms for seed in seeds)}
-    return sorted(rows, key=lambda row: place_of[(str(row["arm"]), int(row["seed"] or 0))])
+    return sorted(
+        rows, key=lambda row: (place_of[(str(row["arm"]), int(row["seed"] or 0))], float(row["samples"] or 0))
+    )
 
 
 def _costs(last: Sequence[Row]) -> dict[str, float]:

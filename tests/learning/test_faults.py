@@ -279,8 +279,8 @@ def test_what_the_message_says_mends_it(run: Path, trained: Path) -> None:
     ("file", "message"),
     [
         ("checkpoint.npz", r"checkpoint.npz: is missing, though metrics.csv has 5 evaluations; .*delete the folder"),
-        ("metrics.csv", r"metrics.csv: has 0 of the 5 rows that checkpoint.npz was written after"),
-        ("layers.csv", r"layers.csv: has 0 of the 5 rows that checkpoint.npz was written after"),
+        ("metrics.csv", r"metrics.csv: has 0 rows, not the 5 that checkpoint.npz was written after"),
+        ("layers.csv", r"layers.csv: has 0 rows, not the 5 that checkpoint.npz was written after"),
     ],
 )
 def test_files_of_an_unfinished_arm_that_are_gone_are_named(run: Path, file: str, message: str) -> None:
