@@ -5,6 +5,7 @@ how long idle OpenMP threads spin, both of which must be settled before Numba st
 """
 
 from analog_sim._cache import configure as _configure_cache
+from analog_sim._checked_cache import install as _install_checked_cache
 from analog_sim._guard import check_shadowing
 from analog_sim.threads import limit_spinning as _limit_spinning
 
@@ -13,4 +14,5 @@ __all__ = ["check_shadowing"]
 __analog_hil__ = True
 
 _configure_cache()
+_install_checked_cache()
 _limit_spinning()

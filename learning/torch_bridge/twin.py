@@ -5,11 +5,7 @@ It never sees a chip. The same configuration on the same data gives the same bit
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,17 +19,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analog_sim._cache import user_cache_folder
+from analog_sim.archive import read_archive
 from analog_sim.config import UserError
 from learning.data.datasets import Dataset
 from learning.data.download import write_atomically
+from learning.identity import digest, program_identity
 from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 from learning.torch_bridge.arrays import to_numpy
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 
-VERSION = 1
-"""Raise it when the training loop or a network changes: it is a part of the cache's key."""
+_CONTENT = "__digest__"
+"""Array of a cache file beside the weights: what they were when they were written."""
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -162,7 +160,7 @@ def trained_twin(
 
     Args:
         module: makes the untrained module; called with torch's generator seeded by `training.seed`.
-        identity: what tells this module from others, JSON-able: its configuration, or the digest of the user's file.
+        identity: what tells this module from others, JSON-able: its configuration, or the digests of the user's files.
         data, training, progress: as in `train`.
 
     Two runs that train the same twin at once both write the same file, whole. A file that cannot be read is trained anew.
@@ -176,7 +174,7 @@ def trained_twin(
     train(made, data, training, progress)
     buffer = io.BytesIO()
     arrays = {name: value.numpy() for name, value in made.state_dict().items()}
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **{_CONTENT: np.array(digest(arrays)), **arrays})
     with suppress(OSError):  # a cache that cannot be written only costs the next run its time
         write_atomically(path, buffer.getvalue())
     return made.eval(), False
@@ -230,25 +228,25 @@ def _seeded(seed: int, threads: int) -> Iterator[None]:
 
 
 def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
+    """Everything that decides the weights: the program and its libraries, the network, the data, the training."""
     parts = {
-        "version": VERSION,
-        "torch": torch.__version__,
+        "program": dict(program_identity().parts),
         "identity": identity,
         "data": [data.name, data.sha256, len(data.x_train)],
         "training": training.model_dump(mode="json"),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return digest(parts)[:32]
 
 
 def _restore(module: nn.Module, path: Path) -> bool:
-    """Load cached weights; False when there are none that fit."""
+    """Load cached weights; False when there are none that fit, or they are not as they were written."""
     if not path.is_file():
         return False
     try:
-        # Opened here, because np.load leaves a file open that it cannot read.
-        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
-            state = {name: torch.from_numpy(file[name]) for name in file.files}
-        module.load_state_dict(state)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        arrays = read_archive(path)
+        if str(arrays.pop(_CONTENT, "")) != digest(arrays):
+            return False
+        module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except (UserError, TypeError, RuntimeError):
         return False
     return True

@@ -19,6 +19,7 @@ from learning.experiments.report.estimate.comparison import (
 )
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
+from learning.identity import program_identity
 
 
 class SweepRecord(StrictModel):
@@ -105,8 +106,9 @@ def sweep(
     record = SweepRecord(source=path.name, points=tuple(point.name for point in points))
     title = f"{points[0].experiment.name}: sweep of {', '.join(points[0].label)}"
     run = RunDirectory.create(
-        out, record, name=f"{points[0].experiment.name}-sweep", seed=points[0].experiment.seed, resume=resume, threads=1
-    )
+        out, record, name=f"{points[0].experiment.name}-sweep", seed=points[0].experiment.seed, resume=resume, threads=1,
+        identity=program_identity(),
+    )  # fmt: skip
     with run.locked():
         results = []
         for number, point in enumerate(points, start=1):

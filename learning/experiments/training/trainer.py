@@ -22,11 +22,14 @@ from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.training import checkpoint, probe
 from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
+from learning.identity import digest
 from learning.losses.losses import make_loss
 from learning.rules.base import Proposed
 
 F32 = npt.NDArray[np.float32]
 CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
+NOT_OF_AN_ARM = {"name", "targets", "seeds", "twin", "arms", "hardware", "parallel"}
+"""Keys of an experiment that decide nothing of one arm's training."""
 LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
 
 
@@ -41,7 +44,7 @@ class Trainer:
         done: batches so far. diverged: whether the loss or a gradient was no longer finite.
 
     Raises:
-        UserError: the chip cannot serve the rule, or the folder holds something else.
+        UserError: the chip cannot serve the rule; or the folder holds something else, or less than its checkpoint was written after.
     """
 
     def __init__(self, experiment: TrainExperiment, data: TrainData, seed: int, folder: Path) -> None:
@@ -58,6 +61,7 @@ class Trainer:
         self.done = 0
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
+        self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source)])
         self.diverged = False
         self.curve = ResultLog(folder / "metrics.csv", CURVE)
         self.layers = ResultLog(folder / "layers.csv", LAYER)
@@ -211,7 +215,13 @@ class Trainer:
         self.curve.append(row)
         for each in rows:
             self.layers.append({"samples": self.samples, **each})
-        checkpoint.save(self._checkpoint, self._state())
+        logs = (self.curve, self.layers)
+        written = {
+            "of": self._of,
+            "rows": [len(log.rows) for log in logs],
+            "content": [digest(log.rows) for log in logs],
+        }
+        checkpoint.save(self._checkpoint, {**self._state(), **written})
         return row
 
     def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
@@ -260,11 +270,28 @@ class Trainer:
 
     def _resume(self) -> None:
         """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
-        state = checkpoint.load(self._checkpoint)
+        path = self._checkpoint
+        state = checkpoint.load(path)
         if state is None:
+            if len(self.curve.rows) > 1:  # one may be there when the first checkpoint was not written any more
+                raise UserError(
+                    f"{path}: is missing, though {self.curve.path.name} has {len(self.curve.rows)} evaluations; put it back, "
+                    f"or delete the folder {self.folder} to train this arm anew"
+                )
             self.curve.keep(lambda row: False)
             self.layers.keep(lambda row: False)
             return
-        self._restore(state)
-        for log in (self.curve, self.layers):
+        if state.get("of") != self._of:
+            raise UserError(
+                f"{path}: is of another arm, seed, data or setting; put the right one back, or {checkpoint.ANEW}"
+            )
+        with checkpoint.fitting(path):
+            self._restore(state)
+            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), state["content"], strict=True))
+        for log, count, content in logs:
             log.keep(lambda row: float(row["samples"] or 0) <= self.samples)
+            if len(log.rows) != count or digest(log.rows) != content:
+                raise UserError(
+                    f"{log.path}: has {len(log.rows)} rows, not the {count} that {path.name} was written after; put it back, or "
+                    f"delete the folder {self.folder} to train this arm anew"
+                )
