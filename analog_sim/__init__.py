@@ -5,6 +5,7 @@ how long idle OpenMP threads spin, both of which must be settled before Numba st
 """
 
 from analog_sim._cache import configure as _configure_cache
+from analog_sim._checked_cache import install as _install_checked_cache
 from analog_sim._guard import check_shadowing
 from analog_sim._moved import install as _install_old_names
 from analog_sim.threads import limit_spinning as _limit_spinning
@@ -15,4 +16,5 @@ __analog_hil__ = True
 
 _configure_cache()
 _install_old_names()
+_install_checked_cache()
 _limit_spinning()

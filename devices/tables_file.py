@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.config import at_key
-from devices.measurements.text.archives import npz_arrays
+from analog_sim.archive import read_archive
+from analog_sim.config import UserError, at_key
 from devices.window import F64, Values, Window
 
 FORMAT = "analog-hil tables/1"
@@ -40,16 +40,18 @@ def load_tables(path: Path) -> Mapping[str, npt.NDArray[Any]]:
 @lru_cache(maxsize=32)
 def _load(path: Path, _modified: int, _size: int) -> Mapping[str, npt.NDArray[Any]]:
     try:
-        arrays = npz_arrays(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        arrays = read_archive(path, "a NumPy archive of plain arrays")
+    except UserError as error:
+        raise ValueError(str(error)) from error
     found = str(arrays.get("format", ""))
     if found != FORMAT:
         raise ValueError(f"{path}: not a tables file (format {found!r}, expected {FORMAT!r})")
     window = arrays.get("window")
-    if window is None or window.shape != (2,) or window.dtype.kind != "f" or not 0 <= window[0] < window[1] < np.inf:
+    if window is None or window.dtype.kind != "f" or window.shape != (2,) or not 0 <= window[0] < window[1] < np.inf:
         raise ValueError(f"{path}: needs window = (g_min, g_max) with 0 <= g_min < g_max (got {window})")
     for name, array in arrays.items():
+        if name != "format" and array.dtype.kind not in "fiu":
+            raise ValueError(f"{path}: array {name!r} must hold numbers (got {array.dtype})")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{path}: array {name!r} is not finite")
         array.flags.writeable = False

@@ -6,12 +6,17 @@ Scripts use it as `from _cli import main_guard, parser`, and end with `sys.exit(
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a quota, a limit of a file's size: wherever it shows, it is one line."""
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -114,8 +119,9 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         check_packages()
-        from learning.experiments.monte_carlo.worker import warn_in_lines
+        from learning.experiments.monte_carlo.worker import print_anything, warn_in_lines
 
+        print_anything()
         with warnings.catch_warnings():
             warn_in_lines()
             return function(arguments) or 0
@@ -126,12 +132,24 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
         # Imported only now: `--help` must not wait for the libraries behind the configuration.
         from analog_sim.config.errors import UserError
 
+        if isinstance(error, BrokenPipeError):
+            return _reader_left()
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"{where}{error.strerror}; make room and start again (a run goes on with --resume)", file=sys.stderr)
+            return 2
         if not isinstance(error, UserError):
             raise
         print(error, file=sys.stderr)
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _reader_left() -> int:
+    """End in silence: whoever read our output (`| head`) has gone. Python must not try to write what is left at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _terminate(number: int, frame: object) -> None:

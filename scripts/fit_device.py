@@ -41,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.runs.run_folder import RunDirectory
 
     run = RunDirectory.create(
-        options.out, config, name=f"fit-{config.name}", seed=config.held_out.seed, resumable=False
+        options.out,
+        config,
+        name=f"fit-{config.name}",
+        seed=config.held_out.seed,
+        resumable=False,
+        own=[f"{config.name}.yaml"],
     )
     result = fit_measurements(config, run.path, lambda text: print(f"  {text}", file=sys.stderr))
     page = write_fit_report(run, result)

@@ -1,6 +1,7 @@
 """Functions that tests run as Monte Carlo tasks, importable by worker processes."""
 
 import os
+import signal
 import time
 
 import numpy as np
@@ -47,3 +48,17 @@ def slow_rows(task: Task) -> dict:
     """One row, after a while."""
     time.sleep(0.1)
     return {"x": int(task.key["chip"] or 0) / 3}
+
+
+def killed_once(flag: str, task: Task) -> list[dict]:
+    """Rows as `chip_rows`; the process of chip 3 is killed outright, once."""
+    if task.key["chip"] == 3 and not os.path.exists(flag):
+        open(flag, "x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return chip_rows(task)
+
+
+def saying(task: Task) -> dict:
+    """Say what an ASCII terminal cannot show."""
+    print(f"0.5 µS, 中文, {task.key['chip']}", flush=True)
+    return {"x": 0.5}

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from analog_sim.archive import read_archive
 from analog_sim.cells.cell_model import CellModel
+from analog_sim.cells.state import Fault
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
@@ -451,12 +453,15 @@ def _strip(out: F32, target: slice) -> F32:
 def _load_fault_map(path: DataFile | None) -> npt.NDArray[np.integer] | None:
     if path is None:
         return None
-    with np.load(path) as file:
-        if "fault" not in file:
-            raise UserError(f"{path}: needs an array named 'fault' (has {', '.join(file.files) or 'none'})")
-        fault = file["fault"]
+    found = read_archive(path)
+    if "fault" not in found:
+        raise UserError(f"{path}: needs an array named 'fault' (has {', '.join(found) or 'none'})")
+    fault = found["fault"]
     if fault.ndim != 3 or not np.issubdtype(fault.dtype, np.integer):
         raise UserError(f"{path}: 'fault' must be integers (planes, rows, cols) (got {fault.dtype} {fault.shape})")
+    if fault.size == 0 or fault.min() < 0 or fault.max() > Fault.DEAD:
+        codes = f"{fault.min()} to {fault.max()}" if fault.size else "no cells"
+        raise UserError(f"{path}: 'fault' must hold codes 0 to {int(Fault.DEAD)} (got {codes})")
     return fault
 
 

@@ -5,12 +5,8 @@ It never sees a chip. The same configuration on the same data gives the same bit
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import random
-import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from analog_sim._cache import user_cache_folder
+from analog_sim.archive import read_archive
 from analog_sim.config import UserError
+from learning.common.identity import digest, program_identity
 from learning.data.datasets import Dataset
 from learning.data.download import write_atomically
 from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
@@ -36,8 +34,8 @@ from learning.torch_bridge.arrays import to_numpy
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 
-VERSION = 2
-"""Raise it when the training loop or a network changes: it is a part of the cache's key."""
+_CONTENT = "__digest__"
+"""Array of a cache file beside the weights: what they were when they were written."""
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -231,7 +229,7 @@ def trained_twin(
     buffer = io.BytesIO()
     arrays: dict[str, Any] = _tensors(made)
     arrays[_CONVERGENCE] = np.array([found.epochs, found.half, found.last])
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **{_CONTENT: np.array(digest(arrays)), **arrays})
     with suppress(OSError):  # a cache that cannot be written only costs the next run its time
         write_atomically(path, buffer.getvalue())
     return made.eval(), found, False
@@ -290,14 +288,14 @@ def _seeded(seed: int, threads: int) -> Iterator[None]:
 
 
 def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
+    """Everything that decides the weights: the program and its libraries, the network, the data, the training."""
     parts = {
-        "version": VERSION,
-        "torch": torch.__version__,
+        "program": dict(program_identity().parts),
         "identity": identity,
         "data": [data.name, data.sha256, len(data.x_train)],
         "training": training.model_dump(mode="json") | {"epochs": training.epochs_for(len(data.x_train))},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return digest(parts)[:32]
 
 
 def _tensors(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
@@ -309,23 +307,19 @@ def _digest(module: nn.Module) -> str:
     """SHA-256 of all parameters and buffers; "" when some of them do not exist yet (lazy layers)."""
     if any(is_lazy(value) for value in module.state_dict().values()):
         return ""
-    found = hashlib.sha256()
-    for name, value in _tensors(module).items():
-        found.update(f"{name} {value.dtype} {value.shape};".encode())
-        found.update(np.ascontiguousarray(value).tobytes())
-    return found.hexdigest()
+    return digest(_tensors(module))
 
 
 def _restore(module: nn.Module, path: Path) -> Convergence | None:
-    """Load cached weights and return how far they came; None when there are none that fit."""
+    """Load cached weights and return how far they came; None when none fit, or they are not as they were written."""
     if not path.is_file():
         return None
     try:
-        # Opened here, because np.load leaves a file open that it cannot read.
-        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
-            epochs, half, last = (float(value) for value in file[_CONVERGENCE])
-            state = {name: torch.from_numpy(file[name]) for name in file.files if name != _CONVERGENCE}
-        module.load_state_dict(state)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        arrays = read_archive(path)
+        if str(arrays.pop(_CONTENT, "")) != digest(arrays):
+            return None
+        epochs, half, last = (float(value) for value in arrays.pop(_CONVERGENCE))
+        module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except (UserError, KeyError, ValueError, TypeError, RuntimeError):
         return None
     return Convergence(int(epochs), half, last)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.config import UserError
 from analog_sim.tiles.digital import DigitalTile
+from learning.common.identity import Identity, data_parts, digest, files_of, program_identity
 from learning.data.datasets import Dataset, load
 from learning.experiments.configs.estimate import DataSpec, Experiment
+from learning.experiments.estimation.studies import swept
 from learning.experiments.monte_carlo.metrics import accuracy
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import largest_inputs
@@ -41,6 +43,7 @@ class Prepared:
         batch: test images at a time. seed: of all chips. chip: what is driven.
         digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
         convergence: how far its training came; None for weights of the user's own.
+        made_of: digest of what makes the network, as it was when the digital accuracy was measured.
     """
 
     source: Source
@@ -55,10 +58,15 @@ class Prepared:
     chip: ChipBackend
     digital_accuracy: float
     notes: tuple[str, ...]
+    made_of: str
     convergence: Convergence | None = None
 
     def plan(self) -> Plan:
-        """The network, ready to be put on tiles."""
+        """The network, ready to be put on tiles. Raises UserError when the user's file has changed since."""
+        if digest(self.source.identity()) != self.made_of:
+            raise UserError(
+                "model: the file, or one that it imports, changed while the run was at work; put it back and go on with --resume"
+            )
         return planned_again(self.source, self.weights, self.decided)
 
     @property
@@ -87,6 +95,8 @@ def load_data(spec: DataSpec) -> Dataset:
         classes=data.classes,
         sha256=data.sha256,
         note=data.note,
+        sha256_train=data.sha256_train,
+        sha256_test=data.sha256_test,
     )
 
 
@@ -129,6 +139,24 @@ def check(experiment: Experiment) -> Checked:
     return Checked(data, source, plan)
 
 
+def identity_of(experiment: Experiment, checked: Checked) -> Identity:
+    """What decides the results of an estimate beside its configuration, but for the network's weights. Raises UserError."""
+    found = program_identity().with_parts(data_parts(checked.data))
+    files = files_of(experiment)
+    if experiment.model is not None:
+        what = next(what for what in files if what.startswith("model.file "))
+        files.pop(what)  # its identity covers it, and what it imports
+        found = found.with_parts({what: digest(checked.source.identity())})
+    for name, changed in swept(experiment):
+        files |= files_of(changed, f"sensitivity {name}: ") if changed is not experiment else {}
+    return found.with_files(files)
+
+
+def weights_part(weights: Weights) -> dict[str, str]:
+    """The weights of the network, which decide results however they came about: from a checkpoint, the cache or training."""
+    return {"weights of the digital network": digest(dict(weights))}
+
+
 def _report(say: Callable[[str], None], epoch: int, epochs: int, loss: float) -> None:
     """Say a tenth of the epochs, and the last."""
     if epoch % max(1, epochs // 10) == 0 or epoch == epochs:
@@ -147,6 +175,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
     set_torch_threads(1)
     data, source = checked.data, checked.source
     convergence = None
+    made_of = digest(source.identity())
     if experiment.model is not None and experiment.model.checkpoint is not None:
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
@@ -182,4 +211,5 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
             *plan.notes,
         ),
         convergence=convergence,
+        made_of=made_of,
     )

@@ -17,7 +17,7 @@ from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.estimation.chip import run_chip
 from learning.experiments.estimation.chip_snapshot import portrait
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
-from learning.experiments.estimation.prepared import check, prepare_estimate
+from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
@@ -69,12 +69,14 @@ def estimate(
         set_torch_threads(1)
         checked = check(experiment)
         experiment = with_epochs(experiment, len(checked.data.x_train))
+        identity = identity_of(experiment, checked)
         run = RunDirectory.create(
-            out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, command=command,
-            threads=1,
+            out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, identity=identity,
+            command=command, threads=1,
         )  # fmt: skip
         with run.locked():
             prepared = prepare_estimate(experiment, checked, say)
+            run.bind(identity.with_parts(weights_part(prepared.weights)))
             nominal = points[0]
             notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
@@ -89,8 +91,9 @@ def estimate(
             log = run.log("metrics", estimate_columns(prepared.layers), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
-                partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress
-            )
+                partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress,
+                identity=identity,
+            )  # fmt: skip
             results = EstimateResults(
                 title=experiment.name,
                 rows=rows,

@@ -56,6 +56,14 @@ def variants(experiment: Experiment) -> list[Variant]:
     return found
 
 
+def swept(experiment: Experiment) -> Iterator[tuple[str, Experiment]]:
+    """Study and value -> the experiment as a sweep of the sensitivity changes it. Raises UserError."""
+    study = experiment.sensitivity
+    for sweep in study.sweeps if study is not None else ():
+        for value, changed in _changes(experiment, sweep):
+            yield f"{sweep.study} = {value}", changed
+
+
 def _variant(
     study: str, value: str, hardware: Hardware, experiment: Experiment, times: tuple[float, ...], chips: int
 ) -> Variant:
@@ -71,14 +79,21 @@ def hardware_of(experiment: Experiment) -> Hardware:
 
 
 def _points(experiment: Experiment, nominal: Hardware, sweep: Sweep) -> Iterator[tuple[str, Hardware, Experiment]]:
-    for value in sweep.values:
-        if sweep.scale is not None:
+    if sweep.scale is not None:
+        for value in sweep.values:
             yield f"{value}", scaled(nominal, sweep.scale, float(value or 0.0)), experiment
-            continue
+        return
+    for name, changed in _changes(experiment, sweep):
+        yield name, hardware_of(changed), changed
+
+
+def _changes(experiment: Experiment, sweep: Sweep) -> Iterator[tuple[str, Experiment]]:
+    """Value as the results name it -> the experiment with that setting; nothing for a scale. Raises UserError."""
+    for value in sweep.values if sweep.set is not None else ():
         text = "null" if value is None else f"{value}".lower() if isinstance(value, bool) else f"{value}"
         try:
             changed = override(experiment, [f"{sweep.set}={text}"])
         except ConfigError as error:
             reasons = "; ".join(problem.message for problem in error.problems)
             raise UserError(f"sensitivity.sweeps: {sweep.set}={text}: {reasons}") from error
-        yield "ideal" if value is None else text, hardware_of(changed), changed
+        yield "ideal" if value is None else text, changed

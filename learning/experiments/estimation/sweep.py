@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analog_sim.config import ConfigError, Problem, StrictModel, UserError, expand_sweep, load_config
+from learning.common.identity import program_identity
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.run import describe, estimate
 from learning.experiments.report.estimate.comparison import (
@@ -105,8 +106,9 @@ def sweep(
     record = SweepRecord(source=path.name, points=tuple(point.name for point in points))
     title = f"{points[0].experiment.name}: sweep of {', '.join(points[0].label)}"
     run = RunDirectory.create(
-        out, record, name=f"{points[0].experiment.name}-sweep", seed=points[0].experiment.seed, resume=resume, threads=1
-    )
+        out, record, name=f"{points[0].experiment.name}-sweep", seed=points[0].experiment.seed, resume=resume, threads=1,
+        identity=program_identity(),
+    )  # fmt: skip
     with run.locked():
         results = []
         for number, point in enumerate(points, start=1):

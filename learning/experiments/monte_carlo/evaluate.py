@@ -9,6 +9,7 @@ the order or the number of workers. It never draws a random number: a task's fun
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -18,11 +19,13 @@ from typing import Any, cast
 
 import joblib
 
+from analog_sim.archive import one_line
 from analog_sim.config import UserError
 from analog_sim.threads import limit_worker
+from learning.common.identity import Identity, program_digest
 from learning.experiments.monte_carlo.progress import Shown
 from learning.experiments.monte_carlo.progress import progress as progress_of
-from learning.experiments.monte_carlo.worker import end_with_parent, warn_in_lines
+from learning.experiments.monte_carlo.worker import end_with_parent, print_anything, warn_in_lines
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.experiments.runs.result_log import ResultLog, Row, Value
@@ -83,6 +86,7 @@ def run_tasks(
     progress: Shown = True,
     warm: Callable[[], object] | None = None,
     unit: str = "chip",
+    identity: Identity | None = None,
 ) -> list[Row]:
     """Run `function` on the tasks that are not in the log yet; return the rows of all tasks, in the order of `tasks`.
 
@@ -90,12 +94,14 @@ def run_tasks(
         function: task -> its row or rows, without the key columns; a module-level function or a `functools.partial`
             of one. NumPy arrays in its arguments reach the workers as shared, read-only memory.
         tasks: with distinct keys. results: log with these key columns.
-        parallel: where to run (default: in this process). progress: show on stderr how far it is (see `progress`).
+        parallel: where to run (default: in this process). progress: show on stderr how far it is, (see `progress`).
         warm: called once in this process before workers start, to fill Numba's disk cache, which several workers would
             otherwise write at the same time. unit: what is counted, in the singular.
+        identity: what the results are of; nothing is logged once a file of it has changed.
 
     Raises:
-        UserError: a task raised one. TaskFailed: a task raised anything else. The rows of the other tasks are kept.
+        UserError: a task raised one, a worker was killed, a file changed, or the results cannot be written.
+        TaskFailed: a task raised anything else. The rows of the other tasks are kept.
     """
     parallel = parallel if parallel is not None else Loky(jobs=1)
     _check_keys(tasks, results)
@@ -109,6 +115,8 @@ def run_tasks(
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
                 else:
+                    if identity is not None:
+                        identity.check_files()
                     results.append({**waiting[number].key, **row} for row in outcome)
                 bar.update()
         if failures:
@@ -131,22 +139,32 @@ def _outcomes(
     with parallel.session():
         pool = joblib.Parallel(return_as="generator_unordered", batch_size=1)
         parent = os.getpid() if parallel.children else None
-        calls = (joblib.delayed(_attempt_alone)(function, number, task, parent) for number, task in tasks)
+        program = program_digest()
+        calls = (joblib.delayed(_attempt_alone)(function, number, task, parent, program) for number, task in tasks)
         outcomes = cast("Generator[Outcome, None, None]", pool(calls))
         try:
             for outcome in outcomes:  # noqa: UP028  `yield from` would close the generator before we can
                 yield outcome
+        except parallel.lost_worker() as error:
+            raise UserError(
+                f"a worker was lost ({one_line(error)}): killed, out of memory, or cut off from this process. What is finished is "
+                "kept: go on with --resume, with fewer --jobs if memory ran out"
+            ) from error
         finally:
             with warnings.catch_warnings():  # on Ctrl-C joblib tells that it cancels tasks: that is what was asked
                 warnings.simplefilter("ignore", UserWarning)
                 outcomes.close()
 
 
-def _attempt_alone(function: Function, number: int, task: Task, parent: int | None) -> Outcome:
+def _attempt_alone(function: Function, number: int, task: Task, parent: int | None, program: str) -> Outcome:
     """Run one task in a worker, on one thread; the worker does not outlive its `parent`, when it is a child of this process."""
     if parent is not None:
         end_with_parent(parent)
         warn_in_lines()
+        print_anything()
+    if program != program_digest():
+        text = f"the worker on {socket.gethostname()} runs another version of the program; install the same one, then --resume"
+        return number, Failure(str(task), text, "", user_error=True)
     limit_worker()
     return _attempt(function, number, task)
 

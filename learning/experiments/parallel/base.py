@@ -34,6 +34,10 @@ class Parallel(Part):
         """Whether workers are child processes of this one."""
         return False
 
+    def lost_worker(self) -> tuple[type[Exception], ...]:
+        """What is raised when a worker, or the way to it, is gone; asked for once something was raised."""
+        return ()
+
     @abstractmethod
     def session(self) -> AbstractContextManager[None]:
         """Make joblib's calls within the block run here. Raises UserError when a package or a cluster is missing."""

@@ -1,5 +1,6 @@
 """Workers of a Dask cluster: one that runs already, or processes started here. Needs the extra `cluster`."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -22,13 +23,17 @@ class Dask(Parallel):
     kind: Literal["dask"] = "dask"
     scheduler: str | None = None
 
+    def lost_worker(self) -> tuple[type[Exception], ...]:
+        """A task that killed worker after worker, or a scheduler that is gone."""
+        return lost_errors()
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """Run joblib's calls on the cluster. Raises UserError when Dask is missing or the scheduler does not answer."""
         require("distributed", "dask")
         from distributed import Client, LocalCluster
 
-        with one_thread_per_worker():
+        with one_thread_per_worker(), _no_tracebacks():
             if self.scheduler is None:
                 with (
                     LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -45,6 +50,27 @@ class Dask(Parallel):
                 ) from error
             with client, use(client):
                 yield
+
+
+@contextmanager
+def _no_tracebacks() -> Iterator[None]:
+    """Dask logs a lost scheduler with its traceback; here it becomes one line."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def lost_errors() -> tuple[type[Exception], ...]:
+    """What Dask raises when workers or the scheduler are gone."""
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker
+
+    return (KilledWorker, CancelledError, TimeoutError, OSError)
 
 
 def require(module: str, kind: str) -> None:

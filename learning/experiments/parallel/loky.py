@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import joblib
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from learning.experiments.parallel.base import Parallel
 
@@ -23,6 +24,10 @@ class Loky(Parallel):
     def children(self) -> bool:
         """They are."""
         return True
+
+    def lost_worker(self) -> tuple[type[Exception], ...]:
+        """A broken pool of processes."""
+        return (BrokenProcessPool,)
 
     @contextmanager
     def session(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from analog_sim.threads import worker_environment
 from learning.experiments.parallel.base import Parallel
-from learning.experiments.parallel.dask import one_thread_per_worker, require, use
+from learning.experiments.parallel.dask import lost_errors, one_thread_per_worker, require, use
 
 
 class Slurm(Parallel):
@@ -32,6 +32,10 @@ class Slurm(Parallel):
     def workers(self) -> int:
         """Number of worker processes in all jobs."""
         return (self.jobs or 1) * self.cores
+
+    def lost_worker(self) -> tuple[type[Exception], ...]:
+        """As for any Dask cluster."""
+        return lost_errors()
 
     @contextmanager
     def session(self) -> Iterator[None]:

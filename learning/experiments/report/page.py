@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from learning.experiments.report.style import inline_png, inline_svg, save_png, save_svg
 from learning.experiments.report.tables import Table
+from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.run_folder import RunDirectory
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -99,15 +100,18 @@ def write_page(
         headline: the main results. notes: sentences set apart.
     """
     tables = run.path / "tables"
-    tables.mkdir(exist_ok=True)
+    with writing(tables):
+        tables.mkdir(exist_ok=True)
     shown = []
     for section in sections:
         part = _Shown(section.title, section.anchor, section.texts, section.links)
         for name, table in section.tables:
-            table.write_csv(tables / f"{name}.csv")
+            with writing(tables):
+                table.write_csv(tables / f"{name}.csv")
             part.tables.append(table)
         for plot in section.plots:
-            part.figures.append(_embed(plot, run.figures))
+            with writing(run.figures):
+                part.figures.append(_embed(plot, run.figures))
         shown.append(part)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -129,7 +133,7 @@ def write_page(
         folder=run.path,
     )
     path = run.path / "report.html"
-    path.write_text(html, encoding="utf-8")
+    write_text(path, html)
     return path
 
 
@@ -149,22 +153,22 @@ def _embed(plot: Plot, folder: Path) -> _Embedded:
 
 def _subtitle(run: RunDirectory) -> str:
     environment = run.environment
-    return f"Started {environment['started'].replace('T', ' ').replace('+00:00', ' UTC')}, seed {environment['seed']}"
+    return f"Started {environment.started.replace('T', ' ').replace('+00:00', ' UTC')}, seed {environment.seed}"
 
 
 def _environment_rows(run: RunDirectory) -> list[tuple[str, str]]:
     environment = run.environment
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     rows = [
-        ("command", shlex.join(environment["command"])),
-        ("started", environment["started"]),
-        ("seed", str(environment["seed"])),
-        ("code", environment["git"] or "not from a git clone"),
-        ("Python", environment["python"]),
+        ("command", shlex.join(environment.command)),
+        ("started", environment.started),
+        ("seed", str(environment.seed)),
+        ("code", environment.git or "not from a git clone"),
+        ("Python", environment.python),
         ("packages", versions),
-        ("system", environment["platform"]),
-        ("processor", f"{environment['processor']}, {environment['cores']} cores"),
-        ("threads", "default" if environment["threads"] is None else str(environment["threads"])),
+        ("system", environment.platform),
+        ("processor", f"{environment.processor}, {environment.cores} cores"),
+        ("threads", "default" if environment.threads is None else str(environment.threads)),
     ]
-    restarts = len(environment.get("previous_starts", ()))
+    restarts = len(environment.previous_starts)
     return [*rows, ("resumed", f"{restarts} times")] if restarts else rows

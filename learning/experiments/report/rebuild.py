@@ -17,15 +17,6 @@ from learning.experiments.runs.run_folder import RunDirectory
 def rebuild(folder: Path) -> tuple[Table, Path]:
     """Write the report of the run in `folder`; return its main table and the page's path. Raises UserError."""
     run = RunDirectory.open(folder)
-    try:
-        return _rebuild(run)
-    except KeyError as error:
-        raise UserError(
-            f"{folder}: summary.json has no {error}, as this version writes it; run the experiment again with --resume --out {folder}"
-        ) from error
-
-
-def _rebuild(run: RunDirectory) -> tuple[Table, Path]:
     kind = (run.load_json("summary") or {}).get("kind")
     if kind == "estimate":
         estimate = EstimateResults.load(run)

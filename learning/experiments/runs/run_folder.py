@@ -1,6 +1,7 @@
 """The folder of one run: what was asked, on which machine, what came out. It never computes a result.
 
 config.yaml       the resolved configuration, every default written out
+identity.json     digests of all that decides the results (learning.common.identity)
 environment.json  versions, git commit, processor, threads, seed, command line
 metrics.csv       append-only results (learning.experiments.runs.result_log); other logs beside it
 summary.json      the few numbers a report starts from
@@ -12,31 +13,60 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
-import json
 import os
 import platform
 import re
 import subprocess
 import sys
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
 import numpy.typing as npt
-import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from analog_sim.config import UserError, dump_yaml
+from analog_sim.config import ConfigError, Location, UserError, dump_yaml
+from analog_sim.config.yaml12 import parse
+from learning.common.identity import Identity
+from learning.experiments.runs.files import (
+    Record,
+    checked_record,
+    read_arrays,
+    read_json,
+    read_text,
+    write_arrays,
+    write_json,
+    write_text,
+    writing,
+)
 from learning.experiments.runs.result_log import ResultLog
 from learning.experiments.runs.run_lock import LOCK, run_lock
 
 PACKAGES = ("analog-hil", "numpy", "scipy", "numba", "torch", "scikit-learn", "joblib", "pydantic", "matplotlib")
-CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
+CONFIG, ENVIRONMENT, IDENTITY = "config.yaml", "environment.json", "identity.json"
+RESULTS = ("metrics.csv", "search.csv", "layers.csv", "summary.json", "arms", "arrays")
+"""Files and folders of a run that hold results."""
+
+SHOWN = 12
+"""Differing keys that a refusal lists."""
+
+
+class Environment(Record):
+    """What `describe_environment` records, and the records of earlier starts."""
+
+    started: str
+    command: list[str]
+    seed: int
+    git: str | None
+    python: str
+    versions: dict[str, str]
+    platform: str
+    processor: str
+    cores: int | None
+    threads: int | None
+    previous_starts: Annotated[list[dict[str, Any]], Field(default_factory=list)]
 
 
 class RunDirectory:
@@ -60,6 +90,8 @@ class RunDirectory:
         resume: bool = False,
         resumable: bool = True,
         free: Sequence[str] = (),
+        identity: Identity | None = None,
+        own: Sequence[str] = (),
         command: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> RunDirectory:
@@ -69,13 +101,21 @@ class RunDirectory:
             out: the folder. config: the resolved configuration. name: of the experiment. seed: master seed.
             resume: go on with the run in `out`; refused when the configuration differs in a dotted key not in `free`.
             resumable: whether this kind of run can go on, for the message when there is one already.
+            identity: what decides the results; a resume where it differs is refused. own: names of files that the caller
+                will write into the folder.
             command: the command line, for the record (default: this process's). threads: threads of one process.
 
         Raises:
-            UserError: another configuration, a run already there or at work there, or a folder that cannot be written.
+            UserError: another configuration or identity, a run already there or at work there, a folder that cannot be
+                written, or one of `own` that would overwrite a file of the run itself.
         """
         if resume and out is None:
             raise UserError("--resume: needs the folder of the run to go on with; give it by --out")
+        for file in own:
+            if file.casefold() in (CONFIG, ENVIRONMENT, IDENTITY):
+                raise UserError(
+                    f"name: {file} is a file of the run itself; choose another name (got '{Path(file).stem}')"
+                )
         path = Path(out) if out is not None else _fresh(Path("runs"), name)
         _check_writable(path)
         run = cls(path)
@@ -89,9 +129,12 @@ class RunDirectory:
                 run._refuse_other_config(text, free)
             environment = describe_environment(seed=seed, command=command, threads=threads)
             if there and (path / ENVIRONMENT).exists():  # keep the record of every start
-                environment["previous_starts"] = [*run.environment.pop("previous_starts", []), run.environment]
-            _write_whole(path / CONFIG, text)
-            _write_whole(path / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+                before = run.environment.model_dump()
+                environment["previous_starts"] = [*before.pop("previous_starts"), before]
+            if identity is not None:
+                run.bind(identity, anew=not there)
+            write_text(path / CONFIG, text)
+            write_json(path / ENVIRONMENT, environment)
         return run
 
     @classmethod
@@ -102,21 +145,55 @@ class RunDirectory:
             raise UserError(f"{path}: not the folder of a run: {CONFIG} is missing")
         return cls(path)
 
-    @property
-    def config_text(self) -> str:
-        """The resolved configuration as YAML."""
-        return (self.path / CONFIG).read_text(encoding="utf-8")
+    def bind(self, identity: Identity, *, anew: bool = False) -> None:
+        """Hold the run to an identity: refuse one that differs from what earlier starts recorded, and record what is new.
+
+        Args:
+            identity: of this start. anew: take the place of what a start that left no results recorded.
+
+        Raises:
+            UserError: naming every part that differs; or results are here, and nothing tells what they are of.
+        """
+        path, before = self.path / IDENTITY, dict[str, str]()
+        if not anew:
+            if not path.exists():
+                raise UserError(
+                    f"{self.path}: cannot resume, {IDENTITY} is missing, so nothing tells which program, data and files the "
+                    "results are of; choose another --out"
+                )
+            found = read_json(path, "choose another --out")
+            if not all(isinstance(value, str) for value in found.values()):
+                raise UserError(f"{path}: must hold texts only; choose another --out")
+            before = found
+        if differing := identity.differences(before):
+            raise UserError(
+                f"{self.path}: cannot resume, what decides the results is not what the run was started with:\n  "
+                + "\n  ".join(differing)
+                + f"\nput it back (the program that the run was started with is in {ENVIRONMENT}), or choose another --out"
+            )
+        if dict(identity.parts).items() - before.items():
+            write_json(path, before | dict(identity.parts))
 
     @property
-    def environment(self) -> dict[str, Any]:
-        """What was recorded of the machine when the run started last."""
-        return _read_json(self.path / ENVIRONMENT)
+    def config_text(self) -> str:
+        """The resolved configuration as YAML. Raises UserError."""
+        return read_text(self.path / CONFIG, "choose another --out")
+
+    @property
+    def environment(self) -> Environment:
+        """What was recorded of the machine when the run started last. Raises UserError when the file is damaged."""
+        path, remedy = (
+            self.path / ENVIRONMENT,
+            "delete it: a resumed run writes it anew, without the record of earlier starts",
+        )
+        return checked_record(path, read_json(path, remedy), Environment, remedy)
 
     @property
     def figures(self) -> Path:
         """Folder of the figures; made when first asked for."""
         folder = self.path / "figures"
-        folder.mkdir(exist_ok=True)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         return folder
 
     def log(self, name: str, columns: Mapping[str, type], key: Sequence[str] = ()) -> ResultLog:
@@ -124,35 +201,27 @@ class RunDirectory:
         return ResultLog(self.path / f"{name}.csv", columns, key)
 
     def save_arrays(self, name: str, arrays: Mapping[str, npt.ArrayLike]) -> None:
-        """Write arrays/<name>.npz, whole or not at all."""
-        folder = self.path / "arrays"
-        folder.mkdir(exist_ok=True)
-        temporary = folder / f"{name}.npz.new"
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **{key: np.asarray(value) for key, value in arrays.items()})  # type: ignore[arg-type]
-        temporary.replace(folder / f"{name}.npz")
+        """Write arrays/<name>.npz, whole or not at all. Raises UserError."""
+        write_arrays(self.path / "arrays" / f"{name}.npz", arrays)
 
     def load_arrays(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
         """Arrays of `save_arrays`, None when there are none. Raises UserError when the file is damaged."""
         path = self.path / "arrays" / f"{name}.npz"
-        if not path.exists():
-            return None
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as data:
-                return {key: data[key] for key in data.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-            raise UserError(f"{path}: not a readable file of arrays ({error})") from error
+        return read_arrays(path, self.again) if path.exists() else None
 
     def save_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write <name>.json, whole or not at all."""
-        _write_whole(self.path / f"{name}.json", json.dumps(value, indent=2) + "\n")
+        """Write <name>.json, whole or not at all. Raises UserError."""
+        write_json(self.path / f"{name}.json", value)
 
     def load_json(self, name: str) -> dict[str, Any] | None:
         """Value of `save_json`, None when there is none. Raises UserError when the file is damaged."""
         path = self.path / f"{name}.json"
-        if not path.exists():
-            return None
-        return _read_json(path)
+        return read_json(path, self.again) if path.exists() else None
+
+    @property
+    def again(self) -> str:
+        """What makes the results that a report is made of again, for messages."""
+        return f"run the experiment again with --resume --out {self.path}"
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes out while results are written; see `run_lock`."""
@@ -160,18 +229,24 @@ class RunDirectory:
 
     def _begun(self) -> bool:
         """Whether a run left anything here beside what it wrote when it started: one that failed at once may start again."""
-        if not (self.path / CONFIG).exists():
-            return False
-        return any(entry.name not in (CONFIG, ENVIRONMENT, LOCK) for entry in self.path.iterdir())
+        left = [entry.name for entry in self.path.iterdir() if entry.name not in (CONFIG, ENVIRONMENT, IDENTITY, LOCK)]
+        if (self.path / CONFIG).exists():
+            if not left and not any((self.path / name).exists() for name in (ENVIRONMENT, IDENTITY)):
+                raise UserError(f"{self.path / CONFIG}: is there, and no run wrote it; choose another --out")
+            return bool(left)
+        if found := [name for name in RESULTS if name in left]:
+            raise UserError(
+                f"{self.path}: holds results ({found[0]}), but {CONFIG} is missing; put it back or choose another --out"
+            )
+        return False
 
     def _refuse_other_config(self, text: str, free: Sequence[str]) -> None:
+        path = self.path / CONFIG
         try:
-            before = _flat(yaml.safe_load(self.config_text))
-        except (ValueError, yaml.YAMLError) as error:
-            raise UserError(
-                f"{self.path / CONFIG}: cannot be read ({' '.join(str(error).split())}); choose another --out"
-            ) from error
-        now = _flat(yaml.safe_load(text))
+            before = _tree(self.config_text)
+        except ConfigError as error:
+            raise UserError(f"{path}: cannot be read ({error.problems[0].message}); choose another --out") from error
+        now = _tree(text)
         differing = [
             f"{key}: was {before.get(key, '(absent)')!r}, now {now.get(key, '(absent)')!r}"
             for key in sorted(before.keys() | now.keys())
@@ -179,9 +254,10 @@ class RunDirectory:
             and not any(key == name or key.startswith(name + ".") for name in free)
         ]
         if differing:
+            more = [f"... and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
             raise UserError(
                 f"{self.path}: cannot resume, the configuration differs from {CONFIG} there:\n  "
-                + "\n  ".join(differing)
+                + "\n  ".join(differing[:SHOWN] + more)
             )
 
 
@@ -243,20 +319,12 @@ def _not_writable(path: Path, reason: str) -> UserError:
     return UserError(f"{path}: cannot be written ({reason}); choose another folder by --out")
 
 
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(result, dict):
-        raise UserError(f"{path}: must hold one object (got {type(result).__name__})")
-    return result
+def _tree(text: str) -> dict[str, Any]:
+    """Dotted path -> leaf of a configuration as it was written. Raises ConfigError."""
+    root, problems = parse(text, lambda line: Location(CONFIG, line))
+    if problems:
+        raise ConfigError(problems)
+    return _flat(None if root is None else root.plain())
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -1,19 +1,25 @@
-"""Checkpoints: nested dicts and lists of arrays and plain values in one .npz, written whole or not at all. Nothing is ever unpickled."""
+"""Checkpoints: nested dicts and lists of arrays and plain values in one .npz, written whole or not at all. Nothing is ever unpickled.
+
+A checkpoint says what it is of (an arm, its seed and all that decides its results): one of another arm is refused, whatever its shapes.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
+from learning.experiments.runs.files import write_arrays
 
 _ARRAY, _TREE = "__array__", "tree"
+ANEW = "delete its folder to train this arm anew"
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -21,30 +27,34 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
     Raises:
         TypeError: something else is in it.
+        UserError: the file cannot be written.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     tree = json.dumps(_split(state, arrays))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        np.savez(file, **{_TREE: np.frombuffer(tree.encode(), np.uint8)}, **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_arrays(path, {_TREE: np.frombuffer(tree.encode(), np.uint8), **arrays}, compress=False)
 
 
 def load(path: Path) -> dict[str, Any] | None:
     """Read what `save` wrote; None when there is no file. Raises UserError when it cannot be read."""
     if not path.exists():
         return None
+    arrays = read_archive(path, "a readable checkpoint", ANEW)
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        tree = json.loads(arrays.pop(_TREE).tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a readable checkpoint ({error}); delete it to start this run anew") from error
-    result: dict[str, Any] = _join(tree, arrays)
+        result = _join(json.loads(arrays.pop(_TREE).tobytes()), arrays)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({one_line(error)}); {ANEW}") from error
+    if not isinstance(result, dict):
+        raise UserError(f"{path}: not a readable checkpoint (holds a {type(result).__name__}); {ANEW}")
     return result
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Within the block a checkpoint is put back: one that does not fit becomes one line. Raises UserError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise UserError(f"{path}: not a checkpoint of this arm ({one_line(error)}); {ANEW}") from error
 
 
 def _split(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:

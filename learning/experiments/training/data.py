@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
+from learning.common.identity import data_parts
 from learning.data.datasets import load
 from learning.experiments.configs.estimate import DataSpec
 
@@ -19,7 +21,10 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrainData:
-    """Images (N, C, H, W), or (N, C*H*W) when flattened, with labels (N,); x_eval are for evaluation only."""
+    """Images (N, C, H, W), or (N, C*H*W) when flattened, with labels (N,); x_eval are for evaluation only.
+
+    `source` has the digests of the data set that they are from (learning.common.identity.data_parts).
+    """
 
     x: F32
     y: I64
@@ -27,6 +32,7 @@ class TrainData:
     y_eval: I64
     classes: tuple[str, ...]
     note: str
+    source: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,10 +53,9 @@ def training_data(spec: DataSpec, validation: int) -> TrainData:
         raise UserError(f"validation: holds out {validation} of {len(x)} training images; allowed: fewer")
     if validation:
         cut = len(x) - validation
-        return TrainData(x[:cut], y[:cut], x[cut:], y[cut:], data.classes, data.note)
-    return TrainData(
-        x, y, _form(spec, data.x_test, spec.test_limit), data.y_test[: spec.test_limit], data.classes, data.note
-    )
+        return TrainData(x[:cut], y[:cut], x[cut:], y[cut:], data.classes, data.note, data_parts(data))
+    x_test, y_test = _form(spec, data.x_test, spec.test_limit), data.y_test[: spec.test_limit]
+    return TrainData(x, y, x_test, y_test, data.classes, data.note, data_parts(data))
 
 
 def _form(spec: DataSpec, x: F32, limit: int | None) -> F32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from analog_sim.config import UserError
+from learning.common.identity import Identity, digest, files_of, program_identity
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import decide, settled, training_notes
@@ -31,11 +32,12 @@ from learning.experiments.report.training.results import (
     Divergence,
     TrainingResults,
 )
+from learning.experiments.runs.files import Record, checked_record, read_arrays, read_json, take, write_text, writing
 from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check
 from learning.experiments.training.comparison import comparison, last_rows, markdown, mean
-from learning.experiments.training.data import training_data
+from learning.experiments.training.data import TrainData, training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
 
 TWIN = "ideal digital twin"
@@ -43,8 +45,8 @@ FREE = ("parallel",)
 """Keys that may differ when a run is resumed."""
 DECISIONS = "decisions"
 """File of what was decided for what the arms leave to their cells: decisions.json."""
-DIVERGED = "diverged"
-"""File of an arm and seed whose loss was no longer finite: diverged.json."""
+ARM = "arm"
+"""File of an arm and seed that has ended: arm.json."""
 LONGEST_NAME = 200
 """Bytes of an arm's name that name its folder: file systems take 255."""
 SEALED = (
@@ -54,6 +56,25 @@ SEALED = (
 CLIPPED_SHARE = 0.01
 """Share of samples that asked for more pulses than could be sent, above which the report says so."""
 Say = Callable[[str], None]
+
+
+class Ending(Record):
+    """Where an arm's loss was no longer finite."""
+
+    sample: int
+    message: str
+
+
+class ArmRecord(Record):
+    """What an arm and seed left beside its rows: where it diverged, facts of each tile's write scheme, names of its arrays.
+
+    `content` is the digest of its rows.
+    """
+
+    diverged: Ending | None
+    writing: dict[str, dict[str, float]]
+    arrays: list[str]
+    content: str
 
 
 @dataclass(frozen=True)
@@ -151,7 +172,16 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     data = training_data(experiment.dataset, experiment.validation)
     for setup in todo.arms.values():
         check(setup, data)
-    run = RunDirectory.create(out, experiment, name=experiment.name, seed=experiment.seeds[0], resume=resume, free=FREE)
+    identity = identity_of(todo.arms.values(), data)
+    run = RunDirectory.create(
+        out,
+        experiment,
+        name=experiment.name,
+        seed=experiment.seeds[0],
+        resume=resume,
+        free=FREE,
+        identity=identity,
+    )
     with run.locked():
         say(f"run folder: {run.path}")
         run.save_json(DECISIONS, todo.decisions)
@@ -166,12 +196,13 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
                 if name in group
                 for seed in experiment.seeds
             ]
-            _run_group(tasks, log, experiment.parallel, say)
+            _run_group(tasks, log, experiment.parallel, say, identity)
         results = collect(experiment, todo, run)
         results.save(run)
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
-        table.write_csv(run.path / "comparison.csv")
-        (run.path / "comparison.md").write_text(markdown(table), encoding="utf-8")
+        with writing(run.path / "comparison.csv"):
+            table.write_csv(run.path / "comparison.csv")
+        write_text(run.path / "comparison.md", markdown(table))
         report = write_training_report(run, results)
     for found in results.diverged:
         say(f"{found.arm}, seed {found.seed}: {found.message}")
@@ -184,13 +215,22 @@ def _decided(out: Path | None) -> dict[str, Any] | None:
     return None if out is None else RunDirectory(out).load_json(DECISIONS)
 
 
-def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say) -> None:
+def identity_of(arms: Iterable[TrainExperiment], data: TrainData) -> Identity:
+    """What decides the results of arms beside their configuration: program, images, and files that they name. Raises UserError."""
+    return (
+        program_identity()
+        .with_parts(data.source)
+        .with_files({what: path for arm in arms for what, path in files_of(arm).items()})
+    )
+
+
+def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say, identity: Identity) -> None:
     """Run arms that do not wait for each other; they say how they do wherever their output reaches this terminal."""
     alone = len(tasks) == 1 or parallel.in_process
     local = alone or isinstance(parallel, Loky)
     shown: Shown = False if len(tasks) < 2 else True if alone or not local else "lines"
     function = partial(train_one, say=say if local else None, bar=alone)
-    run_tasks(function, tasks, results=log, parallel=parallel, progress=shown, unit="arm")
+    run_tasks(function, tasks, results=log, parallel=parallel, progress=shown, unit="arm", identity=identity)
 
 
 def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[Row]:
@@ -198,24 +238,34 @@ def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[
     experiment, root, twin = task.args
     arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
     data = training_data(experiment.dataset, experiment.validation)
-    ideal = _curve(root, twin, seed) if twin is not None else None
     prefix = f"{arm}, seed {seed}: "
-    trainer = Trainer(experiment, data, seed, place(root, arm, seed))
     own = RunDirectory(place(root, arm, seed))
-    try:
-        rows = trainer.run(
-            twin=ideal,
+    with writing(own.path):
+        own.path.mkdir(parents=True, exist_ok=True)
+    with own.locked():  # a worker that a cluster has given up may still be at work on the same arm
+        return _train(
+            Trainer(experiment, data, seed, own.path),
+            own,
+            twin=_curve(root, twin, seed) if twin is not None else None,
             progress=bar and sys.stderr.isatty(),
             say=None if say is None else lambda line: say(prefix + line),
         )
+
+
+def _train(
+    trainer: Trainer, own: RunDirectory, *, twin: Mapping[int, float] | None, progress: bool, say: Say | None
+) -> list[Row]:
+    """Train to the end and write the arm's files, the record last."""
+    ending = None
+    try:
+        rows = trainer.run(twin=twin, progress=progress, say=say)
     except UserError as error:
         if not trainer.diverged:
             raise
         rows = trainer.curve.rows
-        own.save_json(DIVERGED, {"sample": trainer.samples, "message": str(error)})
+        ending = Ending(sample=trainer.samples, message=str(error))
     finally:
         trainer.close()
-    own.save_json("writing", {name: tile.writing_statistics() for name, tile in trainer.network.tiles()})
     histograms = {
         f"{part}.{name}": array
         for name, pair in trainer.histograms().items()
@@ -223,6 +273,10 @@ def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[
     }
     if histograms:
         own.save_arrays("conductances", histograms)
+    statistics = {name: tile.writing_statistics() for name, tile in trainer.network.tiles()}
+    content = digest([rows, trainer.layers.rows])
+    record = ArmRecord(diverged=ending, writing=statistics, arrays=list(histograms), content=content)
+    own.save_json(ARM, record.model_dump())
     return rows
 
 
@@ -254,35 +308,38 @@ def _curve(root: Path, arm: str, seed: int) -> dict[int, float]:
 
 
 def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> TrainingResults:
-    """Put the arms' results together for the report, and write layers.csv."""
+    """Put the arms' results together for the report, and write layers.csv.
+
+    Raises:
+        UserError: a file of an arm that has ended is missing or damaged.
+    """
     data = training_data(experiment.dataset, experiment.validation)
-    layers = run.log("layers", LAYER_COLUMNS)
-    layers.keep(lambda row: False)
     histories: list[ConductanceHistory] = []
     costs: dict[str, dict[str, float]] = {}
-    diverged = tuple(_divergences(experiment, todo, run))
+    records = {(arm, seed): _record(run, arm, seed) for arm in todo.arms for seed in experiment.seeds}
+    diverged = tuple(
+        Divergence(arm, seed, record.diverged.sample, record.diverged.message)
+        for (arm, seed), record in records.items()
+        if record.diverged is not None
+    )
     rows = _in_order(run.log("metrics", CURVE_COLUMNS, key=("arm", "seed")).rows, todo, experiment.seeds)
+    found = [
+        {"arm": arm, "seed": seed, **row}
+        for arm, seed in records
+        for row in _layer_rows(place(run.path, arm, seed), records[arm, seed])
+    ]
+    layers = run.log("layers", LAYER_COLUMNS)
+    layers.keep(lambda row: False)
+    layers.append(found)
     for arm in todo.arms:
-        for number, seed in enumerate(experiment.seeds):
-            folder = place(run.path, arm, seed)
-            layers.append({"arm": arm, "seed": seed, **row} for row in read_rows(folder / "layers.csv", LAYER))
-            arrays = RunDirectory(folder).load_arrays("conductances") if number == 0 else None
-            if arrays is not None:
-                samples = np.array([int(row["samples"] or 0) for row in read_rows(folder / "metrics.csv", CURVE)])
-                histories += [
-                    ConductanceHistory(
-                        arm, key[len("edges.") :], samples, edges, arrays[f"counts.{key[len('edges.') :]}"]
-                    )
-                    for key, edges in arrays.items()
-                    if key.startswith("edges.")
-                ]
+        histories += _histories(run, arm, experiment.seeds[0], records[arm, experiment.seeds[0]])
         broken = {found.seed for found in diverged if found.arm == arm}
         last = [row for row in last_rows(rows, arm) if row["seed"] not in broken]
         if last and last[0]["energy_J"] is not None:
             costs[arm] = _costs(last)
     notes = [data.note] if data.note else []
     notes += [f"{found.arm}, seed {found.seed}: {found.message}." for found in diverged]
-    notes += _clipping(experiment, todo, run)
+    notes += _clipping(experiment, todo, records)
     notes += [
         f"{arm}: {SEALED}" for arm, setup in todo.arms.items() if setup.device is not None and not setup.chip.snapshots
     ]
@@ -303,19 +360,53 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     )
 
 
+def _layer_rows(folder: Path, record: ArmRecord) -> list[Row]:
+    """Rows of an arm's layers.csv. Raises UserError when its rows are not those that it ended with."""
+    layers = read_rows(folder / "layers.csv", LAYER)
+    if digest([read_rows(folder / "metrics.csv", CURVE), layers]) != record.content:
+        raise UserError(f"{folder}: metrics.csv and layers.csv are not as they were when the arm ended; put them back")
+    return layers
+
+
+def _record(run: RunDirectory, arm: str, seed: int) -> ArmRecord:
+    """What an arm that has ended left. Raises UserError when it is missing or damaged."""
+    own = RunDirectory(place(run.path, arm, seed))
+    path = own.path / f"{ARM}.json"
+    remedy = (
+        f"put {own.path} back, or delete the lines of arm '{arm}', seed {seed} from {run.path / 'metrics.csv'} and the folder, to "
+        "have it trained again with --resume"
+    )
+    if not path.exists():
+        raise UserError(f"{path}: is missing, though the arm has ended; {remedy}")
+    return checked_record(path, read_json(path, remedy), ArmRecord, remedy)
+
+
+def _histories(run: RunDirectory, arm: str, seed: int, record: ArmRecord) -> list[ConductanceHistory]:
+    """Histograms of an arm's conductances over its training. Raises UserError when they are missing or damaged."""
+    folder = place(run.path, arm, seed)
+    if not record.arrays:
+        return []
+    path, remedy = folder / "arrays" / "conductances.npz", f"put {folder} back"
+    arrays = read_arrays(path, remedy)
+    samples = np.array([int(row["samples"] or 0) for row in read_rows(folder / "metrics.csv", CURVE)])
+    return [
+        ConductanceHistory(
+            arm,
+            name,
+            samples,
+            take(arrays, f"edges.{name}", 1, path, remedy),
+            take(arrays, f"counts.{name}", 2, path, remedy),
+        )
+        for name in (key.removeprefix("edges.") for key in record.arrays if key.startswith("edges."))
+    ]
+
+
 def _in_order(rows: Sequence[Row], todo: Plan, seeds: Sequence[int]) -> list[Row]:
     """The rows arm by arm and seed by seed, whichever worker ended first."""
     place_of = {key: number for number, key in enumerate((arm, seed) for arm in todo.arms for seed in seeds)}
-    return sorted(rows, key=lambda row: place_of[(str(row["arm"]), int(row["seed"] or 0))])
-
-
-def _divergences(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Iterator[Divergence]:
-    """What the arms left that did not come to their end."""
-    for arm in todo.arms:
-        for seed in experiment.seeds:
-            found = RunDirectory(place(run.path, arm, seed)).load_json(DIVERGED)
-            if found is not None:
-                yield Divergence(arm, seed, int(found["sample"]), str(found["message"]))
+    return sorted(
+        rows, key=lambda row: (place_of[(str(row["arm"]), int(row["seed"] or 0))], float(row["samples"] or 0))
+    )
 
 
 def _costs(last: Sequence[Row]) -> dict[str, float]:
@@ -330,13 +421,13 @@ def _costs(last: Sequence[Row]) -> dict[str, float]:
     }
 
 
-def _clipping(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> list[str]:
+def _clipping(experiment: TrainExperiment, todo: Plan, records: Mapping[tuple[str, int], ArmRecord]) -> list[str]:
     """A sentence for every arm whose learning rate asked for more pulses than its write scheme could send."""
     notes = []
     for arm in todo.arms:
         found: dict[str, float] = {}
         for seed in experiment.seeds:
-            for tile, statistics in (RunDirectory(place(run.path, arm, seed)).load_json("writing") or {}).items():
+            for tile, statistics in records[arm, seed].writing.items():
                 found[tile] = max(found.get(tile, 0.0), statistics.get("clipped", 0.0))
         clipped = {tile: share for tile, share in found.items() if share > CLIPPED_SHARE}
         if clipped:

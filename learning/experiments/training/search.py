@@ -20,11 +20,13 @@ from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import settled
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.report.tables import Table
+from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
+from learning.experiments.runs.run_lock import run_lock
 from learning.experiments.training.chip import check
 from learning.experiments.training.data import training_data
-from learning.experiments.training.run import FREE, check_folders, place
+from learning.experiments.training.run import FREE, check_folders, identity_of, place
 from learning.experiments.training.trainer import Trainer
 
 COLUMNS: Mapping[str, type] = {
@@ -82,9 +84,11 @@ def search(
     data = training_data(experiment.dataset, experiment.validation)
     for setup in arms.values():
         check(setup, data)
+    identity = identity_of(arms.values(), data)
     run = RunDirectory.create(
-        out, experiment, name=f"{experiment.name}-search", seed=experiment.seeds[0], resume=resume, free=FREE
-    )
+        out, experiment, name=f"{experiment.name}-search", seed=experiment.seeds[0], resume=resume, free=FREE,
+        identity=identity,
+    )  # fmt: skip
     with run.locked():
         say(f"run folder: {run.path}; {len(arms)} candidates of {len({arm for arm, _ in arms})} arms")
         log = run.log("search", COLUMNS, key=("arm", "setting", "seed"))
@@ -93,14 +97,14 @@ def search(
             for (arm, setting), setup in arms.items()
             for seed in experiment.seeds
         ]
-        rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, unit="run")
+        rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, unit="run", identity=identity)
         table, best = judge(rows)
         file = run.path / "best.yaml"
-        file.write_text(
-            f"# {command}\n" + yaml.safe_dump([{"name": a, "set": s} for a, s in best.items()], sort_keys=False),
-            encoding="utf-8",
+        write_text(
+            file, f"# {command}\n" + yaml.safe_dump([{"name": a, "set": s} for a, s in best.items()], sort_keys=False)
         )
-        table.write_csv(run.path / "candidates.csv")
+        with writing(run.path / "candidates.csv"):
+            table.write_csv(run.path / "candidates.csv")
     return Found(table, best, file)
 
 
@@ -152,13 +156,17 @@ def _try(task: Task) -> Row:
     experiment, root = task.args
     data = training_data(experiment.dataset, experiment.validation)
     arm, setting, seed = str(task.key["arm"]), str(task.key["setting"]), int(task.key["seed"] or 0)
-    trainer = Trainer(experiment, data, seed, place(root, f"{arm} {setting}", seed))
-    try:
-        last = trainer.run()[-1]
-    except UserError as error:
-        if trainer.diverged:
-            return {"accuracy": None, "loss": None, "message": str(error).partition(";")[0]}
-        raise
+    folder = place(root, f"{arm} {setting}", seed)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder):
+        trainer = Trainer(experiment, data, seed, folder)
+        try:
+            last = trainer.run()[-1]
+        except UserError as error:
+            if trainer.diverged:
+                return {"accuracy": None, "loss": None, "message": str(error).partition(";")[0]}
+            raise
     return {"accuracy": last["accuracy"], "loss": last["loss"], "message": ""}
 
 

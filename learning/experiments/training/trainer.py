@@ -14,6 +14,7 @@ from tqdm import tqdm
 from analog_sim.chip.cost import Costs
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
+from learning.common.identity import digest
 from learning.common.memory import Memory
 from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment
@@ -28,6 +29,8 @@ from learning.rules.base import Proposed
 
 F32 = npt.NDArray[np.float32]
 CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
+NOT_OF_AN_ARM = {"name", "targets", "seeds", "twin", "arms", "hardware", "parallel"}
+"""Keys of an experiment that decide nothing of one arm's training."""
 LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
 
 
@@ -42,7 +45,7 @@ class Trainer:
         done: batches so far. diverged: whether the loss or a gradient was no longer finite.
 
     Raises:
-        UserError: the chip cannot serve the rule, or the folder holds something else.
+        UserError: the chip cannot serve the rule; or the folder holds something else, or less than its checkpoint was written after.
     """
 
     def __init__(self, experiment: TrainExperiment, data: TrainData, seed: int, folder: Path) -> None:
@@ -60,6 +63,7 @@ class Trainer:
         self.done = 0
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
+        self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source)])
         self.diverged = False
         self.curve = ResultLog(folder / "metrics.csv", CURVE)
         self.layers = ResultLog(folder / "layers.csv", LAYER)
@@ -190,7 +194,13 @@ class Trainer:
             self.layers.append({"samples": self.samples, **each})
         if self.record is not None:
             self.record.sync()
-        checkpoint.save(self._checkpoint, self._state())
+        logs = (self.curve, self.layers)
+        written = {
+            "of": self._of,
+            "rows": [len(log.rows) for log in logs],
+            "content": [digest(log.rows) for log in logs],
+        }
+        checkpoint.save(self._checkpoint, {**self._state(), **written})
         return row
 
     def _measure_on_chip(self) -> tuple[Row, list[Row]]:
@@ -291,16 +301,33 @@ class Trainer:
 
     def _resume(self) -> None:
         """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
-        state = checkpoint.load(self._checkpoint)
+        path = self._checkpoint
+        state = checkpoint.load(path)
         if state is not None and self.record is None and not self.network.inspectable:
             raise UserError(
-                f"{self._checkpoint}: this chip cannot be put back and was not recorded, so the run cannot go on "
+                f"{path}: this chip cannot be put back and was not recorded, so the run cannot go on "
                 "(chip.record: true keeps a record); delete the folder to train anew"
             )
         if state is None:
+            if len(self.curve.rows) > 1:  # one may be there when the first checkpoint was not written any more
+                raise UserError(
+                    f"{path}: is missing, though {self.curve.path.name} has {len(self.curve.rows)} evaluations; put it back, "
+                    f"or delete the folder {self.folder} to train this arm anew"
+                )
             self.curve.keep(lambda row: False)
             self.layers.keep(lambda row: False)
             return
-        self._restore(state)
-        for log in (self.curve, self.layers):
+        if state.get("of") != self._of:
+            raise UserError(
+                f"{path}: is of another arm, seed, data or setting; put the right one back, or {checkpoint.ANEW}"
+            )
+        with checkpoint.fitting(path):
+            self._restore(state)
+            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), state["content"], strict=True))
+        for log, count, content in logs:
             log.keep(lambda row: float(row["samples"] or 0) <= self.samples)
+            if len(log.rows) != count or digest(log.rows) != content:
+                raise UserError(
+                    f"{log.path}: has {len(log.rows)} rows, not the {count} that {path.name} was written after; put it back, or "
+                    f"delete the folder {self.folder} to train this arm anew"
+                )

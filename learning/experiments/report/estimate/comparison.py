@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from learning.experiments.report.estimate.results import EstimateResults, by_chi
 from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table
+from learning.experiments.runs.files import Record, checked_record
 from learning.experiments.runs.run_folder import RunDirectory
 
 F64 = npt.NDArray[np.float64]
@@ -47,6 +49,21 @@ class EstimatePoint:
         return by_chip_and_time([row for row in self.results.rows if row["study"] == "nominal"])
 
 
+class PointEntry(Record):
+    """A point in summary.json: swept key -> value, folder of its run."""
+
+    label: dict[str, str]
+    folder: str
+
+
+class Summary(Record):
+    """summary.json of a sweep."""
+
+    kind: Literal["sweep"]
+    title: str
+    points: list[PointEntry]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A finished sweep.
@@ -66,14 +83,19 @@ class Comparison:
     @classmethod
     def load(cls, run: RunDirectory) -> Comparison:
         """Read what `save` wrote and the points' results. Raises UserError when the sweep is not finished."""
-        summary = run.load_json("summary")
-        if summary is None or summary.get("kind") != "sweep":
+        found = run.load_json("summary")
+        if found is None or found.get("kind") != "sweep":
             raise UserError(f"{run.path}: holds no finished sweep (summary.json); resume the sweep first")
+        path = run.path / "summary.json"
+        summary = checked_record(path, found, Summary, run.again)
+        for point in summary.points:
+            if Path(point.folder).name != point.folder or set(point.label) != set(summary.points[0].label):
+                raise UserError(f"{path}: points: not those of one sweep (got {point.folder!r}); {run.again}")
         points = tuple(
-            EstimatePoint(p["label"], p["folder"], EstimateResults.load(RunDirectory.open(run.path / p["folder"])))
-            for p in summary["points"]
+            EstimatePoint(p.label, p.folder, EstimateResults.load(RunDirectory.open(run.path / p.folder)))
+            for p in summary.points
         )
-        return cls(summary["title"], points)
+        return cls(summary.title, points)
 
 
 def short(key: str) -> str:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from analog_sim.config import UserError
+from learning.experiments.runs.files import Record, checked_record, take
 from learning.experiments.runs.result_log import Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -24,6 +26,47 @@ F32 = npt.NDArray[np.float32]
 KEY = ("study", "value", "chip")
 NOMINAL = {"study": "nominal", "value": ""}
 LAYER_ERROR = "mvm_error:"
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class TransferEntry(Record):
+    """A `WeightTransfer` in summary.json; its arrays are beside it."""
+
+    layer: str
+    times: list[float]
+
+
+class MapEntry(Record):
+    """A `ConductanceMap` in summary.json; its array is beside it."""
+
+    layer: str
+    label: str
+
+
+class PointEntry(Record):
+    """Study, value and chips of one point."""
+
+    study: str
+    value: str
+    chips: list[int]
+
+
+class Summary(Record):
+    """summary.json of an estimate."""
+
+    kind: Literal["estimate"]
+    title: str
+    layers: list[str]
+    points: list[PointEntry]
+    digital_accuracy: Share
+    n_test: Annotated[int, Field(ge=1)]
+    threshold: Share
+    costs: dict[str, float]
+    notes: list[str]
+    converged: bool | None = None
+    assumed: dict[str, dict[str, str]] = Field(default_factory=dict)
+    transfer: list[TransferEntry]
+    maps: list[MapEntry]
 
 
 def estimate_columns(layers: Sequence[str]) -> dict[str, type]:
@@ -119,28 +162,36 @@ class EstimateResults:
 
         Raises UserError when the run has no finished estimate.
         """
-        summary, arrays = run.load_json("summary"), run.load_arrays("summary")
-        if summary is None or arrays is None or summary.get("kind") != "estimate":
+        found, arrays = run.load_json("summary"), run.load_arrays("summary")
+        if found is None or arrays is None or found.get("kind") != "estimate":
             raise UserError(f"{run.path}: holds no finished estimate (summary.json); resume the run first")
-        layers = tuple(summary["layers"])
+        summary = checked_record(run.path / "summary.json", found, Summary, run.again)
+        path = run.path / "arrays" / "summary.npz"
+        rows = read_rows(run.path / "metrics.csv", estimate_columns(summary.layers), KEY)
         return cls(
-            title=summary["title"],
-            rows=_rows_of(read_rows(run.path / "metrics.csv", estimate_columns(layers)), summary["points"]),
-            layers=layers,
-            digital_accuracy=summary["digital_accuracy"],
-            n_test=summary["n_test"],
-            threshold=summary["threshold"],
+            title=summary.title,
+            rows=_rows_of(rows, summary.points, run),
+            layers=tuple(summary.layers),
+            digital_accuracy=summary.digital_accuracy,
+            n_test=summary.n_test,
+            threshold=summary.threshold,
             transfer=tuple(
-                WeightTransfer(t["layer"], arrays[f"target{k}"], tuple(t["times"]), arrays[f"read_back{k}"])
-                for k, t in enumerate(summary["transfer"])
+                WeightTransfer(
+                    t.layer,
+                    take(arrays, f"target{k}", 1, path, run.again),
+                    tuple(t.times),
+                    take(arrays, f"read_back{k}", 2, path, run.again),
+                )
+                for k, t in enumerate(summary.transfer)
             ),
             maps=tuple(
-                ConductanceMap(m["layer"], m["label"], arrays[f"conductance{k}"]) for k, m in enumerate(summary["maps"])
+                ConductanceMap(m.layer, m.label, take(arrays, f"conductance{k}", 3, path, run.again))
+                for k, m in enumerate(summary.maps)
             ),
-            costs=summary["costs"],
-            notes=tuple(summary["notes"]),
-            converged=summary["converged"],
-            assumed=summary["assumed"],
+            costs=summary.costs,
+            notes=tuple(summary.notes),
+            converged=summary.converged,
+            assumed=summary.assumed,
         )
 
 
@@ -152,10 +203,19 @@ def _points(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [{"study": study, "value": value, "chips": sorted(found)} for (study, value), found in chips.items()]
 
 
-def _rows_of(rows: Iterable[Row], points: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """The rows that belong to `points`."""
-    wanted = {(point["study"], point["value"], chip) for point in points for chip in point["chips"]}
-    return [row for row in rows if (row["study"], row["value"], row["chip"]) in wanted]
+def _rows_of(rows: Iterable[Row], points: Iterable[PointEntry], run: RunDirectory) -> list[Row]:
+    """The rows that belong to `points`. Raises UserError when a chip has none, or an accuracy that is no share."""
+    wanted = {(point.study, point.value, chip) for point in points for chip in point.chips}
+    found = [row for row in rows if (row["study"], row["value"], row["chip"]) in wanted]
+    path = run.path / "metrics.csv"
+    if missing := sorted(wanted - {(row["study"], row["value"], row["chip"]) for row in found}):
+        raise UserError(f"{path}: has no rows of {missing[0]}, which summary.json tells of; {run.again}")
+    for row in found:
+        if not isinstance(row["accuracy"], float) or not 0.0 <= row["accuracy"] <= 1.0:
+            raise UserError(
+                f"{path}: accuracy of chip {row['chip']} must be 0 to 1 (got {row['accuracy']}); {run.again}"
+            )
+    return found
 
 
 def by_chip_and_time(

@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from analog_sim.config import UserError
+from learning.experiments.runs.files import Record, checked_record, take
 from learning.experiments.runs.result_log import Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -45,6 +48,37 @@ LAYER_COLUMNS: Mapping[str, type] = MappingProxyType(
         "pulses_max": float,
     }
 )
+
+
+class HistoryEntry(Record):
+    """A `ConductanceHistory` in summary.json; its arrays are beside it."""
+
+    arm: str
+    layer: str
+
+
+class DivergenceEntry(Record):
+    """A `Divergence` in summary.json."""
+
+    arm: str
+    seed: int
+    sample: int
+    message: str
+
+
+class Summary(Record):
+    """summary.json of a training run; rows: of metrics.csv and layers.csv (an older version does not tell)."""
+
+    kind: Literal["training"]
+    title: str
+    n_test: Annotated[int, Field(ge=1)]
+    twins: dict[str, str]
+    costs: dict[str, dict[str, float]]
+    notes: list[str]
+    assumed: dict[str, dict[str, str]] = Field(default_factory=dict)
+    diverged: list[DivergenceEntry]
+    conductances: list[HistoryEntry]
+    rows: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +182,7 @@ class TrainingResults:
                 "assumed": {card: dict(values) for card, values in self.assumed.items()},
                 "diverged": [asdict(found) for found in self.diverged],
                 "conductances": [{"arm": c.arm, "layer": c.layer} for c in self.conductances],
+                "rows": [len(self.curves), len(self.layers)],
             },
         )
         arrays = {f"samples{k}": c.samples for k, c in enumerate(self.conductances)}
@@ -161,23 +196,36 @@ class TrainingResults:
     @classmethod
     def load(cls, run: RunDirectory) -> TrainingResults:
         """Read what `save` wrote. Raises UserError when the run has no finished training."""
-        summary, arrays = run.load_json("summary"), run.load_arrays("summary")
-        if summary is None or arrays is None or summary.get("kind") != "training":
+        found, arrays = run.load_json("summary"), run.load_arrays("summary")
+        if found is None or arrays is None or found.get("kind") != "training":
             raise UserError(f"{run.path}: holds no finished training (summary.json); resume the run first")
+        summary = checked_record(run.path / "summary.json", found, Summary, run.again)
+        path = run.path / "arrays" / "summary.npz"
+        curves = read_rows(run.path / "metrics.csv", CURVE_COLUMNS, ("arm", "seed"))
+        layers = read_rows(run.path / "layers.csv", LAYER_COLUMNS)
+        for name, rows, count in zip(("metrics", "layers"), (curves, layers), summary.rows or [], strict=False):
+            if len(rows) != count:
+                raise UserError(
+                    f"{run.path / name}.csv: has {len(rows)} rows, summary.json tells of {count}; {run.again}"
+                )
         return cls(
-            title=summary["title"],
-            curves=read_rows(run.path / "metrics.csv", CURVE_COLUMNS),
-            layers=read_rows(run.path / "layers.csv", LAYER_COLUMNS),
-            n_test=summary["n_test"],
-            twins=summary["twins"],
+            title=summary.title,
+            curves=curves,
+            layers=layers,
+            n_test=summary.n_test,
+            twins=summary.twins,
             conductances=tuple(
                 ConductanceHistory(
-                    c["arm"], c["layer"], arrays[f"samples{k}"], arrays[f"edges{k}"], arrays[f"counts{k}"]
+                    c.arm,
+                    c.layer,
+                    take(arrays, f"samples{k}", 1, path, run.again),
+                    take(arrays, f"edges{k}", 1, path, run.again),
+                    take(arrays, f"counts{k}", 2, path, run.again),
                 )
-                for k, c in enumerate(summary["conductances"])
+                for k, c in enumerate(summary.conductances)
             ),
-            costs=summary["costs"],
-            notes=tuple(summary["notes"]),
-            assumed=summary["assumed"],
-            diverged=tuple(Divergence(**found) for found in summary["diverged"]),
+            costs=summary.costs,
+            notes=tuple(summary.notes),
+            assumed=summary.assumed,
+            diverged=tuple(Divergence(d.arm, d.seed, d.sample, d.message) for d in summary.diverged),
         )
