@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.spread import symmetric_states
 from analog_sim.config import Q, Resolver, StrictModel, at_key, load_config, named_file, one_of
-from devices.costs import Costs
+from devices.costs import OperationCosts
 from devices.drift.law import DriftLaw
 from devices.drift.none import NoDrift
 from devices.faults import Faults
@@ -73,7 +73,7 @@ class DeviceCard(StrictModel):
     drift: Annotated[DriftLaw, one_of("devices.drift", DriftLaw)] = NoDrift()
     faults: Faults = Faults()
     variation: Variation = Variation()
-    cost: Costs = Costs()
+    cost: OperationCosts = OperationCosts()
     endurance: Annotated[float, Field(gt=0)] | None = None
     half_select: Annotated[float, Q("fraction", "", ge=0, le=1)] = 0.0
     read_disturb: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0

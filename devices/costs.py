@@ -8,7 +8,7 @@ from analog_sim.config import Q, StrictModel
 Seconds = Annotated[float, Q("time", "s", gt=0)]
 
 
-class Costs(StrictModel):
+class OperationCosts(StrictModel):
     """What the operation log is multiplied with. A read of a cell of conductance g costs ``g v_read**2 t_read``.
 
     Attributes:

@@ -21,7 +21,7 @@ from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.noise import add_noise
-from analog_sim.reads.read_cache import Present
+from analog_sim.reads.read_cache import ReadCache
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -80,7 +80,7 @@ class EmulatedCrossbar:
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
-        self._seen: Present | None = None
+        self._seen: ReadCache | None = None
         self._last_write = 0.0
         self._undisturbed_reads = 0
 
@@ -134,7 +134,7 @@ class EmulatedCrossbar:
 
     def _multiply(self, v: F32, transpose: bool, out: F32 | None = None) -> tuple[F32, F32 | None, float]:
         """Currents without noise, its variance, and the energy in joules, as in `sense`."""
-        state = self._present()
+        state = self._read_cache()
         alpha = self.cell.iv_alpha
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
@@ -195,11 +195,11 @@ class EmulatedCrossbar:
 
     def conductance_now(self) -> F32:
         """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
-        return self._present().g
+        return self._read_cache().g
 
     def net_now(self) -> F32:
         """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
-        return self._present().net
+        return self._read_cache().net
 
     def pulse_counts(self) -> npt.NDArray[np.integer] | None:
         """Pulses that every cell got, (planes, rows, cols); None when they are not counted."""
@@ -317,7 +317,7 @@ class EmulatedCrossbar:
         self._last_write = float(state["last_write"])
         self._forget()
         if state["seen"] is not None:
-            self._seen = Present(self._ageing, self.cells, self.clock.now, self._last_write)
+            self._seen = ReadCache(self._ageing, self.cells, self.clock.now, self._last_write)
             self._seen.restore(state["seen"])
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
@@ -342,11 +342,11 @@ class EmulatedCrossbar:
         self._seen = None
         self._ageing.forget()
 
-    def _present(self) -> Present:
+    def _read_cache(self) -> ReadCache:
         """The cells at chip time, kept until they are written or age visibly."""
         now = self.clock.now
         if self._seen is None or not self._seen.holds(now, self._last_write):
-            self._seen = Present(self._ageing, self.cells, now, self._last_write)
+            self._seen = ReadCache(self._ageing, self.cells, now, self._last_write)
         return self._seen
 
 

@@ -39,7 +39,7 @@ _ACTS = {
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedPulses:
     """A plan as the kernels take it.
 
     Attributes:
@@ -56,27 +56,27 @@ class Prepared:
     busiest: I64
 
 
-def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> Prepared:
+def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> PreparedPulses:
     """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar."""
     planes, rows, cols = state.g.shape
     if isinstance(plan, PulseCounts):
         counts = _counts(plan, state.g.shape, cell.half_select)
         slots = int(counts.largest.max())
         busy = counts.largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
-        return Prepared(counts, _no_train(planes), np.flatnonzero(busy), slots, np.empty(0, np.int64))
+        return PreparedPulses(counts, _no_train(planes), np.flatnonzero(busy), slots, np.empty(0, np.int64))
     _check(plan, planes, rows, cols)
     nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.int32))
     train, fired, busiest = _train(plan, planes, cell.half_select)
     busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
-    return Prepared(nothing, train, of_planes, plan.length * len(plan.row_bits), busiest)
+    return PreparedPulses(nothing, train, of_planes, plan.length * len(plan.row_bits), busiest)
 
 
 def apply_pulses(
     cell: CellModel,
     law: Law,
     state: CellState,
-    plan: Prepared,
+    plan: PreparedPulses,
     stream: Stream,
     present: F32 | None,
     now: float,
@@ -103,7 +103,7 @@ def apply_pulses(
     return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
 
 
-def _composed(cell: CellModel, law: Law, plan: Prepared) -> Composed:
+def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> Composed:
     """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
     if law.axis.kind == LINEAR:
         return nothing_composed()
@@ -134,7 +134,7 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Co
 
 
 def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64], I64]:
-    """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `Prepared.busiest`."""
+    """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `PreparedPulses.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)

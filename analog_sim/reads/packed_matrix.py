@@ -16,7 +16,7 @@ _WORTH_THREADS = 1 << 22
 """Multiplications below which waking threads takes longer than they save, about 50 us of work."""
 
 
-class Panels:
+class PackedMatrix:
     """A matrix M (n, m), float32.
 
     Args:
@@ -38,15 +38,15 @@ class Panels:
         self.array: F32 = room[first : first + size].reshape(count, rows, WIDTH)
 
     @classmethod
-    def of(cls, matrix: F32) -> Panels:
+    def of(cls, matrix: F32) -> PackedMatrix:
         """The matrix (n, m) itself."""
         made = cls(*matrix.shape)
         made.put(np.arange(len(matrix)), matrix)
         return made
 
-    def transposed(self) -> Panels:
+    def transposed(self) -> PackedMatrix:
         """M^T (m, n)."""
-        made = Panels(self.cols, self.rows)
+        made = PackedMatrix(self.cols, self.rows)
         transpose_panels(self.array, made.array)
         return made
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.state import CellState
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
-from analog_sim.reads.packed_matrix import Panels
+from analog_sim.reads.packed_matrix import PackedMatrix
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ FEW_ROWS = 0.5
 """Share of the rows up to which what depends on them is mended instead of made anew."""
 
 
-class Present:
+class ReadCache:
     """Conductances, their noise and their sums as reads see them; each part is made when it is first asked for.
 
     Args:
@@ -62,12 +62,12 @@ class Present:
         return self.g[0] if len(self.g) == 1 else self.forward.matrix()
 
     @property
-    def forward(self) -> Panels:
+    def forward(self) -> PackedMatrix:
         """Net conductance, siemens (rows, cols), as reads multiply with it."""
         return self._lines[0]
 
     @cached_property
-    def back(self) -> Panels:
+    def back(self) -> PackedMatrix:
         """The same for transposed reads, (cols, rows)."""
         return self.forward.transposed()
 
@@ -77,23 +77,23 @@ class Present:
         return self._lines[1]
 
     @cached_property
-    def _lines(self) -> tuple[Panels, F32]:
+    def _lines(self) -> tuple[PackedMatrix, F32]:
         """Net conductance and load of every row."""
         g = self.g
         if len(g) == 1:
-            return Panels.of(g[0]), g[0].sum(axis=1)
-        net, load = Panels(*g.shape[1:]), np.empty(g.shape[1], np.float32)
+            return PackedMatrix.of(g[0]), g[0].sum(axis=1)
+        net, load = PackedMatrix(*g.shape[1:]), np.empty(g.shape[1], np.float32)
         net_and_load(g[0], g[1], np.arange(g.shape[1]), net.array, load)
         return net, load
 
     @cached_property
-    def variance(self) -> Panels | float:
+    def variance(self) -> PackedMatrix | float:
         """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
         each = self._net_variance(None)
-        return each if isinstance(each, float) else Panels.of(each)
+        return each if isinstance(each, float) else PackedMatrix.of(each)
 
     @cached_property
-    def variance_back(self) -> Panels | float:
+    def variance_back(self) -> PackedMatrix | float:
         """The same for transposed reads, (cols, rows)."""
         each = self.variance
         return each if isinstance(each, float) else each.transposed()
@@ -125,14 +125,14 @@ class Present:
         if "_lines" in made:
             net_and_load(self.g[0], self.g[1], rows, self.forward.array, self.row_sum)
         variance = made.get("variance")
-        if isinstance(variance, Panels):
+        if isinstance(variance, PackedMatrix):
             lines = np.unique(rows % total)
             values = self._net_variance(lines)
             assert not isinstance(values, float)
             variance.put(lines, values)
 
     def times(self) -> list[float]:
-        """For a checkpoint: what a Present of the same cells needs to become this one."""
+        """For a checkpoint: what a ReadCache of the same cells needs to become this one."""
         return [self._now, self._until, self._noise_now, self._noise_until]
 
     def restore(self, times: list[float]) -> None:

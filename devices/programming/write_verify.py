@@ -12,7 +12,7 @@ from devices.programming.law import ProgrammingLaw
 from devices.window import F64, FINE_NODES, Values, Window, tabulate
 
 
-class WriteVerify(ProgrammingLaw):
+class WriteVerifyProgramming(ProgrammingLaw):
     """Write until the reading is within the tolerance: attempts ``e ~ N(0, shot_std**2)``, accepted when ``|e + n| <= tolerance``.
 
     n ~ N(0, read_std**2) is the noise of the verifying read; the last attempt is kept whatever it is. With N attempts,

@@ -14,7 +14,7 @@ from learning.common.needs import Needs
 from learning.losses.losses import Loss
 from learning.network.network import Network, Shift, Trace
 from learning.rules.base import F32, I64, PerturbationRule, Proposed
-from learning.rules.shifting import (
+from learning.rules.weight_perturbing import (
     Perturb,
     add_up,
     mean_loss,

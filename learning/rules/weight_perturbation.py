@@ -10,7 +10,7 @@ from learning.common.needs import Needs
 from learning.losses.losses import Loss
 from learning.network.network import Network
 from learning.rules.base import F32, I64, PerturbationRule, Proposed
-from learning.rules.shifting import Perturb, add_up, flipped, mean_loss, random_shifts, take, write
+from learning.rules.weight_perturbing import Perturb, add_up, flipped, mean_loss, random_shifts, take, write
 
 
 class WeightPerturbation(PerturbationRule):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from learning.network.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from learning.network.layers.activations import IdentityActivation, LeakyReLU, ReLU, Sigmoid, Tanh
 from learning.network.layers.base import DigitalLayer
 from learning.network.layers.conv2d import Conv2d
 from learning.network.layers.flatten import Flatten
@@ -28,7 +28,7 @@ F32 = npt.NDArray[np.float32]
 M = TypeVar("M", nn.Linear, nn.Conv2d)
 
 _PLAIN: Mapping[type[DigitalLayer], Callable[[], nn.Module]] = MappingProxyType(
-    {Identity: nn.Identity, ReLU: nn.ReLU, Tanh: nn.Tanh, Sigmoid: nn.Sigmoid, Flatten: nn.Flatten}
+    {IdentityActivation: nn.Identity, ReLU: nn.ReLU, Tanh: nn.Tanh, Sigmoid: nn.Sigmoid, Flatten: nn.Flatten}
 )
 
 

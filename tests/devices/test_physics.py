@@ -9,7 +9,7 @@ from analog_sim.random.streams import Streams
 from devices.card import DeviceCard, load_card
 from devices.drift.power_law import Exponent, PowerLawDrift
 from devices.faults import Faults
-from devices.programming.write_verify import WriteVerify
+from devices.programming.write_verify import WriteVerifyProgramming
 from devices.pulse.linear_step import LinearStep
 from devices.pulse.power_step import PowerStep
 from devices.pulse.soft_bounds import SoftBounds
@@ -137,11 +137,11 @@ def test_symmetry_point_of_the_gong_card() -> None:
 
 def test_write_verify_limits() -> None:
     shot, window = 1e-6, Window(0.0, 50e-6)
-    one = WriteVerify(shot_std=1.0, tolerance=0.3, max_iterations=1)
+    one = WriteVerifyProgramming(shot_std=1.0, tolerance=0.3, max_iterations=1)
     assert one.program_std(20e-6, window) == pytest.approx(shot), "one attempt is kept whatever it is"
-    loose = WriteVerify(shot_std=1.0, tolerance=50.0)
+    loose = WriteVerifyProgramming(shot_std=1.0, tolerance=50.0)
     assert loose.program_std(20e-6, window) == pytest.approx(shot), "all is accepted"
-    tight = WriteVerify(shot_std=1.0, tolerance=0.05, max_iterations=1000)
+    tight = WriteVerifyProgramming(shot_std=1.0, tolerance=0.05, max_iterations=1000)
     assert tight.program_std(20e-6, window) == pytest.approx(0.05e-6 / np.sqrt(3), rel=0.01), "uniform in the tolerance"
     assert tight.program_std(20e-6, window, 5e-6) > 0.9 * shot, "a noisy reading verifies nothing"
 

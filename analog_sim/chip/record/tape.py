@@ -13,7 +13,7 @@ from analog_sim.config import UserError
 
 
 @dataclass(frozen=True)
-class Operation:
+class TapedOperation:
     """One operation as it stands in the record.
 
     Attributes:
@@ -86,12 +86,12 @@ class Tape:
         """Whether recorded operations are left to be played back."""
         return self.position < self._length
 
-    def operations(self) -> Iterator[Operation]:
+    def operations(self) -> Iterator[TapedOperation]:
         """All operations of the record, from its beginning."""
         self.sync()
         return self._operations()
 
-    def play(self, request: Request) -> Operation | None:
+    def play(self, request: Request) -> TapedOperation | None:
         """The recorded operation that answers a request; None when the record is through and the chip must be asked.
 
         Raises:
@@ -110,7 +110,7 @@ class Tape:
         self.position += 1
         return recorded
 
-    def append(self, done: Operation) -> None:
+    def append(self, done: TapedOperation) -> None:
         """Record an operation that the chip has done."""
         assert self._writer is not None
         request = done.request
@@ -158,7 +158,7 @@ class Tape:
                     f"{self.path}: the record is of another chip: {name} was {recorded.get(name)}, now {chip.get(name)}"
                 )
 
-    def _operations(self) -> Iterator[Operation]:
+    def _operations(self) -> Iterator[TapedOperation]:
         if not self.path.exists():
             return
         frames = read_frames(self.path)
@@ -167,6 +167,6 @@ class Tape:
             given = {k[3:]: a for k, a in arrays.items() if k.startswith("in.")}
             results = {k[4:]: a for k, a in arrays.items() if k.startswith("out.")}
             request = Request(header["array"], header["kind"], header["settings"], given)
-            yield Operation(
+            yield TapedOperation(
                 request, results, header["time"], header["seconds"], int(header["units"]), float(header["joules"])
             )

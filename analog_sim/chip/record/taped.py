@@ -21,7 +21,7 @@ from analog_sim.chip.fabric import PLAIN, Fabric, Fabrication
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.chip.record import operations
 from analog_sim.chip.record.operations import Arrays, Request, execute
-from analog_sim.chip.record.tape import Operation, Tape
+from analog_sim.chip.record.tape import Tape, TapedOperation
 from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Name
@@ -43,7 +43,7 @@ class Session:
     arrays: dict[str, Crossbar]
     behind: bool
 
-    def carry_out(self, request: Request) -> Operation:
+    def carry_out(self, request: Request) -> TapedOperation:
         """Have the chip do an operation, record it, and note what it took by the chip's own log."""
         if self.behind:
             self._catch_up()
@@ -52,7 +52,7 @@ class Session:
         with self.clock.sequence() as taken:
             results = execute(request, chip)
         units, joules = (after - first for after, first in zip(_totals(chip), before, strict=True))
-        done = Operation(request, results, time, taken.seconds, int(units), joules)
+        done = TapedOperation(request, results, time, taken.seconds, int(units), joules)
         self.tape.append(done)
         return done
 
@@ -194,7 +194,7 @@ class TapedFabric:
             info = replace(array.info, inspectable=False)
         if played is None:
             facts: Arrays = {key: np.array(value) for key, value in asdict(info).items()}
-            self.session.tape.append(Operation(request, facts, self.clock.now, 0.0, 0, 0.0))
+            self.session.tape.append(TapedOperation(request, facts, self.clock.now, 0.0, 0, 0.0))
         else:
             info = ChipInfo(**{key: value.item() for key, value in played.results.items()})
         return TapedCrossbar(full, info, self.session)

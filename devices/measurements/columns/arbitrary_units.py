@@ -7,7 +7,7 @@ from pydantic import model_validator
 from analog_sim.config import Q, StrictModel, at_key
 
 
-class Arbitrary(StrictModel):
+class ArbitraryUnits(StrictModel):
     """Linear map of arbitrary units to siemens: `low` is `g_min`, `high` is `g_max`; what lies outside is mapped by the same line.
 
     Attributes:

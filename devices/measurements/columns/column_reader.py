@@ -32,7 +32,7 @@ from devices.measurements.text.delimiters import (
     sniff_delimiter,
 )
 from devices.measurements.text.head import commented_header, take_preamble
-from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.lines import Line, LineReader, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers
 from devices.measurements.text.problems import ReadLog, failure
 from devices.measurements.text.widths import Widths
@@ -74,7 +74,7 @@ class ColumnReader(Reader):
     only: Mapping[str | int, str | int | float] = Field(default_factory=dict)
 
     @abstractmethod
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Take the lines before the data and say what they mean."""
 
     @abstractmethod
@@ -88,15 +88,15 @@ class ColumnReader(Reader):
     def read(self, sink: Sink) -> None:
         """Read every file block by block."""
         for path in self.path:
-            with Lines(path, sink.log) as lines:
+            with LineReader(path, sink.log) as lines:
                 self.read_file(lines, sink)
 
     @abstractmethod
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Read one file from its first line; most formats are `read_columns`."""
 
     @final
-    def read_columns(self, lines: Lines, sink: Sink) -> None:
+    def read_columns(self, lines: LineReader, sink: Sink) -> None:
         """Take the layout, then turn every line into a row."""
         layout = self.layout(lines, sink.log)
         rows = rows_of(self, lines.path, layout, sink)
@@ -108,7 +108,7 @@ class ColumnReader(Reader):
 
     @final
     def plain_layout(
-        self, lines: Lines, log: ReadLog, delimiter: Delimiter, header_row: bool, comment: str | None = None
+        self, lines: LineReader, log: ReadLog, delimiter: Delimiter, header_row: bool, comment: str | None = None
     ) -> Layout:
         """Take comments and the header, when there is one, of a table without a preamble of its own."""
         chosen = character_of(delimiter)
@@ -119,7 +119,7 @@ class ColumnReader(Reader):
         found = sniff_delimiter(first.text if first else "", decimal=self.decimal)
         return Layout(None, None, chosen or found, comment)
 
-    def header(self, lines: Lines, log: ReadLog, delimiter: str | None) -> tuple[list[str], int, str]:
+    def header(self, lines: LineReader, log: ReadLog, delimiter: str | None) -> tuple[list[str], int, str]:
         """Take comments and the header line: names, line number, delimiter.
 
         Raises MeasurementError when there is none or it cannot be split.

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from devices.measurements.data.alternation import first_of, turns_of
 from devices.measurements.data.turning_points import turning_points
-from devices.measurements.table.table import Table, runs
+from devices.measurements.table.table import MeasurementTable, runs
 from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
@@ -19,7 +19,7 @@ LONGEST_JUMP, SHORTEST_RAMP = 2, 8
 
 
 def guess_directions(
-    table: Table,
+    table: MeasurementTable,
     g: F64,
     direction: npt.NDArray[np.int8],
     good: npt.NDArray[np.bool_],
@@ -63,7 +63,7 @@ def guess_directions(
 
 
 def _in_turns(
-    table: Table,
+    table: MeasurementTable,
     g: F64,
     direction: npt.NDArray[np.int8],
     good: npt.NDArray[np.bool_],

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Table, runs
+from devices.measurements.table.table import MeasurementTable, runs
 from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ class Histories:
         return self.g[:, 0]
 
 
-def histories_of(table: Table, log: ReadLog) -> Histories:
+def histories_of(table: MeasurementTable, log: ReadLog) -> Histories:
     """Sort reads into cells and nominal times; times are grouped where a gap wider than a factor of 1.5 separates them, and a
     dense series is cut into groups a factor of 2 wide. Of several reads of a cell in one group of a dense series the mean is taken, and of
     its times, but in the first group, where the first read is the state as written. Where several reads stand alone at one time, which

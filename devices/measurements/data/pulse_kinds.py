@@ -8,7 +8,7 @@ import numpy.typing as npt
 from devices.measurements.configuration.measurement_config import MeasurementConfig, PulseKind
 from devices.measurements.data.traces import Condition, Traces, conditions, has_condition
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Table
+from devices.measurements.table.table import MeasurementTable
 from devices.measurements.text.problems import MeasurementError, ReadLog
 
 
@@ -25,7 +25,7 @@ class ConditionRow:
 
 
 def chosen_pulses(
-    table: Table, config: MeasurementConfig, log: ReadLog
+    table: MeasurementTable, config: MeasurementConfig, log: ReadLog
 ) -> tuple[npt.NDArray[np.bool_] | None, tuple[ConditionRow, ...]]:
     """Rows that are fitted (None: all) and what every kind of pulse does."""
     counts = conditions(table)

@@ -17,7 +17,7 @@ JOINED = 0.1
 
 
 @dataclass(frozen=True)
-class Beginnings:
+class StartStates:
     """Where the traces of a replay begin.
 
     Attributes:
@@ -29,7 +29,7 @@ class Beginnings:
     jump: F64
 
 
-def beginnings(traces: Traces, noise: ReadNoise, step_std: float) -> Beginnings:
+def start_states(traces: Traces, noise: ReadNoise, step_std: float) -> StartStates:
     """Where the traces begin, and which of them go on where the device's trace before ended.
 
     The states at both ends of a trace are read off lines through as many reads as the noise asks for. A trace goes on when it begins
@@ -43,7 +43,7 @@ def beginnings(traces: Traces, noise: ReadNoise, step_std: float) -> Beginnings:
         near = JOINED * float(high[own].max() - low[own].min()) + 3.0 * noise.total
         step = first[own[1:]] - last[own[:-1]]
         jump[own[1:]] = np.where(np.abs(step) > near, np.nan, np.where(np.abs(step) > 3.0 * noise.total, step, 0.0))
-    return Beginnings(first, jump)
+    return StartStates(first, jump)
 
 
 def _end_states(traces: Traces, noise: ReadNoise, step_std: float, at_end: bool) -> F64:

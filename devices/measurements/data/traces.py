@@ -9,7 +9,7 @@ import numpy.typing as npt
 from devices.measurements.data.directions import guess_directions
 from devices.measurements.data.turning_points import TURN
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Flag, Op, Table
+from devices.measurements.table.table import Flag, MeasurementTable, Op
 from devices.measurements.text.problems import MeasurementError, ReadLog
 
 F64 = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ class Condition:
         return f"{volts}, {seconds}"
 
 
-def conditions(table: Table) -> dict[tuple[int, Condition], int]:
+def conditions(table: MeasurementTable) -> dict[tuple[int, Condition], int]:
     """Count pulses by direction and condition, most first; a direction of 0 is one that only the data can tell."""
     rows, counts = np.unique(_condition_rows(table)[_pulsed(table)], axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
@@ -102,18 +102,18 @@ def conditions(table: Table) -> dict[tuple[int, Condition], int]:
     }
 
 
-def has_condition(table: Table, direction: int, condition: Condition) -> npt.NDArray[np.bool_]:
+def has_condition(table: MeasurementTable, direction: int, condition: Condition) -> npt.NDArray[np.bool_]:
     """Mask of the rows that hold pulses of a direction and condition."""
     wanted = [direction, *(-1.0 if value is None else value for value in (condition.amplitude, condition.width))]
     return _pulsed(table) & np.isclose(_condition_rows(table), wanted, rtol=1e-6, atol=0.0).all(axis=1)
 
 
-def _pulsed(table: Table) -> npt.NDArray[np.bool_]:
+def _pulsed(table: MeasurementTable) -> npt.NDArray[np.bool_]:
     """Rows with pulses that are known."""
     return np.asarray((table.op != Op.READ) & (table.n_pulses > 0) & ((table.flag & Flag.PULSE_UNKNOWN.value) == 0))
 
 
-def _condition_rows(table: Table) -> F64:
+def _condition_rows(table: MeasurementTable) -> F64:
     """(N, 3) direction, magnitude of the amplitude, width; -1 for unknown."""
     parts = [table.direction.astype(np.float64), _rounded(np.abs(table.v_V)), _rounded(table.width_s)]
     return np.nan_to_num(np.stack(parts, axis=1), nan=-1.0)
@@ -128,7 +128,7 @@ def _rounded(values: npt.NDArray[np.floating]) -> F64:
     return np.asarray(np.rint(values / scale) * scale)
 
 
-def traces_of(table: Table, log: ReadLog, keep: npt.NDArray[np.bool_] | None = None) -> Traces:
+def traces_of(table: MeasurementTable, log: ReadLog, keep: npt.NDArray[np.bool_] | None = None) -> Traces:
     """Cut the rows of a table into traces at flagged rows, at rows that `keep` leaves out, and where the kind of pulse is unknown.
 
     A PULSE row adds its pulses to the next read. A direction that the file does not say is guessed (`directions`), and a
@@ -196,7 +196,7 @@ def _say_where_cycles_begin_anew(traces: Traces, log: ReadLog) -> None:
 
 
 def _say_what_is_lost(
-    table: Table,
+    table: MeasurementTable,
     usable: npt.NDArray[np.bool_],
     pulsed: npt.NDArray[np.bool_],
     segment: npt.NDArray[np.int64],

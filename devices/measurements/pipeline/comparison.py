@@ -8,7 +8,7 @@ from devices.measurements.data.histories import histories_of
 from devices.measurements.data.pulse_kinds import chosen_pulses
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.split import Split
-from devices.measurements.data.start_states import beginnings
+from devices.measurements.data.start_states import start_states
 from devices.measurements.data.stop_rule import stop_rule
 from devices.measurements.data.traces import Traces, traces_of
 from devices.measurements.fit.noise.fit import series_of
@@ -29,7 +29,7 @@ HOW = "all data of the measurement, none of which the card need know"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CardComparison:
     """What was found.
 
     Attributes:
@@ -43,7 +43,7 @@ class Comparison:
     counted: tuple[str, ...]
 
 
-def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) -> Comparison:
+def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) -> CardComparison:
     """Replay the pulses, the waiting and the resting of a measurement on emulated cells of a card.
 
     Raises MeasurementError when the measurement holds nothing that the card can be compared with.
@@ -59,7 +59,7 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
         keep, _ = chosen_pulses(measured.tables["pulses"], config, measured.log)
         traces = traces_of(measured.tables["pulses"], measured.log, keep)
         noise = _noise_of_reads(card, traces)
-        begin = beginnings(traces, noise, float(card.step_std(0.5, True)))
+        begin = start_states(traces, noise, float(card.step_std(0.5, True)))
         replayed = replay(cell, traces, begin, replicas=REPLICAS, seed=seed, stop=stop_rule(traces), noise=noise)
         states = (smoothed(traces), smoothed(replayed), smoothed(traces))
         how = HOW
@@ -78,7 +78,7 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
         proofs.append(noise_proof(cell, series, series, how=HOW, seed=seed))
     if not proofs:
         raise MeasurementError("the measurement holds no pulses, retention or noise that a card could be compared with")
-    return Comparison(tuple(proofs), traces, replayed, tuple(measured.log.lines()))
+    return CardComparison(tuple(proofs), traces, replayed, tuple(measured.log.lines()))
 
 
 def _noise_of_reads(card: DeviceCard, traces: Traces) -> ReadNoise:

@@ -34,7 +34,7 @@ from devices.measurements.proof.proof import Proof
 from devices.measurements.proof.steps import steps_proof
 from devices.measurements.proof.variogram import with_lags
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Table
+from devices.measurements.table.table import MeasurementTable
 from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
@@ -170,7 +170,7 @@ def common_window(
     pulse: PulseFit | None,
     histories: Histories | None,
     series: list,
-    tables: dict[str, Table] | object,
+    tables: dict[str, MeasurementTable] | object,
 ) -> Window:
     """Return the card's window: given, or that of the pulses, or the range of all other reads. Raises MeasurementError."""
     if given is not None:

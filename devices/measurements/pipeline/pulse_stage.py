@@ -11,7 +11,7 @@ from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.split import Split
-from devices.measurements.data.start_states import beginnings
+from devices.measurements.data.start_states import start_states
 from devices.measurements.data.stop_rule import stop_rule
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.pulse.families import families
@@ -100,7 +100,7 @@ def replayed_by(
     cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int, known: KnownDevices | None = None
 ) -> Traces:
     """Replay traces on emulated cells, from the states that their first reads suggest; `known`: what the fit knows of their devices."""
-    begin = beginnings(traces, pulse.noise, pulse.laws[0].step_std)
+    begin = start_states(traces, pulse.noise, pulse.laws[0].step_std)
     return replay(
         cell, traces, begin, replicas=replicas, seed=seed, stop=stop_rule(traces), noise=pulse.noise, known=known
     )

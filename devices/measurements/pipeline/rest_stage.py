@@ -17,7 +17,7 @@ from devices.measurements.proof.ageing import ageing_proof
 from devices.measurements.proof.noise import halves, noise_proof
 from devices.measurements.proof.proof import Proof
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Table
+from devices.measurements.table.table import MeasurementTable
 from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
@@ -30,7 +30,7 @@ def programmed(
     """Programming error from programming rows or from the first reads of retention; cells that missed by far leave the histories."""
     fit, notes = None, []
     if isinstance(tables, dict) and "programming" in tables:
-        table: Table = tables["programming"]
+        table: MeasurementTable = tables["programming"]
         good = (table.flag & UNFIT) == 0
         fit = fit_programming(table.target_S[good], table.conductance()[good], window)
         if fit is None:

@@ -1,7 +1,7 @@
 """Which emulated cells stand for which measured devices in a replay: one cell for all traces of a device. It never replays.
 
 A device's traces hang together. It is as fast in each, and where a trace begins depends on how fast it was in the one before.
-Emulated cells that are given the measured beginnings must therefore be as fast, within their own population, as the devices are in theirs.
+Emulated cells that are given the measured start states must therefore rank in their own population as the devices do in theirs.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import GAIN_UNIT, CellState, codes, fabricate
 from analog_sim.random.streams import Streams
 from devices.measurements.data.traces import Traces
-from devices.measurements.fit.pulse.device_speeds import speeds_of
+from devices.measurements.fit.pulse.device_speeds import device_speeds
 from devices.measurements.fit.pulse.spread import FEWEST_DEVICES
 
 F64 = npt.NDArray[np.float64]
@@ -21,7 +21,7 @@ I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Lanes:
+class CellAssignment:
     """Which traces each emulated cell plays, one after another.
 
     Attributes:
@@ -45,7 +45,9 @@ class KnownDevices:
     table: I64 | None
 
 
-def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, known: KnownDevices | None = None) -> Lanes:
+def assign_cells(
+    cell: CellModel, traces: Traces, replicas: int, streams: Streams, known: KnownDevices | None = None
+) -> CellAssignment:
     """Fabricate the cells of a replay.
 
     Unknown devices, three or more, have one cell each in every replica: the slowest devices those of the slowest part of the
@@ -60,11 +62,11 @@ def lanes(cell: CellModel, traces: Traces, replicas: int, streams: Streams, know
         state = fabricate(cell, 1, 1, replicas * len(traces), streams)
         if known is not None:
             _identify(cell, state, known, replicas)
-        return Lanes(np.arange(len(traces))[:, None], state)
+        return CellAssignment(np.arange(len(traces))[:, None], state)
     trace = _turns(traces)
     state = fabricate(cell, 1, 1, replicas * len(trace), streams)
     _deal(cell, state, traces, replicas)
-    return Lanes(trace, state)
+    return CellAssignment(trace, state)
 
 
 def _turns(traces: Traces) -> I64:
@@ -80,7 +82,7 @@ def _turns(traces: Traces) -> I64:
 
 def _deal(cell: CellModel, state: CellState, traces: Traces, replicas: int) -> None:
     """Put the fabricated cells, (1, 1, replicas * D), in the order of the devices' speeds: the slowest ones to the slowest device."""
-    speed = speeds_of(traces)
+    speed = device_speeds(traces)
     order = np.argsort(_cell_speeds(cell, state, np.asarray(np.isfinite(speed.speed).any(axis=0))), kind="stable")
     rank = np.argsort(np.argsort(speed.overall(), kind="stable"), kind="stable")
     chosen = np.concatenate([order[rank * replicas + k] for k in range(replicas)])

@@ -17,7 +17,7 @@ from devices.measurements.data.histories import Histories
 from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
 from devices.measurements.proof.proof import Proof, compare
 from devices.measurements.table.sink import UNFIT, Role
-from devices.measurements.table.table import Table
+from devices.measurements.table.table import MeasurementTable
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ EMULATED = 4000
 WHAT = "programming"
 
 
-def programming_pairs(tables: Mapping[Role, Table], histories: Histories | None) -> tuple[F64, F64] | None:
+def programming_pairs(tables: Mapping[Role, MeasurementTable], histories: Histories | None) -> tuple[F64, F64] | None:
     """Targets and results, (C,) siemens each, of programming rows or of the first reads of retention; None without targets."""
     if "programming" in tables:
         table = tables["programming"]

@@ -11,10 +11,10 @@ from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
 from devices.measurements.data.read_noise import NO_READ_NOISE, ReadNoise
-from devices.measurements.data.start_states import Beginnings
+from devices.measurements.data.start_states import StartStates
 from devices.measurements.data.stop_rule import StopRule
 from devices.measurements.data.traces import Traces
-from devices.measurements.proof.cell_assignment import KnownDevices, lanes
+from devices.measurements.proof.cell_assignment import KnownDevices, assign_cells
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ _NOTHING: Row = (np.empty(0), np.empty(0, np.int64), np.empty(0, np.int8))
 def replay(
     cell: CellModel,
     traces: Traces,
-    begin: Beginnings,
+    begin: StartStates,
     *,
     replicas: int = 1,
     seed: int = 0,
@@ -39,7 +39,7 @@ def replay(
     noise: ReadNoise = NO_READ_NOISE,
     known: KnownDevices | None = None,
 ) -> Traces:
-    """Pulse and read fabricated cells as the traces were, all traces of a device on one cell (see `stand_ins`).
+    """Pulse and read fabricated cells as the traces were, all traces of a device on one cell (see `assign_cells`).
 
     Ageing is left out: successive pulses are assumed close in time. Faults are left out: the traces are of cells that work.
 
@@ -60,7 +60,7 @@ def replay(
     if noise.correlated > 0:
         bare = replace(bare, read=ReadNoiseModel())
     streams = Streams(seed).child("replay")
-    played = lanes(bare, traces, replicas, streams, known)
+    played = assign_cells(bare, traces, replicas, streams, known)
     crossbar = EmulatedCrossbar(bare, 1, replicas * len(played.trace), pair=False, streams=streams)
     crossbar.cells = played.state
     errors = np.random.default_rng([seed, ERRORS]) if noise.correlated > 0 else None
@@ -75,7 +75,7 @@ def replay(
     return _joined(rows, traces, replicas)
 
 
-def _set_out(crossbar: EmulatedCrossbar, begin: Beginnings, trace: I64, active: I64, *, anew: bool) -> None:
+def _set_out(crossbar: EmulatedCrossbar, begin: StartStates, trace: I64, active: I64, *, anew: bool) -> None:
     """Bring each active cell to where its trace begins; one whose device went on goes on where it is, unless all begin anew.
 
     Args:

@@ -7,7 +7,7 @@ from devices.measurements.columns.column_reader import ColumnReader
 from devices.measurements.columns.columns import Column, ColumnMap
 from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
-from devices.measurements.text.lines import Lines
+from devices.measurements.text.lines import LineReader
 from devices.measurements.text.problems import ReadLog, failure
 
 HEADER = ("Wordline", "Bitline", "Resistance", "Amplitude (V)", "Pulse width (s)", "Tag", "ReadTag", "ReadVoltage")
@@ -25,7 +25,7 @@ class ArcOne(ColumnReader):
     role: Role = "pulses"
     default_read_voltage: Annotated[float, Q("voltage", "V", gt=0)] = 0.5
 
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Skip the session name and the date, check the header. Raises MeasurementError when it is another format."""
         preamble = [next(lines, None), next(lines, None)]
         if None in preamble:
@@ -55,6 +55,6 @@ class ArcOne(ColumnReader):
         """As configured."""
         return self.role
 
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Line by line."""
         self.read_columns(lines, sink)

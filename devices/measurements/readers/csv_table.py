@@ -10,7 +10,7 @@ from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter
 from devices.measurements.text.head import COMMENTS
-from devices.measurements.text.lines import MOST_BLANK, Lines
+from devices.measurements.text.lines import MOST_BLANK, LineReader
 from devices.measurements.text.problems import ReadLog
 
 
@@ -31,7 +31,7 @@ class CsvTable(ColumnReader):
     skip_lines: Annotated[int, Field(ge=0)] = 0
     comment: str | None = None
 
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Skip lines and comments, then take the header."""
         for _ in range(self.skip_lines):
             next(lines, None)
@@ -44,7 +44,7 @@ class CsvTable(ColumnReader):
             next(lines)
         return self.plain_layout(lines, log, self.delimiter, self.header_row, self.comment)
 
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Line by line."""
         self.read_columns(lines, sink)
 

@@ -8,7 +8,7 @@ from devices.measurements.columns.column_reader import ColumnReader, Compliance
 from devices.measurements.columns.columns import ColumnMap
 from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
-from devices.measurements.text.lines import Lines
+from devices.measurements.text.lines import LineReader
 from devices.measurements.text.problems import ReadLog
 
 
@@ -29,7 +29,7 @@ class Keithley(ColumnReader):
     )
     skip_lines: Annotated[int, Field(ge=0)] = 0
 
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Skip lines, take the header."""
         for _ in range(self.skip_lines):
             next(lines, None)
@@ -44,6 +44,6 @@ class Keithley(ColumnReader):
         """As configured."""
         return self.role
 
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Line by line."""
         self.read_columns(lines, sink)

@@ -10,7 +10,7 @@ from devices.measurements.columns.columns import ColumnMap
 from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import fields_of
-from devices.measurements.text.lines import BLOCK_ROWS, MOST_BLANK, Line, Lines
+from devices.measurements.text.lines import BLOCK_ROWS, MOST_BLANK, Line, LineReader
 from devices.measurements.text.problems import ReadLog, failure
 
 NAME, VALUE = "DataName", "DataValue"
@@ -29,7 +29,7 @@ class KeysightB1500(ColumnReader):
     role: Role = "pulses"
     columns: ColumnMap
 
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Take lines up to the next DataName. Raises MeasurementError when there is none."""
         for line in lines:
             fields = fields_of(line.text, ",")
@@ -49,7 +49,7 @@ class KeysightB1500(ColumnReader):
         """As configured."""
         return self.role
 
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Read block after block."""
         layout, block_count = self.layout(lines, sink.log), 0
         while True:

@@ -4,14 +4,14 @@ from typing import Literal
 
 import numpy as np
 
-from devices.measurements.columns.arbitrary_units import Arbitrary
+from devices.measurements.columns.arbitrary_units import ArbitraryUnits
 from devices.measurements.columns.reader import Reader
 from devices.measurements.table.plausible import check_pulse_numbers
 from devices.measurements.table.sink import Sink
 from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
-from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.lines import LineReader, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers
 from devices.measurements.text.problems import failure
 from devices.measurements.text.widths import Widths
@@ -28,16 +28,16 @@ class NeuroSim(Reader):
     kind: Literal["neurosim"] = "neurosim"
     direction: Literal["auto", "up", "down"] = "auto"
     unit: str | None = None
-    arbitrary: Arbitrary | None = None
+    arbitrary: ArbitraryUnits | None = None
     decimal: Literal[".", ","] = "."
 
     def read(self, sink: Sink) -> None:
         """Read every file block by block."""
         for path in self.path:
-            with Lines(path, sink.log) as lines:
+            with LineReader(path, sink.log) as lines:
                 self._read(lines, sink)
 
-    def _read(self, lines: Lines, sink: Sink) -> None:
+    def _read(self, lines: LineReader, sink: Sink) -> None:
         path = lines.path
         head = take_head(lines, sink.log, self.decimal)
         if len(head.fields) != 2:

@@ -15,7 +15,7 @@ from devices.measurements.table.sink import Sink
 from devices.measurements.text.delimiters import fields_of, sniff_delimiter
 from devices.measurements.text.head import take_head, take_preamble
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
-from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.lines import Line, LineReader, data_lines
 from devices.measurements.text.numbers import NumberColumn, is_number, numbers
 from devices.measurements.text.problems import failure
 from devices.measurements.text.widths import Widths
@@ -44,13 +44,13 @@ class NoiseSeries(Reader):
         """Read every file, one line or one block at a time."""
         for path in self.path:
             check_read_voltage(path, self.value, self.v_read)
-            with Lines(path, sink.log) as lines:
+            with LineReader(path, sink.log) as lines:
                 if self.series_are == "lines":
                     self._lines(lines, sink)
                 else:
                     self._columns(lines, sink)
 
-    def _lines(self, lines: Lines, sink: Sink) -> None:
+    def _lines(self, lines: LineReader, sink: Sink) -> None:
         device = self.device_of(lines.path, sink)
         column = NumberColumn(0, "read", self.value, resolve_unit(lines.path, "read", self.value, self.unit, None))
         take_preamble(lines, sink.log)
@@ -85,7 +85,7 @@ class NoiseSeries(Reader):
             if len(values) != length:
                 sink.log.count(lines.path, f"series of another length than the first ({length})", line=line.number)
 
-    def _columns(self, lines: Lines, sink: Sink) -> None:
+    def _columns(self, lines: LineReader, sink: Sink) -> None:
         path = lines.path
         head = take_head(lines, sink.log, self.decimal)
         names, delimiter = head.labels, head.delimiter

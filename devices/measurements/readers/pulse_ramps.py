@@ -8,14 +8,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Q
-from devices.measurements.columns.arbitrary_units import Arbitrary
+from devices.measurements.columns.arbitrary_units import ArbitraryUnits
 from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
 from devices.measurements.columns.reader import Reader
 from devices.measurements.table.sink import Sink
 from devices.measurements.table.table import Op
 from devices.measurements.text.head import take_head
 from devices.measurements.text.header_units import note_missing_unit, resolve_unit
-from devices.measurements.text.lines import Lines, data_lines
+from devices.measurements.text.lines import LineReader, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers
 from devices.measurements.text.problems import failure
 from devices.measurements.text.widths import Widths
@@ -40,7 +40,7 @@ class PulseRamps(Reader):
     direction: Literal["auto", "up", "down"] | tuple[Literal["up", "down"], ...] = "auto"
     value: ReadQuantity = "current"
     unit: str | None = None
-    arbitrary: Arbitrary | None = None
+    arbitrary: ArbitraryUnits | None = None
     columns_are: Literal["ramps", "devices"] = "ramps"
     header: Literal["auto", "yes", "no"] = "auto"
     leading: Annotated[int, Field(ge=0)] = 0
@@ -51,10 +51,10 @@ class PulseRamps(Reader):
     def read(self, sink: Sink) -> None:
         """Read every file block by block."""
         for path in self.path:
-            with Lines(path, sink.log) as lines:
+            with LineReader(path, sink.log) as lines:
                 self._read(lines, sink)
 
-    def _read(self, lines: Lines, sink: Sink) -> None:
+    def _read(self, lines: LineReader, sink: Sink) -> None:
         path = lines.path
         if self.arbitrary is None:
             check_read_voltage(path, self.value, self.v_read)

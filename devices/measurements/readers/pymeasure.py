@@ -12,7 +12,7 @@ from devices.measurements.columns.column_reader import ColumnReader
 from devices.measurements.columns.columns import DIMENSIONS, ColumnMap
 from devices.measurements.columns.layout import Layout
 from devices.measurements.table.sink import Role, Sink
-from devices.measurements.text.lines import MOST_BLANK, Lines
+from devices.measurements.text.lines import MOST_BLANK, LineReader
 from devices.measurements.text.numbers import parse_quantity
 from devices.measurements.text.problems import ReadLog, failure
 
@@ -32,7 +32,7 @@ class PyMeasure(ColumnReader):
     columns: ColumnMap
     parameters: Mapping[Literal["v_read"], str] = Field(default_factory=dict)
 
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Take the preamble and the header. Raises MeasurementError when a parameter is not there."""
         found: dict[str, tuple[str, int]] = {}
         while (line := lines.peek()) is not None and line.text.startswith(PREAMBLE):
@@ -63,6 +63,6 @@ class PyMeasure(ColumnReader):
         """As configured."""
         return self.role
 
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Line by line."""
         self.read_columns(lines, sink)

@@ -17,7 +17,7 @@ from devices.measurements.columns.read_quantity import ReadQuantity, check_read_
 from devices.measurements.table.sink import Role, Sink
 from devices.measurements.text.delimiters import Delimiter, fields_of
 from devices.measurements.text.header_units import bare_name, header_unit, note_missing_unit, resolve_unit
-from devices.measurements.text.lines import Line, Lines, data_lines
+from devices.measurements.text.lines import Line, LineReader, data_lines
 from devices.measurements.text.numbers import NumberColumn, numbers, parse_quantity
 from devices.measurements.text.problems import ReadLog, failure
 from devices.measurements.text.widths import Widths
@@ -29,7 +29,7 @@ CELLS = 1024
 """Cells of a wide table that are read at once."""
 
 
-class Levels(StrictModel):
+class NumberedLevels(StrictModel):
     """Targets of cells that were programmed to numbered levels: ``g = first + step * level``; the level's centre, not its lower edge.
 
     Attributes:
@@ -67,9 +67,9 @@ class Retention(ColumnReader):
     label: str | int | None = None
     value: ReadQuantity = "conductance"
     unit: str | None = None
-    levels: Levels | None = None
+    levels: NumberedLevels | None = None
 
-    def layout(self, lines: Lines, log: ReadLog) -> Layout:
+    def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Take the header, when there is one."""
         return self.plain_layout(lines, log, self.delimiter, self.header_row)
 
@@ -87,7 +87,7 @@ class Retention(ColumnReader):
         """Retention."""
         return "retention"
 
-    def read_file(self, lines: Lines, sink: Sink) -> None:
+    def read_file(self, lines: LineReader, sink: Sink) -> None:
         """Read a long table by columns, a wide one cell by cell."""
         if self.layout_is == "long":
             self.read_columns(lines, sink)
@@ -96,7 +96,7 @@ class Retention(ColumnReader):
         else:
             self._wide(lines, sink)
 
-    def _cell_by_column(self, lines: Lines, sink: Sink) -> None:
+    def _cell_by_column(self, lines: LineReader, sink: Sink) -> None:
         """One line per time, the first column; every other column is a cell."""
         path = lines.path
         if self.levels is not None or self.times:
@@ -127,7 +127,7 @@ class Retention(ColumnReader):
             sink.rows("retention", path, at, rows, negative=self.negative)
         chosen.refuse_none()
 
-    def _names(self, layout: Layout, lines: Lines) -> list[str]:
+    def _names(self, layout: Layout, lines: LineReader) -> list[str]:
         """Names of the columns, or their numbers from 0 when there is no header."""
         if layout.header is not None:
             return layout.header
@@ -146,10 +146,10 @@ class Retention(ColumnReader):
             note_missing_unit(sink.log, path, name, self.value, self.unit, line)
         return columns
 
-    def _chosen(self, layout: Layout, lines: Lines, sink: Sink) -> ChosenLines:
+    def _chosen(self, layout: Layout, lines: LineReader, sink: Sink) -> ChosenLines:
         return ChosenLines(self.only, lines.path, layout, sink.log, self.decimal)
 
-    def _wide(self, lines: Lines, sink: Sink) -> None:
+    def _wide(self, lines: LineReader, sink: Sink) -> None:
         """One line per cell, one column per time."""
         path = lines.path
         layout = self.layout(lines, sink.log)

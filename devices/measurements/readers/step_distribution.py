@@ -13,7 +13,7 @@ from devices.measurements.table.plausible import LARGEST_S
 from devices.measurements.table.sink import Sink
 from devices.measurements.text.delimiters import fields_of
 from devices.measurements.text.header_units import resolve_unit
-from devices.measurements.text.lines import Line, Lines
+from devices.measurements.text.lines import Line, LineReader
 from devices.measurements.text.numbers import NumberColumn
 from devices.measurements.text.problems import failure
 
@@ -39,7 +39,7 @@ class StepDistributionText(Reader):
     def read(self, sink: Sink) -> None:
         """Read each file as one distribution."""
         for path in self.path:
-            with Lines(path, sink.log) as lines:
+            with LineReader(path, sink.log) as lines:
                 for _ in range(self.skip_lines):
                     next(lines, None)
                 rows = [(line, self._row(line, path, sink)) for line in lines if line.text.strip()]

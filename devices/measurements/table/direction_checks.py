@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.table.distribution import StepDistribution
-from devices.measurements.table.table import Op, Table
+from devices.measurements.table.table import MeasurementTable, Op
 from devices.measurements.text.problems import MeasurementError, ReadLog, failure
 
 F64 = npt.NDArray[np.float64]
@@ -22,7 +22,10 @@ CLEAR_SHARE, CLEAR_MEAN = 4.0, 2.0
 
 
 def check_directions(
-    table: Table, sources: Sequence[Path], directed: Mapping[Path, Literal["voltage", "stated"]], log: ReadLog
+    table: MeasurementTable,
+    sources: Sequence[Path],
+    directed: Mapping[Path, Literal["voltage", "stated"]],
+    log: ReadLog,
 ) -> None:
     """Look whether potentiation raises the conductance and depression lowers it, file by file.
 
@@ -51,7 +54,7 @@ def check_directions(
         log.note(f"{path.name}: {text}, although the configuration or the file calls them so")
 
 
-def _steps(table: Table) -> tuple[F64, npt.NDArray[np.int64]]:
+def _steps(table: MeasurementTable) -> tuple[F64, npt.NDArray[np.int64]]:
     """Change of conductance over every pulse between two good successive reads of a cell, siemens, and the row of the later one."""
     good = (table.flag == 0) & (table.op != Op.PULSE)
     same = np.zeros(len(table), bool)

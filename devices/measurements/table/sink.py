@@ -11,7 +11,7 @@ import numpy.typing as npt
 from devices.measurements.table.direction_checks import check_both_directions, check_directions
 from devices.measurements.table.distribution import StepDistribution
 from devices.measurements.table.plausible import LARGEST_S, check_bounds
-from devices.measurements.table.table import FLAG_WORDS, Flag, Op, Table, TableBuilder, runs
+from devices.measurements.table.table import FLAG_WORDS, Flag, MeasurementTable, Op, TableBuilder, runs
 from devices.measurements.text.numbers import is_number
 from devices.measurements.text.problems import MeasurementError, ReadLog, failure
 
@@ -33,12 +33,12 @@ class Measurements:
     Attributes:
         tables: one per role that has rows, in time order within each sequence.
         distributions: step distributions, one per device and direction.
-        sources: the files, indexed by `Table.source`.
+        sources: the files, indexed by `MeasurementTable.source`.
         devices: labels of the devices, indexed by `cell_row` of files that name no cell.
         log: what the readers handled and counted.
     """
 
-    tables: Mapping[Role, Table]
+    tables: Mapping[Role, MeasurementTable]
     distributions: tuple[StepDistribution, ...]
     sources: tuple[Path, ...]
     devices: tuple[str, ...]
@@ -137,7 +137,7 @@ class Sink:
 
         Raises MeasurementError when nothing was read, or when most of a file's reads are negative (a sign convention, not noise).
         """
-        tables: dict[Role, Table] = {}
+        tables: dict[Role, MeasurementTable] = {}
         sources = tuple(self._sources)
         for role, builder in self._builders.items():
             if len(builder):
@@ -155,7 +155,7 @@ class Sink:
         self._say_which_labels_are_alike()
         return Measurements(tables, tuple(self._distributions), sources, tuple(self._devices), self.log)
 
-    def _set_apart(self, table: Table, sources: Sequence[Path]) -> None:
+    def _set_apart(self, table: MeasurementTable, sources: Sequence[Path]) -> None:
         """Move cells that are places in an array behind the labelled devices, where a measurement holds both."""
         if self._placed and self._devices:
             placed = np.isin(table.source, [k for k, path in enumerate(sources) if path in self._placed])
@@ -183,7 +183,7 @@ class Sink:
                 f"{len(self._placed)} files give places in an array: taken as the same array; different ones need a device label each"
             )
 
-    def _count_flags(self, table: Table, sources: Sequence[Path]) -> None:
+    def _count_flags(self, table: MeasurementTable, sources: Sequence[Path]) -> None:
         for index, path in enumerate(sources):
             own = table.source == index
             reads = own & (table.op != Op.PULSE)
@@ -217,7 +217,7 @@ def _refuse_large(g: npt.NDArray[np.float64], reads: npt.NDArray[np.bool_], path
         raise failure(path, reason, line=int(line[row]))
 
 
-def _refuse_negative_times(table: Table, sources: Sequence[Path]) -> None:
+def _refuse_negative_times(table: MeasurementTable, sources: Sequence[Path]) -> None:
     """Times are counted from programming. Raises MeasurementError naming the first that lies before it."""
     before = np.flatnonzero(table.t_s < 0)
     if len(before):
@@ -226,7 +226,7 @@ def _refuse_negative_times(table: Table, sources: Sequence[Path]) -> None:
         raise failure(sources[int(table.source[row])], reason, line=int(table.line[row]))
 
 
-def _in_time_order(table: Table) -> Table:
+def _in_time_order(table: MeasurementTable) -> MeasurementTable:
     """Sort rows by sequence, then by time where a sequence has times; rows that were out of order get a flag."""
     if (table.sequence[1:] < table.sequence[:-1]).any():
         table.reorder(np.argsort(table.sequence, kind="stable"))

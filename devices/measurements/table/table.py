@@ -79,7 +79,7 @@ DEFAULTS: Mapping[str, float | int] = {
 
 
 @dataclass(frozen=True)
-class Table:
+class MeasurementTable:
     """Rows in the order of the measurement, as columns of equal length N; 66 bytes a row.
 
     Attributes:
@@ -118,9 +118,9 @@ class Table:
         """Return i / v_read, (N,) siemens; NaN where nothing was read."""
         return np.asarray(self.i_A / self.v_read_V, np.float64)
 
-    def select(self, rows: Array) -> "Table":
+    def select(self, rows: Array) -> "MeasurementTable":
         """Return the rows of a mask or an index array, in that order."""
-        return Table(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
+        return MeasurementTable(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
 
     def reorder(self, order: Array) -> None:
         """Put the rows into another order in place, one column after another, so that the rows are never held twice."""
@@ -165,14 +165,14 @@ class TableBuilder:
             column[self._rows : stop] = columns.get(name, DEFAULTS[name])
         self._rows = stop
 
-    def table(self) -> Table:
+    def table(self) -> MeasurementTable:
         """Return the table and forget the rows."""
         columns = self._columns
         for column in columns.values():
             column.resize(self._rows, refcheck=False)
         self._columns = {name: np.empty(0, dtype) for name, dtype in DTYPES.items()}
         self._rows = 0
-        return Table(**columns)
+        return MeasurementTable(**columns)
 
 
 def runs(*keys: Array) -> Iterator[slice]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from devices.measurements.text.delimiters import fields_of, sniff_delimiter
-from devices.measurements.text.lines import MOST_BLANK, Line, Lines
+from devices.measurements.text.lines import MOST_BLANK, Line, LineReader
 from devices.measurements.text.numbers import looks_numeric
 from devices.measurements.text.problems import ReadLog, failure
 
@@ -11,7 +11,7 @@ COMMENTS = ("#", "%", "//", ";")
 """What lines before the data begin with that are no data."""
 
 
-def take_preamble(lines: Lines, log: ReadLog) -> Line | None:
+def take_preamble(lines: LineReader, log: ReadLog) -> Line | None:
     """Take the comment lines at the beginning of a file and count them; return the last, without its mark, or None.
 
     A line that begins with `;` is a comment unless the line behind it has as many of them: then it is a table with a nameless column.
@@ -59,7 +59,7 @@ class Head:
         return self.names or [f"column {k + 1}" for k in range(len(self.fields))]
 
 
-def take_head(lines: Lines, log: ReadLog, decimal: str = ".", header: str = "auto") -> Head:
+def take_head(lines: LineReader, log: ReadLog, decimal: str = ".", header: str = "auto") -> Head:
     """Take blank lines, comments and the header, when there is one, of a table whose columns are told by their place.
 
     Args:

@@ -39,7 +39,7 @@ class Line:
     text: str
 
 
-class Lines:
+class LineReader:
     """Iterator over the lines of a text file, gzip or not, that can be asked for the next line without taking it."""
 
     def __init__(self, path: Path, log: ReadLog) -> None:
@@ -50,13 +50,13 @@ class Lines:
         self._held: deque[Line] = deque()
         log.life(f"reading {path.name}")
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "LineReader":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def __iter__(self) -> "Lines":
+    def __iter__(self) -> "LineReader":
         return self
 
     def __next__(self) -> Line:
@@ -146,7 +146,7 @@ def open_text(path: Path, log: ReadLog) -> IO[str]:
 
 
 def data_lines(
-    lines: Lines, log: ReadLog, comment: str | None = None, *, delimiter: str = " ", gaps: bool = False
+    lines: LineReader, log: ReadLog, comment: str | None = None, *, delimiter: str = " ", gaps: bool = False
 ) -> Iterator[list[Line]]:
     """Yield blocks of lines that are not blank and not comments; blank lines inside the data are counted.
 

@@ -25,7 +25,7 @@ IMAGES = 16
 
 
 @dataclass(frozen=True)
-class Portrait:
+class ChipSnapshot:
     """What the report shows of one chip; costs: quantity with unit -> value."""
 
     transfer: tuple[WeightTransfer, ...]
@@ -33,7 +33,7 @@ class Portrait:
     costs: dict[str, float]
 
 
-def portrait(prepared: Prepared, variant: Variant, number: int) -> Portrait:
+def chip_snapshot(prepared: Prepared, variant: Variant, number: int) -> ChipSnapshot:
     """Make the chip of `number` and follow it through the variant's times."""
     chip = Chip(prepared, variant, number)
     layers = chip.network.layers
@@ -54,7 +54,7 @@ def portrait(prepared: Prepared, variant: Variant, number: int) -> Portrait:
         WeightTransfer(name, w.reshape(-1)[where], variant.times, np.stack(seen))
         for name, w, where, seen in _one_per_layer(names, targets, chosen, found)
     )
-    return Portrait(transfer, tuple(maps), costs)
+    return ChipSnapshot(transfer, tuple(maps), costs)
 
 
 def _one_per_layer(

@@ -15,7 +15,7 @@ from learning.experiments.configs.estimate import Experiment
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.estimation.chip import run_chip
-from learning.experiments.estimation.chip_snapshot import portrait
+from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
 from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
@@ -87,7 +87,7 @@ def estimate(
                 for number in (range(v.chips) if chip is None else [chip])
             ]
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
-            face = portrait(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
+            face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
             log = run.log("metrics", estimate_columns(prepared.layers), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(

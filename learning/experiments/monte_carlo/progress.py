@@ -28,7 +28,7 @@ class Progress(Protocol):
         ...
 
 
-class Lines:
+class ProgressLines:
     """`3 of 25 chips, 42 s` on stderr, at most one line in `EVERY_S` seconds, and one at the end.
 
     Args:
@@ -67,7 +67,7 @@ def progress(total: int, *, done: int = 0, unit: str, shown: Shown = True) -> Pr
     if shown is True and sys.stderr.isatty():
         bar: Progress = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True, mininterval=0.2)
         return bar
-    return Lines(total, done, unit, shown is not False)
+    return ProgressLines(total, done, unit, shown is not False)
 
 
 def _span(seconds: float) -> str:

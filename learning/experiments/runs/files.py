@@ -23,10 +23,10 @@ from analog_sim.config import UserError
 
 CHECK = "check"
 KEPT = "what is finished is kept: make room or mend it, then go on with --resume"
-M = TypeVar("M", bound="Record")
+M = TypeVar("M", bound="JsonRecord")
 
 
-class Record(BaseModel):
+class JsonRecord(BaseModel):
     """The content of a JSON file, exactly: a key or a type that this version does not write is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

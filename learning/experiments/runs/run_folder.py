@@ -31,7 +31,7 @@ from analog_sim.config import ConfigError, Location, UserError, dump_yaml
 from analog_sim.config.yaml12 import parse
 from learning.common.identity import Identity
 from learning.experiments.runs.files import (
-    Record,
+    JsonRecord,
     checked_record,
     read_arrays,
     read_json,
@@ -53,7 +53,7 @@ SHOWN = 12
 """Differing keys that a refusal lists."""
 
 
-class Environment(Record):
+class Environment(JsonRecord):
     """What `describe_environment` records, and the records of earlier starts."""
 
     started: str

@@ -32,7 +32,15 @@ from learning.experiments.report.training.results import (
     Divergence,
     TrainingResults,
 )
-from learning.experiments.runs.files import Record, checked_record, read_arrays, read_json, take, write_text, writing
+from learning.experiments.runs.files import (
+    JsonRecord,
+    checked_record,
+    read_arrays,
+    read_json,
+    take,
+    write_text,
+    writing,
+)
 from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check
@@ -58,14 +66,14 @@ CLIPPED_SHARE = 0.01
 Say = Callable[[str], None]
 
 
-class Ending(Record):
+class Ending(JsonRecord):
     """Where an arm's loss was no longer finite."""
 
     sample: int
     message: str
 
 
-class ArmRecord(Record):
+class ArmRecord(JsonRecord):
     """What an arm and seed left beside its rows: where it diverged, facts of each tile's write scheme, names of its arrays.
 
     `content` is the digest of its rows.

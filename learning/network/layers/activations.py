@@ -25,7 +25,7 @@ class Activation(DigitalLayer):
         """f'(x), where y = f(x) is at hand; float32 or bool."""
 
 
-class Identity(Activation):
+class IdentityActivation(Activation):
     """``f(x) = x``."""
 
     kind: Literal["identity"] = "identity"

@@ -87,7 +87,7 @@ def test_what_is_held_and_mended_is_the_full_evaluation(law, parts):
     array = crossbar(law, **parts)
     for operation in operations(array):
         operation()
-        seen = array._present()
+        seen = array._read_cache()
         evaluated, until, noise_at, noise_until = seen.times()
         assert evaluated <= array.time <= until
         assert noise_at <= array.time <= noise_until

@@ -6,7 +6,7 @@ import pytest
 
 from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.product import WIDTH, multiply, multiply_parallel
-from analog_sim.reads.packed_matrix import Panels
+from analog_sim.reads.packed_matrix import PackedMatrix
 
 SHAPES = [
     (1, 1, 1),
@@ -31,15 +31,15 @@ def test_a_product_is_that_of_numpy(batch, rows, cols):
     bound = (
         np.abs(v).astype(float) @ np.abs(m) * rows * 2.0**-23
     )  # of a sum of `rows` float32 products, in whatever order
-    assert (np.abs(Panels.of(m).multiply(v) - exact) <= bound).all()
-    transposed = Panels.of(np.ascontiguousarray(m.T)).transposed()
-    np.testing.assert_array_equal(transposed.multiply(v), Panels.of(m).multiply(v))
+    assert (np.abs(PackedMatrix.of(m).multiply(v) - exact) <= bound).all()
+    transposed = PackedMatrix.of(np.ascontiguousarray(m.T)).transposed()
+    np.testing.assert_array_equal(transposed.multiply(v), PackedMatrix.of(m).multiply(v))
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (5, WIDTH), (9, 2 * WIDTH + 5)])
 def test_a_matrix_comes_back_as_it_was_put(rows, cols):
     _, m = operands(1, rows, cols)
-    panels = Panels.of(m)
+    panels = PackedMatrix.of(m)
     np.testing.assert_array_equal(panels.matrix(), m)
     np.testing.assert_array_equal(panels.transposed().matrix(), m.T)
     some = np.arange(rows)[::2]
@@ -52,7 +52,7 @@ def test_a_matrix_comes_back_as_it_was_put(rows, cols):
 @pytest.mark.jit
 def test_the_bits_do_not_depend_on_the_batch_or_the_threads():
     v, m = operands(600, 50, 3 * WIDTH + 7)
-    panels = Panels.of(m)
+    panels = PackedMatrix.of(m)
     whole, threaded = np.empty((600, m.shape[1]), np.float32), np.empty((600, m.shape[1]), np.float32)
     multiply(v, panels.array, whole)
     multiply_parallel(v, panels.array, threaded)
@@ -65,16 +65,16 @@ def test_the_bits_do_not_depend_on_the_batch_or_the_threads():
 def test_a_large_product_gives_the_same_bits_on_one_thread():
     v, m = operands(256, 200, 200)
     before = numba.get_num_threads()
-    many = Panels.of(m).multiply(v)
+    many = PackedMatrix.of(m).multiply(v)
     numba.set_num_threads(1)
     try:
-        np.testing.assert_array_equal(Panels.of(m).multiply(v), many)
+        np.testing.assert_array_equal(PackedMatrix.of(m).multiply(v), many)
     finally:
         numba.set_num_threads(before)
 
 
 def test_arrays_of_other_shapes_and_types_are_refused():
-    panels = Panels.of(np.ones((4, 3), np.float32))
+    panels = PackedMatrix.of(np.ones((4, 3), np.float32))
     assert panels.multiply(np.ones((0, 4), np.float32)).shape == (0, 3)
     for v in (np.ones((2, 3), np.float32), np.ones((2, 4)), np.ones((4, 2), np.float32).T, np.ones(4, np.float32)):
         with pytest.raises(ValueError, match=r"product: v must be C-contiguous float32 of shape \(\d, 4\)"):

@@ -25,7 +25,7 @@ LEAST, MOST = np.array([-9.0, -9.0, np.log(1e-4), -2.6]), np.array([4.0, 3.0, np
 
 
 @dataclass(frozen=True)
-class Counts:
+class ChangeCounts:
     """Changes of one group of cells at one time, counted on points at equal distances.
 
     Attributes:
@@ -40,7 +40,7 @@ class Counts:
     unit: float
 
 
-def counted(change: F64, initial: F64) -> Counts:
+def counted(change: F64, initial: F64) -> ChangeCounts:
     """Count changes since the first read, (n,) siemens, of cells whose first read was `initial`."""
     unit = max(float(np.sqrt(np.mean(change**2))), 1e-12)
     half = ROOM * max(float(np.abs(change).max()), 6.0 * unit)
@@ -56,10 +56,10 @@ def counted(change: F64, initial: F64) -> Counts:
     np.add.at(seen, below[~cut], 1.0 - share[~cut])
     np.add.at(seen, below[~cut] + 1, share[~cut])
     gone = np.bincount(np.rint(place[cut]).astype(np.int64), minlength=points).astype(np.float64)
-    return Counts(step, seen, gone, unit)
+    return ChangeCounts(step, seen, gone, unit)
 
 
-def loglik(theta: F64, s: F64, counts: Sequence[Counts]) -> tuple[float, F64]:
+def loglik(theta: F64, s: F64, counts: Sequence[ChangeCounts]) -> tuple[float, F64]:
     """Log-likelihood of a group's changes after s decades, in nats of a density per siemens, and its gradient by theta.
 
     Args:
@@ -115,7 +115,7 @@ def _characteristic(theta: F64, s: float, w: F64) -> tuple[npt.NDArray[np.comple
     return 1j * w * mean * s + s * psi - 0.5 * (initial * w) ** 2, slopes
 
 
-def solve(s: F64, counts: Sequence[Counts], near: F64, tolerance: float) -> tuple[F64, float]:
+def solve(s: F64, counts: Sequence[ChangeCounts], near: F64, tolerance: float) -> tuple[F64, float]:
     """Most likely parameters of a group, (5,) as `NAMES`, and their log-likelihood.
 
     Args:

@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.ageing.groups import Groups, group_edges, grouped
-from devices.measurements.fit.ageing.laws import LAWS, AgeingLaw, Clock, Kind
+from devices.measurements.fit.ageing.laws import LAWS, AgeingLaw, Kind, LawTimes
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ def _fit(kind: Kind, fitted: Histories, held_out: Histories | None, edges: F64, 
     law, groups = LAWS[kind], grouped(fitted, edges)
     start, first_time = float(np.nanmin(fitted.nominal)), float(fitted.nominal[fitted.nominal > 0].min())
     free = law.free_time and start == 0.0  # a first read at t = 0 leaves t_0 free
-    clock = Clock(_likeliest_time(law, groups, first_time, start) if free else first_time, start)
+    clock = LawTimes(_likeliest_time(law, groups, first_time, start) if free else first_time, start)
     solved, total = _solve(law, groups, clock)
     known = np.flatnonzero(np.isfinite(groups.g))
     order = known[np.argsort(groups.g[known])]
@@ -106,7 +106,7 @@ def _fit(kind: Kind, fitted: Histories, held_out: Histories | None, edges: F64, 
     return AgeingFit(kind, tables, groups.g[order], values, errors, clock.time, total, held, parameters)
 
 
-def _solve(law: AgeingLaw, groups: Groups, clock: Clock, near: F64 | None = None) -> tuple[F64, float]:
+def _solve(law: AgeingLaw, groups: Groups, clock: LawTimes, near: F64 | None = None) -> tuple[F64, float]:
     """Best parameters of every group at a given time constant, (B, P), NaN without a change, and their total log-likelihood.
 
     `near`: of the same shape, parameters to begin from.
@@ -125,7 +125,7 @@ def _likeliest_time(law: AgeingLaw, groups: Groups, first_time: float, start: fl
 
     def cost(x: float) -> float:
         nonlocal near
-        found, total = _solve(law, groups, Clock(float(np.exp(x)), start), near)
+        found, total = _solve(law, groups, LawTimes(float(np.exp(x)), start), near)
         near = found if law.follows else None
         return -total
 
@@ -134,7 +134,7 @@ def _likeliest_time(law: AgeingLaw, groups: Groups, first_time: float, start: fl
     return float(np.exp(best.x))
 
 
-def _resampled(law: AgeingLaw, fitted: Histories, edges: F64, clock: Clock, solved: F64, seed: int) -> F64:
+def _resampled(law: AgeingLaw, fitted: Histories, edges: F64, clock: LawTimes, solved: F64, seed: int) -> F64:
     """(RESAMPLES, B, P) parameters of resampled cells at the fitted time constant."""
     rng = np.random.default_rng(seed)
     draws = []

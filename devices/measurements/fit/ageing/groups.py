@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.measurements.data.histories import Histories
-from devices.measurements.fit.ageing.bursts import Counts, counted
+from devices.measurements.fit.ageing.bursts import ChangeCounts, counted
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ class Groups:
     samples: tuple[tuple[tuple[F64, F64], ...], ...]
 
     @cached_property
-    def counts(self) -> tuple[tuple[Counts, ...], ...]:
+    def counts(self) -> tuple[tuple[ChangeCounts, ...], ...]:
         """The samples, counted on points: what the likelihood of bursts needs."""
         return tuple(tuple(counted(change, initial) for change, initial in own) for own in self.samples)
 

@@ -28,7 +28,7 @@ TOLERANCE, ROUGH = 1e-9, 1e-7
 
 
 @dataclass(frozen=True)
-class Clock:
+class LawTimes:
     """Seconds that a law counts its time in: `time`, t_0 or t_ref, and `start`, when the first read was."""
 
     time: float
@@ -58,11 +58,11 @@ class AgeingLaw(ABC):
     follows: ClassVar[bool] = False
 
     @abstractmethod
-    def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: Clock) -> float:
+    def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: LawTimes) -> float:
         """Log-likelihood of the changes of group b, nats of a density per siemens, given its parameters; g: of the fitted cells, S."""
 
     @abstractmethod
-    def solve(self, groups: Groups, b: int, clock: Clock, near: F64 | None) -> tuple[F64, float]:
+    def solve(self, groups: Groups, b: int, clock: LawTimes, near: F64 | None) -> tuple[F64, float]:
         """Most likely parameters of group b and their log-likelihood; `near`: to begin from."""
 
     @abstractmethod
@@ -76,11 +76,11 @@ class _ByMoments(AgeingLaw):
     parameters = 3
 
     @abstractmethod
-    def moments(self, g: float, theta: F64, t: F64, clock: Clock) -> tuple[F64, F64]:
+    def moments(self, g: float, theta: F64, t: F64, clock: LawTimes) -> tuple[F64, F64]:
         """Mean and variance of the change at times t, siemens and siemens squared."""
 
     @abstractmethod
-    def guess(self, groups: Groups, b: int, clock: Clock) -> F64:
+    def guess(self, groups: Groups, b: int, clock: LawTimes) -> F64:
         """Parameters to begin from, (3,)."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class _ByMoments(AgeingLaw):
         """Size of the first parameter at which it makes no difference."""
 
     @final
-    def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: Clock) -> float:
+    def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: LawTimes) -> float:
         """Normal quasi-log-likelihood of mean and variance."""
         mean, var = self.moments(g, theta, groups.t[b], clock)
         var = np.maximum(var, 1e-30)
@@ -96,7 +96,7 @@ class _ByMoments(AgeingLaw):
         return float(-0.5 * np.sum(groups.count[b] * (np.log(2.0 * np.pi * var) + square)))
 
     @final
-    def solve(self, groups: Groups, b: int, clock: Clock, near: F64 | None) -> tuple[F64, float]:
+    def solve(self, groups: Groups, b: int, clock: LawTimes, near: F64 | None) -> tuple[F64, float]:
         """By L-BFGS-B in the rate and the logarithms of the other two."""
         g, number = float(groups.g[b]), max(1.0, float(groups.count[b].sum()))
         x0 = self.guess(groups, b, clock) if near is None else near
@@ -120,13 +120,13 @@ class NormalRelaxation(_ByMoments):
 
     names = ("mean", "std", "initial_std")
 
-    def moments(self, g: float, theta: F64, t: F64, clock: Clock) -> tuple[F64, F64]:
+    def moments(self, g: float, theta: F64, t: F64, clock: LawTimes) -> tuple[F64, F64]:
         """Of ``max(0, g + mean s + std W(s) + initial z) - g``."""
         s = clock.decades(t)
         mean, std = cut_normal(g + theta[0] * s, np.sqrt(np.maximum(theta[1] ** 2 * s + theta[2] ** 2, 1e-30)))
         return mean - g, np.maximum(std**2, 1e-30)
 
-    def guess(self, groups: Groups, b: int, clock: Clock) -> F64:
+    def guess(self, groups: Groups, b: int, clock: LawTimes) -> F64:
         """Slopes of mean and variance over decades, least squares."""
         used = groups.count[b] > 0
         x = clock.decades(groups.t[b, used])
@@ -150,13 +150,13 @@ class PowerLaw(_ByMoments):
     names = ("nu_mean", "nu_std")
     free_time = False
 
-    def moments(self, g: float, theta: F64, t: F64, clock: Clock) -> tuple[F64, F64]:
+    def moments(self, g: float, theta: F64, t: F64, clock: LawTimes) -> tuple[F64, F64]:
         """Of ``g (exp(-nu L) - 1)``, L the logarithm of the age, plus the constant variance of reads."""
         log_age = clock.log_age(t)
         factor = np.exp(-theta[0] * log_age + 0.5 * (theta[1] * log_age) ** 2)
         return g * (factor - 1.0), (g * factor) ** 2 * np.expm1((theta[1] * log_age) ** 2) + theta[2] ** 2
 
-    def guess(self, groups: Groups, b: int, clock: Clock) -> F64:
+    def guess(self, groups: Groups, b: int, clock: LawTimes) -> F64:
         """Slopes of the logarithm of the mean and of the relative spread over the logarithm of the age."""
         used = groups.count[b] > 0
         x = clock.log_age(groups.t[b, used])
@@ -184,11 +184,11 @@ class BurstRelaxation(AgeingLaw):
     parameters = len(bursts.NAMES)
     follows = True
 
-    def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: Clock) -> float:
+    def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: LawTimes) -> float:
         """Of the changes themselves."""
         return bursts.loglik(theta, self._decades(groups, b, clock), groups.counts[b])[0]
 
-    def solve(self, groups: Groups, b: int, clock: Clock, near: F64 | None) -> tuple[F64, float]:
+    def solve(self, groups: Groups, b: int, clock: LawTimes, near: F64 | None) -> tuple[F64, float]:
         """From the moments without a tail, or from near."""
         s = self._decades(groups, b, clock)
         if near is not None:
@@ -201,7 +201,7 @@ class BurstRelaxation(AgeingLaw):
         return {**sampled, "t_0": time}
 
     @staticmethod
-    def _decades(groups: Groups, b: int, clock: Clock) -> F64:
+    def _decades(groups: Groups, b: int, clock: LawTimes) -> F64:
         return clock.decades(groups.t[b][groups.count[b] > 0])
 
 

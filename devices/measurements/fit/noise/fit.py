@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import optimize, signal, stats
 
 from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import Table, runs
+from devices.measurements.table.table import MeasurementTable, runs
 from devices.measurements.text.problems import MeasurementError, failure
 from devices.window import Window
 
@@ -113,7 +113,7 @@ class NoiseFit:
     t_read: float
 
 
-def series_of(table: Table, sources: Sequence[Path]) -> list[Series]:
+def series_of(table: MeasurementTable, sources: Sequence[Path]) -> list[Series]:
     """Cut a table into series; a flagged read is replaced by the read before it (counted by its flag).
 
     Args:

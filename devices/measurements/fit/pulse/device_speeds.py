@@ -17,7 +17,7 @@ ROUNDS = 200
 
 
 @dataclass(frozen=True)
-class Speeds:
+class DeviceSpeeds:
     """Step sizes of D devices relative to their mean, (D, 2) with columns down and up; NaN where a direction was not measured.
 
     Attributes:
@@ -49,7 +49,7 @@ class Speeds:
         return np.asarray(np.where(known, self.speed, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
 
 
-def speeds_of(traces: Traces) -> Speeds:
+def device_speeds(traces: Traces) -> DeviceSpeeds:
     """Least squares of ``step = speed of the device * mean step of the state``, one factor given the other in turn.
 
     Fast devices reach states that slow ones never see, so that neither a device's mean step nor a state's tells its own factor.
@@ -63,7 +63,7 @@ def speeds_of(traces: Traces) -> Speeds:
         own = direction == sign
         if own.any():
             speed[:, side], std[:, side] = _two_factors(step[own], state[own], device[own], len(cells))
-    return Speeds(cells, speed, std)
+    return DeviceSpeeds(cells, speed, std)
 
 
 def _two_factors(step: F64, state: F64, device: npt.NDArray[np.int64], devices: int) -> tuple[F64, F64]:

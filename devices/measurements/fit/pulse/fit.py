@@ -16,7 +16,7 @@ from devices.measurements.fit.pulse.comparison_of_laws import (
     with_gains,
     without_correlation,
 )
-from devices.measurements.fit.pulse.device_speeds import speeds_of
+from devices.measurements.fit.pulse.device_speeds import device_speeds
 from devices.measurements.fit.pulse.families import LawFamily, Start
 from devices.measurements.fit.pulse.history import history_note
 from devices.measurements.fit.pulse.laws import LawFit
@@ -112,7 +112,7 @@ def fit_pulses(
         else tables_per_device and len(devices) > 1
     )
     differ = not several and len(devices) >= FEWEST_DEVICES  # one law for all, a gain for each
-    first_gains = speeds_of(traces).of_traces(traces) if differ else None
+    first_gains = device_speeds(traces).of_traces(traces) if differ else None
     fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise, first_gains)
     if evidence.model == "correlated" and len(devices) > 1:
         within = correlation_within_devices(fits[0], traces, start, own, several)

@@ -17,7 +17,7 @@ from devices.measurements.data.traces import Traces
 from devices.measurements.fit.curvature import estimates_at
 from devices.measurements.fit.parameters import Estimate, Param
 from devices.measurements.fit.pulse.families import LawFamily, Start
-from devices.measurements.fit.pulse.noise_model import NoiseModel, beginnings, noise_of, noise_params
+from devices.measurements.fit.pulse.noise_model import NoiseModel, noise_of, noise_params, starting_values
 from devices.measurements.fit.pulse.statespace import Filtered, StepTables, run_filter
 from devices.pulse.law import PulseLaw
 from devices.window import Window
@@ -136,7 +136,7 @@ def fit_law(
     known = {} if begin is None else {estimate.name: estimate.value for estimate in begin.estimates}
     tried = [
         search(np.array([param.inward(values[param.name]) for param in definitions]))
-        for values in beginnings(params, known, 0.0 if begin is None else begin.step_std)
+        for values in starting_values(params, known, 0.0 if begin is None else begin.step_std)
     ]
     result = min(tried, key=lambda one: float(one.fun))
     for _ in range(3):  # a fresh start shakes off a poor approximation of the curvature

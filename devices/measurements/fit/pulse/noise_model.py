@@ -42,7 +42,7 @@ def noise_of(values: Mapping[str, float]) -> ReadNoise:
     return ReadNoise(values.get("read_std", 0.0), values.get("read_correlated", 0.0), values.get("read_length", 1.0))
 
 
-def beginnings(
+def starting_values(
     params: Sequence[tuple[Param, float]], known: Mapping[str, float], step_std: float
 ) -> list[dict[str, float]]:
     """Values to begin from: one set, or one for each of `LENGTHS` when correlated noise is sought.

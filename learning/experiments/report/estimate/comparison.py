@@ -18,7 +18,7 @@ from learning.experiments.report.estimate.results import EstimateResults, by_chi
 from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table
-from learning.experiments.runs.files import Record, checked_record
+from learning.experiments.runs.files import JsonRecord, checked_record
 from learning.experiments.runs.run_folder import RunDirectory
 
 F64 = npt.NDArray[np.float64]
@@ -49,19 +49,19 @@ class EstimatePoint:
         return by_chip_and_time([row for row in self.results.rows if row["study"] == "nominal"])
 
 
-class PointEntry(Record):
+class SweepEntry(JsonRecord):
     """A point in summary.json: swept key -> value, folder of its run."""
 
     label: dict[str, str]
     folder: str
 
 
-class Summary(Record):
+class SweepSummary(JsonRecord):
     """summary.json of a sweep."""
 
     kind: Literal["sweep"]
     title: str
-    points: list[PointEntry]
+    points: list[SweepEntry]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Comparison:
         if found is None or found.get("kind") != "sweep":
             raise UserError(f"{run.path}: holds no finished sweep (summary.json); resume the sweep first")
         path = run.path / "summary.json"
-        summary = checked_record(path, found, Summary, run.again)
+        summary = checked_record(path, found, SweepSummary, run.again)
         for point in summary.points:
             if Path(point.folder).name != point.folder or set(point.label) != set(summary.points[0].label):
                 raise UserError(f"{path}: points: not those of one sweep (got {point.folder!r}); {run.again}")

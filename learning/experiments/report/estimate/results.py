@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import UserError
-from learning.experiments.runs.files import Record, checked_record, take
+from learning.experiments.runs.files import JsonRecord, checked_record, take
 from learning.experiments.runs.result_log import Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -29,21 +29,21 @@ LAYER_ERROR = "mvm_error:"
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
-class TransferEntry(Record):
+class TransferEntry(JsonRecord):
     """A `WeightTransfer` in summary.json; its arrays are beside it."""
 
     layer: str
     times: list[float]
 
 
-class MapEntry(Record):
+class MapEntry(JsonRecord):
     """A `ConductanceMap` in summary.json; its array is beside it."""
 
     layer: str
     label: str
 
 
-class PointEntry(Record):
+class PointEntry(JsonRecord):
     """Study, value and chips of one point."""
 
     study: str
@@ -51,7 +51,7 @@ class PointEntry(Record):
     chips: list[int]
 
 
-class Summary(Record):
+class EstimateSummary(JsonRecord):
     """summary.json of an estimate."""
 
     kind: Literal["estimate"]
@@ -165,7 +165,7 @@ class EstimateResults:
         found, arrays = run.load_json("summary"), run.load_arrays("summary")
         if found is None or arrays is None or found.get("kind") != "estimate":
             raise UserError(f"{run.path}: holds no finished estimate (summary.json); resume the run first")
-        summary = checked_record(run.path / "summary.json", found, Summary, run.again)
+        summary = checked_record(run.path / "summary.json", found, EstimateSummary, run.again)
         path = run.path / "arrays" / "summary.npz"
         rows = read_rows(run.path / "metrics.csv", estimate_columns(summary.layers), KEY)
         return cls(

@@ -9,7 +9,7 @@ import numpy as np
 from devices.card import load_card
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.pulse.laws import LawFit
-from devices.measurements.pipeline.comparison import Comparison
+from devices.measurements.pipeline.comparison import CardComparison
 from devices.measurements.pipeline.result import FitResult
 from devices.measurements.proof.proof import Bin, Proof
 from learning.experiments.defaults.statements import about_card, assumed_values
@@ -63,7 +63,7 @@ def about_fitted(result: FitResult) -> tuple[str, ...]:
     return about_card(card, pulses=card.pulse is not None)
 
 
-def write_comparison_report(run: RunDirectory, name: str, comparison: Comparison) -> Path:
+def write_comparison_report(run: RunDirectory, name: str, comparison: CardComparison) -> Path:
     """Write the page of a card against a measurement it was not fitted to; return the page's path."""
     proofs = comparison.proofs
     tables: list[tuple[str, Table]] = []

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import UserError
-from learning.experiments.runs.files import Record, checked_record, take
+from learning.experiments.runs.files import JsonRecord, checked_record, take
 from learning.experiments.runs.result_log import Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -50,14 +50,14 @@ LAYER_COLUMNS: Mapping[str, type] = MappingProxyType(
 )
 
 
-class HistoryEntry(Record):
+class HistoryEntry(JsonRecord):
     """A `ConductanceHistory` in summary.json; its arrays are beside it."""
 
     arm: str
     layer: str
 
 
-class DivergenceEntry(Record):
+class DivergenceEntry(JsonRecord):
     """A `Divergence` in summary.json."""
 
     arm: str
@@ -66,7 +66,7 @@ class DivergenceEntry(Record):
     message: str
 
 
-class Summary(Record):
+class TrainingSummary(JsonRecord):
     """summary.json of a training run; rows: of metrics.csv and layers.csv (an older version does not tell)."""
 
     kind: Literal["training"]
@@ -199,7 +199,7 @@ class TrainingResults:
         found, arrays = run.load_json("summary"), run.load_arrays("summary")
         if found is None or arrays is None or found.get("kind") != "training":
             raise UserError(f"{run.path}: holds no finished training (summary.json); resume the run first")
-        summary = checked_record(run.path / "summary.json", found, Summary, run.again)
+        summary = checked_record(run.path / "summary.json", found, TrainingSummary, run.again)
         path = run.path / "arrays" / "summary.npz"
         curves = read_rows(run.path / "metrics.csv", CURVE_COLUMNS, ("arm", "seed"))
         layers = read_rows(run.path / "layers.csv", LAYER_COLUMNS)

@@ -16,14 +16,14 @@ from devices.measurements.fit.programming.fit import fit_programming
 from devices.measurements.fit.pulse.spread import device_gains
 from devices.measurements.fit.pulse.statespace import StepTables
 from devices.measurements.fit.pulse.stuck import find_stuck
-from devices.measurements.table.table import Flag, Op, Table, TableBuilder
+from devices.measurements.table.table import Flag, MeasurementTable, Op, TableBuilder
 from devices.measurements.text.problems import MeasurementError, ReadLog
 from devices.window import Window
 
 WINDOW = Window(1e-6, 101e-6)
 
 
-def table_of(rows: list[tuple[int, int, int, float, int]]) -> Table:
+def table_of(rows: list[tuple[int, int, int, float, int]]) -> MeasurementTable:
     """Rows (sequence, op, direction, microsiemens, flag)."""
     builder = TableBuilder()
     sequence, op, direction, g, flag = map(np.array, zip(*rows, strict=True))

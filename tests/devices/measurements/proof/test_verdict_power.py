@@ -14,7 +14,7 @@ from known_labs import READ_STD, cell, cut_into_ramps, plan
 from analog_sim.cells.cell_model import CellModel
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.split import split
-from devices.measurements.data.start_states import Beginnings, beginnings
+from devices.measurements.data.start_states import StartStates, start_states
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.pulse.moments import smoothed
 from devices.measurements.proof.proof import Proof
@@ -37,7 +37,7 @@ def proven(card: CellModel, lab: Traces, seed: int) -> Proof:
 
     def again(traces: Traces, replicas: int) -> Traces:
         noise = ReadNoise(READ_STD)
-        return replay(card, traces, beginnings(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise)
+        return replay(card, traces, start_states(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise)
 
     held, copy = parts.held_out, again(parts.held_out, 5)
     states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
@@ -65,7 +65,7 @@ def verdicts(
     found: Counter[str] = Counter()
     for seed in range(experiments):
         state = np.random.default_rng(seed).uniform(3e-6, 8e-6, devices)
-        begin = Beginnings(state, np.full(devices, np.nan))
+        begin = StartStates(state, np.full(devices, np.nan))
         cycles = 4 if devices == 1 else 2 if ramps else 1
         lab = replay(cell(*RIGHT, spread), plan(devices, cycles), begin, seed=1000 + seed)
         card = cell(*law, spread if claimed is None else claimed)

@@ -40,7 +40,7 @@ from devices.measurements.fit.noise.fit import series_of
 from devices.measurements.fit.pulse.fit import fit_distributions
 from devices.measurements.pipeline.reading import read_measurements
 from devices.measurements.table.sink import UNFIT, Measurements
-from devices.measurements.table.table import Op, Table
+from devices.measurements.table.table import MeasurementTable, Op
 from devices.measurements.text.numbers import looks_numeric
 from devices.measurements.text.problems import MeasurementError, ReadLog
 
@@ -119,7 +119,7 @@ def prepare(measured: Measurements, config: MeasurementConfig) -> None:
         fit_distributions(measured.distributions, window=None)
 
 
-def values_of(table: Table) -> Values:
+def values_of(table: MeasurementTable) -> Values:
     found: Values = {}
     good = ((table.flag & UNFIT) == 0) & (table.op != Op.PULSE)
     g = table.conductance()

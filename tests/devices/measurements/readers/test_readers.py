@@ -26,7 +26,7 @@ from analog_sim.config import discover
 from devices.measurements.columns.reader import Reader
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Flag, Op
-from devices.measurements.text.lines import Lines
+from devices.measurements.text.lines import LineReader
 from devices.measurements.text.problems import MeasurementError
 
 READER_PARTS = discover("devices.measurements.readers", Reader)
@@ -137,8 +137,8 @@ def test_gzip_is_read_directly(tmp_path: Path) -> None:
 def test_long_files_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = PULSE_FORMATS["csv"][0](tmp_path / "lab.csv", small_lab(20))
     whole = read(settings).tables["pulses"]
-    block = Lines.block
-    monkeypatch.setattr(Lines, "block", lambda self: block(self, rows=7))
+    block = LineReader.block
+    monkeypatch.setattr(LineReader, "block", lambda self: block(self, rows=7))
     pieces = read(settings).tables["pulses"]
     for name in ("i_A", "sequence", "cell_row", "direction", "line"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))

@@ -9,7 +9,7 @@ from estimate_helpers import silent, small
 
 from analog_sim.config import UserError
 from learning.experiments.estimation.chip import Chip, run_chip
-from learning.experiments.estimation.chip_snapshot import portrait
+from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.prepared import Prepared, check, prepare_estimate
 from learning.experiments.estimation.studies import variants
 from learning.experiments.monte_carlo.evaluate import Task
@@ -124,7 +124,7 @@ def test_rows_of_a_task() -> None:
 
 def test_portrait() -> None:
     variant = variants(small())[0]
-    face = portrait(prepared(), variant, 2)
+    face = chip_snapshot(prepared(), variant, 2)
     assert [t.layer for t in face.transfer] == ["fc1", "fc2"]
     assert face.transfer[0].read_back.shape == (2, face.transfer[0].target.size)
     error = face.transfer[0].read_back - face.transfer[0].target
@@ -136,4 +136,4 @@ def test_portrait() -> None:
     assert face.costs["DAC conversions per inference"] == 64 + 12
     assert face.costs["ADC conversions per inference"] == 12 + 10
     assert face.costs["energy per inference (J)"] > 0.0
-    assert np.array_equal(face.maps[0].conductance, portrait(prepared(), variant, 2).maps[0].conductance)
+    assert np.array_equal(face.maps[0].conductance, chip_snapshot(prepared(), variant, 2).maps[0].conductance)
