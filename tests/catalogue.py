@@ -1,4 +1,4 @@
-"""One row per implementation: what a parametrised test needs to try it. `test_catalogue.py` fails when an implementation has no row.
+"""One row per implementation: what a parametrised test needs to try it. `tests/test_catalogue.py` fails when an implementation has no row.
 
 A registry is a package whose parts are found by `analog_sim.config.discover`; its rows map a kind to configurations worth testing
 (fields besides `kind`), at least one.

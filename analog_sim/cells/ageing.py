@@ -50,7 +50,7 @@ def in_spans(kernel: Callable[..., None], spans: I64, *arguments: object) -> Non
 
 @dataclass
 class _Paths:
-    """What is remembered of the relaxation paths, see `kernels.relax_cells` and `bursts.relax_cells_in_bursts`.
+    """What is remembered of the relaxation paths, see `kernels.ageing.relax_cells` and `kernels.bursts.relax_cells_in_bursts`.
 
     Attributes:
         kept: (2, N) W and normal, or (4, N) for paths in bursts. decade: (N,).

@@ -191,18 +191,18 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
         return np.empty((0, 0), dtype) if array is None else array.reshape(-1, cols)  # type: ignore[call-overload]
 
     return Cells(
-        flat(state.g, np.float32),
-        flat(None if present is None else np.ascontiguousarray(present), np.float32),
-        flat(state.lo, np.uint16),
-        flat(state.hi, np.uint16),
-        flat(state.gain_up, np.uint16),
-        flat(state.gain_down, np.uint16),
-        flat(state.table, np.uint8),
-        flat(state.fault, np.uint8),
-        flat(state.count, np.uint32),
-        flat(state.t_written, np.float64),
-        flat(state.target, np.uint16),
-        np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
+        g=flat(state.g, np.float32),
+        present=flat(None if present is None else np.ascontiguousarray(present), np.float32),
+        lo=flat(state.lo, np.uint16),
+        hi=flat(state.hi, np.uint16),
+        gain_up=flat(state.gain_up, np.uint16),
+        gain_down=flat(state.gain_down, np.uint16),
+        table=flat(state.table, np.uint8),
+        fault=flat(state.fault, np.uint8),
+        counter=flat(state.count, np.uint32),
+        t_written=flat(state.t_written, np.float64),
+        target=flat(state.target, np.uint16),
+        nominal=np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
     )
 
 

@@ -28,7 +28,7 @@ BUCKETS = 4096
 """Of the histogram that is cut into levels."""
 
 STILL = 1e-7
-"""Of the window: a lesser move is none."""
+"""Share of the window: a smaller mean step counts as no step."""
 
 ABRUPT = 0.05
 """Of the window: a law whose median step is as large is not composed; a few of its pulses cross the window, and are sent one by one."""

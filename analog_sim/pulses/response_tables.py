@@ -30,7 +30,8 @@ def compile_pulses(pulse: PulseModel) -> Law:
         steps = np.stack(
             [m0_m1 + s0_s1 * z for m0_m1, s0_s1 in ((row[:2], row[2:]) for row in line.astype(np.float64))]
         )
-        axis = Axis(LINEAR, noisy, np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 1, 2 * BINS_OF_SCORE)
+        place = (np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 1)
+        axis = Axis(LINEAR, noisy, *place, stride=2 * BINS_OF_SCORE)
         return Law(axis, steps.astype(np.float32).reshape(2, -1), line, line, scores)
     last = pulse.up_mean.shape[1] - 1
     base, shift = grid_of(last)

@@ -75,13 +75,25 @@ class ArrayGroup:
         self, x: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
         """Read the arrays for inputs x (B, rows) of full scales (B,); put ``row_gain_b * current`` into out (B, cols)."""
-        self._read(self.dac, self.adc, self._read_forward, x, scale, row_gain, out, counter, accumulate)
+        self._read(
+            self.dac, self.adc, self._read_forward, x, scale, row_gain, out, counter=counter, accumulate=accumulate
+        )
 
     def backward(
         self, d: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
         """Transposed read for inputs d (B, cols); put ``row_gain_b * current`` into out (B, rows)."""
-        self._read(self.dac_back, self.adc_back, self._read_back, d, scale, row_gain, out, counter, accumulate)
+        self._read(
+            self.dac_back,
+            self.adc_back,
+            self._read_back,
+            d,
+            scale,
+            row_gain,
+            out,
+            counter=counter,
+            accumulate=accumulate,
+        )
 
     def _read(
         self,
@@ -92,6 +104,7 @@ class ArrayGroup:
         scale: F32,
         row_gain: F32,
         out: F32,
+        *,
         counter: ConversionCounter,
         accumulate: bool,
     ) -> None:

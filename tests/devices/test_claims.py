@@ -2,7 +2,7 @@
 
 One chip of 128 x 128 healthy, equal cells per card (12 x 12 without the JIT); spread between cells and faults are tested elsewhere.
 A mean or a standard deviation may differ from the claim by chance (the budget of this file is TEST_ALPHA, shared by all checks) and by the
-interpolation error of the tables, which `test_tables.py` measures: `SLACK` of the claimed value.
+interpolation error of the tables, which `tests/devices/test_tables.py` measures: `SLACK` of the claimed value.
 """
 
 import os

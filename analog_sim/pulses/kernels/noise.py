@@ -1,6 +1,6 @@
 """Cycle-to-cycle noise of pulses: cheap random numbers, 16 bits each, from generators of each row of cells. Never a state across calls.
 
-Pulses come by the million, so this noise is made faster, and less finely, than `rng.normal_pair`:
+Pulses come by the million, so this noise is made faster, and less finely, than `philox.normal_pair`:
 
     words     each row of cells, at each call, has 32 generators xorshift128 (G. Marsaglia, J. Stat. Softw. 8(14), 2003,
               doi:10.18637/jss.v008.i14; period 2**128 - 1), whose states start as the Philox blocks with counter

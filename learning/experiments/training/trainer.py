@@ -122,9 +122,9 @@ class Trainer:
             self._loss_sum += proposed.loss
             self._loss_count += 1
         assert proposed is not None
-        for layer, passed in zip(self.network.layers, proposed.trace.layers, strict=True):
-            if layer.decorrelator is not None and passed.passed is not None:
-                layer.decorrelator.learn(passed.passed, progress)
+        for layer, trace in zip(self.network.layers, proposed.trace.layers, strict=True):
+            if layer.decorrelator is not None and trace.passed is not None:
+                layer.decorrelator.learn(trace.passed, progress)
         self.done += 1
         self._idle()
         if experiment.compensate_every is not None and self.done % experiment.compensate_every == 0:

@@ -103,7 +103,17 @@ def _fit(kind: Kind, fitted: Histories, held_out: Histories | None, edges: F64, 
     sampled = {name: np.interp(window.grid(NODES), groups.g[order], value) for name, value in values.items()}
     parameters = law.parameters * len(known) + int(free)
     tables = law.tables(sampled, clock.time)
-    return AgeingFit(kind, tables, groups.g[order], values, errors, clock.time, total, held, parameters)
+    return AgeingFit(
+        kind,
+        tables,
+        groups.g[order],
+        values,
+        errors,
+        time=clock.time,
+        loglik=total,
+        held_out=held,
+        parameters=parameters,
+    )
 
 
 def _solve(law: AgeingLaw, groups: Groups, clock: LawTimes, near: F64 | None = None) -> tuple[F64, float]:

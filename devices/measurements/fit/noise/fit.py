@@ -160,10 +160,29 @@ def fit_spectrum(series: Series) -> Spectrum | None:
     segments = n // length
     keep = slice(3, -1)  # the lowest frequencies leak through the window and the detrending
     f, psd = f[keep], psd[keep]
-    growth = variance_growth(series)
+    spans, variances, card_white, card_flicker = variance_growth(series)
     mean, std = float(series.g.mean()), float(series.g.std())
     if std <= SILENT * abs(mean):
-        return Spectrum(mean, std, f, psd, segments, 0.0, 0.0, 0.0, 0.0, 1.0, np.nan, (), 0.0, series.interval, *growth)
+        return Spectrum(
+            mean=mean,
+            std=std,
+            f=f,
+            psd=psd,
+            segments=segments,
+            white=0.0,
+            flicker=0.0,
+            telegraph=0.0,
+            corner=0.0,
+            exponent=1.0,
+            exponent_error=np.nan,
+            parts=(),
+            misfit=0.0,
+            interval=series.interval,
+            spans=spans,
+            variances=variances,
+            card_white=card_white,
+            card_flicker=card_flicker,
+        )
     fits = {parts: _whittle(f, psd, segments, parts) for parts in _MODELS}
     best = min(fits, key=lambda parts: 2.0 * _COUNT[parts] + 2.0 * fits[parts][0])
     white, flicker, telegraph, corner, _ = fits[best][1]
@@ -177,21 +196,24 @@ def fit_spectrum(series: Series) -> Spectrum | None:
         error = float(1.0 / np.sqrt(curvature)) if curvature > 0 else np.nan
     scaled = 2.0 * segments * psd / density(f, white, flicker, telegraph, corner)
     return Spectrum(
-        mean,
-        std,
-        f,
-        psd,
-        segments,
-        white,
-        flicker,
-        telegraph,
-        corner,
-        float(exponent),
-        error,
-        best,
-        float(stats.kstest(scaled, stats.chi2(2 * segments).cdf).statistic),
-        series.interval,
-        *growth,
+        mean=mean,
+        std=std,
+        f=f,
+        psd=psd,
+        segments=segments,
+        white=white,
+        flicker=flicker,
+        telegraph=telegraph,
+        corner=corner,
+        exponent=float(exponent),
+        exponent_error=error,
+        parts=best,
+        misfit=float(stats.kstest(scaled, stats.chi2(2 * segments).cdf).statistic),
+        interval=series.interval,
+        spans=spans,
+        variances=variances,
+        card_white=card_white,
+        card_flicker=card_flicker,
     )
 
 

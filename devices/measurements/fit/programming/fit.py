@@ -66,13 +66,13 @@ def fit_programming(target: F64, result: F64, window: Window) -> ProgrammingFit 
         )
     centres, bias, std, low, high, excess = np.array(rows, np.float64).T
     return ProgrammingFit(
-        centres,
-        bias,
-        std,
-        low,
-        high,
-        excess,
-        np.interp(window.grid(NODES), centres, std),
-        np.flatnonzero(far),
-        len(used),
+        centres=centres,
+        bias=bias,
+        std=std,
+        low=low,
+        high=high,
+        excess=excess,
+        table=np.interp(window.grid(NODES), centres, std),
+        stuck=np.flatnonzero(far),
+        cells=len(used),
     )
