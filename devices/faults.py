@@ -28,7 +28,7 @@ class Faults(StrictModel):
 
     @property
     def cell_yield(self) -> float:
-        """Expected fraction of cells that work."""
+        """Yield: expected fraction of healthy cells."""
         stuck = self.stuck_low + self.stuck_high + self.stuck_random
         return (1.0 - stuck) * (1.0 - self.dead_rows) * (1.0 - self.dead_cols)
 

@@ -1,8 +1,8 @@
 """Draw the rooms of the packages and what they import from each other, as docs/images/rooms.svg. Imports no package: it reads the sources.
 
 A room is a folder of a package; files beside rooms are drawn as one box per layer, private ones (names that begin with _) not at all.
-A box stands one layer above the highest box that it imports from. Arrows go from the importing box to the imported one; an arrow that follows from
-others is left out.
+A box stands one layer above the highest box that it imports from. Arrows go from the importing box to the imported one; an arrow that
+follows from others is left out.
 """
 
 from __future__ import annotations

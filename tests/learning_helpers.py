@@ -115,9 +115,9 @@ def train(
                 layer.tile.update(gradient.weights, rate)
                 if layer.bias is not None and gradient.bias is not None:
                     layer.bias -= np.float32(rate) * gradient.bias
-        for layer, passed in zip(network.layers, proposed.trace.layers, strict=True):
-            if layer.decorrelator is not None and passed.passed is not None:
-                layer.decorrelator.learn(passed.passed)
+        for layer, trace in zip(network.layers, proposed.trace.layers, strict=True):
+            if layer.decorrelator is not None and trace.passed is not None:
+                layer.decorrelator.learn(trace.passed)
     return losses
 
 

@@ -25,13 +25,13 @@ STATES = 64
 """Intervals of the grid of states, at least; each interval of the law's own table has a whole number of them."""
 
 BUCKETS = 4096
-"""Of the histogram that is cut into levels."""
+"""Bins of the histogram that is cut into levels."""
 
 STILL = 1e-7
-"""Share of the window: a smaller mean step counts as no step."""
+"""Share of the window: a state that moves by less counts as standing still."""
 
 ABRUPT = 0.05
-"""Of the window: a law whose median step is as large is not composed; a few of its pulses cross the window, and are sent one by one."""
+"""Share of the window: a law with a median step as large is not composed; a few of its pulses cross the window and are sent one by one."""
 
 ERROR = 0.1
 """Of the spread of one step: what a table may be off between its states, or for another gain where the law bends."""

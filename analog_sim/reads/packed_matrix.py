@@ -24,7 +24,7 @@ class PackedMatrix:
         cols: m.
 
     Attributes:
-        array: (m / WIDTH rounded up, n, WIDTH), zeros at first and for ever beyond column m; kernels may write the rest.
+        array: (m / WIDTH rounded up, n, WIDTH), zeros at first, and always zeros beyond column m; kernels may write the rest.
     """
 
     __slots__ = ("array", "cols", "rows")

@@ -113,7 +113,9 @@ class ReadCache:
         made = self.__dict__
         planes, total, cols = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total
-        if many and not isinstance(made.get("variance"), float):  # one number for all cells is none of their state
+        if many and not isinstance(
+            made.get("variance"), float
+        ):  # one number for all cells does not depend on their states
             self._drop("variance")
         if planes == 1 or (many and self._ageing.cell.ages):
             self._drop("_lines")

@@ -44,7 +44,7 @@ class ArrayGroup:
 
     @property
     def crossbar(self) -> Crossbar:
-        """The only array. Raises ValueError for a block of bit slices."""
+        """The only array. Raises ValueError for bit slices, which lie on several."""
         if len(self.arrays) > 1:
             raise ValueError(
                 "a weight in bit slices lives on several arrays; it can be programmed, not updated in place"

@@ -1,4 +1,4 @@
-"""Ageing law: none. A state stays as written for ever."""
+"""No ageing law: the card has no retention model, a state stays as written."""
 
 from typing import Literal
 

@@ -1,1 +1,4 @@
-"""From lab files to a device card: readers, one canonical table, fits, proof of fit. Never draws a figure."""
+"""Fit a device card to lab measurements and validate it on held-out data.
+
+Readers, one canonical table, fits, validation, pipeline. Never draws a figure.
+"""

@@ -1,4 +1,4 @@
-"""A decorrelating matrix on its tile, and what a method that teaches it must offer. It never reads the matrix back to learn.
+"""A decorrelating matrix on its tile, and what a method that trains it must offer. It never reads the matrix back to learn.
 
 ``y = g (R z)``: z (B, n) centred input, R (n, n) on a tile, g (n,) digital output gains (all equal where a method asks for one
 scalar gain gamma). The matrix that counts is ``diag(g) R``. With a bypass the tile holds M = R - I and the identity is added digitally,

@@ -1,4 +1,4 @@
-"""Perturbing parameters: drawing the perturbation, applying it for one pass, adding up what it taught. Shared by the weight rules.
+"""Perturbing parameters: drawing the perturbation, applying it for one pass, adding up the gradient estimates. Shared by the weight rules.
 
 `write` changes the cells themselves and changes them back, which costs pulses and is only as exact as the write scheme;
 `overlay` modulates them for the moment of a read (a volatile element in series with every cell), which costs none.

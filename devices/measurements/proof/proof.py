@@ -18,7 +18,7 @@ SMALL, TOLERABLE = 0.15, 0.35
 MEAN_STEP_OFF = 0.25
 """Error of the mean step, as a share of it, that a comparison should show."""
 SAME_SPREAD = 0.002
-"""Share of a ramp's height below which a spread over ramps is none."""
+"""Share of a ramp's height below which a spread over ramps counts as zero."""
 FARTHEST, FARTHEST_WHOLE = 1.5, 1.2
 """Bands that a bin of one state, or of all states together, may lie off by chance."""
 WIDE, TOO_WIDE = 1.5, 5.0
@@ -29,7 +29,7 @@ RESAMPLES = 200
 FEWEST_DEVICES, FEWEST_CLUSTERS = 3, 8
 """Devices, and traces or stretches of a device, from which on whole ones are resampled; of few the band is widened as Student's t is."""
 RESOLUTION = 0.02
-"""Share of the mean step (or change) below which a difference is none: data without scatter have no yardstick of their own."""
+"""Share of the mean step (or change) below which a difference counts as zero: data without scatter have no yardstick of their own."""
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
 
@@ -43,7 +43,7 @@ class Bin:
         measured, emulated: sizes. mean, std: (measured, emulated) siemens.
         wasserstein: siemens. ks: Kolmogorov-Smirnov distance. band, ks_band: their 95 % quantiles for the data against themselves.
         scale: siemens, standard deviation of the measured sample, at least the resolution.
-        resolution: siemens, a distance that is none: `RESOLUTION` of the mean.
+        resolution: siemens, below which a distance counts as zero: `RESOLUTION` of the mean.
         whole: whether it is all states of a direction together, where few data tell most.
         wrong_sign: (measured, emulated) share of changes against the direction; NaN for samples that are not steps.
     """

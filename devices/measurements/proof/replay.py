@@ -41,7 +41,7 @@ def replay(
 ) -> Traces:
     """Pulse and read fabricated cells as the traces were, all traces of a device on one cell (see `assign_cells`).
 
-    Ageing is left out: successive pulses are assumed close in time. Faults are left out: the traces are of cells that work.
+    Ageing is left out: successive pulses are assumed close in time. Faults are left out: the traces are of healthy cells.
 
     Args:
         cell: the compiled card.

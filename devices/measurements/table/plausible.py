@@ -35,7 +35,7 @@ BOUNDS: Mapping[str, tuple[Callable[[F64], npt.NDArray[np.bool_]], str]] = {
 
 
 def check_bounds(path: Path, line: npt.NDArray[Any], columns: Mapping[str, Any]) -> None:
-    """Refuse the first row with a number that is none of a measurement. Raises MeasurementError.
+    """Refuse the first row with a number that no measurement gives. Raises MeasurementError.
 
     Args:
         path: of the file. line: (rows,). columns: as in `TableBuilder.append`.

@@ -126,7 +126,7 @@ def parse_quantity(text: str, dimension: str, path: Path, line: int | None, name
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Whether a field is a plain number with this decimal mark; what only Python reads as one (`1_000`, other scripts' digits) is none."""
+    """Whether a field is a plain number with this decimal mark; what only Python reads as one (`1_000`, other scripts' digits) is not."""
     if "_" in text or not text.isascii() or (decimal != "." and "." in text):
         return False
     try:

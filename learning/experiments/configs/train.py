@@ -42,7 +42,7 @@ Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
 
 
 class TwinSpec(StrictModel):
-    """The ideal digital twin: the same network, first weights and order of data, taught by digital backpropagation.
+    """The ideal digital twin: the same network, first weights and order of data, trained by digital backpropagation.
 
     Attributes:
         learning_rate, optimizer: its own, because the best ones differ from rule to rule.

@@ -1,4 +1,4 @@
-"""One chip looked at closely for the report: weights wanted and read back, conductance maps, costs. No accuracy."""
+"""A snapshot of one chip for the report: target weights and weights read back, conductance maps, costs. No accuracy."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ SCATTER_UP_TO = 3000
 
 @styled
 def weight_transfer(target: F32, read_back: F32, times: Sequence[float], layer: str) -> Figure:
-    """Read-back weight against wanted weight, one panel per time, with the root mean square error.
+    """Read-back weight against target weight, one panel per time, with the root mean square error.
 
     Args:
         target: (n,) weights. read_back: (T, n) weights. times: (T,) seconds after programming. layer: name.
@@ -56,7 +56,7 @@ def weight_transfer(target: F32, read_back: F32, times: Sequence[float], layer: 
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(3))
-    figure.supxlabel(f"wanted weight, {layer}", fontsize=9)
+    figure.supxlabel(f"target weight, {layer}", fontsize=9)
     figure.supylabel("read-back weight", fontsize=9)
     return figure
 

@@ -206,7 +206,7 @@ class BurstRelaxation(AgeingLaw):
 
 
 def _floor(groups: Groups, b: int) -> float:
-    """Siemens below which a spread is none."""
+    """Siemens below which a spread counts as zero."""
     return 1e-6 * max(float(groups.g[b]), 1e-9)
 
 

@@ -21,7 +21,7 @@ F64 = npt.NDArray[np.float64]
 CLEAR_WHITE, CLEAR_CORRELATED = 2.0, 10.0
 """By how much AIC must prefer white noise to none, and correlated noise to white alone."""
 LEAST_WHITE = 1e-3
-"""Share of a step's scatter below which white noise is none."""
+"""Share of a step's scatter below which white noise counts as zero."""
 MOST_LOST = 3.0
 """Nats that a law, or correlated noise, may lose on the held-out reads, in all: as much as chance takes on a few hundred reads."""
 DEVICES_CHECKED = 4

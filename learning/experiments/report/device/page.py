@@ -94,7 +94,7 @@ def _numbers(card: DeviceCard, claims: DeviceClaims) -> list[tuple[str, str]]:
         ("median conductance after 1 year, mid window", f"{100 * relative[0]:.4g} %"),
         ("its standard deviation over cells", f"{100 * relative[1]:.3g} %"),
         ("step size from cell to cell", f"{100 * card.variation.gain_std(True):.3g} %"),
-        ("cells that work", f"{100 * card.faults.cell_yield:.4g} %"),
+        ("yield", f"{100 * card.faults.cell_yield:.4g} %"),
         ("energy of a pulse", engineering(card.cost.e_pulse, "J") if card.cost.e_pulse else "not stated"),
     ]
 
@@ -132,10 +132,10 @@ def _programming_section(results: DeviceResults, claims: DeviceClaims, other: De
 
 def _ageing_sections(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims | None) -> list[Section]:
     if results.aged is None:
-        return [Section("Time", ("States stay as written.",))]
+        return [Section("Retention", ("This card has no retention model: states stay as written.",))]
     plot = Plot(
         "ageing",
         ageing(results, claims, other),
         "Cells written to five states, then left alone. Left: conductance, on logarithmic axes. Right: its standard deviation.",
     )
-    return [Section("Time", plots=(plot,))]
+    return [Section("Retention", plots=(plot,))]

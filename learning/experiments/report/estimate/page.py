@@ -252,7 +252,7 @@ def _transfer_section(results: EstimateResults) -> Section:
         Plot(
             f"weight_transfer_{_file_name(t.layer)}",
             weight_transfer(t.target, t.read_back, t.times, t.layer),
-            f"Layer {t.layer}: read-back against wanted weight at each time; rms in % of the largest weight.",
+            f"Layer {t.layer}: read-back against target weight at each time; rms in % of the largest weight.",
             raster=True,
         )
         for t in results.transfer

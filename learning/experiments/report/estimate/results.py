@@ -80,7 +80,7 @@ def estimate_columns(layers: Sequence[str]) -> dict[str, type]:
 
 @dataclass(frozen=True)
 class WeightTransfer:
-    """Weights of one layer as wanted and as read back from one chip.
+    """Target weights of one layer, and the weights read back from one chip.
 
     Attributes:
         layer: name. target: (n,) weights. times: (T,) seconds since programming. read_back: (T, n) weights.
