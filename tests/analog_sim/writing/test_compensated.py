@@ -13,7 +13,7 @@ from analog_sim.writing.mixed_precision import MixedPrecision
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.pulsed import RefreshSpec
 from analog_sim.writing.stochastic_pulse import StochasticPulse
-from analog_sim.writing.tiki_taka import TikiTaka
+from analog_sim.writing.tiki_taka_v2 import TikiTakaV2
 from analog_sim.writing.write_verify import WriteVerify
 
 G_MAX, NU, T_REF = 20e-6, 0.05, 1.0
@@ -40,6 +40,7 @@ def compensated(writing, sides, compensation):
 
 @SIDES
 @COMPENSATION
+@pytest.mark.filterwarnings("ignore::analog_sim.tile.HalfUpdateWarning")
 @pytest.mark.parametrize("pair", ["both", "one_sided"])
 def test_a_refresh_writes_the_weight_once_and_references_the_compensation_anew(sides, compensation, pair):
     tile = compensated(MixedPrecision(pair=pair, refresh=RefreshSpec(every=1)), sides, compensation)
@@ -129,7 +130,7 @@ def test_an_accumulator_holds_what_the_weights_lack_while_the_gain_changes():
 @pytest.mark.jit
 def test_tiki_taka_moves_the_weights_alike_whatever_the_gain():
     """The fast array sees the same gradients; the transfers differ by at most what waits in the filter, one step of a cell."""
-    writing = TikiTaka(fast_rate=50.0, transfer=1.0)
+    writing = TikiTakaV2(auto_scale=False, fast_rate=50.0, granularity="gradient", transfer=2.0, every=64, max_pulses=63)
     ends = []
     for gain in (np.ones(6, np.float32), GAIN):
         tile = with_gain(writing, gain)

@@ -1,0 +1,20 @@
+"""TTv2: what is read from the fast array gathers in a digital filter H, and a cell is pulsed when a whole step is due.
+
+Gokmen, Front. Artif. Intell. 4, 699148 (2021), doi:10.3389/frai.2021.699148, Algorithm 1.
+"""
+
+from typing import Literal
+
+from analog_sim.rng import Streams
+from analog_sim.writing.buffered_transfer import BufferedScheme, BufferedWriter
+from analog_sim.writing.scheme import Writer, WriteTarget
+
+
+class TikiTakaV2(BufferedScheme):
+    """Low-pass filtered transfer, no choppers."""
+
+    kind: Literal["tiki_taka_v2"] = "tiki_taka_v2"
+
+    def writer(self, target: WriteTarget, streams: Streams) -> Writer:
+        """Make the writer."""
+        return BufferedWriter(self, target, streams)
