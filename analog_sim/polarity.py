@@ -45,13 +45,19 @@ class Polarity:
             self._say("the converters have codes for both signs again")
             return x
         self.clipped += int((x < 0).sum())
-        self._say(f"{self.clipped} of {x.size} inputs are set to 0, and all later ones (`signed: auto` or true drives them)")
+        self._say(
+            f"{self.clipped} of {x.size} inputs are set to 0, and all later ones (`signed: auto` or true drives them)"
+        )
         return np.maximum(x, np.float32(0.0))
 
     def _say(self, what: str) -> None:
         if not self._said:
             self._said = True
-            warnings.warn(f"tile.dac: inputs are negative that were not expected to be: {what}", NegativeInputWarning, stacklevel=5)
+            warnings.warn(
+                f"tile.dac: inputs are negative that were not expected to be: {what}",
+                NegativeInputWarning,
+                stacklevel=5,
+            )
 
     @contextmanager
     def both_signs(self) -> Iterator[None]:

@@ -189,7 +189,9 @@ class Tile:
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
         if self._writer is not None:
-            self._writer = None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
+            self._writer = (
+                None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
+            )
             self._writers += 1
         self._program_blocks(w)
         for block in self.blocks:
@@ -273,8 +275,9 @@ class Tile:
     def calibrate(self, x: F32) -> None:
         """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
 
-        Where the configuration leaves it open, sample inputs that are never negative get all codes of the word-line converters. Forward to the currents of sample inputs x (B, n_in) when the configuration says "calibrated", otherwise and for the transposed
-        read, whose inputs nobody knows beforehand, as after programming (`Block.auto_range`).
+        Where the configuration leaves it open, sample inputs that are never negative get all codes of the word-line converters.
+        Forward ranges follow the currents of sample inputs x (B, n_in) when the configuration says "calibrated"; otherwise, and for the
+        transposed read, whose inputs nobody knows beforehand, they are as after programming (`Block.auto_range`).
         """
         x = np.ascontiguousarray(x, np.float32)
         self._polarity.choose(x)

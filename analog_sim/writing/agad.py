@@ -58,8 +58,8 @@ class AgadWriter(BufferedWriter):
 
     def state(self) -> dict[str, Any]:
         """As the base, with means, references and counters."""
-        own = {"average": self._average, "reference": self._reference, "reads": self._reads}
-        return super().state() | {name: array.copy() for name, array in own.items()}
+        own = {"average": self._average.copy(), "reference": self._reference.copy(), "reads": self._reads.copy()}
+        return super().state() | own
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned."""

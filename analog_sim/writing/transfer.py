@@ -116,7 +116,9 @@ class TransferWriter(Writer, ABC):
             chopped = Dense(part.dw * self._chopper)
             largest = np.array([1.0, np.abs(part.dw).max()])
         # The first is taken as it is; nothing is learned from a batch without a gradient.
-        seen = np.where(self._size > 0.0, scheme.auto_momentum * self._size + (1 - scheme.auto_momentum) * largest, largest)
+        seen = np.where(
+            self._size > 0.0, scheme.auto_momentum * self._size + (1 - scheme.auto_momentum) * largest, largest
+        )
         self._size = np.where(largest > 0.0, seen, self._size)
         self._fast_rate = abs(rate) * scheme.fast_rate
         if scheme.auto_scale:

@@ -130,7 +130,9 @@ def test_an_accumulator_holds_what_the_weights_lack_while_the_gain_changes():
 @pytest.mark.jit
 def test_tiki_taka_moves_the_weights_alike_whatever_the_gain():
     """The fast array sees the same gradients; the transfers differ by at most what waits in the filter, one step of a cell."""
-    writing = TikiTakaV2(auto_scale=False, fast_rate=50.0, granularity="gradient", transfer=2.0, every=64, max_pulses=63)
+    writing = TikiTakaV2(
+        auto_scale=False, fast_rate=50.0, granularity="gradient", transfer=2.0, every=64, max_pulses=63
+    )
     ends = []
     for gain in (np.ones(6, np.float32), GAIN):
         tile = with_gain(writing, gain)

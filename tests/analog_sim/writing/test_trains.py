@@ -13,16 +13,16 @@ from analog_sim.cell import CellModel, PulseModel, VariationModel, constant_tabl
 from analog_sim.mapping import MappingSpec
 from analog_sim.rng import Streams
 from analog_sim.tile import Tile, TileSpec
+from analog_sim.writing.agad import Agad
 from analog_sim.writing.clipping import MOST_PULSES, PulseClippingWarning, whole_pulses
 from analog_sim.writing.deterministic_pulse import DeterministicPulse
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.stochastic_pulse import StochasticPulse
-from analog_sim.writing.agad import Agad
 from analog_sim.writing.tiki_taka_chopped import TikiTakaChopped
 from analog_sim.writing.tiki_taka_v1 import TikiTakaV1
 from analog_sim.writing.tiki_taka_v2 import TikiTakaV2
-from analog_sim.writing.transfer import symmetric_conductance
 from analog_sim.writing.trains import probabilities, strengths
+from analog_sim.writing.transfer import symmetric_conductance
 
 G_MAX, STEP = 20e-6, 1e-9
 STEADY = CellModel(
@@ -166,7 +166,14 @@ def test_the_array_of_tiki_taka_costs_and_wears_as_the_weights_do():
 
 @pytest.mark.parametrize(
     "writing",
-    [StochasticPulse(), DeterministicPulse(), TikiTakaV1(every=1), TikiTakaV2(every=1), TikiTakaChopped(every=1, chopper=0.4), Agad(every=1, chopper=0.5)],
+    [
+        StochasticPulse(),
+        DeterministicPulse(),
+        TikiTakaV1(every=1),
+        TikiTakaV2(every=1),
+        TikiTakaChopped(every=1, chopper=0.4),
+        Agad(every=1, chopper=0.5),
+    ],
     ids=lambda s: s.kind,
 )
 def test_a_restored_writer_goes_on_with_the_same_bits(writing):

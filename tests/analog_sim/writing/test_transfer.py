@@ -52,7 +52,9 @@ def soft_bounds(step, spread=0.0):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("mapping", [MAPPING, MappingSpec(weight_max=2.0, sides="two", max_rows=3, max_cols=4)], ids=str)
+@pytest.mark.parametrize(
+    "mapping", [MAPPING, MappingSpec(weight_max=2.0, sides="two", max_rows=3, max_cols=4)], ids=str
+)
 def test_readings_become_the_pulses_of_the_slow_twin(writing, mapping, monkeypatch):
     """What is read is dictated; steady cells show every pulse that was sent."""
     tile, rate, samples = tile_of(writing, mapping=mapping), 0.01, 150
@@ -139,12 +141,12 @@ def test_automatic_scaling_gives_the_fast_array_the_same_pulses_for_small_and_la
 
 
 def test_a_sweep_takes_as_many_samples_as_a_cell_has_states():
-    """Weights of +-2 in steps of 0.008 are 500 states, a sweep through 8 lines with 62 samples each."""
+    """Weights of +-2 in steps of 0.004 are 1000 states: a sweep through 8 lines with 125 samples each."""
     tile = tile_of(TikiTakaV2())
     for _ in range(100):
         tile.update(OuterProduct(X, D), 0.1)
-    assert 4.0 / WEIGHT_STEP == pytest.approx(500)
-    assert tile.writing_statistics()["transfers"] == 600 // 62
+    assert round(4.0 / WEIGHT_STEP) == 1000
+    assert tile.writing_statistics()["transfers"] == 600 // 125
 
 
 def test_nothing_is_learned_from_nothing():
