@@ -59,6 +59,10 @@ class Polarity:
                 stacklevel=5,
             )
 
+    def drivable(self, known: F32) -> F32:
+        """Known inputs of both signs as converters can drive them that have no codes for negative ones at all: 0 in their place."""
+        return np.maximum(known, np.float32(0.0)) if self._signed is False else known
+
     @contextmanager
     def both_signs(self) -> Iterator[None]:
         """Codes for both signs meanwhile, for known inputs of both signs; converters that have none keep to theirs."""

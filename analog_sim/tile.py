@@ -106,8 +106,6 @@ class Tile:
             for k, c in enumerate(cut(self.shape, spec.mapping))
         )
         self._probe_inputs = np.sign(streams.stream("probe").normals((spec.probes, self.shape[1])))
-        if spec.dac.signed is False:
-            self._probe_inputs = np.maximum(self._probe_inputs, np.float32(0.0))
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
@@ -359,11 +357,12 @@ class Tile:
 
     def _read_probes(self) -> F32:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
+        inputs = self._polarity.drivable(self._probe_inputs)
         with self._own_ranges(), self._polarity.both_signs():
             for block in self.blocks:
-                part = np.ascontiguousarray(self._probe_inputs[:, block.rows])
-                block.calibrate(part, block.dac.full_scale(self._probe_inputs))
-            return self.forward(self._probe_inputs)
+                part = np.ascontiguousarray(inputs[:, block.rows])
+                block.calibrate(part, block.dac.full_scale(inputs))
+            return self.forward(inputs)
 
     def read_lines(self, lines: npt.NDArray[np.int64]) -> F32:
         """Weights (k, n_out) at these input lines (k,), by one analogue read of each line alone, at full voltage.
@@ -441,7 +440,8 @@ def _resolved(spec: TileSpec) -> TileSpec:
     """The configuration with what it leaves open decided by the rest of it."""
     if spec.mapping.sides != "auto":
         return spec
-    sides = "two" if spec.writing.moves_both_cells else "one"
+    writing = spec.writing
+    sides = "two" if writing is not None and writing.moves_both_cells else "one"
     return spec.model_copy(update={"mapping": spec.mapping.model_copy(update={"sides": sides})})
 
 
