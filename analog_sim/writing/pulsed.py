@@ -121,6 +121,7 @@ def send_lines(
 
     Args:
         block: gets those lines and outputs that are its own. lines: (k,) inputs of the tile. counts: (k, n_out), within +-63.
+        pair: as in `PulsedScheme`.
     """
     counts = counts[:, block.cols]
     own = (lines >= block.rows.start) & (lines < block.rows.stop) & counts.any(axis=1)

@@ -45,8 +45,8 @@ def soft_bounds(step, spread=0.0):
 @pytest.mark.parametrize(
     "writing",
     [
-        TikiTakaV2(granularity=2.0, max_pulses=3, every=1),
-        TikiTakaV2(granularity=2.0, forget=True, momentum=0.2, every=2),
+        TikiTakaV2(zero_shift=0, granularity=2.0, max_pulses=3, every=1),
+        TikiTakaV2(zero_shift=0, granularity=2.0, forget=True, momentum=0.2, every=2),
         TikiTakaChopped(granularity=2.0, every=1, chopper=0.4, momentum=0.3),
         Agad(granularity=2.0, every=1, chopper=0.4, tail=2.0),
     ],
@@ -93,7 +93,7 @@ def test_readings_become_the_pulses_of_the_slow_twin(writing, mapping, monkeypat
 
 
 def test_a_batch_longer_than_the_matrix_is_cut_so_that_no_line_is_read_twice_at_once(monkeypatch):
-    tile = tile_of(TikiTakaV2(every=1))
+    tile = tile_of(TikiTakaV2(zero_shift=0, every=1))
     fast, seen = tile.new_arrays("fast"), []
     monkeypatch.setattr(fast, "read_lines", lambda lines: (seen.append(list(lines)), np.zeros((len(lines), N_OUT)))[1])
     x, d = (S.stream(name).normals((21, n)) for name, n in (("x", N_IN), ("d", N_OUT)))
@@ -107,7 +107,7 @@ def test_a_batch_longer_than_the_matrix_is_cut_so_that_no_line_is_read_twice_at_
 @pytest.mark.parametrize("pair", ["both", "one_sided"])
 def test_lines_get_their_pulses_one_after_the_other(cut, pair):
     mapping = MappingSpec(**({"weight_max": 2.0, "sides": "two"} | cut))
-    tile = tile_of(TikiTakaV2(), mapping=mapping)
+    tile = tile_of(TikiTakaV2(zero_shift=0), mapping=mapping)
     lines, counts = np.array([5, 0, 6]), np.array([[1, -3, 0, 0, 2], [0, 0, 0, 0, 0], [-1, 1, -1, 1, -1]])
     before, time = tile.read_weights(exact=True), tile.time
     sent = sum(send_lines(block, lines, counts, pair) for block in tile.blocks)
@@ -123,7 +123,7 @@ def test_lines_get_their_pulses_one_after_the_other(cut, pair):
 def test_automatic_scaling_gives_the_fast_array_the_same_pulses_for_small_and_large_gradients(proposal):
     spent = []
     for factor in (1e-3, 1.0, 1e3):
-        tile = tile_of(TikiTakaV2(fast_rate=0.2))
+        tile = tile_of(TikiTakaV2(zero_shift=0, fast_rate=0.2))
         scaled = (
             OuterProduct(proposal.x, np.float32(factor) * proposal.d)
             if isinstance(proposal, OuterProduct)
@@ -142,7 +142,7 @@ def test_automatic_scaling_gives_the_fast_array_the_same_pulses_for_small_and_la
 
 def test_a_sweep_takes_as_many_samples_as_a_cell_has_states():
     """Weights of +-2 in steps of 0.004 are 1000 states: a sweep through 8 lines with 125 samples each."""
-    tile = tile_of(TikiTakaV2())
+    tile = tile_of(TikiTakaV2(zero_shift=0))
     for _ in range(100):
         tile.update(OuterProduct(X, D), 0.1)
     assert round(4.0 / WEIGHT_STEP) == 1000
@@ -150,7 +150,7 @@ def test_a_sweep_takes_as_many_samples_as_a_cell_has_states():
 
 
 def test_nothing_is_learned_from_nothing():
-    tile = tile_of(TikiTakaV2(granularity=1.0, every=1))
+    tile = tile_of(TikiTakaV2(zero_shift=0, granularity=1.0, every=1))
     tile.update(OuterProduct(X, np.zeros_like(D)), 0.1)
     np.testing.assert_array_equal(tile.read_weights(exact=True), 0.0)
     tile.update(OuterProduct(X, D), 0.1)

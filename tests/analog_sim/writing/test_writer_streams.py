@@ -67,8 +67,8 @@ def test_programming_anew_restarts_no_stream(writing):
             most[key] = position
 
 
-@EVERY_SCHEME
 @pytest.mark.jit
+@EVERY_SCHEME
 @pytest.mark.filterwarnings("ignore::analog_sim.writing.clipping.PulseClippingWarning")
 def test_a_checkpoint_keeps_the_position_of_every_stream(writing):
     """After a second programming too, when the writer is no longer the first."""
@@ -102,7 +102,11 @@ def test_five_rounds_of_programming_and_updating_give_five_pulse_trains():
 
 def test_the_second_array_outlives_the_weights_with_what_it_has_cost():
     """A writer made anew finds the same cells, as they were left, and what they cost is not lost."""
-    tile = tile_of(discover("analog_sim.writing", WriteScheme)["tiki_taka_v2"].model_validate({"kind": "tiki_taka_v2"}))
+    tile = tile_of(
+        discover("analog_sim.writing", WriteScheme)["tiki_taka_v2"].model_validate(
+            {"kind": "tiki_taka_v2", "zero_shift": 1}
+        )
+    )
     tile.program(W)
     use(tile)
     fast, before = tile.helpers()["fast"], tile.costs()
