@@ -259,7 +259,7 @@ MUTANTS = (
         "write_weights keeps the reference of the old compensation",
         "self._program_blocks(w)\n        self._reference_compensation()\n\n    def _program_blocks",
         "self._program_blocks(w)\n        self._set_gain(np.ones(self.shape[0], np.float32))\n\n    def _program_blocks",
-        "test_compensated.py::refresh_writes",
+        "test_compensated.py::written_anew",
     ),
     Mutant(
         "resume",

@@ -56,6 +56,19 @@ def test_a_refresh_writes_the_weight_once_and_references_the_compensation_anew(s
     np.testing.assert_allclose(tile.read_weights(exact=True), W, rtol=3e-3, atol=1e-5)
 
 
+@COMPENSATION
+def test_weights_written_anew_are_the_reference_of_the_next_compensation(compensation):
+    """Half the weights are half the outputs: against the reference of the old ones they would count as drift, to be doubled."""
+    tile = compensated(Ideal(), "two", compensation)
+    tile.write_weights(0.5 * W)
+    np.testing.assert_array_equal(tile.gain, 1.0)
+    tile.compensate()
+    np.testing.assert_allclose(tile.gain, 1.0, atol=1e-3)
+    tile.wait(86400.0)
+    tile.compensate()
+    np.testing.assert_allclose(tile.read_weights(exact=True), 0.5 * W, rtol=3e-3, atol=1e-5)
+
+
 @SIDES
 def test_write_verify_divides_the_gain_out_of_what_it_programs(sides):
     tile = compensated(WriteVerify(tolerance=0.001), sides, "global")
