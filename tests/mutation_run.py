@@ -60,7 +60,7 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "sensing",
-        "variance of constant read noise grows with |v|, not v**2",
+        "variance of constant read noise grows with abs(v), not with its square",
         'np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]',
         "np.float32(each) * np.abs(v).sum(axis=1)[:, None]",
         "test_emulated.py::constant_read_noise",
@@ -105,7 +105,7 @@ MUTANTS = (
         "drift without its reference time",
         "per_t_ref = 1.0 / t_ref",
         "per_t_ref = 1.0",
-        "test_ageing.py::drift_is_its_slow_twin",
+        "test_emulated.py::power_law or see_the_drift",
     ),
     Mutant(
         "ageing",
@@ -161,7 +161,7 @@ MUTANTS = (
         "what was sent stays in the accumulator",
         "part -= whole * gain",
         "part -= 0.5 * whole * gain",
-        "test_compensated.py::accumulator or wanted_step",
+        "test_compensated.py::leaves_the_accumulator",
     ),
     Mutant(
         "pulses",
@@ -175,7 +175,7 @@ MUTANTS = (
         "choppers do not act on what is written",
         "OuterProduct(part.x * self._chopper, part.d)",
         "OuterProduct(part.x, part.d)",
-        "test_transfer.py::chopper",
+        "test_transfer.py::sign_of_its_chopper",
     ),
     Mutant(
         "pulses",

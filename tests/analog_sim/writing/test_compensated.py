@@ -140,6 +140,16 @@ def test_an_accumulator_holds_what_the_weights_lack_while_the_gain_changes():
     np.testing.assert_allclose(tile.read_weights(exact=True) - before / 2, step, rtol=0.01)
 
 
+def test_what_was_sent_leaves_the_accumulator_gain_included():
+    """Five steps, then one, at a gain of 2: two pulses and a third, six steps in all."""
+    step = 2e-9 / 1e-5
+    tile = with_gain(MixedPrecision(), np.full(6, 2.0, np.float32))
+    before = tile.read_weights(exact=True)
+    for wanted in (5.2, 1.0):
+        tile.update(Dense(np.full_like(W, -wanted * step)), 1.0)
+    np.testing.assert_allclose(tile.read_weights(exact=True) - before, 6 * step, rtol=0.02)
+
+
 @pytest.mark.jit
 def test_tiki_taka_moves_the_weights_alike_whatever_the_gain():
     """The fast array sees the same gradients; the transfers differ by at most what waits in the filter, one step of a cell."""

@@ -149,6 +149,17 @@ def test_a_sweep_takes_as_many_samples_as_a_cell_has_states():
     assert tile.writing_statistics()["transfers"] == 600 // 125
 
 
+def test_a_line_is_written_with_the_sign_of_its_chopper():
+    tile = tile_of(TikiTakaChopped(every=1000, fast_rate=0.5))
+    tile.update(OuterProduct(X, np.zeros_like(D)), 0.1)
+    tile._writer._chopper[::2] = -1.0
+    for _ in range(5):
+        tile.update(OuterProduct(np.abs(X) + 0.5, np.abs(D) + 0.5), 0.1)
+    fast = tile.helpers()["fast"].read_weights(exact=True)
+    assert (fast[:, ::2] > 0.0).all()
+    assert (fast[:, 1::2] < 0.0).all()
+
+
 def test_nothing_is_learned_from_nothing():
     tile = tile_of(TikiTakaV2(zero_shift=0, granularity=1.0, every=1))
     tile.update(OuterProduct(X, np.zeros_like(D)), 0.1)
