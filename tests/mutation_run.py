@@ -126,14 +126,14 @@ MUTANTS = (
         "a pulse acts on the cell as it was written",
         "present = self._aged_rows(prepared.rows, now) if self.cell.ages else None",
         "present = None",
-        "test_pulsing.py::drifted_state test_ageing.py::pulses_act",
+        "test_apply.py::drifted_state test_ageing.py::pulses_act",
     ),
     Mutant(
         "pulses",
         "both cells of a pair move the same way",
         '(2, "both"): [[1, -1], [-1, 1]],',
         '(2, "both"): [[1, -1], [1, -1]],',
-        "test_pulsing.py::coincidences",
+        "test_apply.py::coincidences",
     ),
     Mutant(
         "pulses",
@@ -229,15 +229,15 @@ MUTANTS = (
     Mutant(
         "resume",
         "all tiles of a training chip share one stream",
-        "tile = Tile(spec, self._cell, shape, self._streams.child(name), self._clock)",
-        "tile = Tile(spec, self._cell, shape, self._streams, self._clock)",
+        "tile = Tile(spec, self._fabric.at(name), shape, self._streams.child(name))",
+        "tile = Tile(spec, self._fabric, shape, self._streams)",
         "test_training_streams.py::share_a_stream",
     ),
     Mutant(
         "resume",
         "all tiles of an estimated chip share one stream",
-        'shape, streams.child("tile", name), self.clock)',
-        "shape, streams, self.clock)",
+        "fabric.at(*place), shape, streams.child(*place))",
+        "fabric, shape, streams)",
         "test_chip.py::share_a_stream",
     ),
     Mutant(

@@ -107,8 +107,7 @@ class Tile:
             raise UserError("tile.dac: bit_serial needs a number of bits")
         self._fabric = _fabric(cells, streams, clock)
         self.cell = self._fabric.cell
-        # Sides first: a tile whose write scheme was left out is not known to be updated at all.
-        self.spec = spec = _resolved(spec).settled(self.cell)
+        self.spec = spec = _resolved(spec.settled(self.cell))
         self.shape = (int(shape[0]), int(shape[1]))
         self.clock = self._fabric.clock
         self._counter = ConversionCounter()

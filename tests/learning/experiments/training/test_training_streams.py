@@ -37,7 +37,7 @@ def test_no_two_tiles_of_a_chip_share_a_stream() -> None:
     """Two layers of one shape: with one stream for all, they would be the same cells and the same errors."""
     layers = ["flatten", *({"kind": "linear", "units": 64},) * 3, {"kind": "linear", "units": 10}]
     setup = experiment("reram_soft_bounds", network={"layers": layers})
-    network, _ = build(setup, training_data(setup.dataset, 0), 0)
+    network = build(setup, training_data(setup.dataset, 0), 0).network
     found = positions(network)  # says which two are the same
     assert len(found) > 3 * 6
     windows = [tile.blocks[0].crossbar.cells.hi.tobytes() for _, tile in network.tiles() if tile.shape == (64, 64)]
