@@ -1,30 +1,25 @@
 """Any card against any measurement: the card's emulated cells do what the measured ones did. It never fits the card."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from devices.card import DeviceCard
 from devices.measurements.ageing_proof import ageing_proof
-from devices.measurements.beginnings import beginnings
 from devices.measurements.config import MeasurementConfig
-from devices.measurements.fit.families import families
-from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.noise import series_of
-from devices.measurements.fit.pulse import fit_pulses
 from devices.measurements.histories import histories_of
 from devices.measurements.noise_proof import noise_proof
 from devices.measurements.problems import MeasurementError
 from devices.measurements.proof import Proof
 from devices.measurements.pulse_kinds import chosen_pulses
+from devices.measurements.pulse_proof import Candidate, Say, prove, replicas_for
+from devices.measurements.pulse_stage import fit_traces
 from devices.measurements.read_noise import ReadNoise
 from devices.measurements.reading import read_measurements
-from devices.measurements.replay import replay
-from devices.measurements.split import Split
-from devices.measurements.steps_proof import steps_proof
-from devices.measurements.stop_rule import stop_rule
+from devices.measurements.split import folds as pieces
 from devices.measurements.traces import Traces, traces_of
-from devices.measurements.variogram import with_lags
 
-REPLICAS = 5
 HOW = "all data of the measurement, none of which the card need know"
 
 
@@ -43,12 +38,17 @@ class Comparison:
     counted: tuple[str, ...]
 
 
-def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) -> Comparison:
+def compare_card(
+    card: DeviceCard, config: MeasurementConfig, *, seed: int = 0, say: Say = lambda text: None
+) -> Comparison:
     """Replay the pulses, the waiting and the resting of a measurement on emulated cells of a card.
+
+    Args:
+        card, config: what is compared. seed: of the emulated cells. say: told what is going on.
 
     Raises MeasurementError when the measurement holds nothing that the card can be compared with.
     """
-    measured = read_measurements(config, lambda text: None)
+    measured = read_measurements(config, say)
     cell = card.compile()
     proofs: list[Proof] = []
     traces: Traces | None = None
@@ -58,18 +58,9 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
             raise MeasurementError(f"card {card.name}: no pulse law, and the measurement is of pulses")
         keep, _ = chosen_pulses(measured.tables["pulses"], config, measured.log)
         traces = traces_of(measured.tables["pulses"], measured.log, keep)
-        noise = _noise_of_reads(card, traces)
-        begin = beginnings(traces, noise, float(card.step_std(0.5, True)))
-        replayed = replay(cell, traces, begin, replicas=REPLICAS, seed=seed, stop=stop_rule(traces), noise=noise)
-        states = (smoothed(traces), smoothed(replayed), smoothed(traces))
-        how = HOW
-        if noise.correlated > 0:
-            how = (
-                f"{HOW}; the reads of the measurement are correlated over {noise.length:.3g} reads ({noise.share:.0%} of the variance of"
-                " their noise): so are those of the replay, with the size of the card's read noise"
-            )
-        proof = steps_proof(traces, traces, replayed, states, how=how, seed=seed)
-        proofs.append(with_lags(proof, traces, traces, replayed, seed=seed))
+        candidate = Candidate(cell, _noise_of_reads(card, config, traces, say))
+        proofs.append(_prove_card(candidate, config, traces, seed, say))
+        replayed = candidate.replayed(traces, seed, replicas_for(traces))
     if "retention" in measured.tables:
         histories = histories_of(measured.tables["retention"], measured.log)
         proofs.append(ageing_proof(cell, histories, histories, how=HOW, seed=seed))
@@ -81,19 +72,33 @@ def compare_card(card: DeviceCard, config: MeasurementConfig, *, seed: int = 0) 
     return Comparison(tuple(proofs), traces, replayed, tuple(measured.log.lines()))
 
 
-def _noise_of_reads(card: DeviceCard, traces: Traces) -> ReadNoise:
-    """Read noise of a card's size, in the middle of its window, with the correlation that the measurement's own reads have.
+def _prove_card(candidate: Candidate, config: MeasurementConfig, traces: Traces, seed: int, say: Say) -> Proof:
+    """The proof of a fit, with the same card in every fold."""
+    held = config.held_out
+    folds = pieces(traces, by=held.by, fraction=held.fraction, seed=held.seed)
+    if folds[0].held_out is None:  # nothing need be held out from a card that was not fitted here
+        folds = (replace(folds[0], held_out=traces, place=np.asarray(traces.start[:-1], np.int64)),)
+    how = HOW
+    noise = candidate.noise
+    if noise.correlated > 0:
+        how = (
+            f"{HOW}; the reads of the measurement are correlated over {noise.length:.3g} reads ({noise.share:.0%} of the variance of"
+            " their noise): so are those of the replay, with the size of the card's read noise"
+        )
+    return prove(folds, [candidate] * len(folds), traces, how=how, seed=seed, several=True, say=say)
 
-    The emulator draws reads independently, so a card says nothing of their correlation; the measurement does.
+
+def _noise_of_reads(card: DeviceCard, config: MeasurementConfig, traces: Traces, say: Say) -> ReadNoise:
+    """Read noise of a card's size, in the middle of its window, with the correlation that a fit of the measurement finds.
+
+    The emulator draws reads independently, so a card says nothing of their correlation; the measurement does. It is the first
+    fit of `fit_device.py`, so that both tools take the same model of the noise.
     """
     total = float(card.read_std(0.5 * (card.g_min + card.g_max), 0.0))
     if total <= 0.0:
         return ReadNoise()
-    own = fit_pulses(
-        Split(traces, None, "none", ""),
-        window=None,
-        laws={"piecewise": families(True)["piecewise"][:2]},
-        read_noise="correlated",
-        tables_per_device=False,
-    )
-    return own.noise.scaled_to(total) if own.noise.correlated > 0 else ReadNoise(total)
+    held = config.held_out
+    parts = pieces(traces, by=held.by, fraction=held.fraction, seed=held.seed)[0]
+    say(f"looking for correlated noise of the reads in {parts.fit.steps} steps")
+    own = fit_traces(config, parts, config.window.window if config.window is not None else None, intervals=False).noise
+    return own.scaled_to(total) if own.correlated > 0 else ReadNoise(total)
