@@ -63,7 +63,7 @@ def compare_card(
         replayed = candidate.replayed(traces, seed, replicas_for(traces))
     if "retention" in measured.tables:
         histories = histories_of(measured.tables["retention"], measured.log)
-        proofs.append(ageing_proof(cell, histories, histories, how=HOW, seed=seed))
+        proofs.append(ageing_proof([cell], [histories], how=HOW, seed=seed))
     if "noise" in measured.tables:
         series = series_of(measured.tables["noise"], measured.sources)
         proofs.append(noise_proof(cell, series, series, how=HOW, seed=seed))

@@ -10,14 +10,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analog_sim.cell import QUANTILE_Z_MAX
+from analog_sim.cell import QUANTILE_Z_MAX, CellModel
+from devices.measurements.ageing_proof import age
+from devices.measurements.fit.noise import NoiseFit
 from devices.measurements.fit.pulse import PulseFit
+from devices.measurements.histories import Histories
 from devices.measurements.shown import MARGINS
 
 F64 = npt.NDArray[np.float64]
 
 FLOOR = 0.05
 """Of a spread or a scatter, as share of the mean step: below it is none."""
+MEAN_SHIFT = 0.25
+"""Standard deviations of a change that its mean may be off."""
 LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         "mean step of potentiation": (0.8, 1.25),
@@ -30,18 +35,57 @@ LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 
 def pulse_differences(delivered: PulseFit, proven: Sequence[PulseFit]) -> tuple[str, ...]:
-    """Sentences on the numbers in which the delivered card is not the cards of the folds (their median); empty when it is.
+    """Sentences on the numbers in which the delivered card lies clearly outside the range of the folds' cards; empty when in none.
 
     Not judged where a single fold was proven with the card that is delivered.
     """
     own, folds = _numbers(delivered), [_numbers(fit) for fit in proven]
     found = []
     for name, (low, high) in LIMITS.items():
-        median = float(np.median([numbers[name] for numbers in folds]))
-        ratio = own[name] / median if median > 0 else 1.0
+        values = [numbers[name] for numbers in folds]
+        nearest = float(np.clip(own[name], min(values), max(values)))
+        ratio = own[name] / nearest if nearest > 0 else 1.0
         if not low <= ratio <= high:
             found.append(differs(name, ratio))
     return tuple(found)
+
+
+def ageing_differences(
+    delivered: CellModel, proven: Sequence[CellModel], histories: Histories, seed: int
+) -> tuple[str, ...]:
+    """Sentences on the times at which cells of the delivered card spread, or move in the mean, unlike those of all folds' cards."""
+    replicas = int(np.clip(np.ceil(2000 / len(histories)), 1, 20))
+
+    def moments(cell: CellModel) -> tuple[F64, F64]:
+        copy = age(cell, histories, replicas=replicas, seed=seed)
+        change = copy[:, 1:] - copy[:, :1]
+        return change.mean(axis=0), change.std(axis=0)
+
+    mean, std = moments(delivered)
+    others = [moments(cell) for cell in proven]
+    means, stds = (np.array(part) for part in zip(*others, strict=True))
+    ratio = std / np.maximum(np.clip(std, stds.min(axis=0), stds.max(axis=0)), 1e-300)
+    shift = np.abs(mean - np.clip(mean, means.min(axis=0), means.max(axis=0)))
+    found = []
+    low, high = LIMITS["scatter of steps"]
+    k = int(np.argmax(np.abs(np.log(np.maximum(ratio, 1e-300)))))
+    if not low <= ratio[k] <= high:
+        found.append(differs(f"spread of the change after {histories.nominal[k + 1]:.3g} s", float(ratio[k])))
+    k = int(np.argmax(shift / np.maximum(std, 1e-300)))
+    if shift[k] > MEAN_SHIFT * std[k]:
+        found.append(
+            f"the mean change after {histories.nominal[k + 1]:.3g} s of the card that is delivered (fitted to all data) is"
+            f" {shift[k] / max(float(std[k]), 1e-300):.2g} standard deviations off that of the cards that were proven"
+        )
+    return tuple(found)
+
+
+def noise_differences(delivered: NoiseFit, proven: NoiseFit) -> tuple[str, ...]:
+    """A sentence when the noise of all series is not that of their first part, which was proven; empty when it is."""
+    own, other = (float(np.sqrt(np.mean(fit.white**2 + fit.flicker**2))) for fit in (delivered, proven))
+    ratio = own / other if other > 0 else 1.0
+    low, high = LIMITS["read noise"]
+    return () if low <= ratio <= high else (differs("read noise", ratio),)
 
 
 def differs(name: str, ratio: float) -> str:

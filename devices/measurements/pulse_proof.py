@@ -18,7 +18,6 @@ from devices.measurements.fit.statespace import StepTables
 from devices.measurements.proof import Proof
 from devices.measurements.read_noise import ReadNoise
 from devices.measurements.replay import replay
-from devices.measurements.scale import scale_rows
 from devices.measurements.split import Split
 from devices.measurements.stand_ins import KnownDevices
 from devices.measurements.steps_proof import steps_proof
@@ -109,8 +108,6 @@ def prove(
     states = (smoothed(measured), smoothed(emulated), smoothed(measured))
     several = several and len(np.unique(measured.cell)) >= FEWEST_DEVICES
     proof = steps_proof(measured, measured, emulated, states, how=how, seed=seed, several=several)
-    laws = [(part, card.law(), card.noise) for part, card in zip(held, candidates, strict=True)]
-    proof = replace(proof, shown=scale_rows(proof.shown, laws, several=several))
     if not stretches:
         return with_lags(proof, measured, measured, emulated, seed=seed)
     proof = replace(proof, how=f"{proof.how}; scatter over several reads: whole traces")
