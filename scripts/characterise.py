@@ -74,10 +74,11 @@ def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
     from learning.runs import RunDirectory
 
     config = load_config(options.against, MeasurementConfig)
-    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
     with Life() as say:
         comparison = compare_card(card, config, seed=options.seed, say=say)
         say("writing the report")
+        name = f"characterise-{card.name}"
+        run = RunDirectory.create(options.out, card, name=name, seed=options.seed, resumable=False)
         page = write_comparison_report(run, card.name, comparison)
     for proof in comparison.proofs:
         print(proof.sentence())
