@@ -410,6 +410,13 @@ class Binned:
         return np.stack((gap[:, :-1] @ np.diff(self.centre), gap.max(axis=1)), axis=1)
 
 
+def times_drawn(drawn: npt.NDArray[np.int64], devices: int) -> F64:
+    """(K, devices) how often each was drawn, of (K, n) draws."""
+    times = np.zeros((len(drawn), devices))
+    np.add.at(times, (np.arange(len(drawn))[:, None], drawn), 1.0)
+    return times
+
+
 def drawn_clusters(count: npt.NDArray[np.int64], size: int, resamples: int, rng: np.random.Generator) -> F64:
     """(resamples, C) how often each cluster is drawn until there are `size` values, so that small ones do not make small samples."""
     most = len(count) + int(np.ceil(size / count.mean())) + int(np.ceil(size / count.min()) if count.min() else 0)

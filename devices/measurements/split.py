@@ -71,13 +71,13 @@ def folds(
         devices = rng.permutation(np.unique(traces.cell))
         count = min(count, len(devices))
         fold = np.empty(int(traces.cell.max()) + 1, np.int64)
-        fold[devices] = np.arange(len(devices)) % count
+        fold[devices] = count - 1 - np.arange(len(devices)) % count  # the first fold holds no more than the others
         fold, total, word = fold[traces.cell], len(devices), "devices"
     else:
         fold = np.empty(len(traces), np.int64)
         for s in np.unique(side):
             own = rng.permutation(np.flatnonzero(side == s))
-            fold[own] = np.arange(len(own)) % count
+            fold[own] = count - 1 - np.arange(len(own)) % count
         count, total, word = int(fold.max()) + 1, len(traces), "ramps"
     if count < 2:
         return (Split(traces, None, "none", f"nothing is held out: only one {unit}, so the fit is not proven"),)

@@ -15,6 +15,7 @@ from devices.measurements.proof import (
     Binned,
     Proof,
     compare,
+    times_drawn,
     widened,
 )
 from devices.measurements.quantities import shown_by
@@ -137,7 +138,7 @@ def _together(
     """
     names = np.union1d(held_out.cell, fitted.cell)
     draws = [
-        _times_drawn(rng.integers(0, len(names), (resamples, len(np.unique(part.cell)))), len(names))
+        times_drawn(rng.integers(0, len(names), (resamples, len(np.unique(part.cell)))), len(names))
         for part in (held_out, fitted)
     ]
     worst = np.ones(resamples)
@@ -152,13 +153,6 @@ def _together(
         distance = widened(len(names)) * binned.distances(one, other)[:, 0] / band
         worst = np.where(enough, np.maximum(worst, distance), worst)
     return float(np.quantile(worst, 0.99))
-
-
-def _times_drawn(drawn: npt.NDArray[np.int64], devices: int) -> F64:
-    """(K, devices) how often each was drawn, of (K, n) draws."""
-    times = np.zeros((len(drawn), devices))
-    np.add.at(times, (np.arange(len(drawn))[:, None], drawn), 1.0)
-    return times
 
 
 def _levelled(steps: Sequence[F64], states: Sequence[F64], edges: F64) -> tuple[F64, ...]:

@@ -29,8 +29,8 @@ NODES = 65
 """Nodes of the tables a likelihood is computed with."""
 MANY, SOME = 8000, 4000
 """Reads from which on a search begins with a part of the traces, and how many reads that part holds."""
-TOLERANCE = 1e-10
-"""Relative change of the cost per read at which a search ends: below a thousandth of a nat in all."""
+TOLERANCE = 1e-12
+"""Relative change of the cost per read at which a search ends; at 1e-10 searches along narrow ridges stopped 0.09 nats a read short."""
 
 
 @dataclass(frozen=True)
