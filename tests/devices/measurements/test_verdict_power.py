@@ -43,7 +43,7 @@ def test_few_devices_do_not_show_their_spread() -> None:
 
 
 def in_turns(extra: float, seed: int) -> Traces:
-    """One cell, 200 pulses up, 200 down and 400 in turns, as emulated, and `extra` siemens more for every pulse after the other direction."""
+    """One cell, 200 pulses up, 200 down, 400 in turns, and `extra` siemens more for every pulse after the other direction."""
     side = np.concatenate(([0], np.ones(200), -np.ones(200), np.tile([1, -1], 200))).astype(np.int8)
     whole = Traces(
         np.zeros(len(side)),
