@@ -15,7 +15,8 @@ from analog_sim.chip import PulseCounts
 from analog_sim.emulated import EmulatedCrossbar
 from analog_sim.rng import Streams
 from devices.measurements.distribution import StepDistribution
-from devices.measurements.proof import Bin, Binned, Proof, times_drawn, two_sample
+from devices.measurements.proof import Bin, Proof
+from devices.measurements.resampling import Binned, times_drawn, two_sample
 from devices.measurements.shown import Shown
 
 F64 = npt.NDArray[np.float64]

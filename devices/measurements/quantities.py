@@ -74,7 +74,7 @@ def shown_by(measured: Traces, emulated: Traces, states: tuple[F64, F64], *, sev
         copy = sample_of(emulated, states[1], direction, len(measured), several)
         if len(held.step) < 2 or not len(copy.step):
             continue
-        mu = _mean_step(held.state, held.step)
+        mu = MeanStep(held.state, held.step)
         own, other = mu(held.state), mu(copy.state)
         samples.append((held, copy, own, other))
         everything = np.ones(len(held.step), bool), np.ones(len(copy.step), bool)
@@ -112,7 +112,7 @@ def sample_of(traces: Traces, state: F64, direction: int, per_replica: int, seve
     )
 
 
-class _mean_step:
+class MeanStep:
     """Measured mean step over the state, siemens: means of bins of equal size, as many as its scatter allows, interpolated."""
 
     def __init__(self, state: F64, step: F64) -> None:

@@ -12,14 +12,12 @@ from devices.measurements.proof import (
     FEWEST_DEVICES,
     RESAMPLES,
     Bin,
-    Binned,
     Proof,
     compare,
-    times_drawn,
-    widened,
 )
 from devices.measurements.quantities import shown_by
 from devices.measurements.ramp_curves import ramp_curves
+from devices.measurements.resampling import Binned, times_drawn, widened
 from devices.measurements.traces import Traces
 
 F64 = npt.NDArray[np.float64]

@@ -12,10 +12,11 @@ from scipy import interpolate
 from devices.measurements.beginnings import Beginnings
 from devices.measurements.fit.moments import smoothed
 from devices.measurements.fit.smoothing import smoothing_spline
-from devices.measurements.proof import Binned, Proof, drawn_clusters, two_sample
+from devices.measurements.proof import Proof
 from devices.measurements.proof import compare as compare_samples
 from devices.measurements.quantities import shown_by
 from devices.measurements.replay import replay
+from devices.measurements.resampling import Binned, drawn_clusters, two_sample
 from devices.measurements.shown import Shown
 from devices.measurements.split import folds, folds_of
 from devices.measurements.traces import Traces, joined
