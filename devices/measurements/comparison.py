@@ -14,7 +14,7 @@ from devices.measurements.problems import MeasurementError
 from devices.measurements.proof import Proof
 from devices.measurements.pulse_kinds import chosen_pulses
 from devices.measurements.pulse_proof import Candidate, Say, prove, replicas_for
-from devices.measurements.pulse_stage import fit_traces
+from devices.measurements.pulse_stage import fit_again, fit_traces
 from devices.measurements.read_noise import ReadNoise
 from devices.measurements.reading import read_measurements
 from devices.measurements.split import folds as pieces
@@ -91,8 +91,8 @@ def _prove_card(candidate: Candidate, config: MeasurementConfig, traces: Traces,
 def _noise_of_reads(card: DeviceCard, config: MeasurementConfig, traces: Traces, say: Say) -> ReadNoise:
     """Read noise of a card's size, in the middle of its window, with the correlation that a fit of the measurement finds.
 
-    The emulator draws reads independently, so a card says nothing of their correlation; the measurement does. It is the first
-    fit of `fit_device.py`, so that both tools take the same model of the noise.
+    The emulator draws reads independently, so a card says nothing of their correlation; the measurement does. It is found
+    as `fit_device.py` finds that of its card, so that both tools take the same noise.
     """
     total = float(card.read_std(0.5 * (card.g_min + card.g_max), 0.0))
     if total <= 0.0:
@@ -100,5 +100,6 @@ def _noise_of_reads(card: DeviceCard, config: MeasurementConfig, traces: Traces,
     held = config.held_out
     parts = pieces(traces, by=held.by, fraction=held.fraction, seed=held.seed)[0]
     say(f"looking for correlated noise of the reads in {parts.fit.steps} steps")
-    own = fit_traces(config, parts, config.window.window if config.window is not None else None, intervals=False).noise
+    given = config.window.window if config.window is not None else None
+    own = fit_again(config, fit_traces(config, parts, given, intervals=False, say=say), traces, given).noise
     return own.scaled_to(total) if own.correlated > 0 else ReadNoise(total)

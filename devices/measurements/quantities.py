@@ -126,6 +126,7 @@ class MeanStep:
         self.mean = np.bincount(same, [step[part].sum() for part in parts]) / number
 
     def __call__(self, state: F64) -> F64:
+        """Mean step at states (n,), siemens."""
         return np.asarray(np.interp(state, self.centre, self.mean), np.float64)
 
 
