@@ -229,7 +229,8 @@ def test_technology_c(tmp_path: Path) -> None:
     assert result.ageing[0].held_out > plain.held_out + 0.2, "nats per held-out read"
     proof, programming = result.proofs
     assert programming.what == "programming"
-    assert programming.verdict == "good", programming.sentence()
+    assert programming.verdict == "fair", programming.sentence()
+    assert "0.16 standard deviations" in programming.sentence(), "of all 16,292 cells; a third of them was within 0.15"
     spread = [(m, e) for name, (m, e, _) in proof.facts.items() if name.startswith("spread")]
     for measured, emulated in spread:
         assert emulated == pytest.approx(measured, rel=0.1)
