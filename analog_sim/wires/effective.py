@@ -1,0 +1,305 @@
+"""The effective conductance matrix of a whole array: I = G_eff' V. It caches nothing and reads no configuration.
+
+Output currents are a series in E = M^-1 N (`network`), here for every word line at once:
+
+    I = p' f + p' N S^-1 f = sum_(k<=K) c_k p' f_k + P' r(E) S^-1 f,    f_k = (N M^-1)^k f,    r(x) = 1 - (1 - x) sum_k c_k x^k
+
+The c_k make r the Chebyshev polynomial of degree K + 1 on [0, rho] with r(1) = 1. The remainder is replaced by its Galerkin
+projection on fields V = E X, X the smoothest modes of the lines and the shorts: with r = r_1 r_2
+
+    P' r(E) S^-1 f  ~  P' r_1(E) V (V' S V)^-1 (r_2(E) V)' f
+
+K and X are chosen for the array at hand, and the error is measured: probe inputs are solved by conjugate gradients too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial import polynomial
+
+from analog_sim.threads import in_parts
+from analog_sim.wires.basis import Modes, eigenvalues, modes, outliers
+from analog_sim.wires.kernels import born
+from analog_sim.wires.kernels.lanes import LANES
+from analog_sim.wires.network import Network, checked_cells, factored, line_profile, staggered
+from analog_sim.wires.single import currents
+from analog_sim.wires.topology import Topology, WiresError
+
+F64 = npt.NDArray[np.float64]
+_UNITS = np.eye(LANES).ravel()
+TOLERANCE = 1e-7
+"""Default bound of the measured error: largest current error of the probes over their largest current."""
+
+_LARGEST_ORDER, _LARGEST_BASIS = 12, 160
+
+
+@dataclass(frozen=True)
+class Effective:
+    """The matrix and how well it is known.
+
+    Attributes:
+        matrix: G_eff (rows, cols) siemens; currents are V @ matrix.
+        error: measured: largest current error over largest current of the probe inputs; 0 for a closed form.
+        method: "closed form", "series" or "conjugate gradients".
+        order, basis: K and the number of fields of the series.
+    """
+
+    matrix: F64
+    error: float
+    method: str
+    order: int = 0
+    basis: int = 0
+
+
+class Polynomials(NamedTuple):
+    """Coefficients by powers of x: of the series, and of the two factors of its remainder."""
+
+    c: F64
+    first: F64
+    second: F64
+
+
+def polynomials(order: int, rho: float) -> Polynomials:
+    """Series of an order whose remainder is the smallest on [0, rho]; its roots are dealt out in turn to both factors."""
+    n = order + 1
+    roots = np.sort(rho * (1.0 + np.cos((2.0 * np.arange(n) + 1.0) * np.pi / (2.0 * n))) / 2.0)
+
+    def product(values: F64) -> F64:
+        out = np.ones(1)
+        for root in values:
+            out = polynomial.polymul(out, np.array([-root, 1.0]) / (1.0 - root))
+        return out
+
+    half = n // 2  # the factor on the side of the sense amplifiers has the smaller roots
+    first, second = product(roots[: n - half]), product(roots[n - half :])
+    rest = -np.asarray(polynomial.polymul(first, second), np.float64)
+    rest[0] += 1.0
+    return Polynomials(np.cumsum(rest)[:-1].astype(np.float64), first, second)  # (1 - r) / (1 - x): the sums of its first coefficients
+
+
+@dataclass(frozen=True)
+class Deflation:
+    """Powers of E on the basis and their products; see `kernels.born.deflate`."""
+
+    gram: F64
+    shares: F64
+    ends: F64
+
+    def factors(self, net: Network, c: Polynomials) -> tuple[F64, F64]:
+        """left (m, cols) and right (m, rows padded) of the Galerkin term."""
+        bit = net.topology.bit
+        ends = bit.first.active_conductance * self.ends[:, 0] + bit.last.active_conductance * self.ends[:, 1]
+        left = sum((a * e for a, e in zip(c.first, ends, strict=False)), np.zeros_like(ends[0]))
+        right = sum((a * s for a, s in zip(c.second, self.shares, strict=False)), np.zeros_like(self.shares[0]))
+        scale = np.sqrt(np.maximum(np.diag(self.gram), np.finfo(float).tiny))
+        right = np.ascontiguousarray(right.T) / scale[:, None]
+        gram = self.gram / np.outer(scale, scale)
+        born.solve_gram((gram + gram.T) / 2.0, right)
+        return left / scale[:, None], right
+
+
+def workspace(net: Network) -> tuple[F64, F64, F64]:
+    """Elimination, lines and scratch of the kernels for eight inputs."""
+    width = LANES * net.cols
+    [t] = staggered(1, (len(net.d), width))
+    return t, np.zeros((4, width)), np.zeros((4, width))
+
+
+def deflation(net: Network, basis: Modes, powers: int) -> Deflation:
+    """Apply E so often to the fields of a basis."""
+    m = basis.size
+    gram = np.zeros((m, m))
+    shares, ends = np.zeros((powers, len(net.d), m)), np.zeros((powers, 2, m, net.cols))
+
+    def part(first: int, last: int) -> None:
+        dots = np.zeros(LANES * len(basis.word_modes))
+        fields = (basis.bit_shapes, basis.word_modes, basis.column_of, basis.mode_of)
+        for lane in range(first, last, LANES):
+            born.deflate(lane, net.rows, *net.series, *fields, *workspace(net), dots, gram, shares, ends)
+
+    in_parts(part, m, LANES, LANES)
+    return Deflation(gram, shares, ends)
+
+
+def series_matrix(net: Network, c: F64, left: F64, right: F64) -> F64:
+    """``sum_k c_k p' f_k`` of every word line plus ``right' left``, (rows, cols) siemens."""
+    out = np.empty((len(net.d), net.cols))
+
+    def part(first: int, last: int) -> None:
+        born.series(first, last, c, *net.series, left, right, _UNITS, *workspace(net), out)
+
+    in_parts(part, len(net.d), LANES, LANES)
+    return out[: net.rows]
+
+
+def probe_moments(net: Network, v: F64, orders: int) -> F64:
+    """p' f_k of eight inputs v (8, rows) for k = 0 ... orders: (orders + 1, 8, cols) ampere."""
+    volts = np.zeros((len(net.d), LANES))
+    volts[: net.rows] = v.T
+    out = np.empty((orders + 1, LANES * net.cols))
+    born.moments(volts, *net.series, *workspace(net), out)
+    return out.reshape(orders + 1, net.cols, LANES).transpose(0, 2, 1)
+
+
+def closed_form(g: npt.ArrayLike, topology: Topology) -> F64 | None:
+    """G_eff where a set of lines has no resistance at all, so that nothing couples: p d h. None where both have some.
+
+    Wires of 0 ohm give the cells themselves, to the bit.
+    """
+    if not (topology.word.ideal or topology.bit.ideal):
+        return None
+    d = checked_cells(g, topology.selector)
+    if topology.word.ideal and topology.bit.ideal:
+        return d.copy()
+    if topology.word.ideal:
+        return line_profile(d, topology.bit) * d
+    return np.ascontiguousarray(line_profile(np.ascontiguousarray(d.T), topology.word).T) * d
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Inputs solved by conjugate gradients, to choose and to check a series with.
+
+    Attributes:
+        v: (8, rows) volts; only the first len(currents) are solved. currents: (solved, cols) ampere.
+    """
+
+    v: F64
+    currents: F64
+
+    def error(self, found: F64) -> float:
+        """Largest current error over the largest current of an input; found: (inputs, cols)."""
+        wanted = self.currents
+        scale = np.abs(wanted).max(1)
+        return float((np.abs(found[: len(wanted)] - wanted).max(1) / np.where(scale > 0.0, scale, 1.0)).max())
+
+
+def probes(net: Network, single: npt.NDArray[np.int64], tolerance: float) -> Probes:
+    """Random voltages, random positive voltages, one word line alone, and those of outlying cells, if there are any."""
+    random = np.random.default_rng(net.rows + 1000 * net.cols)  # fixed: the same array has the same matrix to the bit
+    v = np.zeros((LANES, net.rows))
+    v[0] = random.standard_normal(net.rows)
+    v[1] = random.uniform(0.0, 1.0, net.rows)
+    v[2, net.rows // 8] = 1.0
+    solved = 3
+    if len(single):
+        v[3, single[0, 0]] = 1.0
+        v[4, single[len(single) // 2, 0]] = 1.0
+        solved = 5
+    return Probes(v, currents(net, v[:solved], min(1e-6, 0.03 * tolerance)))
+
+
+def _powers(order: int) -> int:
+    """Powers of E on the basis that a series of this order needs; the products of the basis alone need two."""
+    return max(2, (order + 2) // 2 + 1)
+
+
+def planned(net: Network, single: int, tolerance: float) -> list[tuple[int, int]]:
+    """(smooth fields, order) worth trying, by the work they promise (in passes of one input, as measured).
+
+    T_(K+1)(2 / rho - 1) bounds the remainder for equal cells. The cheapest comes first.
+    """
+    values = eigenvalues(net, _LARGEST_BASIS + 1)[0]
+    plans = []
+    for smooth in (0, 8, 16, 32, 64, 128):
+        rho = float(values[smooth]) if smooth < len(values) else 0.0
+        for order in range(_LARGEST_ORDER + 1):
+            x = 2.0 / rho - 1.0 if rho > 0.0 else np.inf
+            if x == np.inf or (order + 1) * np.arccosh(x) > np.log(10.0 / tolerance):
+                fields = -(-(smooth + single) // LANES) * LANES
+                work = net.rows * max(order - 0.15, 0.1) + fields * (4.5 + 1.65 * _powers(order + 1))
+                plans.append((work, smooth, order))
+                break
+        if rho == 0.0:
+            break
+    return [(smooth, order) for _, smooth, order in sorted(plans)]
+
+
+def chosen_series(net: Network, tolerance: float) -> tuple[Polynomials, F64, F64, Probes, int] | None:
+    """The cheapest series that meets the tolerance on the probes; None when none of those tried does."""
+    single = outliers(net, 64)
+    test = probes(net, single, tolerance)
+    tried = 0
+    for smooth, order in planned(net, len(single), tolerance):
+        if tried and smooth <= tried:
+            continue  # only a larger basis is worth another attempt
+        tried = smooth
+        basis = modes(net, smooth, single)
+        largest = order + 1
+        moment = probe_moments(net, test.v, largest)
+        powers = deflation(net, basis, _powers(largest)) if basis.size else None
+        for k in range(max(order - 1, 0), largest + 1):
+            c = polynomials(k, basis.rho)
+            left, right = powers.factors(net, c) if powers else (np.zeros((0, net.cols)), np.zeros((0, len(net.d))))
+            found = np.tensordot(c.c, moment[: k + 1], 1) + (test.v @ right[:, : net.rows].T) @ left
+            if test.error(found) <= 0.5 * tolerance:
+                return c, left, right, test, basis.size
+    return None
+
+
+def effective_matrix(g: npt.ArrayLike, topology: Topology, tolerance: float = TOLERANCE) -> Effective:
+    """The effective conductance matrix of an array with its wires.
+
+    Args:
+        g: (rows, cols) siemens, finite and >= 0; zeros and shorts are welcome.
+        topology: wires, driven on the word lines and sensed on the bit lines.
+        tolerance: bound of the error of a current, relative to the largest current of its input, on the probes.
+
+    Raises WiresError when the array is too stiff for the tolerance.
+    """
+    if not 1e-12 <= tolerance <= 1e-2:
+        raise WiresError(f"wires: tolerance: got {tolerance}, allowed: 1e-12 ... 1e-2")
+    matrix = closed_form(g, topology)
+    if matrix is not None:
+        return Effective(matrix, 0.0, "closed form")
+    net = factored(g, topology)
+    if net.cells.max() == 0.0:
+        return Effective(np.zeros(net.cells.shape), 0.0, "closed form")
+    series = chosen_series(net, tolerance)
+    if series is not None:
+        c, left, right, test, size = series
+        matrix = series_matrix(net, c.c, left, right)
+        error = test.error(test.v @ matrix)
+        if error <= tolerance:
+            return Effective(matrix, error, "series", len(c.c) - 1, size)
+    return by_conjugate_gradients(net, tolerance)
+
+
+def transposed_matrix(
+    g: npt.ArrayLike,
+    forward: Topology,
+    backward: Topology,
+    known: Effective | None = None,
+    tolerance: float = TOLERANCE,
+) -> Effective:
+    """The effective matrix (cols, rows) of reads in the other direction.
+
+    With the same terminals both ways it is the transpose of the forward one (reciprocity), else it is solved for by itself.
+
+    Args:
+        g: (rows, cols) siemens. forward: wires of reads that drive word lines. backward: of reads that drive bit lines, as
+            `WiresSpec.backward` gives them: its word lines are the bit lines.
+        known: the forward matrix of these cells, if at hand. tolerance: as in `effective`.
+    """
+    if forward.reciprocal(backward):
+        found = effective_matrix(g, forward, tolerance) if known is None else known
+        return replace(found, matrix=np.ascontiguousarray(found.matrix.T))
+    return effective_matrix(np.ascontiguousarray(np.asarray(g, np.float64).T), backward, tolerance)
+
+
+def by_conjugate_gradients(net: Network, tolerance: float) -> Effective:
+    """Every word line by itself: for arrays on which no series of moderate order converges."""
+    test = probes(net, np.zeros((0, 2), np.int64), 0.01 * tolerance)
+    error = np.inf
+    for share in (0.1, 0.001):
+        matrix = currents(net, np.eye(net.rows), share * tolerance)
+        error = test.error(test.v @ matrix)
+        if error <= tolerance:
+            return Effective(matrix, error, "conjugate gradients")
+    raise WiresError(
+        f"wires: effective matrix: measured error {error:.1e}, wanted {tolerance:.1e}: too stiff for this tolerance"
+    )
