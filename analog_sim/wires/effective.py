@@ -78,28 +78,42 @@ def polynomials(order: int, rho: float) -> Polynomials:
     first, second = product(roots[: n - half]), product(roots[n - half :])
     rest = -np.asarray(polynomial.polymul(first, second), np.float64)
     rest[0] += 1.0
-    return Polynomials(np.cumsum(rest)[:-1].astype(np.float64), first, second)  # (1 - r) / (1 - x): the sums of its first coefficients
+    return Polynomials(
+        np.cumsum(rest)[:-1].astype(np.float64), first, second
+    )  # (1 - r) / (1 - x): the sums of its first coefficients
 
 
 @dataclass(frozen=True)
 class Deflation:
-    """Powers of E on the basis and their products; see `kernels.born.deflate`."""
+    """Powers of E on the basis and their products; see `kernels.born.deflate`.
+
+    V holds E^a X for a = 1 ... depth, and (E^a X)' S (E^b X) = X' N (E^(a + b - 1) - E^(a + b)) X, so products of X with the powers
+    suffice. Smooth fields are nearly eigenvectors: a depth of 1 does. A single cell is not, and needs 2.
+
+    Attributes:
+        gram: (2 depth, m, m) siemens, X' N E^k X for k = 1 ... 2 depth. shares: (powers, rows padded, m). ends: (powers, 2, m, cols).
+    """
 
     gram: F64
     shares: F64
     ends: F64
 
     def factors(self, net: Network, c: Polynomials) -> tuple[F64, F64]:
-        """left (m, cols) and right (m, rows padded) of the Galerkin term."""
-        bit = net.topology.bit
+        """left (depth m, cols) and right (depth m, rows padded) of the Galerkin term."""
+        bit, depth = net.topology.bit, range(len(self.gram) // 2)
         ends = bit.first.active_conductance * self.ends[:, 0] + bit.last.active_conductance * self.ends[:, 1]
-        left = sum((a * e for a, e in zip(c.first, ends, strict=False)), np.zeros_like(ends[0]))
-        right = sum((a * s for a, s in zip(c.second, self.shares, strict=False)), np.zeros_like(self.shares[0]))
-        scale = np.sqrt(np.maximum(np.diag(self.gram), np.finfo(float).tiny))
-        right = np.ascontiguousarray(right.T) / scale[:, None]
-        gram = self.gram / np.outer(scale, scale)
+        left = np.concatenate([_combined(c.first, ends[k:]) for k in depth])
+        right = np.concatenate([_combined(c.second, self.shares[k:]).T for k in depth])
+        gram = np.block([[self.gram[a + b] - self.gram[a + b + 1] for b in depth] for a in depth])
+        scale = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+        gram /= np.outer(scale, scale)
+        right = np.ascontiguousarray(right / scale[:, None])
         born.solve_gram((gram + gram.T) / 2.0, right)
         return left / scale[:, None], right
+
+
+def _combined(c: F64, fields: F64) -> F64:
+    return sum((a * x for a, x in zip(c, fields, strict=False)), np.zeros_like(fields[0]))
 
 
 def workspace(net: Network) -> tuple[F64, F64, F64]:
@@ -109,10 +123,10 @@ def workspace(net: Network) -> tuple[F64, F64, F64]:
     return t, np.zeros((4, width)), np.zeros((4, width))
 
 
-def deflation(net: Network, basis: Modes, powers: int) -> Deflation:
-    """Apply E so often to the fields of a basis."""
-    m = basis.size
-    gram = np.zeros((m, m))
+def deflation(net: Network, basis: Modes, order: int, depth: int) -> Deflation:
+    """Apply E to the fields of a basis as often as a series of this order and a Galerkin correction of this depth need."""
+    m, powers = basis.size, max(2 * depth, (order + 2) // 2 + depth)
+    gram = np.zeros((2 * depth, m, m))
     shares, ends = np.zeros((powers, len(net.d), m)), np.zeros((powers, 2, m, net.cols))
 
     def part(first: int, last: int) -> None:
@@ -193,13 +207,15 @@ def probes(net: Network, single: npt.NDArray[np.int64], tolerance: float) -> Pro
     return Probes(v, currents(net, v[:solved], min(1e-6, 0.03 * tolerance)))
 
 
-def _powers(order: int) -> int:
-    """Powers of E on the basis that a series of this order needs; the products of the basis alone need two."""
-    return max(2, (order + 2) // 2 + 1)
+def _work(net: Network, fields: int, order: int, depth: int) -> float:
+    """Time of a series in passes of one input, as measured: a pass costs twice as much when a block of eight leaves the cache."""
+    slow = 2.0 if order > 1 and 8 * LANES * net.cells.size > 8e6 else 1.0
+    powers = max(2 * depth, (order + 3) // 2 + depth)
+    return net.rows * max(order - 0.15, 0.1) * slow + fields * (3.5 + 0.05 * fields + 1.65 * powers)
 
 
-def planned(net: Network, single: int, tolerance: float) -> list[tuple[int, int]]:
-    """(smooth fields, order) worth trying, by the work they promise (in passes of one input, as measured).
+def planned(net: Network, single: int, depth: int, tolerance: float) -> list[tuple[int, int]]:
+    """(smooth fields, order) worth trying, by the work they promise.
 
     T_(K+1)(2 / rho - 1) bounds the remainder for equal cells. The cheapest comes first.
     """
@@ -211,8 +227,7 @@ def planned(net: Network, single: int, tolerance: float) -> list[tuple[int, int]
             x = 2.0 / rho - 1.0 if rho > 0.0 else np.inf
             if x == np.inf or (order + 1) * np.arccosh(x) > np.log(10.0 / tolerance):
                 fields = -(-(smooth + single) // LANES) * LANES
-                work = net.rows * max(order - 0.15, 0.1) + fields * (4.5 + 1.65 * _powers(order + 1))
-                plans.append((work, smooth, order))
+                plans.append((_work(net, fields, order, depth), smooth, order))
                 break
         if rho == 0.0:
             break
@@ -223,15 +238,16 @@ def chosen_series(net: Network, tolerance: float) -> tuple[Polynomials, F64, F64
     """The cheapest series that meets the tolerance on the probes; None when none of those tried does."""
     single = outliers(net, 64)
     test = probes(net, single, tolerance)
-    tried = 0
-    for smooth, order in planned(net, len(single), tolerance):
+    tried, depth = 0, 2 if len(single) else 1
+    for smooth, order in planned(net, len(single), depth, tolerance):
         if tried and smooth <= tried:
-            continue  # only a larger basis is worth another attempt
-        tried = smooth
+            continue  # only a larger basis is worth another attempt, then of depth 2
+        depth = 2 if tried else depth
+        tried = max(smooth, 1)
         basis = modes(net, smooth, single)
         largest = order + 1
         moment = probe_moments(net, test.v, largest)
-        powers = deflation(net, basis, _powers(largest)) if basis.size else None
+        powers = deflation(net, basis, largest, depth) if basis.size else None
         for k in range(max(order - 1, 0), largest + 1):
             c = polynomials(k, basis.rho)
             left, right = powers.factors(net, c) if powers else (np.zeros((0, net.cols)), np.zeros((0, len(net.d))))

@@ -21,7 +21,7 @@ from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology
 
 F64 = npt.NDArray[np.float64]
-_ORDER, _SMOOTH = 1, 8
+_ORDER, _SMOOTH = 1, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Base:
         """B of an array with the wires and the basis of this one."""
         c = polynomials(_ORDER, self.rho)
         basis = modes(net, _SMOOTH, self.single)
-        left, right = deflation(net, basis, 2).factors(net, c)
+        left, right = deflation(net, basis, _ORDER, 1).factors(net, c)
         return series_matrix(net, c.c, left, right)
 
     @cached_property

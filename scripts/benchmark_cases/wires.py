@@ -1,7 +1,8 @@
 """Currents of an array with wires against sparse LU of the same nodal matrix: one input, the whole effective matrix, a small change.
 
-`single` and `full` factor the array anew at every call, as the reference does; the reference's matrix is assembled beforehand. `error` is the
-largest current error over the largest current, against LU with iterative refinement. For `update` the reference is our own whole matrix.
+`single` and `full` factor the array anew at every call, as the reference does; the reference's matrix is assembled beforehand. `error`
+is the largest current error over the largest current, against LU with iterative refinement. For
+`update` the reference is our own whole matrix.
 """
 
 from __future__ import annotations

@@ -216,8 +216,8 @@ def _word_line(d, q, r, w, scratch, f):
 
 
 @njit(**_KERNEL)
-def _project(f, sign, shapes, word_modes, column_of, mode_of, lane, dots, gram):
-    """Add ``sign X' f`` of one row to the columns lane ... lane + 7 of the Gram matrix; X_kj = shapes_k word_modes[mode_of[k], j].
+def _project(f, shapes, word_modes, column_of, mode_of, lane, dots, gram):
+    """Add ``X' f`` of one row to the columns lane ... lane + 7 of the Gram matrix; X_kj = shapes_k word_modes[mode_of[k], j].
 
     Four modes at once, because one sum waits for itself; a mode that is one column (column_of >= 0) needs no sum. dots: (8 modes,).
     """
@@ -239,7 +239,7 @@ def _project(f, sign, shapes, word_modes, column_of, mode_of, lane, dots, gram):
         store(dots, first * LANES, x0)
     for k in range(mode_of.shape[0]):
         row = gram[k]
-        store(row, lane, load(row, lane) + (sign * shapes[k]) * load(dots, mode_of[k] * LANES))
+        store(row, lane, load(row, lane) + shapes[k] * load(dots, mode_of[k] * LANES))
 
 
 @njit(**_KERNEL)
@@ -271,7 +271,7 @@ def deflate(
 
     X_ij = bit_shapes[i, k] word_modes[mode_of[k], j] for k = lane ... lane + 7; bit_shapes: (rows padded, m), m a multiple of 8.
     word_modes: (modes, cols), a multiple of 4 of whole-line modes first; column_of: (modes,): -1, or the one column of the mode.
-    gram: (m, m), its columns of these fields become X' N (E - E^2) X = (E X)' S (E X);
+    gram: (n, m, m), columns of these fields: gram[k - 1] = X' N E^k X;
     shares: (powers, rows padded, m): sum_j dh_ij (E^k X)_ij for k = 1 ...; ends: (powers, 2, m, cols): E^k X in the first and last row.
     dots: (8 modes,).
     """
@@ -314,10 +314,8 @@ def deflate(
             if i == real_rows - 1:
                 _keep_end(w, ends[power, 1], lane)
             _word_line(d[i], word_q[i], word_r, w, scratch[0], f)
-            if power < 2:
-                _project(
-                    f, 1.0 if power == 0 else -1.0, bit_shapes[i], word_modes, column_of, mode_of, lane, dots, gram
-                )
+            if power < gram.shape[0]:
+                _project(f, bit_shapes[i], word_modes, column_of, mode_of, lane, dots, gram[power])
             for j in range(cols):
                 y = load(f, j * LANES) + before[j] * load(e, j * LANES)
                 store(e, j * LANES, y)
