@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.wires.basis import modes, outliers
-from analog_sim.wires.effective import TOLERANCE, Effective, deflation, effective_matrix, polynomials, series_matrix
+from analog_sim.wires.effective import TOLERANCE, Effective, effective_matrix
 from analog_sim.wires.network import Network, factored
+from analog_sim.wires.series import deflation, polynomials, series_matrix
 from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology
 

@@ -6,8 +6,8 @@ import pytest
 
 from analog_sim.wires import factored, simple
 from analog_sim.wires.basis import modes
-from analog_sim.wires.effective import deflation, polynomials, probe_moments, series_matrix
 from analog_sim.wires.kernels import born
+from analog_sim.wires.series import deflation, polynomials, probe_moments, series_matrix
 
 ENDS = [{}, {"drive": "both", "sense_at": "both"}, {"drive": "right", "sense_at": "top", "far_ends": "grounded"}]
 
