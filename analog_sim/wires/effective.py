@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from analog_sim.wires.basis import eigenvalues, modes, outliers
 from analog_sim.wires.kernels.lanes import LANES
-from analog_sim.wires.network import Network, checked_cells, factored, line_profile
+from analog_sim.wires.network import Network, closed_form, factored
 from analog_sim.wires.series import Polynomials, deflation, polynomials, probe_moments, series_matrix
 from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology, WiresError
@@ -41,21 +41,6 @@ class Effective:
     method: str
     order: int = 0
     basis: int = 0
-
-
-def closed_form(g: npt.ArrayLike, topology: Topology) -> F64 | None:
-    """G_eff where a set of lines has no resistance at all, so that nothing couples: p d h. None where both have some.
-
-    Wires of 0 ohm give the cells themselves, to the bit.
-    """
-    if not (topology.word.ideal or topology.bit.ideal):
-        return None
-    d = checked_cells(g, topology.selector)
-    if topology.word.ideal and topology.bit.ideal:
-        return d.copy()
-    if topology.word.ideal:
-        return line_profile(d, topology.bit) * d
-    return np.ascontiguousarray(line_profile(np.ascontiguousarray(d.T), topology.word).T) * d
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Network:
     """Cells, wires and the factors of the lines.
 
     Attributes:
-        topology: the wires; neither line is ideal (those have closed forms, see `effective`).
+        topology: the wires; neither line is ideal (those have a `closed_form`).
         cells: (rows, cols) siemens, selector included.
         d: the same, padded with zeros to (multiple of 8, odd multiple of 8).
         bit_q, bit_inverse: factors of the bit lines from the top.
@@ -169,12 +169,33 @@ def line_profile(d: F64, line: Line) -> F64:
     return _profile(line, rows, q, inverse, _upward(block, rows, line))[:, :cols]
 
 
+def closed_form(g: npt.ArrayLike, topology: Topology) -> F64 | None:
+    """G_eff where a set of lines has no resistance at all, so that nothing couples: p d h. None where both have some.
+
+    Wires of 0 ohm give the cells themselves, to the bit.
+    """
+    if not (topology.word.ideal or topology.bit.ideal):
+        return None
+    d = checked_cells(g, topology.selector)
+    if topology.word.ideal and topology.bit.ideal:
+        return d.copy()
+    if topology.word.ideal:
+        return line_profile(d, topology.bit) * d
+    return np.ascontiguousarray(line_profile(np.ascontiguousarray(d.T), topology.word).T) * d
+
+
 def factored(g: npt.ArrayLike, topology: Topology) -> Network:
     """Factor an array.
 
     Args:
         g: (rows, cols) siemens, finite and >= 0. topology: wires, neither line ideal.
+
+    Raises WiresError for other cells, or lines without any resistance.
     """
+    if topology.word.ideal or topology.bit.ideal:
+        raise WiresError(
+            "wires: a line without resistance has nothing to factor; `effective_matrix` and `read` have a closed form for it"
+        )
     cells = checked_cells(g, topology.selector)
     rows, cols = cells.shape
     shape = (padded(rows), padded(cols, odd=True))

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from analog_sim.threads import in_parts
 from analog_sim.wires.kernels import conjugate, factor
 from analog_sim.wires.kernels.lanes import LANES
-from analog_sim.wires.network import Network, staggered
-from analog_sim.wires.topology import WiresError
+from analog_sim.wires.network import Network, closed_form, factored, staggered
+from analog_sim.wires.topology import Topology, WiresError
 
 F64 = npt.NDArray[np.float64]
 TOLERANCE = 3e-7
@@ -192,3 +192,11 @@ def currents(net: Network, v: npt.ArrayLike, tolerance: float = TOLERANCE) -> F6
     if len(volts):
         in_parts(part, len(volts), 1)
     return out
+
+
+def read(g: npt.ArrayLike, topology: Topology, v: npt.ArrayLike, tolerance: float = TOLERANCE) -> F64:
+    """Currents (inputs, cols) ampere of an array g (rows, cols) siemens for inputs v (inputs, rows) volts, whatever its wires."""
+    matrix = closed_form(g, topology)
+    if matrix is not None:
+        return checked_inputs(v, len(matrix)) @ matrix
+    return currents(factored(g, topology), v, tolerance)

@@ -1,6 +1,6 @@
 """The effective matrix of cells that change a little from read to read: corrected, measured, and made anew when that no longer suffices.
 
-    G(new) ~ G(old) + B(new) - B(old),    B a series of low order with a small basis, the same for both
+    G(new) ~ G(old) + B(new) - B(old),    B a series of one order less with a small basis, the same for both
 
 B misses the same small part of both matrices, so the difference is far better than B itself. The base stays the same until it is
 replaced: errors of many small steps do not add up.
@@ -22,7 +22,7 @@ from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology
 
 F64 = npt.NDArray[np.float64]
-_ORDER, _SMOOTH = 1, 16
+_SMOOTH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +30,24 @@ class Base:
     """An array whose matrix is known, from which changed ones are corrected.
 
     Attributes:
-        net: its network. known: its matrix. rho: of the series of low order. single: outlying cells of its basis.
+        net: its network. known: its matrix. single: outlying cells of its basis.
     """
 
     net: Network
     known: Effective
-    rho: float
     single: npt.NDArray[np.int64]
+
+    @cached_property
+    def rho(self) -> float:
+        """Of the series of low order, the same for every change."""
+        return modes(self.net, _SMOOTH, self.single).rho
 
     def low_order(self, net: Network) -> F64:
         """B of an array with the wires and the basis of this one."""
-        c = polynomials(_ORDER, self.rho)
+        order = max(1, self.known.order - 1)
         basis = modes(net, _SMOOTH, self.single)
-        left, right = deflation(net, basis, _ORDER, 1).factors(net, c)
+        c = polynomials(order, self.rho)
+        left, right = deflation(net, basis, order, 1).factors(net, c)
         return series_matrix(net, c.c, left, right)
 
     @cached_property
@@ -101,6 +106,5 @@ class Tracker:
             self._base = None
         else:
             net = factored(g, self.topology)
-            single = outliers(net, 64)
-            self._base = Base(net, known, modes(net, _SMOOTH, single).rho, single)
+            self._base = Base(net, known, outliers(net, 64))
         return Step(known.matrix, known.error, True)
