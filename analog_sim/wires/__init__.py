@@ -3,8 +3,8 @@
 How a crossbar uses it: `WiresSpec` is what a user writes; `forward()` and `backward()` are the topologies of its two directions.
 `effective_matrix(g, topology)` gives the matrix that makes a read a plain product, once per programming; `transposed_matrix` the one of the
 other direction; `Tracker` follows cells that change a little at every step; `arranged` and `net` place differential pairs. `read` gives the
-currents of single inputs (`factored` and `currents` of many with the same cells); `solve_maps`, `solve_nonlinear` and `noise_transfer` tell of
-voltages, cells that are not ohmic, and read noise.
+currents of single inputs (`factored` and `currents` of many with the same cells). `solve_maps`, `solve_nonlinear` and `noise_transfer` tell
+of voltages, cells that are not ohmic, and read noise.
 
 It works on conductances in siemens and volts, in float64. It knows no chip, no clock, no device and no random stream, and caches
 nothing by itself. Everything a user can get wrong is a `WiresError` of one line. Modules outside import from here only.

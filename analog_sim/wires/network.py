@@ -144,16 +144,9 @@ def _profile(line: Line, rows: int, down_q: F64, down_inverse: F64, upward: tupl
     """Response of lines along axis 0 to a source at their active ends: w_k = q_k w_(k+1) where no current enters."""
     out = np.zeros_like(down_q)
     if line.last.active:
-        out[rows - 1] = down_inverse * line.last.conductance
-        for i in range(rows - 2, -1, -1):
-            np.multiply(down_q[i], out[i + 1], out=out[i])
+        factor.add_response(down_q, down_inverse, line.last.conductance, rows, -1, out)
     if line.first.active:
-        q, inverse = upward
-        w = inverse * line.first.conductance
-        out[0] += w
-        for i in range(1, rows):
-            w = q[i] * w
-            out[i] += w
+        factor.add_response(*upward, line.first.conductance, rows, 1, out)
     return out
 
 

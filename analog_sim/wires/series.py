@@ -23,7 +23,7 @@ from analog_sim.threads import in_parts
 from analog_sim.wires.basis import Modes
 from analog_sim.wires.kernels import born
 from analog_sim.wires.kernels.lanes import LANES
-from analog_sim.wires.network import Network, staggered
+from analog_sim.wires.network import Network
 
 F64 = npt.NDArray[np.float64]
 _UNITS = np.eye(LANES).ravel()
@@ -94,8 +94,7 @@ def _combined(c: F64, fields: F64) -> F64:
 def workspace(net: Network) -> tuple[F64, F64, F64]:
     """Elimination, lines and scratch of the kernels for eight inputs."""
     width = LANES * net.cols + _PADDING
-    [t] = staggered(1, (len(net.d), width))
-    return t, np.zeros((4, width)), np.zeros((4, width))
+    return np.empty((len(net.d), width)), np.zeros((4, width)), np.zeros((4, width))
 
 
 def deflation(net: Network, basis: Modes, order: int, depth: int) -> Deflation:
@@ -107,8 +106,9 @@ def deflation(net: Network, basis: Modes, order: int, depth: int) -> Deflation:
     def part(first: int, last: int) -> None:
         dots = np.zeros(LANES * len(basis.word_modes))
         fields = (basis.bit_shapes, basis.word_modes, basis.column_of, basis.mode_of)
+        work = workspace(net)
         for lane in range(first, last, LANES):
-            born.deflate(lane, net.rows, *net.series, *fields, *workspace(net), dots, gram, shares, ends)
+            born.deflate(lane, net.rows, *net.series, *fields, *work, dots, gram, shares, ends)
 
     in_parts(part, m, LANES, LANES)
     return Deflation(gram, shares, ends)

@@ -51,9 +51,9 @@ class Base:
         return series_matrix(net, c.c, left, right)
 
     @cached_property
-    def low(self) -> F64:
-        """B of the base itself."""
-        return self.low_order(self.net)
+    def offset(self) -> F64:
+        """G(old) - B(old)."""
+        return self.known.matrix - self.low_order(self.net)
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ class Tracker:
         if self._base is None or self._base.net.cells.shape != np.shape(g):
             return self._refresh(g)
         net = factored(g, self.topology)
-        matrix = self._base.known.matrix + self._base.low_order(net) - self._base.low
+        matrix = self._base.offset + self._base.low_order(net)
         error = self._measured(net, matrix)
         return Step(matrix, error, False) if error <= self.tolerance else self._refresh(g)
 
     def _measured(self, net: Network, matrix: F64) -> float:
         """Error for one random input, another one each time."""
         v = self._random.uniform(-1.0, 1.0, net.rows)
-        wanted = currents(net, v, min(1e-6, 0.1 * self.tolerance))[0]
+        wanted = currents(net, v, min(1e-6, 0.3 * self.tolerance))[0]
         scale = float(np.abs(wanted).max())
         return float(np.abs(v @ matrix - wanted).max()) / (scale if scale > 0.0 else 1.0)
 

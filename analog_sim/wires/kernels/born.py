@@ -303,23 +303,38 @@ def deflate(
             r = down_r[i] if upward else up_r[i]
             before = up[min(i + 1, rows - 1)] if upward else down[max(i - 1, 0)]
             target, source = t[i], dh[i]
-            share = full(0.0)
-            for j in range(cols):
-                y = factor[j] * (load(w, j * LANES) + r * load(target, j * LANES))
-                share = share + source[j] * y
-                store(w, j * LANES, y)
-            store(shares[power, i], lane, share)
+            _pass_row(factor, r, source, d[i], word_q[i], word_r, before, w, e, f, scratch, target)
+            store(shares[power, i], lane, load(scratch[1], 0))
             if i == 0:
                 _keep_end(w, ends[power, 0], lane)
             if i == real_rows - 1:
                 _keep_end(w, ends[power, 1], lane)
-            _word_line(d[i], word_q[i], word_r, w, scratch[0], f)
             if power < gram.shape[0]:
                 _project(f, bit_shapes[i], word_modes, column_of, mode_of, lane, dots, gram[power])
-            for j in range(cols):
-                y = load(f, j * LANES) + before[j] * load(e, j * LANES)
-                store(e, j * LANES, y)
-                store(target, j * LANES, y)
+
+
+@njit(**_KERNEL)
+def _pass_row(factor, r, source, d, q, word_r, before, w, e, f, scratch, t):
+    """One row of a pass of eight fields: w from t, f = D T^-1 D w, and f eliminated into t; scratch[1, :8] receives sum_j source_j w_j."""
+    cols, row = d.shape[0], scratch[0]
+    share, s, u = full(0.0), full(0.0), full(0.0)
+    for j in range(cols):
+        k = j * LANES
+        y = factor[j] * (load(w, k) + r * load(t, k))
+        share = share + source[j] * y
+        store(w, k, y)
+        s = d[j] * y + s
+        store(row, k, s)
+        s = q[j] * s
+    store(scratch[1], 0, share)
+    for j in range(cols - 1, -1, -1):
+        k = j * LANES
+        u = q[j] * (u + word_r[j] * load(row, k))
+        x = d[j] * u
+        store(f, k, x)
+        x = x + before[j] * load(e, k)
+        store(e, k, x)
+        store(t, k, x)
 
 
 @njit(**_KERNEL)

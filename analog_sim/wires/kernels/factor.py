@@ -93,3 +93,19 @@ def solve_words(turned, q, inverse, r, b, work, out):
         for j in range(cols - 2, -1, -1):
             u = load(factors, j * LANES) * (u + r * load(work, j * LANES))
             scatter(target, j, u)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def add_response(q, inverse, g, rows, step, out):
+    """Add the voltages of all bit lines for 1 V behind g siemens at one end, where q and inverse end: w_k = q_k w_(k - step) from there.
+
+    step: 1 from the top (eliminated from the bottom), -1 from the bottom; out: (rows padded, cols padded) volts.
+    """
+    start = 0 if step == 1 else rows - 1
+    for j in range(0, out.shape[1], LANES):
+        w = g * load(inverse, j)
+        store(out[start], j, load(out[start], j) + w)
+        for k in range(1, rows):
+            i = start + step * k
+            w = load(q[i], j) * w
+            store(out[i], j, load(out[i], j) + w)
