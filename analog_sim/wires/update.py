@@ -95,7 +95,7 @@ class Tracker:
     def _measured(self, net: Network, matrix: F64) -> float:
         """Error for one random input, another one each time."""
         v = self._random.uniform(-1.0, 1.0, net.rows)
-        wanted = currents(net, v, min(1e-6, 0.3 * self.tolerance))[0]
+        wanted = currents(net, v, min(1e-6, self.tolerance))[0]
         scale = float(np.abs(wanted).max())
         return float(np.abs(v @ matrix - wanted).max()) / (scale if scale > 0.0 else 1.0)
 

@@ -24,16 +24,16 @@ def test_the_exact_variance_is_the_sum_of_derivatives() -> None:
 
 @pytest.mark.jit
 def test_drawn_noise_has_the_exact_variance() -> None:
-    """4000 draws of all cells: the standard deviation of a variance is sqrt(2 / 4000) = 2.2 %, five of them for 6 values."""
+    """1500 draws of all cells: the standard deviation of a variance is sqrt(2 / 1500) = 3.7 %; five of them, for 6 values."""
     random = np.random.default_rng(27)
     g, v, wires = random.uniform(1e-5, 1e-3, (6, 3)), random.normal(size=(2, 6)), simple(10.0, 10.0)
     sigma = 1e-3 * g
     from analog_sim.wires import currents, factored
 
     drawn = np.stack(
-        [currents(factored(g + sigma * random.normal(size=g.shape), wires), v, 1e-10) for _ in range(4000)]
+        [currents(factored(g + sigma * random.normal(size=g.shape), wires), v, 1e-10) for _ in range(1500)]
     )
-    np.testing.assert_allclose(drawn.var(0), exact_variance(g, sigma, wires, v), rtol=0.11)
+    np.testing.assert_allclose(drawn.var(0), exact_variance(g, sigma, wires, v), rtol=0.185)
 
 
 @pytest.mark.jit
