@@ -3,8 +3,9 @@
 A member of a .npz carries a CRC-32 that is checked here, so that an array is either whole or refused.
 """
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -25,22 +26,44 @@ def read_archive(path: Path, what: str = "a readable .npz file of plain arrays",
         UserError: no such file, damaged anywhere, another kind of file, or arrays of Python objects.
     """
     try:
+        return npz_arrays(path)
+    except ValueError as error:
+        raise UserError(f"{path}: not {what} ({error}){f'; {remedy}' if remedy else ''}") from error
+
+
+def npz_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays of a .npz file, all of them or those named.
+
+    Raises:
+        ValueError: one line without the path, for the reasons of `read_archive` or because a name is not there.
+    """
+    try:
         # Opened here, because np.load leaves a file open that it cannot read.
-        with path.open("rb") as opened:
-            found = np.load(opened, allow_pickle=False)
-            if not isinstance(found, np.lib.npyio.NpzFile):
-                raise ValueError(f"holds a single array, {found.dtype} {found.shape}")
-            with found:
-                return {name: _array(found, name) for name in found.files}
+        with path.open("rb") as opened, _loaded(opened) as found:
+            return {name: _array(found, name) for name in (found.files if names is None else sorted(names))}
+    except OSError as error:
+        raise ValueError(error.strerror or one_line(error)) from error
+
+
+def _loaded(opened: BinaryIO) -> Any:
+    try:
+        found = np.load(opened, allow_pickle=False)
     except Exception as error:  # damaged bytes make zipfile, zlib and NumPy raise a dozen unrelated kinds
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
-        raise UserError(f"{path}: not {what} ({reason}){f'; {remedy}' if remedy else ''}") from error
+        raise ValueError(f"not a NumPy archive: {one_line(error)}") from error
+    if not isinstance(found, np.lib.npyio.NpzFile):
+        raise ValueError(f"holds a single array, {found.dtype} {found.shape}")
+    return found
 
 
 def _array(found: Any, name: str) -> npt.NDArray[Any]:
-    array = found[name]
+    if name not in found.files:
+        raise ValueError(f"no array {name!r}; the archive has: {', '.join(found.files) or 'nothing'}")
+    try:
+        array = found[name]
+    except Exception as error:  # as above
+        raise ValueError(f"array {name!r} cannot be read, the archive is damaged: {one_line(error)}") from error
     if not isinstance(array, np.ndarray):  # a member that is not an array comes as its bytes
-        raise ValueError(f"member {name!r} is not an array")
+        raise ValueError(f"array {name!r} cannot be read: it is no NumPy array")
     return array
 
 

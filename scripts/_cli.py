@@ -10,6 +10,8 @@ import errno
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -78,6 +80,43 @@ def add_set(target: argparse.ArgumentParser) -> None:
         default=[],
         help="change one key, for example --set tile.adc.bits=6; repeatable",
     )
+
+
+class Life:
+    """Lines of progress on the terminal, and a sign of life when none came for `EVERY` seconds.
+
+    Use as ``with Life() as say: work(say)``; `say` prints a line to standard error and names what the signs of life are of.
+    """
+
+    EVERY = 4.0
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._doing = "working"
+        self._begun = self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._thread.start()
+        return self._say
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _say(self, text: str) -> None:
+        self._doing, self._begun = text, time.monotonic()
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._last = time.monotonic()
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.5):
+            now = time.monotonic()
+            if now - self._last >= self.EVERY:
+                self._print(f"... {self._doing[:60]}: {now - self._begun:.0f} s")
 
 
 RUNS: Mapping[str, str] = MappingProxyType(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _cli import add_set, main_guard, require_schema
+from _cli import Life, add_set, main_guard, require_schema
 
 if TYPE_CHECKING:
     from devices.card import DeviceCard
@@ -78,9 +78,12 @@ def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
     from learning.experiments.runs.run_folder import RunDirectory
 
     config = load_config(options.against, MeasurementConfig)
-    comparison = compare_card(card, config, seed=options.seed)
-    run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
-    page = write_comparison_report(run, card.name, comparison)
+    with Life() as say:
+        comparison = compare_card(card, config, seed=options.seed, say=say)
+        say("writing the report")
+        name = f"characterise-{card.name}"
+        run = RunDirectory.create(options.out, card, name=name, seed=options.seed, resumable=False)
+        page = write_comparison_report(run, card.name, comparison)
     for proof in comparison.proofs:
         print(proof.sentence())
     print(f"\nfigures in {run.figures}\nreport: {page}")

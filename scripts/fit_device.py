@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import add_set, main_guard, require_schema
+from _cli import Life, add_set, main_guard, require_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         resumable=False,
         own=[f"{config.name}.yaml"],
     )
-    result = fit_measurements(config, run.path, lambda text: print(f"  {text}", file=sys.stderr))
-    page = write_fit_report(run, result)
+    with Life() as say:
+        result = fit_measurements(config, run.path, say)
+        say("writing the report")
+        page = write_fit_report(run, result)
     print(verdict_text(result))
     if result.pulse is not None and result.pulse.laws:
         print(f"\n{law_table(result.pulse.laws).text()}")

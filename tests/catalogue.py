@@ -148,12 +148,15 @@ DRIFT: Rows = {
 }
 
 WRITING: Rows = {
+    "agad": [{}, {"chopper": 0.5, "tail": 2.0, "zero_shift": 3}],
     "deterministic_pulse": [{}, {"length": 15}],
     "ideal": [{}],
     "mixed_precision": [{}, {"pair": "one_sided", "refresh": {"every": 50}}, {"every": 4, "threshold": 2.0}],
     "sign": [{}, {"threshold": 0.1, "every": 4}],
     "stochastic_pulse": [{}, {"length": 7, "balance": False, "adapt_length": False}, {"pair": "one_sided"}],
-    "tiki_taka": [{}, {"chopper": 0.1, "reference": "dynamic"}],
+    "tiki_taka_chopped": [{}, {"chopper": 0.3, "forget": True, "momentum": 0.1}],
+    "tiki_taka_v1": [{}, {"auto_scale": False, "fast_rate": 1.0, "zero_shift": 0}],
+    "tiki_taka_v2": [{}, {"granularity": "gradient", "every": 3, "max_pulses": 5}],
     "write_verify": [{}, {"tolerance": 0.05, "every": 2, "rounds": 3}],
 }
 

@@ -14,14 +14,14 @@ PULSES, READ_STD = 60, 0.05e-6
 
 
 @cache
-def cell(states: int, noise: float, spread: float) -> CellModel:
+def cell(states: int, noise: float, spread: float, read_std: float = READ_STD) -> CellModel:
     fields = {
         "name": "known",
         "g_min": 2.0,
         "g_max": 40.0,
         "pulse": {"kind": "soft_bounds", "states": states, "asymmetry": 0.1, "noise": noise},
         "variation": {"step": spread},
-        "read_noise": {"kind": "constant", "std": f"{1e6 * READ_STD} uS"},
+        "read_noise": {"kind": "constant", "std": f"{1e6 * read_std} uS"},
     }
     return validate(fields, DeviceCard).compile()
 

@@ -115,11 +115,11 @@ def relaxed(g: float, mean: float, std: float, decades: float, path: float) -> f
     return max(0.0, g + mean * decades + std * path)
 
 
-def dac_volts(x: float, scale: float, bits: int | None, v_full: float) -> float:
-    """One input through a signed mid-tread converter."""
-    fraction = min(max(x / scale, -1.0), 1.0)
+def dac_volts(x: float, scale: float, bits: int | None, v_full: float, *, unsigned: bool = False) -> float:
+    """One input through a signed mid-tread converter, or through one without codes for negative inputs."""
+    fraction = min(max(x / scale, 0.0 if unsigned else -1.0), 1.0)
     if bits is not None:
-        top = 2 ** (bits - 1) - 1
+        top = 2**bits - 1 if unsigned else 2 ** (bits - 1) - 1
         fraction = round(fraction * top) / top
     return fraction * v_full
 

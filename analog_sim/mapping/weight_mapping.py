@@ -20,7 +20,9 @@ class MappingSpec(StrictModel):
 
     Attributes:
         kind: "differential": a pair of cells, w ~ G+ - G-; "reference": one cell against a column of cells at mid conductance.
-        sides: "one": one cell of the pair carries the weight and the other stays at g_min; "two": both move around the middle.
+        sides: "one": one cell of the pair carries the weight and the other stays at g_min; "two": both move around the middle; "auto":
+            "two" on a tile whose write scheme pulses both cells of a pair, since a cell at g_min cannot be depressed and half of every
+            update would be lost, else "one".
         weight_max: weight at the edge of the window: "absmax" of the programmed matrix, or a number. Weights beyond it are clipped.
         slices: number of arrays that share a weight, most significant digits first in value, each digitised by itself.
         slice_bits: bits held by one slice.
@@ -28,7 +30,7 @@ class MappingSpec(StrictModel):
     """
 
     kind: Literal["differential", "reference"] = "differential"
-    sides: Literal["one", "two"] = "one"
+    sides: Literal["auto", "one", "two"] = "auto"
     weight_max: Literal["absmax"] | Annotated[float, Field(gt=0.0)] = "absmax"
     slices: Annotated[int, Field(ge=1, le=8)] = 1
     slice_bits: Annotated[int, Field(ge=1, le=8)] = 4
@@ -97,7 +99,7 @@ def targets(fraction: F32, spec: MappingSpec, cell: CellModel) -> F32:
     if spec.kind == "reference":
         return (low + window * (1 + np.clip(fraction[None], -1, 1)) / 2).astype(np.float32)
     pair = np.empty((2, *fraction.shape), np.float32)
-    share = kernels.one_sided_pair if spec.sides == "one" else kernels.two_sided_pair
+    share = kernels.two_sided_pair if spec.sides == "two" else kernels.one_sided_pair
     share(np.ascontiguousarray(fraction, np.float32).ravel(), low, window, pair[0].ravel(), pair[1].ravel())
     return pair
 

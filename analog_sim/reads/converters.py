@@ -1,6 +1,7 @@
 """Digital-to-analogue and analogue-to-digital converters: what the user configures, and the lines of converters that a block has.
 
-Signed mid-tread converters: b bits give the codes -(2**(b-1) - 1) ... 2**(b-1) - 1, so zero is exact. Knows no weight.
+Signed mid-tread converters: b bits give the codes -(2**(b-1) - 1) ... 2**(b-1) - 1, so zero is exact. Digital-to-analogue converters of
+inputs that are never negative give the codes 0 ... 2**b - 1. Knows no weight.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from analog_sim.random.streams import Stream, Streams, worth_threads
 from analog_sim.reads.kernels import converting as kernels
 from analog_sim.reads.kernels.noisy_conversion import noisy_adc
 from analog_sim.reads.noise import add_noise, spread_over
+from analog_sim.reads.polarity import Polarity
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
@@ -32,19 +34,28 @@ class DacSpec(StrictModel):
 
     Attributes:
         bits: resolution, None for ideal.
+        signed: True: codes for both signs; False: none for negative inputs, which are set to 0, counted and said; "auto": both signs, but
+            none for negative inputs while no sample input of a calibration was negative. Transposed reads always have both signs.
         scaling: full scale of the input: "per_vector" and "per_batch" divide by the abs-max (digital input scaling), a number is a
             constant full scale in units of the input, beyond which it clips.
         gain_spread, offset_spread: standard deviation over lines of the gain error and of the offset (in full scales).
         inl: integral non-linearity, peak deviation in full scales of a random smooth bow per line.
-        bit_serial: inputs are applied one bit at a time, with as many reads and conversions as `bits` - 1, added digitally.
+        bit_serial: inputs are applied one bit at a time, with as many reads and conversions as `bits` - 1 (or `bits` where no code is
+            for negative inputs), added digitally.
     """
 
     bits: Bits | None = None
+    signed: Literal["auto"] | bool = "auto"
     scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0)] = "per_vector"
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0
     inl: Fraction = 0.0
     bit_serial: bool = False
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether there are codes whose sign a calibration decides about."""
+        return self.bits is not None and self.signed == "auto"
 
     @property
     def errors(self) -> bool:
@@ -129,12 +140,28 @@ class Dac:
         v_full: volts at full scale.
         streams: identity of the block's converters.
         name: "dac" for the word lines, "dac_back" for the bit lines.
+        polarity: of the inputs, shared with the tile's other converters; both signs when None.
     """
 
-    def __init__(self, spec: DacSpec, lines: int, v_full: float, streams: Streams, name: str = "dac") -> None:
+    def __init__(
+        self,
+        spec: DacSpec,
+        lines: int,
+        v_full: float,
+        streams: Streams,
+        name: str = "dac",
+        polarity: Polarity | None = None,
+    ) -> None:
         self.spec = spec
+        self._polarity = Polarity(signed=True) if polarity is None else polarity
         self.v_full = v_full
         self._errors = LineErrors.draw(spec, lines, streams, name) if spec.errors else None
+
+    @property
+    def top(self) -> int:
+        """Largest code; 0 means no quantisation."""
+        bits = self.spec.bits
+        return 2**bits - 1 if bits is not None and self._polarity.unsigned else steps(bits)
 
     def full_scale(self, x: F32) -> F32:
         """Input value (B,) that is mapped on the full voltage."""
@@ -148,14 +175,14 @@ class Dac:
     def convert(self, x: F32, scale: F32) -> F32:
         """Volts (B, lines) for inputs x of full scales (B,)."""
         v = np.empty(x.shape, np.float32)
-        kernels.dac_rows(x, scale, np.float32(steps(self.spec.bits)), np.float32(self.v_full), v)
+        kernels.dac_rows(x, scale, np.float32(self.top), np.float32(self.v_full), v)
         if self._errors is not None:
             v = self._errors.distort(v / np.float32(self.v_full)) * np.float32(self.v_full)
         return v
 
     def bit_planes(self, x: F32, scale: F32) -> tuple[F32, F32]:
-        """Bit-serial form: volts (bits - 1, B, lines) of -1, 0 or 1 full scales, and the weight of each plane."""
-        top = steps(self.spec.bits)
+        """Bit-serial form: volts (planes, B, lines) of -1, 0 or 1 full scales, and the weight of each plane."""
+        top = self.top
         codes = np.rint(np.clip(x / scale[:, None], -1, 1) * top).astype(np.int32)
         sign, magnitude = np.sign(codes), np.abs(codes)
         places = np.arange(int(top).bit_length())

@@ -1,5 +1,6 @@
 """One weight matrix on a chip: mapping, converters, crossbars, drift compensation and the write scheme. Never sees a loss."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
@@ -29,6 +30,7 @@ from analog_sim.mapping.weight_mapping import (
 )
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
+from analog_sim.reads.polarity import Polarity
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
 from analog_sim.writing.choice import scheme_for
@@ -36,6 +38,10 @@ from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
 F32 = npt.NDArray[np.float32]
+
+
+class HalfUpdateWarning(UserWarning):
+    """Pulses on both cells of pairs one of which cannot be depressed; said by each tile at its first update."""
 
 
 class TileSpec(StrictModel):
@@ -101,10 +107,11 @@ class Tile:
             raise UserError("tile.dac: bit_serial needs a number of bits")
         self._fabric = _fabric(cells, streams, clock)
         self.cell = self._fabric.cell
-        self.spec = spec = spec.settled(self.cell)
+        self.spec = spec = _resolved(spec.settled(self.cell))
         self.shape = (int(shape[0]), int(shape[1]))
         self.clock = self._fabric.clock
         self._counter = ConversionCounter()
+        self._polarity = Polarity(spec.dac.signed if spec.dac.calibrates or spec.dac.signed is False else True)
         fault_map = _load_fault_map(spec.fault_map)
         self.blocks = tuple(
             self._make_block(k, c, streams.child("block", k), fault_map)
@@ -117,6 +124,8 @@ class Tile:
         self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
         self._streams = streams
         self._writer: Writer | None = None
+        self._writers = 0
+        self._arrays: dict[str, Tile] = {}
 
     def _make_block(
         self, number: int, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None
@@ -138,7 +147,7 @@ class Tile:
             where.rows,
             where.cols,
             reference,
-            Dac(spec.dac, rows, v, streams),
+            Dac(spec.dac, rows, v, streams, polarity=self._polarity),
             Adc(spec.adc, cols, streams),
             Dac(spec.dac, cols, v, streams, "dac_back"),
             Adc(spec.adc, rows, streams, "adc_back"),
@@ -147,8 +156,7 @@ class Tile:
 
     @property
     def _reads_per_vector(self) -> int:
-        dac = self.spec.dac
-        return dac.bits - 1 if dac.bit_serial and dac.bits is not None else 1
+        return self.blocks[0].dac.top.bit_length() if self.spec.dac.bit_serial else 1
 
     @property
     def time(self) -> float:
@@ -202,7 +210,11 @@ class Tile:
         if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
-        self._writer = None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
+        if self._writer is not None:
+            self._writer = (
+                None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
+            )
+            self._writers += 1
         self._program_blocks(w)
         for block in self.blocks:
             block.auto_range()
@@ -227,10 +239,16 @@ class Tile:
         self._probe_reference = None if self.spec.compensation == "none" else self._read_probes()
 
     def new_arrays(self, name: str) -> "Tile":
-        """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock."""
-        other = Tile(self.spec, self._fabric.at("arrays", name), self.shape, self._streams.child("arrays", name))
-        other.full_weight = self.full_weight
-        return other
+        """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock.
+
+        They are fabricated when they are first asked for. A writer that is made anew gets the same arrays, as they were left, with the
+        present scale.
+        """
+        if name not in self._arrays:
+            place, streams = self._fabric.at("arrays", name), self._streams.child("arrays", name)
+            self._arrays[name] = Tile(self.spec, place, self.shape, streams)
+        self._arrays[name].full_weight = self.full_weight
+        return self._arrays[name]
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """``W <- W - rate * gradient`` as well as the write scheme and the cells can.
@@ -260,7 +278,17 @@ class Tile:
                 f"tile.writing: '{scheme.kind}' needs a chip that has: {', '.join(missing)}; {self.cell.name} has not"
                 + (" (its card has no part `pulse`)" if "pulsed" in missing else "")
             )
-        return scheme.writer(self, self._streams.child("writing"))
+        # Every writer draws from streams of its own: one that is made anew after `program` does not repeat the pulses of the last.
+        streams = self._streams.child("writing") if not self._writers else self._streams.child("writing", self._writers)
+        if scheme.moves_both_cells and self.spec.mapping.pair and self.spec.mapping.sides == "one":
+            warnings.warn(
+                f"tile.writing: '{scheme.kind}' pulses both cells of a pair, but with tile.mapping.sides: one a cell of each begins at"
+                " the end of its window, where depression does nothing: updates are half of what was asked until the pair has left it"
+                " (sides: two or auto, or pair: one_sided with a refresh, make them whole)",
+                HalfUpdateWarning,
+                stacklevel=3,
+            )
+        return scheme.writer(self, streams)
 
     def writing_statistics(self) -> dict[str, float]:
         """What the write scheme has to report; empty before the first update."""
@@ -276,12 +304,14 @@ class Tile:
     def calibrate(self, x: F32) -> None:
         """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
 
-        Forward to the currents of sample inputs x (B, n_in) when the configuration says "calibrated", otherwise and for the transposed
-        read, whose inputs nobody knows beforehand, as after programming (`ArrayGroup.auto_range`).
+        Where the configuration leaves it open, sample inputs that are never negative get all codes of the word-line converters.
+        Forward ranges follow the currents of sample inputs x (B, n_in) when the configuration says "calibrated"; otherwise, and for the
+        transposed read, whose inputs nobody knows beforehand, they are as after programming (`ArrayGroup.auto_range`).
         """
+        x = np.ascontiguousarray(x, np.float32)
+        self._polarity.choose(x)
         if not self.spec.adc.calibrates:
             return
-        x = np.ascontiguousarray(x, np.float32)
         for block in self.blocks:
             block.auto_range()
             if self.spec.adc.range == "calibrated":
@@ -289,7 +319,7 @@ class Tile:
 
     def forward(self, x: F32) -> F32:
         """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
-        x = np.ascontiguousarray(x, np.float32)
+        x = self._polarity.admit(np.ascontiguousarray(x, np.float32))
         out = self._read(x, 1)
         return out * self._gain if self._compensated else out
 
@@ -361,26 +391,27 @@ class Tile:
 
     def _read_probes(self) -> F32:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
-        inputs = self._probes.inputs()
-        with self._own_ranges():
+        inputs = self._polarity.drivable(self._probes.inputs())
+        with self._own_ranges(), self._polarity.both_signs():
             for block in self.blocks:
                 part = np.ascontiguousarray(inputs[:, block.rows])
                 block.calibrate(part, block.dac.full_scale(inputs))
             return self.forward(inputs)
 
-    def read_line(self, line: int) -> F32:
-        """Weights (n_out,) at one input line by one analogue read of that line alone, at full voltage.
+    def read_lines(self, lines: npt.NDArray[np.int64]) -> F32:
+        """Weights (k, n_out) at these input lines (k,), by one analogue read of each line alone, at full voltage.
 
-        The converters' range is the current of one cross point at the edge of the window: what many lines make together would not
-        resolve it.
+        The converters' range is the current of one cross point at the edge of the window, unless it is a fixed current: what many
+        lines make together would not resolve it.
         """
-        x = np.zeros((1, self.shape[1]), np.float32)
-        x[0, line] = 1.0
-        x[0, line] = full = self.blocks[0].dac.full_scale(x)[0]
+        x = np.zeros((len(lines), self.shape[1]), np.float32)
+        here = np.arange(len(lines)), lines
+        x[here] = 1.0
+        x[here] = full = self.blocks[0].dac.full_scale(x)
         with self._own_ranges():
             for block in self.blocks:
                 block.line_range(net_window(self.spec.mapping, self.cell))
-            return self.forward(x)[0] / full
+            return self.forward(x) / full[:, None]
 
     @contextmanager
     def _own_ranges(self) -> Iterator[None]:
@@ -401,7 +432,7 @@ class Tile:
 
     def helpers(self) -> dict[str, WriteTarget]:
         """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
-        return {} if self._writer is None else self._writer.helpers()
+        return dict(self._arrays)
 
     def state(self) -> dict[str, Any]:
         """Everything later operations depend on, for a checkpoint."""
@@ -411,7 +442,10 @@ class Tile:
             "probe_reference": self._probe_reference,
             "full_weight": self.full_weight,
             "conversions": [self._counter.dac, self._counter.adc],
+            "polarity": self._polarity.state(),
             "writer": None if self._writer is None else self._writer.state(),
+            "writers": self._writers,
+            "arrays": {name: arrays.state() for name, arrays in self._arrays.items()},
             "time": self.clock.now,
         }
 
@@ -420,6 +454,7 @@ class Tile:
         # A new writer takes the scale as it is, and may read the cells, which draws read noise: so it is made after the scale and
         # before the streams.
         self.full_weight = float(state["full_weight"])
+        self._writers = int(state["writers"])
         self._writer = None if state["writer"] is None else self._make_writer()
         for block, saved in zip(self.blocks, state["blocks"], strict=True):
             block.restore(saved)
@@ -427,8 +462,11 @@ class Tile:
         reference = state["probe_reference"]
         self._probe_reference = None if reference is None else np.array(reference, np.float32)
         self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
+        self._polarity.restore(state["polarity"])
         if state["writer"] is not None and self._writer is not None:
             self._writer.restore(state["writer"])
+        for name, saved in state["arrays"].items():
+            self.new_arrays(name).restore(saved)
         self.clock.restore(float(state["time"]))
 
 
@@ -442,6 +480,15 @@ def _fabric(cells: CellModel | Fabric, streams: Streams, clock: Clock | None) ->
             ".compile())"
         )
     return cells
+
+
+def _resolved(spec: TileSpec) -> TileSpec:
+    """The configuration with what it leaves open decided by the rest of it."""
+    if spec.mapping.sides != "auto":
+        return spec
+    writing = spec.writing
+    sides = "two" if writing is not None and writing.moves_both_cells else "one"
+    return spec.model_copy(update={"mapping": spec.mapping.model_copy(update={"sides": sides})})
 
 
 def _strip(out: F32, target: slice) -> F32:

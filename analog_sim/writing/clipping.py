@@ -32,10 +32,11 @@ class ClippingNote:
     """How many of the asked-for updates were clipped; warns when it first happens.
 
     Args:
-        kind: of the write scheme. length: slots of its longest train.
+        kind: of the write scheme. length: slots of its longest train. warn: or only count.
     """
 
-    def __init__(self, kind: str, length: int) -> None:
+    def __init__(self, kind: str, length: int, *, warn: bool = True) -> None:
+        self._warn = warn
         self._kind = kind
         self._length = length
         self._asked = 0
@@ -59,7 +60,7 @@ class ClippingNote:
         self._add(share, 1, f"{100 * share:.3g} % of the cells are asked for more than {MOST_PULSES} pulses at once")
 
     def _add(self, share: float, samples: int, what: str) -> None:
-        first = share > 0.0 and self._clipped == 0.0
+        first = self._warn and share > 0.0 and self._clipped == 0.0
         self._asked += samples
         self._clipped += share * samples
         if first:

@@ -10,7 +10,7 @@ from pydantic import Field
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import StrictModel, UserError
 from analog_sim.mapping.weight_mapping import MappingSpec
-from analog_sim.pulses.plans import PulseCounts
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.writing.scheme import WritableBlock, WriteScheme, WriteTarget
 
 PairMode = Literal["both", "one_sided"]
@@ -39,6 +39,11 @@ class PulsedScheme(WriteScheme, ABC):
 
     pair: PairMode = "both"
     refresh: RefreshSpec | None = None
+
+    @property
+    def moves_both_cells(self) -> bool:
+        """As `pair` says."""
+        return self.pair == "both"
 
 
 class Refresher:
@@ -104,4 +109,32 @@ def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], pair: Pai
     else:
         planes = np.stack([np.maximum(counts, 0), np.maximum(-counts, 0)])
     block.crossbar.pulse(PulseCounts(planes))
+    return cells * int(np.abs(counts).sum())
+
+
+def send_lines(
+    block: WritableBlock, lines: npt.NDArray[np.int64], counts: npt.NDArray[np.integer], pair: PairMode
+) -> int:
+    """Send signed pulses to some input lines, one line after the other; return the pulses sent to single cells.
+
+    A line's row fires in every slot and each column in as many as it needs: a train of one sample a line.
+
+    Args:
+        block: gets those lines and outputs that are its own. lines: (k,) inputs of the tile. counts: (k, n_out), within +-63.
+        pair: as in `PulsedScheme`.
+    """
+    counts = counts[:, block.cols]
+    own = (lines >= block.rows.start) & (lines < block.rows.stop) & counts.any(axis=1)
+    if not own.any():
+        return 0
+    counts, rows = counts[own], lines[own] - block.rows.start
+    if block.reference:
+        counts = np.pad(counts, ((0, 0), (0, 1)))
+    length = int(np.abs(counts).max())
+    row_bits = np.zeros((len(rows), block.rows.stop - block.rows.start), np.uint64)
+    row_bits[np.arange(len(rows)), rows] = (1 << length) - 1
+    col_bits = (np.uint64(1) << np.abs(counts).astype(np.uint64)) - np.uint64(1)
+    col_sign = np.where(counts < 0, -1, 1).astype(np.int8)
+    block.crossbar.pulse(PulseTrain(row_bits, col_bits, np.ones(row_bits.shape, np.int8), col_sign, length, pair))
+    cells = 2 if block.crossbar.info.pair and pair == "both" else 1
     return cells * int(np.abs(counts).sum())

@@ -93,8 +93,8 @@ class WriteTarget(Protocol):
         """Program weights (n_out, n_in) at the present scale, with programming error; the drift compensation starts anew."""
         ...
 
-    def read_line(self, line: int) -> F32:
-        """Weights (n_out,) at one input line by one analogue read of that line alone."""
+    def read_lines(self, lines: npt.NDArray[np.int64]) -> F32:
+        """Weights (k, n_out) at these input lines, by one analogue read of each line alone."""
         ...
 
     def costs(self) -> Costs:
@@ -110,7 +110,7 @@ class WriteTarget(Protocol):
         ...
 
     def new_arrays(self, name: str) -> "WriteTarget":
-        """Further arrays of the same cells and cut, named, for schemes that need a second matrix."""
+        """Further arrays of the same cells and cut, named, for schemes that need a second matrix; the tile keeps them and their state."""
         ...
 
 
@@ -128,10 +128,6 @@ class Writer(ABC):
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most schemes keep nothing
         """Put back what `state` returned."""
 
-    def helpers(self) -> dict[str, WriteTarget]:
-        """Further matrices that the scheme keeps on arrays of its own, by name; they wear and cost as the weights do."""
-        return {}
-
     def statistics(self) -> dict[str, float]:
         """Facts for the log: share of clipped updates, refreshes, ..."""
         return {}
@@ -145,6 +141,11 @@ class WriteScheme(Part, ABC):
 
     immediate: ClassVar[bool] = True
     """Whether an update reaches the cells at once, in its size; False when it is gathered first or only its sign is written."""
+
+    @property
+    def moves_both_cells(self) -> bool:
+        """Whether an update depresses one cell of a pair as it potentiates the other, so that both must have room."""
+        return False
 
     @abstractmethod
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:

@@ -43,9 +43,9 @@ class StochasticPulse(PulsedScheme):
 
 
 class StochasticPulseWriter(Writer):
-    """Draws the bits of every batch and sends the trains to all blocks."""
+    """Draws the bits of every batch and sends the trains to all blocks; warn: say when a train is too short for what is asked."""
 
-    def __init__(self, scheme: StochasticPulse, target: WriteTarget, streams: Streams) -> None:
+    def __init__(self, scheme: StochasticPulse, target: WriteTarget, streams: Streams, *, warn: bool = True) -> None:
         self._scheme = scheme
         self._target = target
         self._rows: Stream = streams.stream("row_bits")
@@ -53,7 +53,7 @@ class StochasticPulseWriter(Writer):
         self._rounding: Stream = streams.stream("rounding")
         self._refresher = Refresher(scheme.refresh, target)
         self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
-        self._clipping = ClippingNote(scheme.kind, scheme.length)
+        self._clipping = ClippingNote(scheme.kind, scheme.length, warn=warn)
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch: trains for outer products, stochastically rounded counts for a dense gradient."""

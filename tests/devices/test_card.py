@@ -83,9 +83,9 @@ def test_what_a_card_marks_as_assumed_is_data_too(name: str) -> None:
 
 def test_assumed_keys_follow_the_card() -> None:
     assert load_card("pcm").assumptions() == {
-        "drift.low": "0", "drift.high": "1", "cost.t_program": "10 us", "cost.v_read": "0.2 V",
+        "drift.high": "1", "cost.t_program": "10 us", "cost.v_read": "0.2 V",
     }  # fmt: skip
-    assert "drift.low" not in load_card("pcm", overrides=["drift=none"]).assumptions(), "nothing is there any more"
+    assert "drift.high" not in load_card("pcm", overrides=["drift=none"]).assumptions(), "nothing is there any more"
     bare = card()
     assert bare.assumptions() == {"cost.t_read": "100 ns", "cost.t_program": "10 us", "cost.v_read": "0.2 V"}, (
         "what the program fills in"

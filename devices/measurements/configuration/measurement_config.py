@@ -89,8 +89,9 @@ class HeldOut(StrictModel):
     """The part of the data that proves the fit.
 
     Attributes:
-        by: what is held out whole; auto: devices, else ramps, else stretches of ramps. fraction: of it. seed: of the draw.
-        refit: fit the card's tables to all data after the proof.
+        by: what is held out whole; auto: devices, else ramps, else stretches of ramps. fraction: of it at a time, in about 1 / fraction
+            folds. seed: of the draw.
+        refit: prove a card for every fold and fit the card to all data; else the card is the first fold's, proven on its held-out part.
     """
 
     by: Literal["auto", "device", "trace", "stretch", "none"] = "auto"

@@ -1,5 +1,6 @@
 """Retention measurements as one matrix: cells by nominal times. It never fits anything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,17 @@ class Histories:
     def take(self, chosen: npt.NDArray[np.int64]) -> "Histories":
         """Return some cells."""
         return Histories(self.g[chosen], self.t[chosen], self.nominal, self.target[chosen], self.cell[chosen])
+
+    @staticmethod
+    def joined(parts: "Sequence[Histories]") -> "Histories":
+        """Return the cells of several parts that were read at the same nominal times."""
+        return Histories(
+            np.concatenate([part.g for part in parts]),
+            np.concatenate([part.t for part in parts]),
+            parts[0].nominal,
+            np.concatenate([part.target for part in parts]),
+            np.concatenate([part.cell for part in parts]),
+        )
 
     @property
     def initial(self) -> F64:

@@ -40,8 +40,8 @@ class ReadNoise:
 
     def scaled_to(self, total: float) -> "ReadNoise":
         """Return noise of another total with the same share and length."""
-        share = self.share
-        return ReadNoise(total * float(np.sqrt(1.0 - share)), total * float(np.sqrt(share)), self.length)
+        factor = total / self.total if self.total > 0 else 0.0
+        return ReadNoise(factor * self.white, factor * self.correlated, self.length)
 
     def draw(self, rng: np.random.Generator, traces: int, reads: int) -> F64:
         """(traces, reads) siemens, the correlated part stationary from the first read on."""

@@ -79,6 +79,24 @@ class Traces:
         return replace(self, g=factor * self.g + offset)
 
 
+def joined(parts: Sequence[Traces]) -> Traces:
+    """Return the traces of several parts, one part after another."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = np.cumsum([0, *(len(part.g) for part in parts)])
+    starts = [part.start[:-1] + end for part, end in zip(parts, ends[:-1], strict=True)]
+    return Traces(
+        np.concatenate([part.g for part in parts]),
+        np.concatenate([part.pulses for part in parts]),
+        np.concatenate([part.direction for part in parts]),
+        np.concatenate((*starts, ends[-1:])).astype(np.int64),
+        np.concatenate([part.cell for part in parts]),
+        np.concatenate([part.sequence for part in parts]),
+        np.concatenate([part.amplitude for part in parts]),
+        np.concatenate([part.width for part in parts]),
+    )
+
+
 @dataclass(frozen=True)
 class Condition:
     """One kind of pulse: amplitude magnitude in volts and width in seconds to four digits, None when unknown."""

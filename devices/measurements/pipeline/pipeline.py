@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories, histories_of
 from devices.measurements.data.pulse_kinds import ConditionRow, check_devices, chosen_pulses
-from devices.measurements.data.split import Split, split
+from devices.measurements.data.split import Split, folds
 from devices.measurements.data.traces import traces_of
 from devices.measurements.fit.ageing.fit import AgeingFit, path_memory
 from devices.measurements.fit.noise.fit import NoiseFit, series_of
@@ -19,18 +20,19 @@ from devices.measurements.fit.pulse.fit import PulseFit, adequacy_notes, fit_dis
 from devices.measurements.fit.pulse.moments import smoothed
 from devices.measurements.pipeline.composition import add_writing, compose, write_law_card
 from devices.measurements.pipeline.pulse_stage import (
-    REPLICAS,
+    fit_again,
+    fit_folds,
     fit_traces,
     prove_distributions,
     prove_pulses,
-    refitted,
-    replayed_by,
 )
 from devices.measurements.pipeline.reading import read_measurements
 from devices.measurements.pipeline.rest_stage import age, programmed, resting_noise
 from devices.measurements.pipeline.result import FitResult
+from devices.measurements.proof.delivered import pulse_differences
 from devices.measurements.proof.programming import programming_pairs, prove_programming
 from devices.measurements.proof.proof import Proof
+from devices.measurements.proof.pulses import Candidate, replicas_for
 from devices.measurements.proof.steps import steps_proof
 from devices.measurements.proof.variogram import with_lags
 from devices.measurements.table.sink import UNFIT
@@ -64,9 +66,10 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
         everything = traces_of(tables["pulses"], log, table)
         check_devices(everything, log)
         held = config.held_out
-        pulse_parts = split(everything, by=held.by, fraction=held.fraction, seed=held.seed)
+        parts_of_data = folds(everything, by=held.by, fraction=held.fraction, seed=held.seed)
+        pulse_parts = parts_of_data[0]
         say(f"fitting {len(config.pulse.laws)} pulse laws to {pulse_parts.fit.steps} steps")
-        pulse = fit_traces(config, pulse_parts, given)
+        pulse = fit_traces(config, pulse_parts, given, say=say)
     elif measured.distributions:
         say(f"making tables of {len(measured.distributions)} step distributions")
         pulse = fit_distributions(measured.distributions, window=given)
@@ -83,8 +86,10 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     with tempfile.TemporaryDirectory() as scratch:  # cards of the fitted part only, to be proven
         trial = Path(scratch)
         if pulse is not None and pulse_parts is not None:
-            say("replaying the held-out pulses on the emulator")
-            proofs.append(prove_pulses(config, pulse, pulse_parts, everything, trial, window))
+            # Without a fit to all data the first fold's card is the card, and its held-out part alone proves it.
+            parts_of_data = parts_of_data if config.held_out.refit else parts_of_data[:1]
+            proven = fit_folds(config, pulse, parts_of_data, given, say)
+            proofs.append(prove_pulses(config, parts_of_data, proven, everything, trial, window, say))
         elif pulse is not None:
             say("replaying the step distributions on the emulator")
             proofs.append(prove_distributions(config, measured, pulse, trial, window))
@@ -107,9 +112,10 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
             proofs.append(proof)
     if pulse is not None and pulse_parts is not None and config.held_out.refit and pulse_parts.held_out is not None:
         say("fitting the card's tables to all data")
-        pulse = refitted(config, pulse, everything, given)
+        pulse = fit_again(config, pulse, everything, given, intervals=True)
         window = given or pulse.window
         parts.window = window
+        proofs[0] = replace(proofs[0], differs=pulse_differences(pulse, proven))
     compose(parts, config, pulse, programming, ageing, noise)
     notes += (*pulse.notes, *adequacy_notes(pulse.laws)) if pulse is not None else ()
     writing = add_writing(config, parts, pulse, programming)
@@ -131,9 +137,7 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     if pulse is not None and pulse_parts is not None:
         say("replaying the whole experiment with the final card")
         cell = load_card(card).compile()
-        replayed = replayed_by(
-            cell, everything, pulse, config.held_out.seed, replicas=max(1, min(REPLICAS, 200_000 // len(everything.g)))
-        )
+        replayed = Candidate(cell, pulse.noise).replayed(everything, config.held_out.seed, replicas_for(everything))
         whole = steps_proof(
             everything,
             everything,

@@ -1,6 +1,8 @@
-"""The part of the pipeline that handles pulses: fit, refit, and proof on emulated cells. It never writes the user's card."""
+"""The part of the pipeline that handles pulses: fits of folds and of all, and proof on emulated cells. It never writes the user's card."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +13,28 @@ from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.split import Split
-from devices.measurements.data.start_states import start_states
-from devices.measurements.data.stop_rule import stop_rule
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.pulse.families import families
 from devices.measurements.fit.pulse.fit import PulseFit, fit_pulses
-from devices.measurements.fit.pulse.moments import smoothed
+from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.pipeline.composition import compose
 from devices.measurements.proof.cell_assignment import KnownDevices
 from devices.measurements.proof.distribution import distribution_proof
 from devices.measurements.proof.proof import Proof
-from devices.measurements.proof.replay import replay
-from devices.measurements.proof.steps import steps_proof
-from devices.measurements.proof.variogram import with_lags
+from devices.measurements.proof.pulses import Candidate, Say, prove
 from devices.measurements.table.sink import Measurements
 from devices.window import Window
 
-REPLICAS = 10
-"""Emulated repetitions of the held-out traces."""
 
-
-def fit_traces(config: MeasurementConfig, parts: Split, given: Window | None) -> PulseFit:
-    """Fit laws and tables to the fitted part, as the configuration asks; `given`: the window, or None."""
+def fit_traces(
+    config: MeasurementConfig,
+    parts: Split,
+    given: Window | None,
+    *,
+    intervals: bool = True,
+    say: Say = lambda text: None,
+) -> PulseFit:
+    """Fit laws and tables to the fitted part, as the configuration asks; `given`: the window, or None; `intervals`: too."""
     settings = config.pulse
     return fit_pulses(
         parts,
@@ -40,50 +42,83 @@ def fit_traces(config: MeasurementConfig, parts: Split, given: Window | None) ->
         laws={kind: families(given is None)[kind] for kind in settings.laws},
         read_noise="correlated" if settings.read_noise == "separate" else "none",
         tables_per_device={"auto": None, "per_device": True, "one": False}[settings.tables],
+        intervals=intervals,
+        say=say,
     )
 
 
-def refitted(config: MeasurementConfig, pulse: PulseFit, everything: Traces, given: Window | None) -> PulseFit:
-    """Fit the best law and the tables again to all traces; the comparison of laws stays that of the split."""
+def fit_again(
+    config: MeasurementConfig, pulse: PulseFit, traces: Traces, given: Window | None, *, intervals: bool = False
+) -> PulseFit:
+    """Fit the laws that the card needs and the tables to other traces; the comparison of laws stays that of `pulse`.
+
+    Args:
+        config: what the card holds. pulse: the first fit. traces: of another fold, or all. given: window, or None.
+        intervals: of the laws' parameters, too.
+    """
+    kinds = {pulse.laws[0].kind, config.pulse.use} & {law.kind for law in pulse.laws}
     again = fit_pulses(
-        Split(everything, None, "none", ""),
+        Split(traces, None, "none", ""),
         window=given,
-        laws={pulse.laws[0].kind: (pulse.laws[0].family,)},
+        laws={law.kind: (law.family,) for law in pulse.laws if law.kind in kinds},
         read_noise=pulse.evidence.model,
         tables_per_device=pulse.tables.up.shape[0] > 1,
+        intervals=intervals,
     )
-    return replace(again, laws=pulse.laws, evidence=replace(pulse.evidence, model=again.evidence.model))
+    own = {law.kind: law for law in again.laws}
+    laws = tuple(_compared_as(own[law.kind], law) if law.kind in own else law for law in pulse.laws)
+    return replace(again, laws=laws, evidence=replace(pulse.evidence, model=again.evidence.model))
+
+
+def _compared_as(again: LawFit, first: LawFit) -> LawFit:
+    """A law fitted to other traces, with the scores by which it was compared with the other laws on the first ones."""
+    return replace(
+        again,
+        loglik=first.loglik,
+        reads=first.reads,
+        parameters=first.parameters,
+        held_out=first.held_out,
+        misfit=first.misfit,
+        worst_state=first.worst_state,
+        bias=first.bias,
+    )
+
+
+def fit_folds(
+    config: MeasurementConfig, first: PulseFit, parts: Sequence[Split], given: Window | None, say: Say
+) -> list[PulseFit]:
+    """Fit every fold; the first one is fitted already, and chose the law and the noise for all."""
+    found = [first]
+    for number, part in enumerate(parts[1:], start=2):
+        say(f"fold {number} of {len(parts)}: fitting to {part.fit.steps} steps")
+        found.append(fit_again(config, first, part.fit, given))
+    return found
 
 
 def prove_pulses(
-    config: MeasurementConfig, pulse: PulseFit, parts: Split, everything: Traces, trial: Path, window: Window
+    config: MeasurementConfig,
+    folds: Sequence[Split],
+    fits: Sequence[PulseFit],
+    everything: Traces,
+    trial: Path,
+    window: Window,
+    say: Say,
 ) -> Proof:
-    """Replay the held-out traces on emulated cells of the fitted part's card, written into `trial`, and compare.
-
-    Held-out stretches are too short for long lags: these are then looked at in the whole traces, `everything`, a part of which
-    was fitted.
-    """
-    if parts.held_out is None:
-        return Proof("the pulse response", parts.text, ())
-    card = CardParts("pulses", "", window)
-    compose(card, config, pulse, None, (), None)
-    cell = load_card(write_card(trial, card, {})).compile()
-    held = parts.held_out
-    if pulse.stuck is not None and pulse.stuck.cells:
-        held = held.take(np.flatnonzero(~np.isin(held.cell, pulse.stuck.cells)))
-    known = None if parts.by == "device" else known_devices(pulse, held)
-    copy = replayed_by(cell, held, pulse, config.held_out.seed, replicas=REPLICAS, known=known)
-    states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
-    seed = config.held_out.seed
-    how = parts.text if known is None else f"{parts.text}; each device replayed as its other part was fitted"
-    proof = steps_proof(parts.fit, held, copy, states, how=how, seed=seed)
-    if parts.by != "stretch":
-        return with_lags(proof, parts.fit, held, copy, seed=seed)
-    whole = replayed_by(cell, everything, pulse, seed + 1, replicas=REPLICAS, known=known_devices(pulse, everything))
-    proof = replace(
-        proof, how=f"{proof.how}; scatter over several reads: whole traces with the card of the fitted stretches"
-    )
-    return with_lags(proof, everything, everything, whole, seed=seed)
+    """Prove the cards of the folds, written into `trial`, on what each of them has not seen."""
+    if folds[0].held_out is None:
+        return Proof("the pulse response", folds[0].text, ())
+    by_device = folds[0].by == "device"
+    candidates = []
+    for number, pulse in enumerate(fits):
+        card = CardParts(f"pulses{number}", "", window)
+        compose(card, config, pulse, None, (), None)
+        cell = load_card(write_card(trial, card, {})).compile()
+        stuck = () if pulse.stuck is None else tuple(int(c) for c in pulse.stuck.cells)
+        candidates.append(Candidate(cell, pulse.noise, None if by_device else partial(known_devices, pulse), stuck))
+    how = folds[0].text
+    if not by_device and any(known_devices(pulse, everything) is not None for pulse in fits):
+        how += "; each device replayed as its other part was fitted: the claim is about these devices, not about others like them"
+    return prove(folds, candidates, everything, how=how, seed=config.held_out.seed, several=by_device, say=say)
 
 
 def known_devices(pulse: PulseFit, traces: Traces) -> KnownDevices | None:
@@ -94,16 +129,6 @@ def known_devices(pulse: PulseFit, traces: Traces) -> KnownDevices | None:
     if pulse.gains is not None and np.isin(traces.cell, pulse.gains.cells).all():
         return KnownDevices(pulse.gains.of_traces(traces), None)
     return None
-
-
-def replayed_by(
-    cell: CellModel, traces: Traces, pulse: PulseFit, seed: int, *, replicas: int, known: KnownDevices | None = None
-) -> Traces:
-    """Replay traces on emulated cells, from the states that their first reads suggest; `known`: what the fit knows of their devices."""
-    begin = start_states(traces, pulse.noise, pulse.laws[0].step_std)
-    return replay(
-        cell, traces, begin, replicas=replicas, seed=seed, stop=stop_rule(traces), noise=pulse.noise, known=known
-    )
 
 
 def prove_distributions(

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from analog_sim.cells.cell_model import CellModel
 from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories
+from devices.measurements.data.split import folds_of
 from devices.measurements.fit.ageing.fit import AgeingFit, fit_ageing
 from devices.measurements.fit.noise.fit import NoiseFit, fit_noise
 from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
 from devices.measurements.proof.ageing import ageing_proof
+from devices.measurements.proof.delivered import ageing_differences, noise_differences
 from devices.measurements.proof.noise import halves, noise_proof
 from devices.measurements.proof.proof import Proof
 from devices.measurements.table.sink import UNFIT
@@ -22,6 +25,9 @@ from devices.measurements.text.problems import MeasurementError
 from devices.window import Window
 
 Say = Callable[[str], None]
+
+FEWEST_CELLS = 10
+"""Cells from which on some are held out."""
 
 
 def programmed(
@@ -51,26 +57,39 @@ def programmed(
 def age(
     config: MeasurementConfig, histories: Histories, window: Window, trial: Path, say: Say
 ) -> tuple[tuple[AgeingFit, ...], Proof]:
-    """Fit ageing laws to a part of the cells and prove the best on the others; then fit it to all."""
+    """Fit ageing laws to a part of the cells and choose one; prove it on every fold of the cells; then fit it to all."""
     held = config.held_out
-    rng = np.random.default_rng(held.seed)
-    order = rng.permutation(len(histories))
-    count = 0 if held.by == "none" or len(histories) < 10 else round(held.fraction * len(histories))
-    part = histories.take(np.sort(order[count:]))
-    rest = histories.take(np.sort(order[:count])) if count else None
-    fits = _preferred(config, fit_ageing(part, rest, window, seed=held.seed))
-    if rest is None:
+    if held.by == "none" or len(histories) < FEWEST_CELLS:
+        fits = _preferred(config, fit_ageing(histories, None, window, seed=held.seed))
         return fits, Proof("ageing", "nothing is held out: too few cells, so the fit is not proven", ())
+    parts = folds_of(len(histories), held.fraction, np.random.default_rng(held.seed))
+    parts = parts if held.refit else parts[:1]
+    rest = [histories.take(own) for own in parts]
+    fitted = [histories.take(np.setdiff1d(np.arange(len(histories)), own)) for own in parts]
+    fits = _preferred(config, fit_ageing(fitted[0], rest[0], window, seed=held.seed))
+    proven = [fits[0]]
+    for number, part in enumerate(fitted[1:], start=2):
+        say(f"fold {number} of {len(parts)}: fitting ageing to {len(part)} cells")
+        proven += fit_ageing(part, None, window, kinds=(fits[0].kind,), seed=held.seed, errors=False)
     say("letting emulated cells age as the held-out cells did")
+    cells = [_aged_card(fit, window, trial) for fit in proven]
+    how = f"{len(histories)} cells in {len(parts)} folds, drawn at random, each held out in turn"
+    if not held.refit:
+        how = f"{len(parts[0])} of {len(histories)} cells held out, drawn at random"
+        return fits, ageing_proof(cells, rest, how=how, seed=held.seed)
+    proof = ageing_proof(cells, rest, how=how, seed=held.seed)
+    say(f"fitting ageing to all {len(histories)} cells")
+    (again,) = fit_ageing(histories, None, window, kinds=(fits[0].kind,), seed=held.seed)
+    fits = (replace(again, held_out=fits[0].held_out), *fits[1:])
+    differs = ageing_differences(_aged_card(again, window, trial), cells, histories, held.seed)
+    return fits, replace(proof, differs=differs)
+
+
+def _aged_card(fit: AgeingFit, window: Window, trial: Path) -> CellModel:
+    """A compiled card of nothing but a fitted ageing law."""
     card = CardParts("ageing", "", window)
-    card.measured("drift", fits[0].tables)
-    cell = load_card(write_card(trial, card, {})).compile()
-    how = f"{count} of {len(histories)} cells held out, drawn at random"
-    proof = ageing_proof(cell, part, rest, how=how, seed=held.seed)
-    if held.refit:
-        (again,) = fit_ageing(histories, None, window, kinds=(fits[0].kind,), seed=held.seed)
-        fits = (replace(again, held_out=fits[0].held_out), *fits[1:])
-    return fits, proof
+    card.measured("drift", fit.tables)
+    return load_card(write_card(trial, card, {})).compile()
 
 
 def _preferred(config: MeasurementConfig, fits: tuple[AgeingFit, ...]) -> tuple[AgeingFit, ...]:
@@ -93,4 +112,6 @@ def resting_noise(config: MeasurementConfig, series: list, window: Window, trial
     proof = noise_proof(
         cell, first, second, how=f"the last {held.fraction:.0%} of every series held out", seed=held.seed
     )
-    return (noise if held.refit else part), proof
+    if not held.refit:
+        return part, proof
+    return noise, replace(proof, differs=noise_differences(noise, part))

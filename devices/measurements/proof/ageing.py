@@ -1,5 +1,6 @@
 """Held-out cells of a retention measurement against emulated cells that waited as long. It never fits."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,11 +46,23 @@ def age(cell: CellModel, histories: Histories, *, replicas: int, seed: int) -> n
     return result
 
 
-def ageing_proof(cell: CellModel, fitted: Histories, held_out: Histories, *, how: str, seed: int = 0) -> Proof:
-    """Compare the change since the first read of held-out and emulated cells at every time, in bins of the state."""
+def ageing_proof(cells: Sequence[CellModel], parts: Sequence[Histories], *, how: str, seed: int = 0) -> Proof:
+    """Compare the change since the first read of measured and emulated cells at every time, in bins of the state.
+
+    Args:
+        cells: a card for every part; parts: the cells that it has not seen, together the whole measurement. how: what was held out.
+        seed: of the emulated cells.
+    """
     rng = np.random.default_rng(seed)
+    held_out = Histories.joined(parts)
     replicas = int(np.clip(np.ceil(4000 / len(held_out)), 1, 20))
-    copy = age(cell, held_out, replicas=replicas, seed=seed)
+    copies = [
+        age(cell, part, replicas=replicas, seed=seed + k)
+        for k, (cell, part) in enumerate(zip(cells, parts, strict=True))
+    ]
+    copy = np.concatenate([each.reshape(replicas, -1, each.shape[1]) for each in copies], axis=1).reshape(
+        -1, copies[0].shape[1]
+    )
     change = copy - copy[:, :1]
     copy_state = np.tile(states(held_out), replicas)
     count = int(np.clip(len(held_out) // 25, 1, STATE_BINS))
@@ -57,13 +70,12 @@ def ageing_proof(cell: CellModel, fitted: Histories, held_out: Histories, *, how
     bins, curves, facts = [], [], {}
     for b in range(count):
         low, high = float(edges[b]), float(edges[b + 1])
-        own, ref = ((s >= low) & (s <= high) for s in (states(held_out), states(fitted)))
+        own = (states(held_out) >= low) & (states(held_out) <= high)
         other = (copy_state >= low) & (copy_state <= high)
         mean, std, x, counts = [], [], [], []
         for k in range(1, len(held_out.nominal)):
             measured = (held_out.g[:, k] - held_out.initial)[own]
-            reference = (fitted.g[:, k] - fitted.initial)[ref]
-            measured, reference = measured[np.isfinite(measured)], reference[np.isfinite(reference)]
+            measured = measured[np.isfinite(measured)]
             if len(measured) < 5:
                 continue
             t = float(held_out.nominal[k])
@@ -71,7 +83,7 @@ def ageing_proof(cell: CellModel, fitted: Histories, held_out: Histories, *, how
                 compare(
                     measured,
                     change[other, k],
-                    reference,
+                    None,
                     label=f"change after {t:.3g} s of cells at {1e6 * low:.3g} to {1e6 * high:.3g} uS",
                     low=t,
                     high=t,

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
-from devices.measurements.proof.proof import Bin, Proof, two_sample
+from devices.measurements.proof.proof import Bin, Proof
+from devices.measurements.proof.resampling import Binned, times_drawn, two_sample
+from devices.measurements.proof.shown import Shown
 from devices.measurements.table.distribution import StepDistribution
 
 F64 = npt.NDArray[np.float64]
@@ -23,6 +26,10 @@ AT = (0.1, 0.3, 0.5, 0.7, 0.9)
 CELLS = 2000
 LEVELS = (np.arange(400) + 0.5) / 400
 FEWEST_DEVICES = 6
+SPLITS = 12
+"""Random draws of held-out devices."""
+MOST = 99.0
+"""A ratio that says nothing."""
 
 
 def distribution_proof(
@@ -35,80 +42,160 @@ def distribution_proof(
 ) -> Proof:
     """Compare steps at a few states of each device's window.
 
-    With six devices or more some are held out: a chip made of the others must show the steps of these, as well as the others do
-    among themselves. With fewer, a chip of all of them must show their own steps, which proves the tables and the kernels and
-    not that another device would be alike.
+    With six devices or more some are held out, in `SPLITS` random draws: a chip made of the others must show the steps of these, as
+    well as the others do among themselves. Each bin's distance is the median over the draws, so that no verdict hangs on one of
+    them. With fewer, a chip of all of them must show their own steps, which proves the tables and the kernels and not that another
+    device would be alike. The mean step and its scatter are those of the card of all devices, the one that is delivered.
 
     Args:
         distributions: of all devices. card_of: compiled card of some devices (their indices). fraction: of the devices held out.
-        seed: of the draw. enabled: whether any may be held out.
+        seed: of the draws. enabled: whether any may be held out.
     """
     devices = sorted({d.device for d in distributions})
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(devices))
-    if enabled and len(devices) >= FEWEST_DEVICES:
+    whole = np.arange(len(devices))
+    draws = [(whole, whole)]
+    how = (
+        "nothing can be held out of a distribution of fewer than six devices: the emulator is compared with the very tables it"
+        " was made of"
+    )
+    drawn = enabled and len(devices) >= FEWEST_DEVICES
+    if drawn:
         count = max(1, round(fraction * len(devices)))
-        held, used = np.sort(order[:count]), np.sort(order[count:])
-        how = f"{count} of {len(devices)} devices held out, drawn at random; each state is relative to a device's own window"
-    else:
-        held = used = np.arange(len(devices))
-        how = (
-            "nothing can be held out of a distribution of fewer than six devices: the emulator is compared with the very tables it"
-            " was made of"
-        )
-    cell = card_of(used)
-    names = np.array(devices)
+        orders = [rng.permutation(len(devices)) for _ in range(SPLITS)]
+        draws = [(np.sort(order[:count]), np.sort(order[count:])) for order in orders]
+        how = f"{count} of {len(devices)} devices held out, in {SPLITS} random draws; each state is relative to a device's own window"
+    cells = [card_of(used) for _, used in draws]
+    delivered = card_of(whole) if drawn else cells[0]
     bins: list[Bin] = []
     facts: dict[str, tuple[float, float, str]] = {}
+    shown: list[Shown] = []
     for direction, word in ((1, "potentiation"), (-1, "depression")):
-        own = {d.device: d for d in distributions if d.direction == direction}
+        own = {devices.index(d.device): d for d in distributions if d.direction == direction}
         if not own:
             continue
-        steps: list[tuple[dict[int, F64], F64, F64]] = []
-        for k, u in enumerate(AT):
-            samples = {device: _steps_of(distribution, u) for device, distribution in own.items()}
-            measured = np.concatenate([samples[int(names[j])] for j in held if int(names[j]) in samples])
-            steps.append((samples, measured, _emulated(cell, u, direction, seed + k)))
-        rows = [(u, u, row) for u, row in zip(AT, steps, strict=True)]
-        for low, high, (samples, measured, emulated) in [*rows, (AT[0], AT[-1], _levelled(steps))]:
-            whole = low < high
-            place = "all states" if whole else f"{low:.0%} of the window"
-            scale = float(measured.std())
-            distance, ks = two_sample(measured, emulated)
-            band, ks_band = (
-                _sampling(measured, rng) if held is used else _band(samples, names, len(held), len(used), rng)
+        samples = [{k: _steps_of(distribution, u) for k, distribution in own.items()} for u in AT]
+        rows = [
+            _split_bins(samples, draw, cell, direction, word, seed + 100 * k)
+            for k, (draw, cell) in enumerate(zip(draws, cells, strict=True))
+        ]
+        bands = _bands(samples, len(draws[0][0]), len(draws[0][1]), drawn, rng)
+        bins += [_median_bin([row[j] for row in rows], bands[j]) for j in range(len(rows[0]))]
+        copies = [_emulated(delivered, u, direction, seed + k) for k, u in enumerate(AT)]
+        pooled = [np.concatenate([np.concatenate(list(part.values())) for part in samples]), np.concatenate(copies)]
+        facts |= _facts(word, direction, pooled[0], pooled[1])
+        if drawn:
+            shown += _shown(samples, copies, word)
+    yardstick = "the data against themselves" if drawn else f"{CELLS} draws from the tables"
+    return Proof("the pulse response", how, tuple(bins), (), facts, yardstick=yardstick, shown=tuple(shown))
+
+
+Samples = Sequence[dict[int, F64]]
+"""Equally likely steps of every device, at each of the states `AT`."""
+
+
+def _split_bins(
+    samples: Samples,
+    draw: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    cell: CellModel,
+    direction: int,
+    word: str,
+    seed: int,
+) -> list[Bin]:
+    """Bins of one draw, without bands: held-out devices against a chip of the others."""
+    steps = []
+    for k, (u, own) in enumerate(zip(AT, samples, strict=True)):
+        measured = np.concatenate([own[int(j)] for j in draw[0] if int(j) in own] or [np.zeros(1)])
+        steps.append((own, measured, _emulated(cell, u, direction, seed + k)))
+    rows = [(u, u, row) for u, row in zip(AT, steps, strict=True)]
+    found = []
+    for low, high, (_, measured, emulated) in [*rows, (AT[0], AT[-1], _levelled(steps))]:
+        whole = low < high
+        place = "all states" if whole else f"{low:.0%} of the window"
+        scale = float(measured.std())
+        found.append(
+            Bin(
+                f"{word} at {place}",
+                direction,
+                low,
+                high,
+                len(measured),
+                len(emulated),
+                (float(measured.mean()), float(emulated.mean())),
+                (scale, float(emulated.std())),
+                *two_sample(measured, emulated),
+                0.0,
+                0.0,
+                scale,
+                (float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0))),
+                whole=whole,
             )
-            bins.append(
-                Bin(
-                    f"{word} at {place}",
-                    direction,
-                    low,
-                    high,
-                    len(measured),
-                    len(emulated),
-                    (float(measured.mean()), float(emulated.mean())),
-                    (scale, float(emulated.std())),
-                    distance,
-                    ks,
-                    band,
-                    ks_band,
-                    scale,
-                    (float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0))),
-                    whole=whole,
-                )
-            )
-        pooled = [np.concatenate(part) for part in ([row[1] for row in steps], [row[2] for row in steps])]
-        facts |= {
-            f"{word}: mean step": (float(pooled[0].mean()), float(pooled[1].mean()), "S"),
-            f"{word}: standard deviation of steps": (float(pooled[0].std()), float(pooled[1].std()), "S"),
-            f"{word}: steps of the wrong sign": (
-                float(np.mean(pooled[0] * direction < 0)),
-                float(np.mean(pooled[1] * direction < 0)),
-                "%",
-            ),
-        }
-    yardstick = "the data against themselves" if held is not used else f"{CELLS} draws from the tables"
-    return Proof("the pulse response", how, tuple(bins), (), facts, yardstick=yardstick)
+        )
+    return found
+
+
+def _bands(samples: Samples, held: int, used: int, drawn: bool, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Bands of every state, and of all states together."""
+    parts = [*samples, _levelled([(own, np.zeros(1), np.zeros(1)) for own in samples])[0]]
+    return [
+        _band(own, held, used, rng) if drawn else _sampling(np.concatenate(list(own.values())), rng) for own in parts
+    ]
+
+
+def _median_bin(bins: Sequence[Bin], band: tuple[float, float]) -> Bin:
+    """One bin of all draws: medians of what was found in each, with the band."""
+
+    def middle(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+        first, second = np.median(np.array(pairs), axis=0)
+        return float(first), float(second)
+
+    distance, ks = middle([(b.wasserstein, b.ks) for b in bins])
+    return replace(
+        bins[0],
+        mean=middle([b.mean for b in bins]),
+        std=middle([b.std for b in bins]),
+        wasserstein=distance,
+        ks=ks,
+        band=band[0],
+        ks_band=band[1],
+        scale=float(np.median([b.scale for b in bins])),
+        wrong_sign=middle([b.wrong_sign for b in bins]),
+    )
+
+
+def _facts(word: str, direction: int, measured: F64, emulated: F64) -> dict[str, tuple[float, float, str]]:
+    """Whole-sample numbers, of all devices and of the card of all."""
+    return {
+        f"{word}: mean step": (float(measured.mean()), float(emulated.mean()), "S"),
+        f"{word}: standard deviation of steps": (float(measured.std()), float(emulated.std()), "S"),
+        f"{word}: steps of the wrong sign": (
+            float(np.mean(measured * direction < 0)),
+            float(np.mean(emulated * direction < 0)),
+            "%",
+        ),
+    }
+
+
+def _shown(samples: Samples, copies: Sequence[F64], word: str) -> list[Shown]:
+    """Mean step and scatter of the delivered card over the devices', with intervals that hold that these are a sample of devices."""
+    names = sorted(samples[0])
+    means = np.array([np.mean([own[name].mean() for own in samples]) for name in names])
+    squares = np.array([np.mean([(own[name] - own[name].mean()).std() ** 2 for own in samples]) for name in names])
+    between = np.array([np.var([part.mean() for part in own.values()]) for own in samples])
+    n, measured = len(names), float(means.mean())
+    emulated = float(np.mean([copy.mean() for copy in copies]))
+    scatter = float(np.sqrt(squares.mean() + between.mean()))
+    copied = float(np.sqrt(np.mean([copy.var() for copy in copies])))
+    usual, rare = (float(stats.t.ppf(q, n - 1)) for q in (0.975, 0.9975))
+    error = float(means.std(ddof=1)) / np.sqrt(n) / abs(measured) if measured else MOST
+    apart = (means - measured) ** 2 + squares
+    wide = (
+        0.5 * float(apart.std(ddof=1)) / np.sqrt(n) / max(float(apart.mean()), 1e-300) * copied / max(scatter, 1e-300)
+    )
+    return [
+        Shown("mean step", word, emulated / measured if measured else MOST, usual * error, rare * error, True, n),
+        Shown("scatter of steps", word, copied / max(scatter, 1e-300), usual * wide, rare * wide, True, n),
+    ]
 
 
 def _levelled(steps: Sequence[tuple[dict[int, F64], F64, F64]]) -> tuple[dict[int, F64], F64, F64]:
@@ -157,16 +244,14 @@ def _sampling(measured: F64, rng: np.random.Generator) -> tuple[float, float]:
     return float(band[0]), float(band[1])
 
 
-def _band(
-    samples: dict[int, F64], names: npt.NDArray[np.int64], held: int, used: int, rng: np.random.Generator
-) -> tuple[float, float]:
+def _band(samples: dict[int, F64], held: int, used: int, rng: np.random.Generator) -> tuple[float, float]:
     """95 % quantiles of Wasserstein and KS distance between two draws of devices, as many as were held out and used."""
-    there = [int(name) for name in names if int(name) in samples]
-    distances = []
-    for _ in range(200):
-        draws = [
-            np.concatenate([samples[there[j]] for j in rng.integers(0, len(there), size)]) for size in (held, used)
-        ]
-        distances.append(two_sample(draws[0], draws[1]))
-    band = np.quantile(np.array(distances), 0.95, axis=0)
+    parts = list(samples.values())
+    binned = Binned.of(np.concatenate(parts))
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    of_device = binned.by_cluster(owner, len(parts))
+    one, other = (
+        times_drawn(rng.integers(0, len(parts), (200, size)), len(parts)) @ of_device for size in (held, used)
+    )
+    band = np.quantile(binned.distances(one, other), 0.95, axis=0)
     return float(band[0]), float(band[1])

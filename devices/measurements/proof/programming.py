@@ -14,6 +14,7 @@ from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import Histories
+from devices.measurements.data.split import folds_of
 from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
 from devices.measurements.proof.proof import Proof, compare
 from devices.measurements.table.sink import UNFIT, Role
@@ -44,7 +45,7 @@ def programming_pairs(tables: Mapping[Role, MeasurementTable], histories: Histor
 def prove_programming(
     config: MeasurementConfig, pairs: tuple[F64, F64], whole: ProgrammingFit, window: Window, trial: Path
 ) -> Proof:
-    """Fit a part of the cells again, program emulated cells to the targets of the others, and compare the errors.
+    """Leave out every fold of the cells in turn, program emulated cells of the others' fit to its targets, and compare the errors.
 
     The card holds the spread about the mean error, so both are compared about the mean of their bin: a bias is reported, and
     left to whoever programs the chip.
@@ -56,39 +57,51 @@ def prove_programming(
     target, result = (np.delete(values, whole.stuck) for values in pairs)
     if held.by == "none" or len(target) < FEWEST_PAIRS:
         return Proof(WHAT, "nothing is held out: too few cells, so the fit is not proven", ())
-    order = np.random.default_rng(held.seed).permutation(len(target))
-    count = round(held.fraction * len(target))
-    own, rest = np.sort(order[:count]), np.sort(order[count:])
-    part = fit_programming(target[rest], result[rest], window)
-    if part is None:
-        return Proof(WHAT, "nothing is held out: too few cells, so the fit is not proven", ())
-    card = CardParts(WHAT, "", window)
-    card.measured("programming", {"std": part.table})
-    cell = load_card(write_card(trial, card, {})).compile()
-    how = f"{count} of {len(target)} programmed cells held out, drawn at random; errors are compared about their means"
-    return _compared(cell, (target[own], result[own]), (target[rest], result[rest]), how, held.seed)
+    parts = folds_of(len(target), held.fraction, np.random.default_rng(held.seed))
+    copies, order = [], []
+    for number, own in enumerate(parts):
+        rest = np.setdiff1d(np.arange(len(target)), own)
+        part = fit_programming(target[rest], result[rest], window)
+        if part is None:
+            return Proof(WHAT, "nothing is held out: too few cells, so the fit is not proven", ())
+        card = CardParts(WHAT, "", window)
+        card.measured("programming", {"std": part.table})
+        cell = load_card(write_card(trial, card, {})).compile()
+        copies.append(_programmed(cell, target[own], max(1, EMULATED // len(target)), held.seed + number))
+        order.append(own)
+    at = np.concatenate(order)
+    copy = np.concatenate(copies, axis=1)
+    how = (
+        f"{len(target)} programmed cells in {len(parts)} folds, drawn at random, each held out in turn; errors are compared about"
+        " their means"
+    )
+    return _compared(target[at], result[at] - target[at], copy, how, held.seed)
 
 
-def _compared(cell: CellModel, held: tuple[F64, F64], fitted: tuple[F64, F64], how: str, seed: int) -> Proof:
-    rng = np.random.default_rng(seed)
-    replicas = max(1, EMULATED // len(held[0]))
-    wanted = np.clip(np.tile(held[0], replicas), cell.g_min, cell.g_max)
+def _programmed(cell: CellModel, target: F64, replicas: int, seed: int) -> F64:
+    """(replicas, C) siemens: errors of emulated cells programmed to targets (C,)."""
+    wanted = np.clip(np.tile(target, replicas), cell.g_min, cell.g_max)
     quiet = replace(cell, read=ReadNoiseModel(), drift=None, relaxation=None)
     crossbar = EmulatedCrossbar(quiet, 1, len(wanted), pair=False, streams=Streams(seed).child("programming proof"))
     crossbar.program(wanted.astype(np.float32)[None, None, :])
-    copy = crossbar.conductance_now()[0, 0].astype(np.float64) - wanted
+    error = crossbar.conductance_now()[0, 0].astype(np.float64) - wanted
+    return np.asarray(error.reshape(replicas, -1), np.float64)
+
+
+def _compared(target: F64, measured: F64, emulated: F64, how: str, seed: int) -> Proof:
+    """Compare errors in groups of the target: measured (C,), emulated (replicas, C)."""
+    rng = np.random.default_rng(seed)
     bins, facts = [], {}
-    levels = np.unique(held[0])
-    groups = np.array_split(levels, int(np.clip(min(len(levels), len(held[0]) // PAIRS_PER_BIN), 1, MOST_BINS)))
+    levels = np.unique(target)
+    groups = np.array_split(levels, int(np.clip(min(len(levels), len(target) // PAIRS_PER_BIN), 1, MOST_BINS)))
     for group in groups:
         low, high = float(group[0]), float(group[-1])
-        inside = [(t >= low) & (t <= high) for t in (held[0], np.tile(held[0], replicas), fitted[0])]
-        errors = [(held[1] - held[0])[inside[0]], copy[inside[1]], (fitted[1] - fitted[0])[inside[2]]]
-        if min(len(errors[0]), len(errors[2])) < 2:
+        inside = (target >= low) & (target <= high)
+        if inside.sum() < 2:
             continue
+        own, copy = measured[inside], emulated[:, inside].ravel()
         label = f"error at targets of {1e6 * low:.4g} to {1e6 * high:.4g} uS"
-        facts[f"{label}: mean"] = (float(errors[0].mean()), float(errors[1].mean()), "S")
-        facts[f"{label}: spread"] = (float(errors[0].std()), float(errors[1].std()), "S")
-        about = [error - error.mean() for error in errors]
-        bins.append(compare(about[0], about[1], about[2], label=label, low=low, high=high, rng=rng))
+        facts[f"{label}: mean"] = (float(own.mean()), float(copy.mean()), "S")
+        facts[f"{label}: spread"] = (float(own.std()), float(copy.std()), "S")
+        bins.append(compare(own - own.mean(), copy - copy.mean(), None, label=label, low=low, high=high, rng=rng))
     return Proof(WHAT, how, tuple(bins), (), facts)

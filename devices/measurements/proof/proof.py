@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from devices.measurements.proof.resampling import Binned, drawn_clusters, two_sample, widened
+from devices.measurements.proof.shown import Quantity, Shown, words
+
 F64 = npt.NDArray[np.float64]
 
 SMALL, TOLERABLE = 0.15, 0.35
@@ -154,6 +157,8 @@ class Proof:
         lags: scatter of changes over several reads, empty where there are no runs long enough.
         together: how many bands the farthest bin of one state may lie off by chance (99 %), where bins hold the same devices and go
             outside together; None where bins are independent.
+        shown: ratios of quantities that a good fit must show. differs: sentences on what the delivered card does not share with the
+            cards that were proven.
     """
 
     what: str
@@ -164,6 +169,8 @@ class Proof:
     yardstick: str = "the data against themselves"
     lags: tuple[Lag, ...] = ()
     together: float | None = None
+    shown: tuple[Shown, ...] = ()
+    differs: tuple[str, ...] = ()
 
     @property
     def spread_off(self) -> tuple[float, Curve | None]:
@@ -211,7 +218,8 @@ class Proof:
 
     @property
     def verdict(self) -> Verdict:
-        """good, fair or bad by the worst bin outside its band; unproven without bins, or when a bad fit would look good as well.
+        """good, fair or bad by the worst bin outside its band and by refuted ratios; unproven without bins, or when a bad fit would
+        look good as well: a required ratio is not shown, or the card that was proven is not the card that is delivered.
 
         Of many bins one in twenty lies outside its 95 % band by chance: as few as that (99 % quantile), and not by more than half
         the band, count as inside; where all bins hold the same devices, the farthest of all decides (`together`).
@@ -219,9 +227,16 @@ class Proof:
         if not self.bins:
             return "unproven"
         worst, factor, lag = self._step_excess, self._spread_factor, self._lag_factor
-        if worst <= SMALL and factor <= WIDE and lag <= LAG_SMALL:
-            return "unproven" if self.cannot_tell else "good"
-        return "fair" if worst <= TOLERABLE and factor <= TOO_WIDE and lag <= LAG_TOLERABLE else "bad"
+        if worst > TOLERABLE or factor > TOO_WIDE or lag > LAG_TOLERABLE or any(row.badly for row in self.shown):
+            return "bad"
+        if worst > SMALL or factor > WIDE or lag > LAG_SMALL or any(row.refuted for row in self.shown):
+            return "fair"
+        return "unproven" if self.cannot_tell or self.not_shown or self.differs else "good"
+
+    @property
+    def not_shown(self) -> tuple[Shown, ...]:
+        """What a good fit needs shown and the data do not show."""
+        return tuple(row for row in self.shown if row.required and not row.shown)
 
     @property
     def _step_excess(self) -> float:
@@ -249,16 +264,35 @@ class Proof:
             "good": f"GOOD FIT of {self.what}",
             "fair": f"FAIR FIT of {self.what}",
             "bad": f"BAD FIT of {self.what}",
-            "unproven": f"UNPROVEN {self.what}: cannot tell, the data are too few or scatter too much ({self.how}; a bad fit would stay"
-            " within what they differ from themselves)",
+            "unproven": f"UNPROVEN {self.what}: {self._why_unproven()}",
         }[self.verdict]
         place = (
             f"worst region: {worst.label}, Wasserstein distance {worst.relative:.2f} standard deviations of the data"
         )
         return (
             f"{name}{self._because()}: {within} of {len(self.bins)} bins within the 95 % band of {self.yardstick}{self._others()}; "
-            f"{place} (band {worst.blur:.2f}){self._doubt()}{self._shape(worst)}{self._spread()}{self._split()}"
+            f"{place} (band {worst.blur:.2f}){self._means()}{self._doubt()}{self._shape(worst)}{self._spread()}{self._split()}"
         )
+
+    def _why_unproven(self) -> str:
+        """What is not shown."""
+        if self.cannot_tell:
+            return (
+                f"cannot tell, the data are too few or scatter too much ({self.how}; a bad fit would stay within what they differ"
+                " from themselves)"
+            )
+        causes = [
+            f"the {row.quantity} is not shown: {row.text()} of the measured one, wanted within {row.margin.low:g} to {row.margin.high:g}"
+            for row in self.not_shown
+        ]
+        return "; ".join((*causes, *self.differs))
+
+    def _means(self) -> str:
+        """The mean step with its interval, and what is refuted beside it."""
+        mean = words(self.shown, "mean step")
+        refuted = [row for row in self.shown if row.refuted and not (row.required and row.quantity == "mean step")]
+        more = [f"the {row.quantity} {row.text()} times as measured" for row in refuted]
+        return "".join(f"; {clause}" for clause in (mean, *more) if clause)
 
     def _because(self) -> str:
         """What a fit is fair or bad for, where that is not its single steps alone."""
@@ -269,6 +303,9 @@ class Proof:
             "its spread over ramps": self._spread_factor > WIDE,
             "its scatter over several reads": self._lag_factor > LAG_SMALL,
         }
+        quantities: tuple[Quantity, ...] = ("mean step", "scatter of steps", "spread between devices")
+        for quantity in quantities:
+            causes[f"its {quantity}"] = any(row.refuted and row.quantity == quantity for row in self.shown)
         named = [name for name, there in causes.items() if there]
         return "" if named == ["its single steps"] else f", for {' and '.join(named)}"
 
@@ -328,24 +365,10 @@ class Proof:
         )
 
 
-def two_sample(a: F64, b: F64) -> tuple[float, float]:
-    """Wasserstein distance (in the units of the samples) and Kolmogorov-Smirnov distance of two samples."""
-    a, b = np.sort(a), np.sort(b)
-    both = np.concatenate((a, b))
-    # The statistic alone: scipy's ks_2samp spends most of its time on a p-value that is not wanted here.
-    gap = np.searchsorted(a, both, side="right") / len(a) - np.searchsorted(b, both, side="right") / len(b)
-    return float(stats.wasserstein_distance(a, b)), float(np.abs(gap).max())
-
-
-def widened(clusters: float) -> float:
-    """Factor by which the 95 % band of so few clusters is too narrow, as Student's t is wider than a normal."""
-    return float(stats.t.ppf(0.975, clusters - 1.0) / stats.norm.ppf(0.975))
-
-
 def compare(
     measured: F64,
     emulated: F64,
-    reference: F64,
+    reference: F64 | None,
     *,
     label: str,
     direction: int = 0,
@@ -361,14 +384,18 @@ def compare(
     """Compare two samples; the band is how far resamples of the data, as large as the held-out and the fitted part, lie apart.
 
     Args:
-        measured: (n,) held-out values. emulated: (m,). reference: (k,) the fitted values of the same bin.
+        measured: (n,) held-out values. emulated: (m,). reference: (k,) the fitted values of the same bin; None when all data were held
+            out (in turn): two resamples of them are then as large as they.
         label, direction, low, high, whole: of the bin. rng: of the bootstrap, resamples: how many.
         measured_cluster, reference_cluster: (n,), (k,) trace or cell of each value; whole clusters are resampled when there are
             `fewest` of about equal size, so that values that hang together do not make the band too narrow.
     """
-    pooled = np.concatenate((measured, reference))
-    if measured_cluster is None or reference_cluster is None:
+    other = measured[:0] if reference is None else reference
+    pooled = np.concatenate((measured, other))
+    if measured_cluster is None or (reference_cluster is None and reference is not None):
         clusters = np.arange(len(pooled))
+    elif reference_cluster is None:
+        clusters = measured_cluster
     else:
         clusters = np.concatenate((measured_cluster, reference_cluster))
     names, cluster = np.unique(clusters, return_inverse=True)
@@ -377,21 +404,15 @@ def compare(
         np.sum(count.astype(np.float64) ** 2)
     )  # clusters of one size that would weigh as much
     by_cluster = equal > fewest - 0.5 and len(names) < len(pooled)
-    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(count)[:-1]) if by_cluster else []
-    sizes = len(measured), max(len(reference), 1)
-    most = int(np.ceil(len(pooled) / count.min()))
-    distances = np.empty((resamples, 2))
-    for k in range(resamples):
-        samples = []
-        for size in sizes:
-            if by_cluster:  # clusters until there are as many values, so that small ones do not make small samples
-                drawn = rng.integers(0, len(names), len(names) + most)
-                drawn = drawn[: 1 + np.searchsorted(np.cumsum(count[drawn]), size)]
-                samples.append(pooled[np.concatenate([members[c] for c in drawn])])
-            else:
-                samples.append(pooled[rng.integers(0, len(pooled), size)])
-        distances[k] = two_sample(samples[0], samples[1])
-    band = np.quantile(distances, 0.95, axis=0)
+    sizes = len(measured), len(measured) if reference is None else max(len(reference), 1)
+    binned = Binned.of(pooled)
+    if by_cluster:
+        of_cluster = binned.by_cluster(cluster, len(names))
+        samples = [drawn_clusters(count, size, resamples, rng) @ of_cluster for size in sizes]
+    else:
+        share = binned.counts / binned.counts.sum()
+        samples = [rng.multinomial(size, share, resamples).astype(np.float64) for size in sizes]
+    band = np.quantile(binned.distances(samples[0], samples[1]), 0.95, axis=0)
     if by_cluster:
         band *= widened(equal)
     wrong = (

@@ -15,10 +15,10 @@ from devices.measurements.proof.proof import (
     Bin,
     Proof,
     compare,
-    two_sample,
-    widened,
 )
+from devices.measurements.proof.quantities import shown_by
 from devices.measurements.proof.ramp_curves import ramp_curves
+from devices.measurements.proof.resampling import Binned, times_drawn, widened
 
 F64 = npt.NDArray[np.float64]
 
@@ -43,19 +43,23 @@ def steps_proof(
     how: str,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    several: bool | None = None,
 ) -> Proof:
     """Compare the steps of held-out traces with those of their emulated replay, in bins of the state.
 
     Args:
-        fitted, held_out: the two parts of the data. emulated: replay of the held-out traces.
+        fitted, held_out: the two parts of the data; the same object twice when all were held out (in turn, or from a card that was
+            fitted to none). emulated: replay of the held-out traces.
         states: state before each read, (N,) siemens, of the three, found in the same way for all.
         how: what was held out.
         seed: of the bootstrap. resamples: how many.
+        several: whether devices, and not their traces, are what chance draws; None: as the two parts suggest.
     """
     rng = np.random.default_rng(seed)
     bins: list[Bin] = []
     facts: dict[str, tuple[float, float, str]] = {}
-    several = _devices_are_drawn(fitted, held_out)
+    several = _devices_are_drawn(fitted, held_out) if several is None else several
+    alone = fitted is held_out
     compared: list[_Compared] = []
     for direction, word in ((1, "potentiation"), (-1, "depression")):
         (held, held_state, held_unit), (copy, copy_state, _), (fit, fit_state, fit_unit) = (
@@ -82,19 +86,20 @@ def steps_proof(
                 bins.append(_never_reached(label, direction, low, high, held[own]))
                 continue
             if not whole:
-                both = np.concatenate((steps[0][own], steps[2][reference]))
-                compared.append(_Compared(len(bins), both, np.concatenate((held_unit[own], fit_unit[reference]))))
+                last = 1 if alone else 2
+                both, units = (steps[0][own], steps[2][reference]), (held_unit[own], fit_unit[reference])
+                compared.append(_Compared(len(bins), np.concatenate(both[:last]), np.concatenate(units[:last])))
             bins.append(
                 compare(
                     steps[0][own],
                     steps[1][other],
-                    steps[2][reference],
+                    None if alone else steps[2][reference],
                     label=label,
                     direction=direction,
                     low=low,
                     high=high,
                     measured_cluster=held_unit[own],
-                    reference_cluster=fit_unit[reference] + (0 if several else len(held_out)),
+                    reference_cluster=None if alone else fit_unit[reference] + (0 if several else len(held_out)),
                     fewest=FEWEST_DEVICES if several else FEWEST_CLUSTERS,
                     whole=whole,
                     rng=rng,
@@ -103,7 +108,8 @@ def steps_proof(
             )
     curves, more = ramp_curves(held_out, emulated, rng, several=several)
     together = _together(compared, bins, held_out, fitted, rng, resamples) if several else None
-    return Proof("the pulse response", how, tuple(bins), curves, facts | more, together=together)
+    shown = shown_by(held_out, emulated, (states[0], states[1]), several=several)
+    return Proof("the pulse response", how, tuple(bins), curves, facts | more, together=together, shown=shown)
 
 
 def _steps(traces: Traces, state: F64, direction: int, several: bool) -> tuple[F64, F64, npt.NDArray[np.int64]]:
@@ -129,20 +135,21 @@ def _together(
         held_out, fitted: how many devices are drawn. rng: of the bootstrap. resamples: how many.
     """
     names = np.union1d(held_out.cell, fitted.cell)
-    sizes = [len(np.unique(part.cell)) for part in (held_out, fitted)]
-    ordered = []
-    for sample in compared:
-        order = np.argsort(sample.device, kind="stable")
-        owner = sample.device[order]
-        edges = np.searchsorted(owner, names), np.searchsorted(owner, names, side="right")
-        ordered.append((bins[sample.number].band, sample.steps[order], *edges))
+    draws = [
+        times_drawn(rng.integers(0, len(names), (resamples, len(np.unique(part.cell)))), len(names))
+        for part in (held_out, fitted)
+    ]
     worst = np.ones(resamples)
-    for k in range(resamples):
-        drawn = [rng.integers(0, len(names), size) for size in sizes]
-        for band, steps, first, last in ordered:
-            one, other = (np.concatenate([steps[first[d] : last[d]] for d in part]) for part in drawn)
-            if len(one) > 1 and len(other) > 1 and band > 0:
-                worst[k] = max(worst[k], widened(len(names)) * two_sample(one, other)[0] / band)
+    for sample in compared:
+        band = bins[sample.number].band
+        if band <= 0:
+            continue
+        binned = Binned.of(sample.steps)
+        of_device = binned.by_cluster(np.searchsorted(names, sample.device), len(names))
+        one, other = (times @ of_device for times in draws)
+        enough = (one.sum(axis=1) > 1) & (other.sum(axis=1) > 1)
+        distance = widened(len(names)) * binned.distances(one, other)[:, 0] / band
+        worst = np.where(enough, np.maximum(worst, distance), worst)
     return float(np.quantile(worst, 0.99))
 
 

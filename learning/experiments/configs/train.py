@@ -147,9 +147,9 @@ class TrainExperiment(StrictModel):
 
     @property
     def calibrates(self) -> bool:
-        """Whether any converter has a range to calibrate."""
+        """Whether any converter has something to calibrate."""
         specs = [self.tile] if self.matrix_tile is None else [self.tile, self.matrix_tile]
-        return self.device is not None and any(spec.adc.calibrates for spec in specs)
+        return self.device is not None and any(spec.adc.calibrates or spec.dac.calibrates for spec in specs)
 
     @property
     def label(self) -> str:

@@ -8,9 +8,16 @@ from learning.experiments.defaults.statements import about_card, about_circuit, 
 
 
 def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
-    """The estimate with `tile.compensation: auto` written out as the configured card asks for it, the same for every study."""
-    compensation = experiment.tile.settled(hardware.cell).compensation
-    tile = experiment.tile.model_copy(update={"compensation": compensation})
+    """The estimate with what its tiles leave to the card written out, the same for every study.
+
+    `tile.compensation: auto` as the card asks for it; `tile.mapping.sides: auto` is one: weights that are programmed once and not updated
+    need no room for depression, and one-sided pairs use the whole window.
+    """
+    tile = experiment.tile
+    mapping = tile.mapping
+    if mapping.sides == "auto" and tile.writing is None:
+        mapping = mapping.model_copy(update={"sides": "one"})
+    tile = tile.model_copy(update={"compensation": tile.settled(hardware.cell).compensation, "mapping": mapping})
     return experiment.model_copy(update={"tile": tile})
 
 

@@ -115,14 +115,14 @@ def test_converter_error_is_that_of_their_step():
 
 @pytest.mark.parametrize("scaling", ["per_vector", 0.25, 4.0])
 @pytest.mark.parametrize("mapping", [{}, {"max_rows": 16, "max_cols": 20}, {"kind": "reference"}], ids=str)
-def test_one_line_is_read_to_the_step_of_a_converter_ranged_for_it(mapping, scaling):
+def test_lines_are_read_to_the_step_of_a_converter_ranged_for_it(mapping, scaling):
     w, x, _ = data(24, 32)
     tile = tile_of(w, mapping=MappingSpec(**mapping), dac=DacSpec(scaling=scaling), adc=AdcSpec(bits=9))
     tile.calibrate(x)
     before = tile.forward(x)
     lsb = np.abs(w).max() / 255
-    for line in (0, 31):
-        np.testing.assert_allclose(tile.read_line(line), w[:, line], atol=0.51 * lsb)
+    for lines in ([0], [31, 2, 7, 2]):
+        np.testing.assert_allclose(tile.read_lines(np.array(lines)), w[:, lines].T, atol=0.51 * lsb)
     np.testing.assert_array_equal(tile.forward(x), before)  # its ranges are those of the calibration again
 
 

@@ -13,7 +13,7 @@ from analog_sim.writing.mixed_precision import MixedPrecision
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.pulsed import RefreshSpec
 from analog_sim.writing.stochastic_pulse import StochasticPulse
-from analog_sim.writing.tiki_taka import TikiTaka
+from analog_sim.writing.tiki_taka_v2 import TikiTakaV2
 from analog_sim.writing.write_verify import WriteVerify
 
 G_MAX, NU, T_REF = 20e-6, 0.05, 1.0
@@ -40,6 +40,7 @@ def compensated(writing, sides, compensation):
 
 @SIDES
 @COMPENSATION
+@pytest.mark.filterwarnings("ignore::analog_sim.tiles.tile.HalfUpdateWarning")
 @pytest.mark.parametrize("pair", ["both", "one_sided"])
 def test_a_refresh_writes_the_weight_once_and_references_the_compensation_anew(sides, compensation, pair):
     tile = compensated(MixedPrecision(pair=pair, refresh=RefreshSpec(every=1)), sides, compensation)
@@ -53,6 +54,19 @@ def test_a_refresh_writes_the_weight_once_and_references_the_compensation_anew(s
     tile.compensate()
     np.testing.assert_allclose(tile.gain, 86400.0**NU, rtol=1e-3)
     np.testing.assert_allclose(tile.read_weights(exact=True), W, rtol=3e-3, atol=1e-5)
+
+
+@COMPENSATION
+def test_weights_written_anew_are_the_reference_of_the_next_compensation(compensation):
+    """Half the weights are half the outputs: against the reference of the old ones they would count as drift, to be doubled."""
+    tile = compensated(Ideal(), "two", compensation)
+    tile.write_weights(0.5 * W)
+    np.testing.assert_array_equal(tile.gain, 1.0)
+    tile.compensate()
+    np.testing.assert_allclose(tile.gain, 1.0, atol=1e-3)
+    tile.wait(86400.0)
+    tile.compensate()
+    np.testing.assert_allclose(tile.read_weights(exact=True), 0.5 * W, rtol=3e-3, atol=1e-5)
 
 
 @SIDES
@@ -126,10 +140,22 @@ def test_an_accumulator_holds_what_the_weights_lack_while_the_gain_changes():
     np.testing.assert_allclose(tile.read_weights(exact=True) - before / 2, step, rtol=0.01)
 
 
+def test_what_was_sent_leaves_the_accumulator_gain_included():
+    """Five steps, then one, at a gain of 2: two pulses and a third, six steps in all."""
+    step = 2e-9 / 1e-5
+    tile = with_gain(MixedPrecision(), np.full(6, 2.0, np.float32))
+    before = tile.read_weights(exact=True)
+    for wanted in (5.2, 1.0):
+        tile.update(Dense(np.full_like(W, -wanted * step)), 1.0)
+    np.testing.assert_allclose(tile.read_weights(exact=True) - before, 6 * step, rtol=0.02)
+
+
 @pytest.mark.jit
 def test_tiki_taka_moves_the_weights_alike_whatever_the_gain():
     """The fast array sees the same gradients; the transfers differ by at most what waits in the filter, one step of a cell."""
-    writing = TikiTaka(fast_rate=50.0, transfer=1.0)
+    writing = TikiTakaV2(
+        auto_scale=False, fast_rate=50.0, granularity="gradient", transfer=2.0, every=64, max_pulses=63
+    )
     ends = []
     for gain in (np.ones(6, np.float32), GAIN):
         tile = with_gain(writing, gain)

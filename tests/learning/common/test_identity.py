@@ -175,11 +175,11 @@ def test_a_resume_on_other_contents_is_refused(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
 
 
-def other_weights(make: Any, *arguments: Any) -> tuple[torch.nn.Module, bool]:
-    module, cached = twin_module.trained_twin(make, *arguments)
+def other_weights(make: Any, *arguments: Any) -> tuple[torch.nn.Module, Any, bool]:
+    module, convergence, cached = twin_module.trained_twin(make, *arguments)
     with torch.no_grad():
         next(module.parameters()).add_(1e-3)
-    return module, cached
+    return module, convergence, cached
 
 
 @pytest.mark.jit

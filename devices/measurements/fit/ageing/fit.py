@@ -60,6 +60,7 @@ def fit_ageing(
     *,
     kinds: Sequence[Kind] = ("relaxation", "burst_relaxation", "power_law"),
     seed: int = 0,
+    errors: bool = True,
 ) -> tuple[AgeingFit, ...]:
     """Fit the laws; the best one by held-out likelihood (AIC without held-out cells) first.
 
@@ -68,9 +69,10 @@ def fit_ageing(
 
     Args:
         fitted, held_out: cells. window: of the card's tables. kinds: laws. seed: of the resampling for the errors.
+        errors: whether they are found; else they are NaN.
     """
     edges = group_edges(fitted, window)
-    fits = [_fit(kind, fitted, held_out, edges, window, seed) for kind in kinds]
+    fits = [_fit(kind, fitted, held_out, edges, window, seed if errors else None) for kind in kinds]
     proven = held_out is not None and len(held_out) > 0
     fits.sort(key=lambda fit: -fit.held_out if proven else fit.aic)
     plain = next((fit for fit in fits if fit.kind == "relaxation"), None)
@@ -83,8 +85,10 @@ def fit_ageing(
     return tuple(fits)
 
 
-def _fit(kind: Kind, fitted: Histories, held_out: Histories | None, edges: F64, window: Window, seed: int) -> AgeingFit:
-    """Fit one law: groups, time constant, parameters, errors, score of the held-out cells, tables."""
+def _fit(
+    kind: Kind, fitted: Histories, held_out: Histories | None, edges: F64, window: Window, seed: int | None
+) -> AgeingFit:
+    """Fit one law: groups, time constant, parameters, errors (with a seed), score of the held-out cells, tables."""
     law, groups = LAWS[kind], grouped(fitted, edges)
     start, first_time = float(np.nanmin(fitted.nominal)), float(fitted.nominal[fitted.nominal > 0].min())
     free = law.free_time and start == 0.0  # a first read at t = 0 leaves t_0 free
@@ -92,7 +96,9 @@ def _fit(kind: Kind, fitted: Histories, held_out: Histories | None, edges: F64, 
     solved, total = _solve(law, groups, clock)
     known = np.flatnonzero(np.isfinite(groups.g))
     order = known[np.argsort(groups.g[known])]
-    scatter = np.nanstd(_resampled(law, fitted, edges, clock, solved, seed)[:, order], axis=0)
+    scatter = np.full(solved[order].shape, np.nan)
+    if seed is not None:
+        scatter = np.nanstd(_resampled(law, fitted, edges, clock, solved, seed)[:, order], axis=0)
     values = {name: solved[order, j] for j, name in enumerate(law.names)}
     errors = {name: scatter[:, j] for j, name in enumerate(law.names)}
     held = np.nan

@@ -1,6 +1,6 @@
 """All pulse laws fitted to the same traces: which noise the data show, and the devices' own gains. Never a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.pulse.families import LawFamily, Start
-from devices.measurements.fit.pulse.laws import LawFit, fit_law
+from devices.measurements.fit.pulse.laws import LawFit, fit_law, with_intervals
 from devices.measurements.fit.pulse.noise_model import NoiseModel
 from devices.measurements.fit.pulse.spread import Gains, device_gains, likeliest_gains
 from devices.measurements.fit.pulse.statespace import StepTables, run_filter
@@ -48,6 +48,7 @@ def fit_laws(
     laws: Mapping[str, Sequence[LawFamily]],
     most: NoiseModel,
     gain: F64 | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[tuple[LawFit, ...], NoiseEvidence]:
     """Fit every law with the simplest read noise that the data ask for.
 
@@ -55,30 +56,39 @@ def fit_laws(
         held, traces: held-out and fitted. start: moments. laws: kinds with their variants. most: the richest noise to consider.
         gain: (R, 2) first estimate of the gains of the traces' devices. Without it the differences of devices pass for pulses that
             scatter, which hides the noise of the reads.
+        say: told what is going on.
     """
-    fits = _every_law(held, traces, start, laws, "none" if most == "none" else "white")
+    fits = _every_law(held, traces, start, laws, "none" if most == "none" else "white", say)
     if most == "none":
         return fits, NoiseEvidence("none", 0.0, 0.0)
     better, white = _white_noise(fits[0], traces, start, gain)
     if not (better > CLEAR_WHITE and white > LEAST_WHITE * float(np.nanmedian(start.std))):
-        refitted = [fit_law(fit.family, traces, start, held, noise="none") for fit in fits]
+        refitted = [fit_law(fit.family, traces, start, held, noise="none", intervals=False) for fit in fits]
         return best_first(refitted, held), NoiseEvidence("none", better, 0.0)
     slow_gain = 0.0
+    if most == "correlated":
+        say("looking for read noise that is correlated from read to read")
     if most == "correlated" and int(np.diff(traces.start).max()) >= LONG_ENOUGH:
-        slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0])
+        slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0], intervals=False)
         slow_gain = fits[0].aic - slow.aic
         if shows_correlation(fits[0], slow, held):
-            others = [fit_law(fit.family, traces, start, held, noise="correlated", begin=fit) for fit in fits[1:]]
+            others = [
+                fit_law(fit.family, traces, start, held, noise="correlated", begin=fit, intervals=False)
+                for fit in fits[1:]
+            ]
             return best_first([slow, *others], held), NoiseEvidence("correlated", better, slow_gain)
     return fits, NoiseEvidence("white", better, slow_gain)
 
 
 def _white_noise(best: LawFit, traces: Traces, start: Start, gain: F64 | None) -> tuple[float, float]:
     """By how much AIC prefers white noise to none, whether devices are alike or have first gains, and its size in siemens."""
-    better = fit_law(best.family, traces, start, None, noise="none").aic - best.aic
+    better = fit_law(best.family, traces, start, None, noise="none", begin=best, intervals=False).aic - best.aic
     if gain is None:
         return better, best.noise.white
-    white, plain = (fit_law(best.family, traces, start, None, noise=model, gain=gain) for model in ("white", "none"))
+    models: tuple[NoiseModel, ...] = ("white", "none")
+    white, plain = (
+        fit_law(best.family, traces, start, None, noise=model, gain=gain, intervals=False) for model in models
+    )
     return max(better, plain.aic - white.aic), white.noise.white
 
 
@@ -107,8 +117,8 @@ def correlation_within_devices(best: LawFit, traces: Traces, start: Start, windo
         groups = [(traces, None if gains is None else gains.of_traces(traces))]
     total = 0.0
     for own, gain in groups:
-        white = fit_law(best.family, own, start, None, gain=gain)
-        slow = fit_law(best.family, own, start, None, noise="correlated", begin=white, gain=gain)
+        white = fit_law(best.family, own, start, None, gain=gain, intervals=False)
+        slow = fit_law(best.family, own, start, None, noise="correlated", begin=white, gain=gain, intervals=False)
         total += white.aic - slow.aic
     return total
 
@@ -117,18 +127,24 @@ def without_correlation(
     fits: tuple[LawFit, ...], held: Traces | None, traces: Traces, start: Start
 ) -> tuple[LawFit, ...]:
     """Return the same laws fitted with white read noise."""
-    return best_first([fit_law(fit.family, traces, start, held) for fit in fits], held)
+    return best_first([fit_law(fit.family, traces, start, held, begin=fit, intervals=False) for fit in fits], held)
 
 
 def _every_law(
-    held: Traces | None, traces: Traces, start: Start, laws: Mapping[str, Sequence[LawFamily]], noise: NoiseModel
+    held: Traces | None,
+    traces: Traces,
+    start: Start,
+    laws: Mapping[str, Sequence[LawFamily]],
+    noise: NoiseModel,
+    say: Callable[[str], None],
 ) -> tuple[LawFit, ...]:
     """Fit every kind by its best variant, the best kind first."""
     fits = []
-    for variants in laws.values():
+    for kind, variants in laws.items():
+        say(f"fitting the law {kind}")
         best: LawFit | None = None
         for family in variants:  # from coarse to fine, as long as the finer is better
-            fit = fit_law(family, traces, start, held, noise=noise)
+            fit = fit_law(family, traces, start, held, noise=noise, intervals=False)
             if best is not None and best_first([best, fit], held)[0] is best:
                 break
             best = fit
@@ -167,9 +183,7 @@ def with_gains(
     """
 
     def refit(fit: LawFit, gain: F64) -> LawFit:
-        return fit_law(
-            fit.family, traces, start, None, noise=model, begin=fit if model == "correlated" else None, gain=gain
-        )
+        return fit_law(fit.family, traces, start, None, noise=model, begin=fit, gain=gain, intervals=False)
 
     best, gains = fits[0], None
     for _ in range(TURNS):
@@ -183,8 +197,17 @@ def with_gains(
     if held is not None:
         scores = [_held_out_score(fit, held, gains, tables_on(fit, window, start.hard)) for fit in refitted]
         refitted = [replace(fit, held_out=score) for fit, score in zip(refitted, scores, strict=True)]
-    widened = [replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in refitted]
-    return best_first(widened, held), gains, gain
+    return best_first(refitted, held), gains, gain
+
+
+def with_errors(
+    fits: Sequence[LawFit], traces: Traces, start: Start, gains: Gains | None, gain: F64 | None
+) -> tuple[LawFit, ...]:
+    """Return the laws with intervals; where devices have gains, a step's holds the error of the mean over the devices too."""
+    known = [with_intervals(fit, traces, start, gain) for fit in fits]
+    if gains is None or gain is None:
+        return tuple(known)
+    return tuple(replace(fit, estimates=tuple(_widened(e, gains) for e in fit.estimates)) for fit in known)
 
 
 def _held_out_score(fit: LawFit, held: Traces, gains: Gains, law: StepTables) -> float:

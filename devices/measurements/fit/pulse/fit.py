@@ -1,6 +1,6 @@
 """The whole fit of a pulse measurement: laws, read noise, device spread, stuck cells, quantile tables. Never a card or a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from devices.measurements.fit.pulse.comparison_of_laws import (
     correlation_within_devices,
     fit_laws,
     tables_on,
+    with_errors,
     with_gains,
     without_correlation,
 )
@@ -81,6 +82,8 @@ def fit_pulses(
     laws: Mapping[str, Sequence[LawFamily]],
     read_noise: NoiseModel,
     tables_per_device: bool | None,
+    intervals: bool = True,
+    say: Callable[[str], None] = lambda text: None,
 ) -> PulseFit:
     """Fit traces.
 
@@ -90,6 +93,7 @@ def fit_pulses(
         laws: kinds to try, with their variants.
         read_noise: the richest noise that may be taken out of the steps, when the data show it.
         tables_per_device: one table per device; None: when there are several devices with enough steps each.
+        intervals: of the laws' parameters, too. say: told what is going on.
     """
     traces = parts.fit
     notes: list[str] = []
@@ -113,7 +117,7 @@ def fit_pulses(
     )
     differ = not several and len(devices) >= FEWEST_DEVICES  # one law for all, a gain for each
     first_gains = device_speeds(traces).of_traces(traces) if differ else None
-    fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise, first_gains)
+    fits, evidence = fit_laws(parts.held_out, traces, start, laws, read_noise, first_gains, say)
     if evidence.model == "correlated" and len(devices) > 1:
         within = correlation_within_devices(fits[0], traces, start, own, several)
         evidence = replace(evidence, correlated_gain=within)
@@ -133,12 +137,17 @@ def fit_pulses(
         notes.append(history)
     gains, gain = None, None
     if first_gains is not None:
+        say(f"fitting the step sizes of {len(devices)} devices and the laws in turn")
         fits, gains, gain = with_gains(fits, parts.held_out, traces, start, own, evidence.model, first_gains)
         law = tables_on(fits[0], own, hard)
+    if intervals:
+        say("finding the intervals of the parameters")
+        fits = with_errors(fits, traces, start, gains, gain)
     noise = fits[0].noise
     scatter = pulse_scatter(traces, law, noise) if evidence.model == "correlated" else None
     law = law if scatter is None else scatter.put_on(law, traces)
     notes = [*noise_notes(noise, evidence, scatter, law), *notes]
+    say("making tables of quantiles")
     groups = (
         [traces.take(np.flatnonzero(traces.cell == cell)) for cell in devices[:MOST_TABLES]] if several else [traces]
     )

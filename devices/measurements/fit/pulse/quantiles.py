@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import interpolate, stats
+from scipy import stats
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.pulse.statespace import StepTables, run_filter
+from devices.measurements.fit.smoothing import smoothing_spline
 from devices.measurements.table.distribution import StepDistribution
 from devices.window import Window
 
@@ -142,8 +143,7 @@ def _smooth(x: F64, y: F64, at: F64) -> F64:
     centre, value = (np.array([v[part].mean() for part in members]) for v in (x, y))
     if len(centre) < 8:
         return np.full(at.shape, float(y.mean()))
-    spline = interpolate.make_smoothing_spline(centre, value)
-    return np.asarray(spline(np.clip(at, centre[0], centre[-1])), np.float64)
+    return np.asarray(smoothing_spline(centre, value)(np.clip(at, centre[0], centre[-1])), np.float64)
 
 
 def _shapes(state: F64, residual: F64, noise: F64, law_std: F64, grid: F64) -> tuple[F64, bool]:

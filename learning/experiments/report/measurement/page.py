@@ -87,7 +87,7 @@ def write_comparison_report(run: RunDirectory, name: str, comparison: CardCompar
         caption = "Change per pulse against the state: median and 5 to 95 %; dots are measured."
         plots.append(Plot("steps", steps_over_state(comparison.traces, comparison.replayed), caption, raster=True))
     sentences = tuple(proof.sentence() for proof in proofs)
-    sections = [Section("Verdict", sentences, tuple(tables), tuple(plots))]
+    sections = [Section("Verdict", sentences, (*_shown(proofs), *tables), tuple(plots))]
     if comparison.counted:
         sections.append(Section("Files", comparison.counted))
     headline = [Fact(VERDICTS[proof.verdict], f"likeness of {proof.what}") for proof in proofs]
@@ -130,7 +130,13 @@ def estimate_table(laws: tuple[LawFit, ...]) -> Table:
     for law in laws:
         for estimate in law.estimates:
             rows.append((f"{law.kind}: {estimate.name}", _value(estimate), _interval(estimate)))
-    return Table(("parameter", "value", "95 % interval"), tuple(rows), "Parameters of the fitted part of the data")
+    return Table(
+        ("parameter", "value", "95 % interval"),
+        tuple(rows),
+        "Parameters with 95 % intervals: of all data for the law that the card holds or begins from, else of the fitted part of the first"
+        " fold. The intervals contain the scatter of pulses and reads; that the measured devices are a sample of devices is only in those"
+        " of step sizes, and only where devices have gains of their own. Other batches, days and temperatures are in none.",
+    )
 
 
 def _value(estimate: Estimate) -> str:
@@ -180,9 +186,35 @@ def bin_table(proof: Proof) -> Table:
     )
 
 
+def shown_table(proof: Proof) -> Table:
+    """What a good fit must show, and what refutes one."""
+    rows = [
+        (
+            row.quantity,
+            row.place,
+            f"{row.ratio:.3f}",
+            f"{row.low:.3f} to {row.high:.3f}",
+            f"{row.margin.low:g} to {row.margin.high:g}",
+            "NO" if row.refuted else "yes" if row.shown else "not shown" if row.required else "not told",
+        )
+        for row in proof.shown
+    ]
+    return Table(
+        ("quantity", "where", "emulated / measured", "95 % interval", "margin", "within"),
+        tuple(rows),
+        "Ratios at equal states. A good fit has the whole interval of every direction within its margin; regions can only refute. Where"
+        " devices are held out the interval contains that they are a sample of devices; where their ramps are, it does not.",
+    )
+
+
+def _shown(proofs: tuple[Proof, ...]) -> list[tuple[str, Table]]:
+    return [(f"shown_{k}", shown_table(proof)) for k, proof in enumerate(proofs) if proof.shown]
+
+
 def _verdict(result: FitResult) -> Section:
     how = [f"How {proof.what} was tested: {proof.how}." for proof in result.proofs if proof.bins]
-    tables = [(f"bins_{k}", bin_table(proof)) for k, proof in enumerate(result.proofs) if proof.bins]
+    tables = [*_shown(result.proofs)]
+    tables += [(f"bins_{k}", bin_table(proof)) for k, proof in enumerate(result.proofs) if proof.bins]
     plots = [
         Plot(f"distances_{k}", distances(proof), f"Distance of the emulated from the measured device, {proof.what}.")
         for k, proof in enumerate(result.proofs)

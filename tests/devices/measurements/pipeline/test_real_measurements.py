@@ -160,7 +160,11 @@ def test_slow_read_noise_of_gong_is_not_taken_for_scatter_of_pulses(tmp_path: Pa
     assert (card.step_mean(u, True) > 0).all()
     assert float(card.read_std(25e-6, 0.0)) == pytest.approx(noise.total, rel=1e-6)
     (proof,) = result.proofs
-    assert proof.verdict == "good", proof.sentence()
+    assert proof.verdict == "unproven", proof.sentence()
+    assert {row.quantity for row in proof.not_shown} == {"mean step"}, (
+        "two ramps whose reads scatter by a hundred mean steps"
+    )
+    assert all(b.inside for b in proof.bins)
     assert [lag.reads for lag in proof.lags if lag.direction > 0] == [1, 2, 4, 8, 16, 32, 64]
     assert all(lag.factor == 1.0 for lag in proof.lags)
 
@@ -225,13 +229,16 @@ def test_technology_c(tmp_path: Path) -> None:
     assert result.ageing[0].held_out > plain.held_out + 0.2, "nats per held-out read"
     proof, programming = result.proofs
     assert programming.what == "programming"
-    assert programming.verdict == "good", programming.sentence()
+    assert programming.verdict == "fair", programming.sentence()
+    assert "0.16 standard deviations" in programming.sentence(), "of all 16,292 cells; a third of them was within 0.15"
     spread = [(m, e) for name, (m, e, _) in proof.facts.items() if name.startswith("spread")]
     for measured, emulated in spread:
         assert emulated == pytest.approx(measured, rel=0.1)
-    assert proof.verdict == "fair", proof.sentence()
-    assert max(b.relative for b in proof.bins) < 0.2, "a path of normal steps is 0.46 off, and bad in every bin"
-    assert sum(b.inside for b in proof.bins) >= 8
+    assert proof.verdict == "good", f"a third of the cells was 0.18 off, all of them are 0.11: {proof.sentence()}"
+    assert max(b.relative for b in proof.bins) < 0.13, "a path of normal steps is 0.46 off, and bad in every bin"
+    assert sum(b.relative <= np.sqrt(3) * b.blur for b in proof.bins) >= 14, (
+        "of 20 in the bands of a third of the cells"
+    )
     assert result.programming is not None
     assert np.median(result.programming.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
     assert np.median(result.programming.excess) == pytest.approx(-1.2, abs=0.15)

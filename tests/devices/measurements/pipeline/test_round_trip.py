@@ -95,7 +95,7 @@ def test_a_card_of_tables_passes_its_proof(proven: FitResult) -> None:
     (proof,) = proven.proofs
     assert proof.verdict == "good", proof.sentence()
     assert proven.sentences[0].startswith("GOOD FIT of the pulse response")
-    assert "6 of 20 devices held out" in proof.how
+    assert "20 devices in 3 folds" in proof.how
     for name, (measured, emulated, unit) in proof.facts.items():
         if unit == "S" and "mean" in name:
             assert emulated == pytest.approx(measured, rel=0.08), name

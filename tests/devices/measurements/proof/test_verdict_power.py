@@ -1,113 +1,85 @@
-"""How far the verdict of a proof can be trusted: known cells, cards that are right and wrong, many emulated experiments. It never fits.
+"""How far the verdict of a proof can be trusted: a small dose of `verdict_study`, whose whole table is in docs/measurements.md.
 
-Budgets: a right card must not be called FAIR or BAD in more than 2 of 12 experiments (2 were in 60; at a rate of 2 %, 2 tests in 1000
-fail, at 5 % 2 in 100, and the seeds are fixed). A wrong card must not be called GOOD in more than 4 of 12 where a single device, or
-six that differ, were measured (3 were), and in no more than 1 elsewhere (none was).
+Budgets: at a rate of 2 % of right cards that are refuted, more than 2 of 8 come in 4e-4; a wrong card that is called GOOD is one too many
+(0 of 200 were in the study). Seeds are fixed, and are not those of the study.
 """
-
-from collections import Counter
 
 import numpy as np
 import pytest
-from known_labs import READ_STD, cell, cut_into_ramps, plan
+from known_labs import READ_STD, cell
+from verdict_study import SETTINGS, proven, verdicts
 
-from analog_sim.cells.cell_model import CellModel
-from devices.measurements.data.read_noise import ReadNoise
-from devices.measurements.data.split import split
-from devices.measurements.data.start_states import StartStates, start_states
+from devices.measurements.data.start_states import StartStates
 from devices.measurements.data.traces import Traces
-from devices.measurements.fit.pulse.moments import smoothed
-from devices.measurements.proof.proof import Proof
 from devices.measurements.proof.replay import replay
-from devices.measurements.proof.steps import steps_proof
-from devices.measurements.proof.variogram import with_lags
 
 pytestmark = pytest.mark.jit
 
-EXPERIMENTS = 12
-RIGHT = (60, 0.3)
-WRONG = {"mean step 30 % larger": (46, 0.23), "spread 50 % larger": (60, 0.45), "spread halved": (60, 0.15)}
-"""States of the window and noise of a step relative to its mean; 46 states with 0.23 have the spread of the right card."""
+FIRST = 5000
+"""Seed of the first experiment."""
 
 
-def proven(card: CellModel, lab: Traces, seed: int) -> Proof:
-    """The proof as the pipeline makes it, of a card that was not fitted."""
-    parts = split(lab, seed=seed)
-    assert parts.held_out is not None
-
-    def again(traces: Traces, replicas: int) -> Traces:
-        noise = ReadNoise(READ_STD)
-        return replay(card, traces, start_states(traces, noise, 0.2e-6), replicas=replicas, seed=seed, noise=noise)
-
-    held, copy = parts.held_out, again(parts.held_out, 5)
-    states = (smoothed(held), smoothed(copy), smoothed(parts.fit))
-    proof = steps_proof(parts.fit, held, copy, states, how=parts.text, seed=seed, resamples=60)
-    if parts.by == "stretch":
-        return with_lags(proof, lab, lab, again(lab, 5), seed=seed)
-    return with_lags(proof, parts.fit, held, copy, seed=seed)
-
-
-def verdicts(
-    devices: int,
-    spread: float,
-    law: tuple[int, float],
-    *,
-    ramps: bool = False,
-    claimed: float | None = None,
-    experiments: int = EXPERIMENTS,
-) -> Counter[str]:
-    """Verdicts on a card over many experiments on the right cells.
-
-    Args:
-        devices, spread: how many, and how they differ. law: of the card. ramps: whether every ramp is a trace of its own.
-        claimed: spread on the card; None: that of the cells. experiments: how many.
-    """
-    found: Counter[str] = Counter()
-    for seed in range(experiments):
-        state = np.random.default_rng(seed).uniform(3e-6, 8e-6, devices)
-        begin = StartStates(state, np.full(devices, np.nan))
-        cycles = 4 if devices == 1 else 2 if ramps else 1
-        lab = replay(cell(*RIGHT, spread), plan(devices, cycles), begin, seed=1000 + seed)
-        card = cell(*law, spread if claimed is None else claimed)
-        found[proven(card, cut_into_ramps(lab) if ramps else lab, seed).verdict] += 1
-    return found
-
-
-@pytest.mark.parametrize(("devices", "spread", "good"), [(1, 0.0, 10), (3, 0.0, 8), (20, 0.15, 10)])
-def test_a_right_card_is_good(devices: int, spread: float, good: int) -> None:
-    found = verdicts(devices, spread, RIGHT)
+@pytest.mark.parametrize(("number", "good"), [(0, 5), (2, 6), (4, 6)], ids=[SETTINGS[k].name for k in (0, 2, 4)])
+def test_a_right_card_is_good(number: int, good: int) -> None:
+    setting = SETTINGS[number]
+    found = verdicts(setting, setting.right, 8, FIRST)
     assert found["fair"] + found["bad"] <= 2, found
     assert found["good"] >= good, found
 
 
-@pytest.mark.parametrize("law", WRONG.values(), ids=WRONG)
-@pytest.mark.parametrize(("devices", "spread", "most"), [(1, 0.0, 4), (3, 0.0, 1), (20, 0.15, 1)])
-def test_a_wrong_card_is_seldom_good(devices: int, spread: float, most: int, law: tuple[int, float]) -> None:
-    found = verdicts(devices, spread, law)
-    assert found["good"] <= most, found
+@pytest.mark.parametrize("number", [0, 2, 4], ids=[SETTINGS[k].name for k in (0, 2, 4)])
+def test_a_card_that_is_wrong_by_half_is_not_good(number: int) -> None:
+    setting = SETTINGS[number]
+    found = {name: verdicts(setting, card, 2, FIRST + 100) for name, card in setting.wrong().items()}
+    assert not any(counts["good"] for counts in found.values()), found
 
 
-def test_six_devices_that_differ_cannot_tell() -> None:
-    """Two held out of six that differ by 15 %: mostly no verdict; when there is one it is not false."""
-    found = verdicts(6, 0.15, RIGHT)
-    assert found["fair"] + found["bad"] <= 2, found
-    assert found["unproven"] >= 4, found
-    wrong = verdicts(6, 0.15, WRONG["mean step 30 % larger"])
-    assert wrong["good"] <= 4, wrong
+def test_few_devices_do_not_show_their_spread() -> None:
+    """Six devices that differ: neither GOOD nor refuted, and the sentence says what is not shown."""
+    few = SETTINGS[3]
+    proof = proven(few.__class__("6 devices", 6, 1, False, few.right), few.right, FIRST)
+    assert proof.verdict == "unproven"
+    assert "spread between devices is not shown" in proof.sentence() or "cannot tell" in proof.sentence()
 
 
-def test_devices_measured_on_several_ramps() -> None:
-    """60 devices that differ by 35 %, four ramps each: the ramps of a device are of one cell, and go on where the last one ended."""
-    found = verdicts(60, 0.35, RIGHT, ramps=True)
-    assert found["fair"] + found["bad"] <= 2, found
-    assert found["good"] >= 8, found
+def in_turns(extra: float, seed: int) -> Traces:
+    """One cell, 200 pulses up, 200 down, 400 in turns, and `extra` siemens more for every pulse after the other direction."""
+    side = np.concatenate(([0], np.ones(200), -np.ones(200), np.tile([1, -1], 200))).astype(np.int8)
+    whole = Traces(
+        np.zeros(len(side)),
+        np.abs(side).astype(np.int64),
+        side,
+        np.array([0, len(side)]),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.int64),
+        np.full(1, np.nan),
+        np.full(1, np.nan),
+    )
+    quiet = replay(cell(200, 0.3, 0.0, READ_STD), whole, StartStates(np.array([15e-6]), np.full(1, np.nan)), seed=seed)
+    swing = np.where(np.arange(len(side)) > 400, 0.5 * extra * side, 0.0)
+    noise = np.random.default_rng(seed).normal(0.0, 3e-6, len(side))
+    return Traces(
+        quiet.g + swing + noise,
+        quiet.pulses,
+        quiet.direction,
+        quiet.start,
+        quiet.cell,
+        quiet.sequence,
+        quiet.amplitude,
+        quiet.width,
+    )
 
 
-@pytest.mark.parametrize(
-    ("law", "claimed"),
-    [*((law, 0.35) for law in WRONG.values()), (RIGHT, 0.0), (RIGHT, 0.7)],
-    ids=[*WRONG, "devices alike", "devices twice as different"],
-)
-def test_devices_measured_on_several_ramps_refute_a_wrong_card(law: tuple[int, float], claimed: float) -> None:
-    found = verdicts(60, 0.35, law, ramps=True, claimed=claimed, experiments=EXPERIMENTS // 2)
-    assert found["good"] <= 1, found
+def test_a_mean_step_that_depends_on_the_pulse_before_is_not_good() -> None:
+    """Pulses in turns move the cell by ten mean steps more than pulses in a run do; the read noise hides it from every single step."""
+    from devices.measurements.data.read_noise import ReadNoise
+    from devices.measurements.data.split import folds
+    from devices.measurements.proof.pulses import Candidate, prove
+
+    for seed in range(4):
+        traces = in_turns(2e-6, seed)
+        parts = folds(traces, seed=seed)
+        card = Candidate(cell(200, 0.3, 0.0, 3e-6), ReadNoise(3e-6))
+        proof = prove(parts, [card] * len(parts), traces, how="all", seed=seed, several=False)
+        assert proof.verdict != "good", proof.sentence()
+        assert "mean step" in proof.sentence()

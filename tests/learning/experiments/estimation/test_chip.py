@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from estimate_helpers import silent, small
+from stream_helpers import positions
 
 from analog_sim.config import UserError
 from learning.experiments.estimation.chip import Chip, run_chip
@@ -45,6 +46,11 @@ def test_a_chip_is_its_seed_and_its_number() -> None:
         assert np.array_equal(a, b)
         assert not np.array_equal(a, c)
     assert len({w.tobytes() for made in (first, other) for w in made}) == 2 * len(first)
+
+
+def test_no_two_tiles_of_a_chip_share_a_stream() -> None:
+    made = chip()
+    assert len(positions(made.tiles)) > 4 * len(made.tiles) > 4  # says which two are the same
 
 
 def test_noise_of_reads_does_not_change_the_chip() -> None:
@@ -122,7 +128,7 @@ def test_rows_of_a_task() -> None:
     assert row[LAYER_ERROR + "fc1"] is None
 
 
-def test_portrait() -> None:
+def test_chip_snapshot() -> None:
     variant = variants(small())[0]
     face = chip_snapshot(prepared(), variant, 2)
     assert [t.layer for t in face.transfer] == ["fc1", "fc2"]

@@ -52,6 +52,7 @@ TRAINING = {
     "evaluate_every": 32,
     "probe": 20,
     "device": "ideal",
+    "tile": {"writing": "ideal"},
     "arms": [{"name": "a"}, {"name": "b", "set": {"learning_rate": 0.05}}],
     "parallel": {"jobs": 1},
 }

@@ -87,7 +87,7 @@ CHIP_CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
 }
 
 
-PULSED = ("stochastic_pulse", "mixed_precision", "tiki_taka", "write_verify", "sign", "deterministic_pulse")
+PULSED = ("stochastic_pulse", "mixed_precision", "tiki_taka_v2", "write_verify", "sign", "deterministic_pulse")
 CHIP_CASES |= {
     name: ("reram_soft_bounds", {"tile": {"writing": name, "adc": {"bits": 8}}, "calibrate_every": 6})
     for name in PULSED
@@ -178,7 +178,7 @@ def test_the_log_says_what_happened(tmp_path: Path) -> None:
 
 @pytest.mark.jit
 def test_the_second_array_of_tiki_taka_is_in_the_log(tmp_path: Path) -> None:
-    setup = with_card("reram_soft_bounds", tile={"writing": "tiki_taka", "adc": {"bits": 8}, "count_pulses": True})
+    setup = with_card("reram_soft_bounds", tile={"writing": "tiki_taka_v2", "adc": {"bits": 8}, "count_pulses": True})
     rows = trainer(setup, tmp_path).run()
     last = [row for row in read_rows(tmp_path / "layers.csv", LAYER) if row["samples"] == rows[-1]["samples"]]
     assert [row["layer"] for row in last] == ["linear1", "linear1_fast", "linear2", "linear2_fast"]
@@ -434,7 +434,7 @@ class TestRefusals:
     @pytest.mark.parametrize("kind", ["weight_perturbation", "multiplexed"])
     def test_a_write_scheme_that_gathers_cannot_perturb(self, kind: str, tmp_path: Path) -> None:
         """The perturbation would never reach the cells, and the loss would not change."""
-        for writing in ("mixed_precision", "sign", "tiki_taka"):
+        for writing in ("mixed_precision", "sign", "tiki_taka_v2"):
             setup = with_card("ecram", rule={"kind": kind, "perturb": "write"}, tile={"writing": writing})
             with pytest.raises(
                 UserError, match=f"rule {kind}: perturbs weights by writing them, but tile.writing: {writing}"

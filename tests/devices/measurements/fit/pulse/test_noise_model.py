@@ -158,14 +158,16 @@ def test_round_trip_and_a_wrong_split_is_seen(tmp_path: Path) -> None:
     )
     result = fit_measurements(config, tmp_path / "out")
     (proof,) = result.proofs
-    assert proof.verdict == "good", proof.sentence()
+    assert proof.verdict == "unproven", proof.sentence()
+    assert {row.quantity for row in proof.not_shown} == {"mean step"}, "0.09 uS a pulse beneath 3.5 uS of slow noise"
     assert "scatter as measured" in proof.sentence()
     assert max(lag.reads for lag in proof.lags) >= 32
     card = load_card(result.card)
     assert float(card.read_std(25e-6, 0.0)) == pytest.approx(SLOW.total, rel=0.3)
     assert float(card.step_std(0.5, True)) < 2.0 * SCATTER
     (same,) = compare_card(card, config).proofs
-    assert same.verdict == "good", same.sentence()
+    assert same.verdict == "unproven", same.sentence()
+    assert all(lag.factor == 1.0 for lag in same.lags)
     assert "are correlated over" in same.how
     wrong = load_card(result.card, overrides=["pulse={kind: linear_step, step: 0.09 uS, noise_additive: 11}"])
     (seen,) = compare_card(wrong, config).proofs

@@ -141,3 +141,18 @@ def test_table_from_a_distribution() -> None:
     first, second = quantile_moments(table.q)
     np.testing.assert_allclose(first, d.mean(), rtol=3e-3)
     np.testing.assert_allclose(np.sqrt(second - first**2), d.std(), rtol=0.02)
+
+
+@pytest.mark.parametrize("n", [5, 6, 40])
+def test_sorted_steps_stand_for_the_middles_of_their_shares(n: int) -> None:
+    """Plotting positions (k + 1/2)/n: a symmetric sample has symmetric quantiles, and its median in the middle; k/n shifts both."""
+    half = np.random.default_rng(n).exponential(size=n // 2)
+    sample = np.concatenate([half, -half, [0.0] * (n % 2)])
+    z = scores(9)
+    found = _deconvolved(sample, 0.0, float(np.mean(sample**2)), z)
+    np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
+    assert found[4] == pytest.approx(0.0, abs=1e-12)
+    # The lowest of n stands for half an n-th: what lies below it is the lowest itself.
+    levels = stats.norm.cdf(z)
+    slow = [np.interp(p, (np.arange(n) + 0.5) / n, np.sort(sample)) for p in levels]
+    assert np.corrcoef(found, slow)[0, 1] == pytest.approx(1.0, abs=1e-9)

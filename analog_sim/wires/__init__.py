@@ -1,0 +1,56 @@
+"""Wires of a crossbar (IR drop): exact currents and the effective conductance matrix of an array whose lines have resistance.
+
+How a crossbar uses it: `WiresSpec` is what a user writes; `forward()` and `backward()` are the topologies of its two directions.
+`effective_matrix(g, topology)` gives the matrix that makes a read a plain product, once per programming; `transposed_matrix` the one of the
+other direction; `Tracker` follows cells that change a little at every step; `arranged` and `net` place differential pairs. `read` gives the
+currents of single inputs (`factored` and `currents` of many with the same cells). `solve_maps`, `solve_nonlinear` and `noise_transfer` tell
+of voltages, cells that are not ohmic, and read noise.
+
+It works on conductances in siemens and volts, in float64. It knows no chip, no clock, no device and no random stream, and caches
+nothing by itself. Everything a user can get wrong is a `WiresError` of one line. Modules outside import from here only.
+"""
+
+from analog_sim.wires.effective import Effective, effective_matrix, transposed_matrix
+from analog_sim.wires.maps import Maps
+from analog_sim.wires.maps import solve as solve_maps
+from analog_sim.wires.network import Network, factored
+from analog_sim.wires.noise import NoiseTransfer, exact_variance, noise_transfer
+from analog_sim.wires.nonlinear import NonlinearRead, Sinh, Table
+from analog_sim.wires.nonlinear import solve as solve_nonlinear
+from analog_sim.wires.pairs import arranged, net, net_transposed
+from analog_sim.wires.single import Solver, currents, read
+from analog_sim.wires.spec import TransposedSpec, WiresSpec
+from analog_sim.wires.topology import End, Line, Topology, WiresError, simple
+from analog_sim.wires.update import Step, Tracker
+
+__all__ = [
+    "Effective",
+    "End",
+    "Line",
+    "Maps",
+    "Network",
+    "NoiseTransfer",
+    "NonlinearRead",
+    "Sinh",
+    "Solver",
+    "Step",
+    "Table",
+    "Topology",
+    "Tracker",
+    "TransposedSpec",
+    "WiresError",
+    "WiresSpec",
+    "arranged",
+    "currents",
+    "effective_matrix",
+    "exact_variance",
+    "factored",
+    "net",
+    "net_transposed",
+    "noise_transfer",
+    "read",
+    "simple",
+    "solve_maps",
+    "solve_nonlinear",
+    "transposed_matrix",
+]

@@ -1,0 +1,382 @@
+"""Deflated Born series: f_k = (N M^-1)^k f for eight inputs at a time, and the moments p' f_k. Kernels; see `wires.effective`.
+
+One application is one pass over memory: the rows of the bit lines are back-substituted one after the other, each is at once taken through
+its word line, and the result is eliminated in the direction of the pass, for the next pass to come back. Fields are
+(rows padded, 8 cols): the eight inputs of a node side by side. Factors are those of `factor`, with the value that begins a
+back-substitution (1 / (y_last + g_last), and a resistance of 1) in the place where no factor is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from analog_sim.wires.kernels.lanes import LANES, full, load, scatter, store
+
+_INLINE: dict[str, Any] = {"forceinline": True, "_nrt": False}
+_KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
+
+
+@njit(**_INLINE)
+def _forward(i, step, q, r, d, word_q, t, w, out, sourced):
+    """Four rows i, i + step, ...: back-substitute the bit lines (w holds the row before) and eliminate the word lines into `out`."""
+    i1, i2, i3 = i + step, i + 2 * step, i + 3 * step
+    a0, a1, a2, a3 = q[i], q[i1], q[i2], q[i3]
+    d0, d1, d2, d3 = d[i], d[i1], d[i2], d[i3]
+    q0, q1, q2, q3 = word_q[i], word_q[i1], word_q[i2], word_q[i3]
+    t0, t1, t2, t3 = t[i], t[i1], t[i2], t[i3]
+    o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
+    r0, r1, r2, r3 = r[i], r[i1], r[i2], r[i3]
+    s0, s1, s2, s3 = full(0.0), full(0.0), full(0.0), full(0.0)
+    for j in range(d.shape[1]):
+        k = j * LANES
+        x = load(w, k)
+        if sourced:
+            x = a0[j] * (x + r0 * load(t0, k))
+            s0 = d0[j] * x + s0
+            x = a1[j] * (x + r1 * load(t1, k))
+            s1 = d1[j] * x + s1
+            x = a2[j] * (x + r2 * load(t2, k))
+            s2 = d2[j] * x + s2
+            x = a3[j] * (x + r3 * load(t3, k))
+            s3 = d3[j] * x + s3
+        else:
+            x = a0[j] * x
+            s0 = d0[j] * x + s0
+            x = a1[j] * x
+            s1 = d1[j] * x + s1
+            x = a2[j] * x
+            s2 = d2[j] * x + s2
+            x = a3[j] * x
+            s3 = d3[j] * x + s3
+        store(w, k, x)
+        store(o0, k, s0)
+        store(o1, k, s1)
+        store(o2, k, s2)
+        store(o3, k, s3)
+        s0, s1, s2, s3 = q0[j] * s0, q1[j] * s1, q2[j] * s2, q3[j] * s3
+
+
+@njit(**_INLINE)
+def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final):
+    """The same four rows: back-substitute the word lines from `s`, add to the moment p' f, and eliminate f in the direction of the pass."""
+    i1, i2, i3 = i + step, i + 2 * step, i + 3 * step
+    before = min(max(i - step, 0), d.shape[0] - 1)
+    b0, b1, b2, b3 = q[before], q[i], q[i1], q[i2]
+    d0, d1, d2, d3 = d[i], d[i1], d[i2], d[i3]
+    q0, q1, q2, q3 = word_q[i], word_q[i1], word_q[i2], word_q[i3]
+    p0, p1, p2, p3 = p[i], p[i1], p[i2], p[i3]
+    s0, s1, s2, s3 = s[0], s[1], s[2], s[3]
+    t0, t1, t2, t3 = t[i], t[i1], t[i2], t[i3]
+    u0, u1, u2, u3 = full(0.0), full(0.0), full(0.0), full(0.0)
+    for j in range(d.shape[1] - 1, -1, -1):
+        k = j * LANES
+        r = word_r[j]
+        u0 = q0[j] * (u0 + r * load(s0, k))
+        u1 = q1[j] * (u1 + r * load(s1, k))
+        u2 = q2[j] * (u2 + r * load(s2, k))
+        u3 = q3[j] * (u3 + r * load(s3, k))
+        f0, f1, f2, f3 = d0[j] * u0, d1[j] * u1, d2[j] * u2, d3[j] * u3
+        store(moment, k, load(moment, k) + p0[j] * f0 + p1[j] * f1 + p2[j] * f2 + p3[j] * f3)
+        if not final:
+            x = f0 + b0[j] * load(e, k)
+            store(t0, k, x)
+            x = f1 + b1[j] * x
+            store(t1, k, x)
+            x = f2 + b2[j] * x
+            store(t2, k, x)
+            x = f3 + b3[j] * x
+            store(t3, k, x)
+            store(e, k, x)
+
+
+@njit(**_KERNEL)
+def _zero(x):
+    for k in range(0, x.shape[0], LANES):
+        store(x, k, full(0.0))
+
+
+@njit(**_KERNEL)
+def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch, final):
+    """One pass: from the elimination t of f_k to that of f_(k+1), and the moment p' f_(k+1).
+
+    upward: the pass goes from the last row to row 0 (t was eliminated downwards). sourced: so many rows of t, first in the order of the
+    pass, are not zero (multiple of 4). q, r: factors t was eliminated with, and resistances; q_next: those of the other direction.
+    lines: (3, 8 cols): w, e and the moment. scratch: (4, 8 cols). final: t is not needed any more.
+    """
+    rows = d.shape[0]
+    step = -1 if upward else 1
+    start = rows - 1 if upward else 0
+    w, e, moment = lines[0], lines[1], lines[2]
+    for k in range(3):
+        _zero(lines[k])
+    for n in range(0, rows, 4):
+        i = start + step * n
+        if n < sourced:
+            _forward(i, step, q, r, d, word_q, t, w, scratch, True)
+        else:
+            _forward(i, step, q, r, d, word_q, t, w, scratch, False)
+        if final:
+            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, True)
+        else:
+            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, False)
+
+
+@njit(**_KERNEL)
+def _eliminate_units(first, upward, q, dh, units, e, t):
+    """t of the inputs 1 V on word line first + lane; the rows that are not zero only. upward: from the bottom."""
+    rows = dh.shape[0]
+    _zero(e)
+    step = -1 if upward else 1
+    start = first + LANES - 1 if upward else first
+    count = first + LANES if upward else rows - first
+    for n in range(count):
+        i = start + step * n
+        before, source, target = q[min(max(i - step, 0), rows - 1)], dh[i], t[i]
+        unit = load(units, (i - first) * LANES) if n < LANES else full(0.0)
+        for j in range(dh.shape[1]):
+            x = source[j] * unit + before[j] * load(e, j * LANES)
+            store(e, j * LANES, x)
+            store(target, j * LANES, x)
+    return count
+
+
+@njit(**_KERNEL)
+def series(
+    first, last, c, down, down_r, up, up_r, d, dh, word_q, word_r, p, left, right, units, t, lines, scratch, out
+):
+    """``out_ij = sum_k c_k (p' f_k)_j + sum_a left_aj right_ai`` for 1 V on word line i, i = first ... last - 1 (multiples of 8).
+
+    c: (order + 1,); down, up, d, dh, word_q, p: (rows padded, cols); down_r, up_r: (rows padded,); word_r: (cols,) ohm;
+    left: (m, cols); right: (m, rows padded); units: (64,) the identity; t: (rows padded, 8 cols); lines: (4, 8 cols);
+    scratch: (4, 8 cols); out: (rows padded, cols) siemens.
+    """
+    rows, cols = d.shape
+    moment, sum_ = lines[2], lines[3]
+    for block in range(first, last, LANES):
+        for j in range(cols):
+            x = full(0.0)
+            for lane in range(LANES):
+                x = x + (c[0] * p[block + lane, j] * dh[block + lane, j]) * load(units, lane * LANES)
+            for a in range(left.shape[0]):
+                x = x + left[a, j] * load(right[a], block)
+            store(sum_, j * LANES, x)
+        upward = block < rows // 2  # the elimination of so few rows as possible
+        sourced = _eliminate_units(block, upward, up if upward else down, dh, units, lines[1], t)
+        for k in range(1, c.shape[0]):
+            q, r, q_next = (up, up_r, down) if upward else (down, down_r, up)
+            upward = not upward
+            apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch, k == c.shape[0] - 1)
+            sourced = rows
+            for j in range(0, cols * LANES, LANES):
+                store(sum_, j, load(sum_, j) + c[k] * load(moment, j))
+        target = out[block : block + LANES]
+        for j in range(cols):
+            scatter(target, j, load(sum_, j * LANES))
+
+
+@njit(**_KERNEL)
+def moments(v, down, down_r, up, up_r, d, dh, word_q, word_r, p, t, lines, scratch, out):
+    """``out_k = p' f_k`` for eight inputs; v: (rows padded, 8) volts; out: (orders, 8 cols) ampere; the others as in `series`."""
+    rows, cols = d.shape
+    e, moment = lines[1], lines[2]
+    _zero(e)
+    _zero(out[0])
+    for i in range(rows):
+        before, source, share, target = down[max(i - 1, 0)], dh[i], p[i], t[i]
+        volts = load(v[i], 0)
+        for j in range(cols):
+            f = source[j] * volts
+            store(out[0], j * LANES, load(out[0], j * LANES) + share[j] * f)
+            x = f + before[j] * load(e, j * LANES)
+            store(e, j * LANES, x)
+            store(target, j * LANES, x)
+    for k in range(1, out.shape[0]):
+        upward = k % 2 == 1
+        q, r, q_next = (down, down_r, up) if upward else (up, up_r, down)
+        apply(upward, rows, q, r, q_next, d, word_q, word_r, p, t, lines, scratch, False)
+        for j in range(0, cols * LANES, LANES):
+            store(out[k], j, load(moment, j))
+
+
+@njit(**_KERNEL)
+def _word_line(d, q, r, w, scratch, f):
+    """``f = D T^-1 D w`` of one word line for eight fields; w, scratch, f: (8 cols,)."""
+    s = full(0.0)
+    cols = d.shape[0]
+    for j in range(cols):
+        s = d[j] * load(w, j * LANES) + s
+        store(scratch, j * LANES, s)
+        s = q[j] * s
+    u = full(0.0)
+    for j in range(cols - 1, -1, -1):
+        u = q[j] * (u + r[j] * load(scratch, j * LANES))
+        store(f, j * LANES, d[j] * u)
+
+
+@njit(**_KERNEL)
+def _project(f, shapes, word_modes, column_of, mode_of, lane, dots, gram):
+    """Add ``X' f`` of one row to the columns lane ... lane + 7 of the Gram matrix; X_kj = shapes_k word_modes[mode_of[k], j].
+
+    Four modes at once, because one sum waits for itself; a mode that is one column (column_of >= 0) needs no sum. dots: (8 modes,).
+    """
+    number, cols = word_modes.shape
+    for first in range(0, number, 4):
+        if column_of[first] >= 0:
+            for mode in range(first, min(first + 4, number)):
+                store(dots, mode * LANES, load(f, column_of[mode] * LANES))
+            continue
+        m1, m2, m3 = min(first + 1, number - 1), min(first + 2, number - 1), min(first + 3, number - 1)
+        a0, a1, a2, a3 = word_modes[first], word_modes[m1], word_modes[m2], word_modes[m3]
+        x0, x1, x2, x3 = full(0.0), full(0.0), full(0.0), full(0.0)
+        for j in range(cols):
+            y = load(f, j * LANES)
+            x0, x1, x2, x3 = a0[j] * y + x0, a1[j] * y + x1, a2[j] * y + x2, a3[j] * y + x3
+        store(dots, m3 * LANES, x3)
+        store(dots, m2 * LANES, x2)
+        store(dots, m1 * LANES, x1)
+        store(dots, first * LANES, x0)
+    for k in range(mode_of.shape[0]):
+        row = gram[k]
+        store(row, lane, load(row, lane) + shapes[k] * load(dots, mode_of[k] * LANES))
+
+
+@njit(**_KERNEL)
+def deflate(
+    lane,
+    real_rows,
+    down,
+    down_r,
+    up,
+    up_r,
+    d,
+    dh,
+    word_q,
+    word_r,
+    p,
+    bit_shapes,
+    word_modes,
+    column_of,
+    mode_of,
+    t,
+    lines,
+    scratch,
+    dots,
+    gram,
+    shares,
+    ends,
+):
+    """What a Galerkin correction on the fields E X needs: powers of E = M^-1 N on eight of the fields X, and their products.
+
+    X_ij = bit_shapes[i, k] word_modes[mode_of[k], j] for k = lane ... lane + 7; bit_shapes: (rows padded, m), m a multiple of 8.
+    word_modes: (modes, cols), a multiple of 4 of whole-line modes first; column_of: (modes,): -1, or the one column of the mode.
+    gram: (n, m, m), columns of these fields: gram[k - 1] = X' N E^k X;
+    shares: (powers, rows padded, m): sum_j dh_ij (E^k X)_ij for k = 1 ...; ends: (powers, 2, m, cols): E^k X in the first and last row.
+    dots: (8 modes,).
+    """
+    rows, cols = d.shape
+    w, e, f, x = lines[0], lines[1], lines[2], lines[3]
+    for k in range(LANES):
+        shape = word_modes[mode_of[lane + k]]
+        for j in range(cols):
+            x[j * LANES + k] = shape[j]
+    _zero(e)
+    for i in range(rows):
+        before, target = down[max(i - 1, 0)], t[i]
+        a = load(bit_shapes[i], lane)
+        for j in range(0, cols * LANES, LANES):
+            store(w, j, a * load(x, j))
+        _word_line(d[i], word_q[i], word_r, w, scratch[0], f)
+        for j in range(cols):
+            y = load(f, j * LANES) + before[j] * load(e, j * LANES)
+            store(e, j * LANES, y)
+            store(target, j * LANES, y)
+    for power in range(shares.shape[0]):
+        upward = power % 2 == 0
+        start, step = (rows - 1, -1) if upward else (0, 1)
+        _zero(w)
+        _zero(e)
+        for n in range(rows):
+            i = start + step * n
+            factor = down[i] if upward else up[i]
+            r = down_r[i] if upward else up_r[i]
+            before = up[min(i + 1, rows - 1)] if upward else down[max(i - 1, 0)]
+            target, source = t[i], dh[i]
+            _pass_row(factor, r, source, d[i], word_q[i], word_r, before, w, e, f, scratch, target)
+            store(shares[power, i], lane, load(scratch[1], 0))
+            if i == 0:
+                _keep_end(w, ends[power, 0], lane)
+            if i == real_rows - 1:
+                _keep_end(w, ends[power, 1], lane)
+            if power < gram.shape[0]:
+                _project(f, bit_shapes[i], word_modes, column_of, mode_of, lane, dots, gram[power])
+
+
+@njit(**_KERNEL)
+def _pass_row(factor, r, source, d, q, word_r, before, w, e, f, scratch, t):
+    """One row of a pass of eight fields: w from t, f = D T^-1 D w, and f eliminated into t; scratch[1, :8] receives sum_j source_j w_j."""
+    cols, row = d.shape[0], scratch[0]
+    share, s, u = full(0.0), full(0.0), full(0.0)
+    for j in range(cols):
+        k = j * LANES
+        y = factor[j] * (load(w, k) + r * load(t, k))
+        share = share + source[j] * y
+        store(w, k, y)
+        s = d[j] * y + s
+        store(row, k, s)
+        s = q[j] * s
+    store(scratch[1], 0, share)
+    for j in range(cols - 1, -1, -1):
+        k = j * LANES
+        u = q[j] * (u + word_r[j] * load(row, k))
+        x = d[j] * u
+        store(f, k, x)
+        x = x + before[j] * load(e, k)
+        store(e, k, x)
+        store(t, k, x)
+
+
+@njit(**_KERNEL)
+def _keep_end(w, end, lane):
+    """Write the eight fields of one row to rows lane ... lane + 7 of `end`, (m, cols)."""
+    target = end[lane : lane + LANES]
+    for j in range(end.shape[1]):
+        scatter(target, j, load(w, j * LANES))
+
+
+@njit(**_KERNEL)
+def solve_gram(gram, right):
+    """``right <- gram^-1 right`` by Cholesky, gram (m, m) scaled to a unit diagonal; returns how many fields were linearly dependent.
+
+    A dependent field (pivot below 1e-12) is left out. right: (m, a multiple of 8). Both are overwritten.
+    """
+    m = gram.shape[0]
+    left_out = 0
+    for k in range(m):
+        pivot = gram[k, k]
+        if not pivot > 1e-12:
+            left_out += 1
+            gram[k, :] = 0.0
+            gram[:, k] = 0.0
+            gram[k, k] = 1.0
+            right[k, :] = 0.0
+            continue
+        root = pivot**0.5
+        for i in range(k, m):
+            gram[i, k] /= root
+        for i in range(k + 1, m):
+            for j in range(k + 1, i + 1):
+                gram[i, j] -= gram[i, k] * gram[j, k]
+    for c in range(0, right.shape[1], LANES):
+        for i in range(m):
+            x = load(right[i], c)
+            for k in range(i):
+                x = x - gram[i, k] * load(right[k], c)
+            store(right[i], c, x / gram[i, i])
+        for i in range(m - 1, -1, -1):
+            x = load(right[i], c)
+            for k in range(i + 1, m):
+                x = x - gram[k, i] * load(right[k], c)
+            store(right[i], c, x / gram[i, i])
+    return left_out

@@ -1,0 +1,88 @@
+"""What a user writes about wires, `wires: {word_line: 1 ohm, bit_line: 1 ohm, driver: 100 ohm}`, and the topologies it means
+It solves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from analog_sim.config import Q, StrictModel
+from analog_sim.wires.topology import Topology, simple
+
+Ohm = Annotated[float, Q("resistance", "Ohm", ge=0.0)]
+
+
+class TransposedSpec(StrictModel):
+    """Terminals of a transposed read, in which bit lines are driven and word lines are sensed.
+
+    Attributes:
+        driver, sense: resistance of a driver of a bit line and of a sense amplifier of a word line.
+        drive: ends of the bit lines that are driven. sense_at: ends of the word lines that are sensed.
+    """
+
+    driver: Ohm = 0.0
+    sense: Ohm = 0.0
+    drive: Literal["bottom", "top", "both"] = "bottom"
+    sense_at: Literal["left", "right", "both"] = "left"
+
+
+class WiresSpec(StrictModel):
+    """Wires of an array.
+
+    A driven, sensed or grounded end continues one segment beyond the nearest cell, then comes the resistance of its terminal.
+
+    Attributes:
+        word_line, bit_line: resistance of the segment between two cells.
+        driver, sense: resistance of a driver of a word line and of a sense amplifier of a bit line.
+        drive: ends of the word lines that are driven. sense_at: ends of the bit lines that are sensed.
+        far_ends: ends that are neither, open or grounded.
+        selector: resistance in series with every cell.
+        pair: where the two cells of a differential pair are: on arrays of their own ("separate"), on neighbouring bit lines of the
+        same word
+            line ("columns"), or on neighbouring word lines, driven with opposite voltages, of the same bit line ("rows").
+        transposed: terminals of transposed reads; without it lines are driven where they are otherwise sensed, and the reverse, through the
+            same driver and sense resistances.
+        tolerance: bound of the measured error of a current, relative to the largest current of the read.
+    """
+
+    word_line: Ohm
+    bit_line: Ohm
+    driver: Ohm = 0.0
+    sense: Ohm = 0.0
+    drive: Literal["left", "right", "both"] = "left"
+    sense_at: Literal["bottom", "top", "both"] = "bottom"
+    far_ends: Literal["open", "grounded"] = "open"
+    selector: Ohm = 0.0
+    pair: Literal["separate", "columns", "rows"] = "separate"
+    transposed: TransposedSpec | None = None
+    tolerance: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-7
+
+    def forward(self) -> Topology:
+        """Wires of a read that drives word lines."""
+        return simple(
+            self.word_line,
+            self.bit_line,
+            driver=self.driver,
+            sense=self.sense,
+            drive=self.drive,
+            sense_at=self.sense_at,
+            far_ends=self.far_ends,
+            selector=self.selector,
+        )
+
+    def backward(self) -> Topology:
+        """Wires of a transposed read, of the transposed array: its word lines are the bit lines."""
+        ends = self.transposed
+        names = {"bottom": "right", "top": "left", "left": "top", "right": "bottom", "both": "both"}
+        return simple(
+            self.bit_line,
+            self.word_line,
+            driver=ends.driver if ends else self.driver,
+            sense=ends.sense if ends else self.sense,
+            drive=names[ends.drive if ends else self.sense_at],
+            sense_at=names[ends.sense_at if ends else self.drive],
+            far_ends=self.far_ends,
+            selector=self.selector,
+        )

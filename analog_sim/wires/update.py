@@ -1,0 +1,110 @@
+"""The effective matrix of cells that change a little from read to read: corrected, measured, and made anew when that no longer suffices.
+
+    G(new) ~ G(old) + B(new) - B(old),    B a series of one order less with a small basis, the same for both
+
+B misses the same small part of both matrices, so the difference is far better than B itself. The base stays the same until it is
+replaced: errors of many small steps do not add up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.wires.basis import modes, outliers
+from analog_sim.wires.effective import TOLERANCE, Effective, effective_matrix
+from analog_sim.wires.network import Network, factored
+from analog_sim.wires.series import deflation, polynomials, series_matrix
+from analog_sim.wires.single import currents
+from analog_sim.wires.topology import Topology
+
+F64 = npt.NDArray[np.float64]
+_SMOOTH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """An array whose matrix is known, from which changed ones are corrected.
+
+    Attributes:
+        net: its network. known: its matrix. single: outlying cells of its basis.
+    """
+
+    net: Network
+    known: Effective
+    single: npt.NDArray[np.int64]
+
+    @cached_property
+    def rho(self) -> float:
+        """Of the series of low order, the same for every change."""
+        return modes(self.net, _SMOOTH, self.single).rho
+
+    def low_order(self, net: Network) -> F64:
+        """B of an array with the wires and the basis of this one."""
+        order = max(1, self.known.order - 1)
+        basis = modes(net, _SMOOTH, self.single)
+        c = polynomials(order, self.rho)
+        left, right = deflation(net, basis, order, 1).factors(net, c)
+        return series_matrix(net, c.c, left, right)
+
+    @cached_property
+    def offset(self) -> F64:
+        """G(old) - B(old)."""
+        return self.known.matrix - self.low_order(self.net)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one change of the cells.
+
+    Attributes:
+        matrix: G_eff (rows, cols) siemens. error: measured, as in `effective`. refreshed: the matrix was made anew.
+    """
+
+    matrix: F64
+    error: float
+    refreshed: bool
+
+
+class Tracker:
+    """Effective matrices of one array whose cells change.
+
+    Args:
+        topology: the wires. tolerance: bound of the measured error, relative to the largest current of the probe input.
+    """
+
+    def __init__(self, topology: Topology, tolerance: float = TOLERANCE) -> None:
+        self.topology, self.tolerance = topology, tolerance
+        self._base: Base | None = None
+        self._random = np.random.default_rng(0)
+        self.reads, self.refreshes = 0, 0
+
+    def matrix(self, g: npt.ArrayLike) -> Step:
+        """The matrix of the cells g (rows, cols) siemens. Raises WiresError as `effective` does."""
+        self.reads += 1
+        if self._base is None or self._base.net.cells.shape != np.shape(g):
+            return self._refresh(g)
+        net = factored(g, self.topology)
+        matrix = self._base.offset + self._base.low_order(net)
+        error = self._measured(net, matrix)
+        return Step(matrix, error, False) if error <= self.tolerance else self._refresh(g)
+
+    def _measured(self, net: Network, matrix: F64) -> float:
+        """Error for one random input, another one each time."""
+        v = self._random.uniform(-1.0, 1.0, net.rows)
+        wanted = currents(net, v, min(1e-6, self.tolerance))[0]
+        scale = float(np.abs(wanted).max())
+        return float(np.abs(v @ matrix - wanted).max()) / (scale if scale > 0.0 else 1.0)
+
+    def _refresh(self, g: npt.ArrayLike) -> Step:
+        known = effective_matrix(g, self.topology, self.tolerance)
+        self.refreshes += 1
+        if known.method == "closed form":  # costs less than a correction
+            self._base = None
+        else:
+            net = factored(g, self.topology)
+            self._base = Base(net, known, outliers(net, 64))
+        return Step(known.matrix, known.error, True)
