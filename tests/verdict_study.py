@@ -2,7 +2,7 @@
 
 Run it as a script for the table of docs/measurements.md (one process, some minutes a setting):
 
-    python tests/devices/measurements/verdict_study.py --right 100 --wrong 30
+    python tests/verdict_study.py --right 100 --wrong 30
 
 `tests/devices/measurements/proof/test_verdict_power.py` runs a small dose of it.
 """

@@ -109,7 +109,7 @@ def test_ageing_programming_noise_and_devices_in_one_report(tmp_path: Path) -> N
             "variation": {"step": 0.2},
         }
     )
-    write_csv(tmp_path / "lab.csv", measure(card.compile(), cells=12, up=25, down=25, start=0.1, seed=33))
+    write_csv(tmp_path / "lab.csv", measure(card.compile(), cells=40, up=25, down=25, start=0.1, seed=33))
     more = """\
   - {kind: retention, path: r.tsv.gz, header_row: false, columns: {cell: 0, t: {name: 1, unit: s}, g: {name: 2, unit: S}},
      levels: {column: 3, step: 1 uS, first: 0.5 uS}}

@@ -38,6 +38,16 @@ def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...
         *about_drift(hardware.cell, tile),
         *about_card(card),
         about_circuit(tile, bias=experiment.bias),
-        "chip time stands still while images are classified: drift and read disturb during a workload are not in the figures.",
+        _about_measuring(experiment),
         about_energy(card, tile),
+    )
+
+
+def _about_measuring(experiment: Experiment) -> str:
+    """What measuring does to the chip."""
+    if experiment.chip.snapshots:
+        return "chip time stands still while images are classified: drift and read disturb during a workload are not in the figures."
+    return (
+        f"chip: {experiment.chip.kind}: it shows nothing of its inside, so the images are reads of the chip itself, which take time and "
+        "disturb as any workload; energy in its cells is unknown."
     )

@@ -1,5 +1,6 @@
 """One chip: what it is follows from (seed, number), what it does from its age and its hardware."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from estimate_helpers import silent, small
 from stream_helpers import positions
 
+from analog_sim.chip.backends.sealed import Sealed
 from analog_sim.config import UserError
 from learning.experiments.estimation.chip import Chip, run_chip
 from learning.experiments.estimation.chip_snapshot import chip_snapshot
@@ -143,3 +145,15 @@ def test_chip_snapshot() -> None:
     assert face.costs["ADC conversions per inference"] == 12 + 10
     assert face.costs["energy per inference (J)"] > 0.0
     assert np.array_equal(face.maps[0].conductance, chip_snapshot(prepared(), variant, 2).maps[0].conductance)
+
+
+def test_a_sealed_chip_is_estimated_by_reads_that_take_time() -> None:
+    """Same cells, same programming, other draws of read noise. On an open chip all reads of a measurement count as one, the longest."""
+    sealed = Chip(replace(prepared(), chip=Sealed()), variants(small())[0], 0)
+    assert all(array.inside is None for tile in sealed.tiles for array in tile.arrays)
+    opened = chip(0)
+    before = sealed.age, opened.age
+    assert abs(sealed.accuracy() - opened.accuracy()) < 0.05
+    assert sealed.age - before[0] > opened.age - before[1] > 0.0
+    for mine, its in zip(sealed.tiles, opened.tiles, strict=True):
+        np.testing.assert_allclose(mine.read_weights(), its.read_weights(exact=True), atol=0.2 * mine.full_weight)
