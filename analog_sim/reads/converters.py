@@ -3,8 +3,10 @@
 Signed mid-tread converters: b bits give the codes -(2**(b-1) - 1) ... 2**(b-1) - 1, so zero is exact. Knows no weight.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from analog_sim.reads.noise import add_noise, spread_over
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+_NO_BITS: Mapping[str, str] = MappingProxyType({"bits": "no quantisation"})
 _SILENT = np.empty((0, 0), np.float32)
 
 
@@ -39,8 +42,10 @@ class DacSpec(StrictModel):
         bit_serial: inputs are applied one bit at a time, with as many reads and conversions as `bits` - 1, added digitally.
     """
 
+    null_means: ClassVar[Mapping[str, str]] = _NO_BITS
+
     bits: Bits | None = None
-    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0)] = "per_vector"
+    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0, le=1e6)] = "per_vector"
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0
     inl: Fraction = 0.0
@@ -66,10 +71,12 @@ class AdcSpec(StrictModel):
         inl: integral non-linearity, peak deviation in full scales of a random smooth bow per column.
     """
 
+    null_means: ClassVar[Mapping[str, str]] = _NO_BITS
+
     bits: Bits | None = None
     range: Literal["calibrated", "auto", "dynamic"] | Annotated[float, Q("current", "A", gt=0.0)] = "calibrated"
     per_column: bool = False
-    headroom: Annotated[float, Field(gt=0.0)] = 1.0
+    headroom: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     noise: Fraction = 0.0
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0

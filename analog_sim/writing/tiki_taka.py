@@ -43,9 +43,9 @@ class TikiTaka(PulsedScheme):
     immediate: ClassVar[bool] = False
 
     fast_length: Annotated[int, Field(ge=1, le=63)] = 31
-    fast_rate: Annotated[float, Field(gt=0.0)] = 1.0
-    every: Annotated[int, Field(ge=1)] = 1
-    transfer: Annotated[float, Field(gt=0.0)] = 1.0
+    fast_rate: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
+    every: Annotated[int, Field(ge=1, le=10**9)] = 1
+    transfer: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     chopper: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     reference: Literal["zero", "dynamic"] = "zero"
     memory: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
