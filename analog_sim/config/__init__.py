@@ -5,7 +5,7 @@ Strict models, units, YAML with file and line. Never knows what a model means.
 
 from analog_sim.config.dump import dump_yaml
 from analog_sim.config.errors import ConfigError, Location, Problem, UserError
-from analog_sim.config.files import DataFile, DataPath, named_file
+from analog_sim.config.files import DataFile, NamedPath, named_file
 from analog_sim.config.load import (
     Source,
     SweepPoint,
@@ -28,8 +28,8 @@ __all__ = [
     "SI",
     "ConfigError",
     "DataFile",
-    "DataPath",
     "Location",
+    "NamedPath",
     "Override",
     "Part",
     "Problem",

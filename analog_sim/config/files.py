@@ -19,22 +19,24 @@ from analog_sim.config.yaml12 import Text
 
 
 @dataclass(frozen=True, slots=True)
-class _Existing:
-    """Field metadata; `folders`: a folder will do as well.
+class _DataFile:
+    """Field metadata; `asked`: whether the file must be there now.
 
     A path relative to the YAML file it is written in (in Python: to the current directory), held absolute.
     """
 
-    folders: bool = False
+    asked: bool = True
 
     def validate(self, value: object) -> Path:
-        """Return the absolute path of what is there. Raises PydanticCustomError."""
+        """Return the absolute path. Raises PydanticCustomError."""
         if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
             raise refuse(f"must be the path of a file (got {shown(value)})")
         folder = value.folder if isinstance(value, Text) else None
         path = Path(os.path.abspath((folder or Path.cwd()) / Path(value).expanduser()))
+        if not self.asked:
+            return path
         try:
-            there = path.is_file() or (self.folders and path.is_dir())
+            there = path.is_file()
             reason = "is not a file" if path.exists() else "no such file"
         except OSError as error:  # a name that is too long
             there, reason = False, f"cannot be a file ({(error.strerror or str(error)).lower()})"
@@ -51,8 +53,8 @@ class _Existing:
         return {"type": "string", "description": "path of a file, relative to this YAML file"}
 
 
-DataFile = Annotated[Path, _Existing()]
-DataPath = Annotated[Path, _Existing(folders=True)]
+DataFile = Annotated[Path, _DataFile()]
+NamedPath = Annotated[Path, _DataFile(asked=False)]
 
 
 def named_file(packaged: Path) -> Resolver:

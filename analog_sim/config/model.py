@@ -104,6 +104,10 @@ def _of_text(model: type[StrictModel], text: str, handler: ModelWrapValidatorHan
     except ValidationError as error:
         if len(required) != 1 or [line["loc"] for line in error.errors()] != [()]:
             raise
+        try:
+            handler({required[0]: text})
+        except ValidationError:
+            raise error from None
     message = f"must be a mapping of keys to values; write {{{required[0]}: {text}}} (got {shown(text)})"
     raise PydanticCustomError("config", "{message}", {"message": message})
 

@@ -9,7 +9,7 @@ from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
 from analog_sim.chip.record.tape import Tape
 from analog_sim.chip.record.taped import replay
-from analog_sim.config import DataPath, UserError
+from analog_sim.config import NamedPath, UserError
 from analog_sim.random.streams import Streams
 
 
@@ -21,7 +21,7 @@ class Replay(ChipBackend):
     """
 
     kind: Literal["replay"] = "replay"
-    record: DataPath
+    record: NamedPath
 
     def check(self) -> None:
         """Find the record and read how it begins."""
@@ -32,6 +32,8 @@ class Replay(ChipBackend):
         return replay(self._file(), cell, clock)
 
     def _file(self) -> Path:
+        if not self.record.exists():
+            raise UserError(f"chip.record: no such file or folder: {self.record}")
         if not self.record.is_dir():
             return self.record
         found = sorted(self.record.rglob(RECORD))
