@@ -61,7 +61,7 @@ def test_the_search_finds_numbers_without() -> None:
     assert found == ["Open.a: no ge or gt", "Open.a: no le or lt", "Open.b[]: no ge or gt", "Open.b[]: no le or lt"]
 
 
-EXPLODES = {"kind": "exp_step", "states": 9, "A_up": 1, "A_down": 1, "gamma_up": 100, "gamma_down": 1, "slope": -100}
+EXPLODES = {"kind": "exp_step", "states": 9, "A_up": -1, "A_down": -1, "gamma_up": 100, "gamma_down": 1, "slope": -100}
 
 
 @pytest.mark.parametrize(

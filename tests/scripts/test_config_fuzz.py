@@ -31,6 +31,7 @@ from config_mutations import MODELS, Base, bases, holder, mutated
 from pydantic import BaseModel
 
 from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.clock import Clock
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import Problem, UserError, load_config, validate
 from analog_sim.random.streams import Streams
@@ -108,7 +109,7 @@ def numbers(value: Any) -> Iterator[float]:
 
 def cells_work(cell: CellModel) -> None:
     """Rules 3 and 4 for the cells of a card."""
-    array = EmulatedCrossbar(cell, 4, 4, streams=Streams(1))
+    array = EmulatedCrossbar(cell, 4, 4, pair=False, streams=Streams(1), clock=Clock())
     g = np.linspace(cell.g_min, cell.g_max, 16, dtype=np.float32).reshape(1, 4, 4)
     array.program(g)
     array.wait(86400.0)

@@ -210,10 +210,11 @@ def arms_of(experiment: TrainExperiment, places: Places | None = None) -> dict[s
         where = partial(_nowhere, arm.name) if places is None else partial(places, number)
         if arm.name in found:
             problems.append(where("name", "two arms, or an arm and its hardware together, have this name"))
+        shared = [key for key in arm.set if key.split(".")[0] in NOT_IN_ARMS]
+        problems += [where(key, "is shared by all arms") for key in shared]
+        if shared:
+            continue
         try:
-            shared = [key for key in arm.set if key.split(".")[0] in NOT_IN_ARMS]
-            if shared:
-                raise ConfigError([where(key, "is shared by all arms") for key in shared])
             found[arm.name] = override(plain, [_assignment(key, value) for key, value in arm.set.items()])
         except ConfigError as error:
             problems += [where(problem.path, problem.message) for problem in error.problems]

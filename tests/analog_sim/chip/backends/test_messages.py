@@ -56,5 +56,5 @@ def test_a_replay_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds 0 records"):
         Replay(record=tmp_path).check()
     (tmp_path / "empty").write_bytes(b"")
-    with pytest.raises(UserError, match="the record is empty"):
+    with pytest.raises(UserError, match="not a record of operations"):
         Replay(record=tmp_path / "empty").check()

@@ -34,7 +34,7 @@ def test_results_keep_their_names(name: str, tmp_path: Path) -> None:
 def test_tables(tmp_path: Path) -> None:
     table = Table(("arm", "vs twin"), (("=1+1", "-0.52"), ("a|b *c* <i>", "+1.2")), "# t")
     table.write_csv(tmp_path / "t.csv")
-    rows = list(csv.reader((tmp_path / "t.csv").open()))
+    rows = list(csv.reader((tmp_path / "t.csv").read_text().splitlines()))
     assert rows == [["arm", "vs twin"], ["'=1+1", "-0.52"], ["a|b *c* <i>", "+1.2"]]
     lines = table.markdown().splitlines()
     assert lines[0] == r"\# t"
