@@ -183,7 +183,8 @@ def garbled(data: bytes, draw: random.Random) -> bytes:
 def mutated(seed: int, sound: list[Base]) -> tuple[Base, str, bytes, dict[str, Any] | None]:
     """Base, what was done, the file's bytes, and its tree (None when it was the text that was changed)."""
     draw = random.Random(seed)
-    base = draw.choice([one for one in sound if one.schema == draw.choice(sorted(MODELS))] or sound)
+    schema = draw.choice(sorted(MODELS))
+    base = draw.choice([one for one in sound if one.schema == schema])
     tree = copy.deepcopy(base.tree)
     if draw.random() < 0.15:
         return base, "bytes", garbled(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode(), draw), None
