@@ -34,6 +34,15 @@ CARDS = Path(__file__).parent / "cards"
 resolve_card = named_file(CARDS)
 """Reference resolver for `load_config`: a bare name is a packaged card, anything else the path of a YAML file."""
 
+LONGEST_NAME = 100
+"""Characters of a name: it names files and folders, whose names a file system ends at 255 bytes."""
+
+NARROWEST = 1e-4
+"""Least width of a window in units of g_max: float32 still has a thousand states in it."""
+
+STEEPEST = 20.0
+"""Largest alpha v of the I-V curve, sinh(20) = 2e8: what is more is a mistaken unit."""
+
 ROOM, ROOM_SPAN = 298.15, 15.0
 """Kelvin: room temperature, and what is still called so."""
 
@@ -62,10 +71,10 @@ class DeviceCard(StrictModel):
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"base": resolve_card})
 
     schema_: Annotated[Literal["card/1"], Field(alias="schema")] = "card/1"
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     reference: str = ""
     g_min: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
-    g_max: Annotated[float, Q("conductance", "uS", gt=0, le=1e6)]  # 1 S: what is more is a mistaken unit
+    g_max: Annotated[float, Q("conductance", "uS", ge=1e-9, le=1e6)]  # 1 fS to 1 S: what is outside is a mistaken unit
     pulse: Annotated[PulseLaw, one_of("devices.pulse", PulseLaw)] | None = None
     programming: Annotated[ProgrammingLaw, one_of("devices.programming", ProgrammingLaw)] = NoProgrammingError()
     levels: Levels | None = None
@@ -74,10 +83,10 @@ class DeviceCard(StrictModel):
     faults: Faults = Faults()
     variation: Variation = Variation()
     cost: OperationCosts = OperationCosts()
-    endurance: Annotated[float, Field(gt=0)] | None = None
+    endurance: Annotated[float, Field(gt=0, le=1e18)] | None = None
     half_select: Annotated[float, Q("fraction", "", ge=0, le=1)] = 0.0
     read_disturb: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
-    iv_alpha: Annotated[float, Field(ge=0)] = 0.0
+    iv_alpha: Annotated[float, Field(ge=0, le=100)] = 0.0
     temperature: Annotated[float, Q("temperature", "C", ge=-273.15, le=1000)] | None = None
     assumed: tuple[Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")], ...] = ()
 
@@ -85,6 +94,18 @@ class DeviceCard(StrictModel):
     def _window_and_parts(self) -> Self:
         if self.g_min >= self.g_max:
             raise at_key("g_min", f"must be < g_max (got {self.g_min:g} S and {self.g_max:g} S)")
+        if self.window.width < NARROWEST * self.g_max:
+            raise at_key(
+                "g_min",
+                f"must leave a window of at least {NARROWEST:g} of g_max, which 32-bit numbers resolve"
+                f" (got {self.g_min:g} S and {self.g_max:g} S)",
+            )
+        if self.iv_alpha * self.cost.v_read > STEEPEST:
+            raise at_key(
+                "iv_alpha",
+                f"times cost.v_read must be <= {STEEPEST:g} (got {self.iv_alpha:g} /V and {self.cost.v_read:g} V)",
+            )
+        self._check_laws()
         self._check_variation()
         if self.levels is not None:
             try:
@@ -92,6 +113,17 @@ class DeviceCard(StrictModel):
             except ValueError as error:
                 raise at_key("levels", str(error)) from error
         return self
+
+    def _check_laws(self) -> None:
+        """Fill the tables of every law, so that one that is finite nowhere shows here and not when a chip is made."""
+        for key in ("pulse", "programming", "read_noise", "drift"):
+            law = getattr(self, key)
+            try:
+                with np.errstate(all="ignore"):
+                    if law is not None:
+                        law.compile(self.window)
+            except (ValueError, OverflowError) as error:
+                raise at_key(key, str(error)) from error
 
     def _check_variation(self) -> None:
         spread = self.variation

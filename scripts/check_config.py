@@ -1,4 +1,4 @@
-"""Check a YAML file of any kind against its model: every mistake with file and line. Never runs anything."""
+"""Check a YAML file of any kind as the script that it is for does before it starts: every mistake with its line. Never runs anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ MODELS: Mapping[str, str] = MappingProxyType(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        description="Check a YAML file against the model that its key 'schema' names.",
+        description="Check a YAML file as the script that its key 'schema' names does before it starts (--dry-run), data included.",
         epilog="example:\n  python scripts/check_config.py configs/digits_pcm.yaml --set chips=5 --resolved",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -40,9 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resolved", action="store_true", help="print the whole configuration, defaults included")
     options = parser.parse_args(arguments)
 
-    from analog_sim.config import ConfigError, Problem, UserError, dump_yaml, expand_sweep, json_schema, load_config
+    from analog_sim.config import (
+        ConfigError,
+        Problem,
+        UserError,
+        dump_yaml,
+        expand_sweep,
+        json_schema,
+        load_config,
+        load_with_source,
+    )
 
-    model = model_of(options.config, options.overrides)
+    name, model = schema_of(options.config, options.overrides)
     if options.schema is not None:
         try:
             options.schema.write_text(json.dumps(json_schema(model), indent=2) + "\n", encoding="utf-8")
@@ -51,11 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"schema written to {options.schema}")
     points = expand_sweep(options.config, overrides=options.overrides)
     problems: list[Problem] = []
+    check = CHECKS.get(name)
     for point in points:  # a file without `sweep` has one point
+        overrides = [*options.overrides, *point.overrides]
         try:
-            load_config(options.config, model, overrides=[*options.overrides, *point.overrides])
+            _, source = load_with_source(options.config, model, overrides=overrides)
         except ConfigError as error:
             problems += error.problems
+            continue
+        if check is None or (name == "train/1" and point is not points[0]):
+            continue  # the points of a training are its arms, which are checked together
+        try:
+            check(options.config, options.overrides if name == "train/1" else overrides)
+        except ConfigError as error:
+            problems += error.problems
+        except UserError as error:
+            problems += [source.place(line) for line in str(error).splitlines()]
     if problems:
         raise ConfigError(problems)
     if options.resolved:
@@ -65,8 +85,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def model_of(path: Path, overrides: Sequence[str]) -> type[StrictModel]:
-    """Return the model that a file's key `schema` names. Raises ConfigError."""
+def _check_estimate(path: Path, overrides: Sequence[str]) -> None:
+    from learning.experiments.estimation.load import load_estimate
+    from learning.experiments.estimation.run import describe
+
+    describe(load_estimate(path, overrides)[0])
+
+
+def _check_training(path: Path, overrides: Sequence[str]) -> None:
+    from learning.experiments.training.load import load_training
+    from learning.experiments.training.run import describe
+
+    describe(load_training(path, overrides)[0])
+
+
+def _check_measurement(path: Path, overrides: Sequence[str]) -> None:
+    from analog_sim.config import load_config
+    from devices.measurements.configuration.measurement_config import MeasurementConfig
+    from devices.measurements.pipeline.reading import describe
+
+    describe(load_config(path, MeasurementConfig, overrides=overrides))
+
+
+# Schema -> what `--dry-run` of its script checks beside the model (a card's own checks are all in its model). Raises UserError.
+CHECKS: Mapping[str, Callable[[Path, Sequence[str]], None]] = MappingProxyType(
+    {"estimate/1": _check_estimate, "train/1": _check_training, "measurements/1": _check_measurement}
+)
+
+
+def schema_of(path: Path, overrides: Sequence[str]) -> tuple[str, type[StrictModel]]:
+    """Return the value of a file's key `schema`, and the model that it names. Raises ConfigError."""
     from analog_sim.config import ConfigError, Problem, find_key
     from analog_sim.config.errors import did_you_mean
 
@@ -79,7 +127,7 @@ def model_of(path: Path, overrides: Sequence[str]) -> type[StrictModel]:
         raise ConfigError([Problem(where, "schema", f"unknown schema '{name}'{hint} allowed: {allowed}")])
     module, _, attribute = MODELS[name].partition(":")
     model: type[StrictModel] = getattr(importlib.import_module(module), attribute)
-    return model
+    return name, model
 
 
 if __name__ == "__main__":

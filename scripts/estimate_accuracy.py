@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(options: argparse.Namespace) -> Experiment:
     """The configuration with the options put on top. Raises ConfigError."""
-    from analog_sim.config import UserError, find_key, load_config
-    from learning.experiments.configs.estimate import Experiment
+    from analog_sim.config import UserError, find_key
+    from learning.experiments.estimation.load import load_estimate
 
     overrides = [*options.overrides, *chip_override(options.chip)]
     if options.jobs is not None:
@@ -48,7 +48,7 @@ def load(options: argparse.Namespace) -> Experiment:
     if options.checkpoint and not options.model and find_key(options.config, "model", overrides=overrides)[0] is None:
         raise UserError("--checkpoint: holds the weights of your own network; name that by --model FILE.py:NAME")
     overrides += model_overrides(options.model, options.checkpoint)
-    return load_config(options.config, Experiment, overrides=overrides)
+    return load_estimate(options.config, overrides)[0]
 
 
 def model_overrides(model: str | None, checkpoint: Path | None) -> list[str]:

@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(options: argparse.Namespace) -> TrainExperiment:
     """The configuration with the options put on top; a `sweep` multiplies the arms. Raises ConfigError."""
-    from analog_sim.config import expand_sweep, load_config
-    from learning.experiments.configs.train import TrainExperiment, with_sweep
+    from learning.experiments.training.load import load_training
 
     require_schema(options.config, "train/1", options.overrides)
     overrides = [*options.overrides, *chip_override(options.chip)]
@@ -45,8 +44,7 @@ def load(options: argparse.Namespace) -> TrainExperiment:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:
         overrides.append(f"seeds=[{options.seed}]")
-    experiment = load_config(options.config, TrainExperiment, overrides=overrides)
-    return with_sweep(experiment, [point.label for point in expand_sweep(options.config, overrides=overrides)])
+    return load_training(options.config, overrides)[0]
 
 
 def _say(line: str) -> None:

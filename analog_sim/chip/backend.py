@@ -29,6 +29,13 @@ class ChipBackend(Part, ABC):
 
     snapshots: ClassVar[bool] = False
 
+    def check(self) -> None:
+        """What can be told before any work: whether what the section names is there. It opens no chip.
+
+        Raises:
+            UserError: the chip cannot be had.
+        """
+
     @abstractmethod
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """The chip.

@@ -7,6 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def check_seconds(seconds: float) -> None:
+    """Raise ValueError for a time that cannot pass: negative, infinite or not a number."""
+    if not 0.0 <= seconds < float("inf"):
+        raise ValueError(
+            f"seconds must be finite and >= 0: chip time cannot run backwards or without end (got {seconds})"
+        )
+
+
 class Clock:
     """Seconds since fabrication."""
 
@@ -22,8 +30,7 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass; inside a frame they count as the frame says."""
-        if not seconds >= 0.0:
-            raise ValueError(f"chip time cannot run backwards (got {seconds} s)")
+        check_seconds(seconds)
         if self._frames:
             frame = self._frames[-1]
             frame.seconds = frame.join(frame.seconds, seconds)

@@ -12,7 +12,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import CellState, fabricate
 from analog_sim.chip.checks import check_target, span
-from analog_sim.chip.clock import Clock
+from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.pulses.apply import apply_pulses, prepare
@@ -290,6 +290,7 @@ class EmulatedCrossbar:
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass: the conductances drift and relax."""
+        check_seconds(seconds)
         self.log.add("wait", self.clock.now, seconds=seconds)
         self.clock.advance(seconds)
 

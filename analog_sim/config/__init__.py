@@ -5,8 +5,18 @@ Strict models, units, YAML with file and line. Never knows what a model means.
 
 from analog_sim.config.dump import dump_yaml
 from analog_sim.config.errors import ConfigError, Location, Problem, UserError
-from analog_sim.config.files import DataFile, named_file
-from analog_sim.config.load import SweepPoint, expand_sweep, find_key, load_config, override, refilled, validate
+from analog_sim.config.files import DataFile, NamedPath, named_file
+from analog_sim.config.load import (
+    Source,
+    SweepPoint,
+    expand_sweep,
+    find_key,
+    load_config,
+    load_with_source,
+    override,
+    refilled,
+    validate,
+)
 from analog_sim.config.model import StrictModel
 from analog_sim.config.parts import Part, discover, one_of
 from analog_sim.config.quantity import SI, Q
@@ -19,11 +29,13 @@ __all__ = [
     "ConfigError",
     "DataFile",
     "Location",
+    "NamedPath",
     "Override",
     "Part",
     "Problem",
     "Q",
     "Resolver",
+    "Source",
     "StrictModel",
     "SweepPoint",
     "UserError",
@@ -34,6 +46,7 @@ __all__ = [
     "find_key",
     "json_schema",
     "load_config",
+    "load_with_source",
     "named_file",
     "one_of",
     "override",

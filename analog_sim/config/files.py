@@ -4,6 +4,7 @@ Data beside a YAML file, and names of packaged YAML files. Never opens or reads 
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,27 +12,35 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from analog_sim.config.errors import UserError, did_you_mean
+from analog_sim.config.errors import UserError, did_you_mean, shown
 from analog_sim.config.refusal import refuse
 from analog_sim.config.tree import Resolver, relative_file
 from analog_sim.config.yaml12 import Text
 
 
-class _ExistingFile:
-    """Field metadata.
+@dataclass(frozen=True, slots=True)
+class _DataFile:
+    """Field metadata; `asked`: whether the file must be there now.
 
     A path relative to the YAML file it is written in (in Python: to the current directory), held absolute.
     """
 
-    @staticmethod
-    def validate(value: object) -> Path:
-        """Return the absolute path of an existing file. Raises PydanticCustomError."""
-        if not isinstance(value, str | os.PathLike) or not str(value):
-            raise refuse("must be the path of a file")
+    asked: bool = True
+
+    def validate(self, value: object) -> Path:
+        """Return the absolute path. Raises PydanticCustomError."""
+        if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+            raise refuse(f"must be the path of a file (got {shown(value)})")
         folder = value.folder if isinstance(value, Text) else None
         path = Path(os.path.abspath((folder or Path.cwd()) / Path(value).expanduser()))
-        if not path.is_file():
+        if not self.asked:
+            return path
+        try:
+            there = path.is_file()
             reason = "is not a file" if path.exists() else "no such file"
+        except OSError as error:  # a name that is too long
+            there, reason = False, f"cannot be a file ({(error.strerror or str(error)).lower()})"
+        if not there:
             raise refuse(f"{reason}: {path} (written {str(value)!r})")
         return path
 
@@ -44,7 +53,8 @@ class _ExistingFile:
         return {"type": "string", "description": "path of a file, relative to this YAML file"}
 
 
-DataFile = Annotated[Path, _ExistingFile()]
+DataFile = Annotated[Path, _DataFile()]
+NamedPath = Annotated[Path, _DataFile(asked=False)]
 
 
 def named_file(packaged: Path) -> Resolver:

@@ -41,9 +41,55 @@ def load_config(
     the file to put in.
     Raises ConfigError with every mistake.
     """
-    assembler, root = _assemble(path, overrides, model.config_references if references is None else references)
-    root = replace(root, value={key: node for key, node in root.value.items() if key != SWEEP})
-    return _check(root, model, assembler)
+    return load_with_source(path, model, overrides=overrides, references=references)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the values of a configuration were written, for checks that come after those of the model."""
+
+    root: Node
+
+    def at(self, *path: str | int) -> Location:
+        """Where the value at a path was written; of what does not exist, the place of what would hold it."""
+        return self._walk(path)[0].at
+
+    def holds(self, *path: str | int) -> bool:
+        """Whether there is a value at a path."""
+        return self._walk(path)[1] == len(path)
+
+    def place(self, message: str) -> Problem:
+        """A message as a problem of the file; at the line of the dotted key that it begins with, where the file has that key."""
+        key, colon, rest = message.partition(": ")
+        path = tuple(key.replace("[", ".").replace("]", "").split("."))
+        if colon and self.holds(*path):
+            return Problem(self.at(*path), key, rest)
+        return Problem(self.root.at.at_line(None), "", message)
+
+    def _walk(self, path: Sequence[str | int]) -> tuple[Node, int]:
+        node = self.root
+        for done, step in enumerate(path):
+            inner = node.value
+            if isinstance(inner, dict) and str(step) in inner:
+                node = inner[str(step)]
+            elif isinstance(inner, list) and str(step).isdecimal() and int(step) < len(inner):
+                node = inner[int(step)]
+            else:
+                return node, done
+        return node, len(path)
+
+
+def load_with_source(
+    path: str | Path,
+    model: type[M],
+    *,
+    overrides: Sequence[str] = (),
+    references: Mapping[str, Resolver] | None = None,
+) -> tuple[M, Source]:
+    """As `load_config`, with the places of all values, those of `sweep` included."""
+    assembler, whole = _assemble(path, overrides, model.config_references if references is None else references)
+    root = replace(whole, value={key: node for key, node in whole.value.items() if key != SWEEP})
+    return _check(root, model, assembler), Source(whole)
 
 
 def find_key(path: str | Path, key: str, *, overrides: Sequence[str] = ()) -> tuple[Any, Location]:

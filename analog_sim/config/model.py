@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from analog_sim.config.errors import did_you_mean
+from analog_sim.config.errors import did_you_mean, shown
 from analog_sim.config.tree import Resolver
 
 
@@ -38,6 +38,9 @@ class StrictModel(BaseModel):
     # Dotted paths whose text names another YAML file to put in its place, with how to find it; see `load_config`.
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({})
 
+    # Key that may be null -> what null means there, for the message to somebody who writes 0.
+    null_means: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
@@ -48,13 +51,15 @@ class StrictModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_keys(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, str):
+            return _of_text(cls, data, handler)
         if not isinstance(data, Mapping):
             return handler(data)
         names = {alias: alias for alias in allowed_keys(cls)} | {name: name for name in cls.model_fields}
         known = {key: _as_tuples(value) for key, value in data.items() if key in names}
         unknown = [key for key in data if key not in names]
         if not unknown:
-            return handler(known)
+            return _checked(cls, known, handler)
         details: list[InitErrorDetails] = [
             {
                 "type": PydanticCustomError(
@@ -66,7 +71,7 @@ class StrictModel(BaseModel):
             for key in unknown
         ]
         try:
-            handler(known)
+            _checked(cls, known, handler)
         except ValidationError as error:
             details = [_again(line) for line in error.errors(include_url=False)] + details
         raise ValidationError.from_exception_data(cls.__name__, details)
@@ -89,6 +94,47 @@ def _again(line: Any) -> InitErrorDetails:
     kind = line["type"]
     error = PydanticCustomError(kind, "{message}", context) if "message" in context else kind
     return {"type": error, "loc": line["loc"], "input": line["input"], "ctx": context}
+
+
+def _of_text(model: type[StrictModel], text: str, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    """Check a text where a mapping is wanted; a model with one required key says how to write it: `{name: digits}`."""
+    required = [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+    try:
+        return handler(text)
+    except ValidationError as error:
+        if len(required) != 1 or [line["loc"] for line in error.errors()] != [()]:
+            raise
+        try:
+            handler({required[0]: text})
+        except ValidationError:
+            raise error from None
+    message = f"must be a mapping of keys to values; write {{{required[0]}: {text}}} (got {shown(text)})"
+    raise PydanticCustomError("config", "{message}", {"message": message})
+
+
+def _checked(model: type[StrictModel], data: Mapping[str, Any], handler: ModelWrapValidatorHandler[Any]) -> Any:
+    """Check a mapping; a zero where the key may be null is told so, because 0 means "none" in other programs."""
+    try:
+        return handler(data)
+    except ValidationError as error:
+        lines, first = error.errors(include_url=False), error
+    optional = {f.alias or n: n for n, f in model.model_fields.items() if type(None) in get_args(f.annotation)}
+    details: list[InitErrorDetails] = []
+    told = False
+    for line in lines:
+        detail = _again(line)
+        key = str(line["loc"][0]) if line["loc"] else ""
+        bound = {"greater_than": "> {gt}", "greater_than_equal": ">= {ge}"}.get(line["type"])
+        if bound is not None and len(line["loc"]) == 1 and line["input"] == 0 and key in optional:
+            wanted = bound.format(**line["ctx"])
+            none = model.null_means.get(optional[key], "none")
+            message = f"must be {wanted}; leave it out, or null, for {none} (got {line['input']})"
+            detail["type"] = PydanticCustomError("config", "{message}", {"message": message})
+            told = True
+        details.append(detail)
+    if not told:
+        raise first
+    raise ValidationError.from_exception_data(model.__name__, details)
 
 
 def _as_tuples(value: Any) -> Any:

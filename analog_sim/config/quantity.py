@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from analog_sim.config.errors import shown
 from analog_sim.config.refusal import refuse
 from analog_sim.config.units import (
+    LARGEST,
     SI_UNITS,
     UNITS,
     allowed_units,
@@ -41,6 +42,7 @@ class Q:
     """Metadata of a float field: its dimension, the unit of a bare number, and bounds in that unit.
 
     A bare number, from YAML or from Python, means the declared unit; a text names its unit (`25 uS`); `SI(x)` is in SI.
+    Without an upper or a lower bound the largest magnitude of the dimension holds (`units.LARGEST`).
     The model holds SI. Raises TypeError for a dimension or unit that is not in the table.
     """
 
@@ -66,6 +68,11 @@ class Q:
         name = unit_name(unit, dimension)
         if name is None:
             raise TypeError(f"Q: {explain_unit(unit, dimension)}")
+        largest = float(from_si(Decimal(repr(LARGEST[dimension])), name, dimension))
+        if le is None and lt is None:
+            le = largest
+        if ge is None and gt is None:
+            ge = -largest
         for attribute, value in (
             ("dimension", dimension),
             ("unit", name),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analog_sim.config.errors import ConfigError, Location, Problem, UserError
+from analog_sim.config.text_file import NotText, read_text
 from analog_sim.config.yaml12 import Node, parse
 
 Resolver = Callable[[str, Path | None], Path]
@@ -65,17 +66,19 @@ class Assembler:
         if path.resolve() in parents:
             chain = " -> ".join(p.name for p in (*parents, path))
             raise ConfigError([Problem(where, "", f"files refer to each other in a circle: {chain}")])
+        here = Location.of_file(path)
         try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigError([Problem(where, "", f"{_shown(path)} is not UTF-8 text")]) from error
+            text = read_text(path)
+        except NotText as error:
+            at = here.at_line(error.line) if asked is None else where
+            told = "" if asked is None else f"{here.at_line(error.line)}: "
+            raise ConfigError([Problem(at, "", f"{told}{error}")]) from error
         except OSError as error:
             reason = (
                 "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "cannot be read").lower()
             )
-            message = reason if asked is None else f"{_shown(path)}: {reason}"
+            message = reason if asked is None else f"{here}: {reason}"
             raise ConfigError([Problem(where, "", message)]) from error
-        here = Location.of_file(path)
         root, problems = parse(text, here.at_line)
         self.problems += problems
         if root is None or not isinstance(root.value, dict):
@@ -214,7 +217,3 @@ class Assembler:
 
 def _begins(path: Pattern, prefix: Pattern) -> bool:
     return len(path) > len(prefix) and path[: len(prefix)] == prefix
-
-
-def _shown(path: Path) -> str:
-    return Location.of_file(path).source

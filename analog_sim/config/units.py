@@ -88,6 +88,25 @@ SI_UNITS: Mapping[str, str] = MappingProxyType(
         "fraction": "",
     }
 )
+# Dimension -> largest magnitude in SI of anything that is read, unless a field says less: what is more is a mistaken unit.
+LARGEST: Mapping[str, float] = MappingProxyType(
+    {
+        "conductance": 1.0,
+        "resistance": 1e18,
+        "time": 1e12,
+        "voltage": 1e3,
+        "current": 1e3,
+        "energy": 1e3,
+        "power": 1e6,
+        "temperature": 1e4,
+        "capacitance": 1.0,
+        "charge": 1.0,
+        "length": 1.0,
+        "area": 1.0,
+        "frequency": 1e15,
+        "fraction": 10.0,
+    }
+)
 # Other spellings, after Unicode normalisation, of whole unit names.
 _SPELLINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

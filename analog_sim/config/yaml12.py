@@ -119,6 +119,10 @@ def parse(text: str, locate: Callable[[int | None], Location]) -> tuple[Node | N
         raise ConfigError(
             [Problem(locate(mark.line + 1 if mark else None), "", f"not valid YAML: {detail}")]
         ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"the character U+{ord(text[error.position]):04X} is not allowed"
+        raise ConfigError([Problem(locate(line), "", f"not valid YAML: {what}")]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(locate(None), "", f"not valid YAML: {' '.join(str(error).split())}")]) from error
     return tree, builder.problems

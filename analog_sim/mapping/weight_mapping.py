@@ -31,11 +31,11 @@ class MappingSpec(StrictModel):
 
     kind: Literal["differential", "reference"] = "differential"
     sides: Literal["auto", "one", "two"] = "auto"
-    weight_max: Literal["absmax"] | Annotated[float, Field(gt=0.0)] = "absmax"
+    weight_max: Literal["absmax"] | Annotated[float, Field(gt=0.0, le=1e6)] = "absmax"
     slices: Annotated[int, Field(ge=1, le=8)] = 1
     slice_bits: Annotated[int, Field(ge=1, le=8)] = 4
-    max_rows: Annotated[int, Field(ge=1)] = 1024
-    max_cols: Annotated[int, Field(ge=1)] = 1024
+    max_rows: Annotated[int, Field(ge=1, le=10**6)] = 1024
+    max_cols: Annotated[int, Field(ge=1, le=10**6)] = 1024
 
     @model_validator(mode="after")
     def _slices_need_pairs(self) -> "MappingSpec":

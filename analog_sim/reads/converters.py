@@ -4,8 +4,10 @@ Signed mid-tread converters: b bits give the codes -(2**(b-1) - 1) ... 2**(b-1) 
 inputs that are never negative give the codes 0 ... 2**b - 1. Knows no weight.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ from analog_sim.reads.polarity import Polarity
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+_NO_BITS: Mapping[str, str] = MappingProxyType({"bits": "no quantisation"})
 _SILENT = np.empty((0, 0), np.float32)
 
 
@@ -44,9 +47,11 @@ class DacSpec(StrictModel):
             for negative inputs), added digitally.
     """
 
+    null_means: ClassVar[Mapping[str, str]] = _NO_BITS
+
     bits: Bits | None = None
     signed: Literal["auto"] | bool = "auto"
-    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0)] = "per_vector"
+    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0, le=1e6)] = "per_vector"
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0
     inl: Fraction = 0.0
@@ -77,10 +82,12 @@ class AdcSpec(StrictModel):
         inl: integral non-linearity, peak deviation in full scales of a random smooth bow per column.
     """
 
+    null_means: ClassVar[Mapping[str, str]] = _NO_BITS
+
     bits: Bits | None = None
     range: Literal["calibrated", "auto", "dynamic"] | Annotated[float, Q("current", "A", gt=0.0)] = "calibrated"
     per_column: bool = False
-    headroom: Annotated[float, Field(gt=0.0)] = 1.0
+    headroom: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     noise: Fraction = 0.0
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0

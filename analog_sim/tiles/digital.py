@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg.blas import saxpy
 
+from analog_sim.chip.clock import check_seconds
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
@@ -93,9 +94,8 @@ class DigitalTile:
         return self._w.copy()
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, which changes nothing. Raises ValueError for negative time."""
-        if seconds < 0.0:
-            raise ValueError(f"DigitalTile.wait: seconds must be >= 0 (got {seconds})")
+        """Let time pass, which changes nothing. Raises ValueError for time that is negative or not finite."""
+        check_seconds(seconds)
         self._time += seconds
 
     def costs(self) -> Costs:

@@ -12,7 +12,7 @@ from pydantic import Field
 from analog_sim.archive import read_archive
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import Fault
-from analog_sim.chip.clock import Clock
+from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.chip.fabric import EmulatedFabric, Fabric, Fabrication
@@ -126,6 +126,7 @@ class Tile:
         self._writer: Writer | None = None
         self._writers = 0
         self._arrays: dict[str, Tile] = {}
+        self._programmed = False
 
     def _make_block(
         self, number: int, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None
@@ -210,6 +211,7 @@ class Tile:
         if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
         self.full_weight = full_weight(w, self.spec.mapping)
+        self._programmed = True
         if self._writer is not None:
             self._writer = (
                 None  # what it knows of steps per weight, and what it has gathered, belongs to the old weights
@@ -220,11 +222,17 @@ class Tile:
             block.auto_range()
         self._reference_compensation()
 
+    def _check_programmed(self, operation: str) -> None:
+        """Before the first weights there is no scale: what the cells of a new chip hold are no weights. Raises ValueError."""
+        if not self._programmed:
+            raise ValueError(f"Tile.{operation}: no weights yet; call Tile.program(weights) first")
+
     def write_weights(self, w: F32) -> None:
         """Write the weights (n_out, n_in) at the present scale, with programming error; converters stay as they are.
 
         The cells' clocks restart, so the drift compensation starts anew: gain 1, and its reference is measured on the new cells.
         """
+        self._check_programmed("write_weights")
         self._program_blocks(w)
         self._reference_compensation()
 
@@ -247,8 +255,9 @@ class Tile:
         if name not in self._arrays:
             place, streams = self._fabric.at("arrays", name), self._streams.child("arrays", name)
             self._arrays[name] = Tile(self.spec, place, self.shape, streams)
-        self._arrays[name].full_weight = self.full_weight
-        return self._arrays[name]
+        other = self._arrays[name]
+        other.full_weight, other._programmed = self.full_weight, self._programmed
+        return other
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """``W <- W - rate * gradient`` as well as the write scheme and the cells can.
@@ -256,6 +265,7 @@ class Tile:
         Raises:
             UserError: the cells or the mapping cannot do what the scheme needs.
         """
+        self._check_programmed("update")
         if self._writer is None:
             self._writer = self._make_writer()
         self._writer.update(proposal, rate)
@@ -308,6 +318,7 @@ class Tile:
         Forward ranges follow the currents of sample inputs x (B, n_in) when the configuration says "calibrated"; otherwise, and for the
         transposed read, whose inputs nobody knows beforehand, they are as after programming (`ArrayGroup.auto_range`).
         """
+        self._check_programmed("calibrate")
         x = np.ascontiguousarray(x, np.float32)
         self._polarity.choose(x)
         if not self.spec.adc.calibrates:
@@ -319,12 +330,14 @@ class Tile:
 
     def forward(self, x: F32) -> F32:
         """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
+        self._check_programmed("forward")
         x = self._polarity.admit(np.ascontiguousarray(x, np.float32))
         out = self._read(x, 1)
         return out * self._gain if self._compensated else out
 
     def backward(self, d: F32) -> F32:
         """``x = W^T d``: (B, n_out) -> (B, n_in), by the transposed read of the same cells."""
+        self._check_programmed("backward")
         d = np.asarray(d, np.float32)
         return self._read(np.ascontiguousarray(d * self._gain if self._compensated else d), 0)
 
@@ -360,6 +373,7 @@ class Tile:
 
         Where the chip is sealed there is no truth to be had, and `exact` reads too.
         """
+        self._check_programmed("read_weights")
         w = np.empty(self.shape, np.float32)
         with self.clock.parallel():
             for block in self.blocks:
@@ -368,7 +382,8 @@ class Tile:
         return w * self._gain[:, None]
 
     def wait(self, seconds: float) -> None:
-        """Let chip time pass for everything that shares this tile's clock."""
+        """Let chip time pass for everything that shares this tile's clock. Raises ValueError for time that is negative or not finite."""
+        check_seconds(seconds)
         with self.clock.parallel():
             for array in self.arrays:
                 array.wait(seconds)
@@ -379,6 +394,7 @@ class Tile:
         ``gain = <y_0, y_0> / <y_0, y>`` over the known inputs, for the tile or for each column; nothing when the configuration says "none".
         With a complete set of inputs, see `analog_sim.tiles.probes`, this is ``<W_0, W_0> / <W_0, W>`` over all weights that it serves.
         """
+        self._check_programmed("compensate")
         if self._probe_reference is None:
             return
         self._set_gain(np.ones(self.shape[0], np.float32))
@@ -455,6 +471,7 @@ class Tile:
         # before the streams.
         self.full_weight = float(state["full_weight"])
         self._writers = int(state["writers"])
+        self._programmed = True
         self._writer = None if state["writer"] is None else self._make_writer()
         for block, saved in zip(self.blocks, state["blocks"], strict=True):
             block.restore(saved)

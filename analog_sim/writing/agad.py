@@ -29,7 +29,7 @@ class Agad(BufferedScheme):
     kind: Literal["agad"] = "agad"
 
     chopper: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
-    tail: Annotated[float, Field(gt=0.0)] = 1.0
+    tail: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""

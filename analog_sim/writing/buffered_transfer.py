@@ -28,7 +28,7 @@ class BufferedScheme(TransferScheme, ABC):
         max_pulses: most pulses of a cell at a transfer.
     """
 
-    granularity: Literal["gradient"] | Annotated[float, Field(gt=0.0)] = 1000.0
+    granularity: Literal["gradient"] | Annotated[float, Field(gt=0.0, le=1e9)] = 1000.0
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     forget: bool = False
     max_pulses: Annotated[int, Field(ge=1, le=63)] = 1

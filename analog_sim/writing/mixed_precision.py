@@ -28,8 +28,8 @@ class MixedPrecision(PulsedScheme):
 
     kind: Literal["mixed_precision"] = "mixed_precision"
     immediate: ClassVar[bool] = False
-    threshold: Annotated[float, Field(ge=0.5)] = 1.0
-    every: Annotated[int, Field(ge=1)] = 1
+    threshold: Annotated[float, Field(ge=0.5, le=1e6)] = 1.0
+    every: Annotated[int, Field(ge=1, le=10**9)] = 1
     max_pulses: Annotated[int, Field(ge=1, le=1000)] = 100
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:

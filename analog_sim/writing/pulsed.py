@@ -23,7 +23,7 @@ class RefreshSpec(StrictModel):
         every: updates between two refreshes.
     """
 
-    every: Annotated[int, Field(ge=1)]
+    every: Annotated[int, Field(ge=1, le=10**9)]
 
 
 class PulsedScheme(WriteScheme, ABC):

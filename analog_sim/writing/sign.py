@@ -26,7 +26,7 @@ class Sign(PulsedScheme):
     kind: Literal["sign"] = "sign"
     immediate: ClassVar[bool] = False
     threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    every: Annotated[int, Field(ge=1)] = 1
+    every: Annotated[int, Field(ge=1, le=10**9)] = 1
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""

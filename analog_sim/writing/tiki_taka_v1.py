@@ -24,7 +24,7 @@ class TikiTakaV1(TransferScheme):
     """
 
     kind: Literal["tiki_taka_v1"] = "tiki_taka_v1"
-    zero_shift: Annotated[int, Field(ge=0)] = 100
+    zero_shift: Annotated[int, Field(ge=0, le=10**6)] = 100
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""

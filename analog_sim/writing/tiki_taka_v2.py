@@ -20,7 +20,7 @@ class TikiTakaV2(BufferedScheme):
     """
 
     kind: Literal["tiki_taka_v2"] = "tiki_taka_v2"
-    zero_shift: Annotated[int, Field(ge=0)] = 100
+    zero_shift: Annotated[int, Field(ge=0, le=10**6)] = 100
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""

@@ -50,11 +50,11 @@ class TransferScheme(PulsedScheme, ABC):
 
     fast_length: Annotated[int, Field(ge=1, le=63)] = 31
     auto_scale: bool = True
-    fast_rate: Annotated[float, Field(gt=0.0)] = 0.1
+    fast_rate: Annotated[float, Field(gt=0.0, le=1e6)] = 0.1
     auto_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
-    every: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    transfer: Annotated[float, Field(gt=0.0)] = 1.0
-    zero_shift: Annotated[int, Field(ge=0)] = 0
+    every: Literal["auto"] | Annotated[int, Field(ge=1, le=10**9)] = "auto"
+    transfer: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
+    zero_shift: Annotated[int, Field(ge=0, le=10**6)] = 0
 
 
 class TransferWriter(Writer, ABC):

@@ -28,8 +28,8 @@ class WriteVerify(WriteScheme):
     needs: ClassVar[frozenset[str]] = frozenset({"programmable"})
 
     tolerance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
-    every: Annotated[int, Field(ge=1)] = 1
-    rounds: Annotated[int, Field(ge=1)] = 1
+    every: Annotated[int, Field(ge=1, le=10**9)] = 1
+    rounds: Annotated[int, Field(ge=1, le=10**9)] = 1
 
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""

@@ -15,6 +15,10 @@ SMALLEST_STATE = 1e-12
 """g / g_max below which the logarithm is no longer followed; `low` and `high` rule there in every published law."""
 
 
+Coefficient = Annotated[float, Field(ge=-10, le=10)]
+"""Of a drift exponent: those of cells are below 1."""
+
+
 class Exponent(StrictModel):
     """``clip(slope ln(g / g_max) + level, low, high)``; with slope = 0 the same for every state.
 
@@ -22,10 +26,10 @@ class Exponent(StrictModel):
         level: value at g = g_max. slope: change per factor e in conductance. low, high: bounds.
     """
 
-    level: float
-    slope: float = 0.0
-    low: float = -1.0
-    high: float = 1.0
+    level: Coefficient
+    slope: Coefficient = 0.0
+    low: Coefficient = -1.0
+    high: Coefficient = 1.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -61,8 +65,8 @@ class PowerLawDrift(DriftLaw):
     kind: Literal["power_law"] = "power_law"
     mean: Exponent
     std: Exponent = Exponent(level=0.0)
-    low: Annotated[float, Field(ge=-1)] = -1.0
-    high: Annotated[float, Field(le=1)] = 1.0
+    low: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    high: Annotated[float, Field(ge=-1, le=1)] = 1.0
     below: Literal["clip", "reflect"] = "clip"
     state: Literal["target", "written"] = "target"
     t_ref: Annotated[float, Q("time", "s", gt=0)]

@@ -22,7 +22,7 @@ class GaussianProgramming(ProgrammingLaw):
     kind: Literal["gaussian"] = "gaussian"
     std: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
     fraction: Annotated[float, Q("fraction", "", ge=0)] = 0.0
-    relative: Annotated[float, Field(ge=0)] = 0.0
+    relative: Annotated[float, Field(ge=0, le=10)] = 0.0
 
     def program_std(self, g: Values, window: Window, read_std: Values = 0.0) -> F64:
         """Quadrature of the three parts in siemens."""

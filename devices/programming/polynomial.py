@@ -27,7 +27,7 @@ class PolynomialProgramming(ProgrammingLaw):
     kind: Literal["polynomial"] = "polynomial"
     coefficients: Annotated[tuple[Annotated[float, Q("conductance", "uS")], ...], Field(min_length=1)]
     reference_g_max: Annotated[float, Q("conductance", "uS", gt=0)]
-    scale: Annotated[float, Field(ge=0)] = 1.0
+    scale: Annotated[float, Field(ge=0, le=1e6)] = 1.0
 
     def program_std(self, g: Values, window: Window, read_std: Values = 0.0) -> F64:
         """The polynomial, not below 0, in siemens at this card's g_max."""

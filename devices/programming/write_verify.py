@@ -30,7 +30,7 @@ class WriteVerifyProgramming(ProgrammingLaw):
 
     kind: Literal["write_verify"] = "write_verify"
     shot_std: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
-    shot_relative: Annotated[float, Field(ge=0)] = 0.0
+    shot_relative: Annotated[float, Field(ge=0, le=10)] = 0.0
     tolerance: Annotated[float, Q("conductance", "uS", gt=0)]
     max_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
 

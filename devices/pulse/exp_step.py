@@ -24,12 +24,12 @@ class ExpStep(ParametricPulse):
     """
 
     kind: Literal["exp_step"] = "exp_step"
-    A_up: float
-    A_down: float
-    gamma_up: Annotated[float, Field(gt=0)]
-    gamma_down: Annotated[float, Field(gt=0)]
-    slope: float = 1.0
-    offset: float = 0.0
+    A_up: Annotated[float, Field(ge=-1e6, le=1e6)]
+    A_down: Annotated[float, Field(ge=-1e6, le=1e6)]
+    gamma_up: Annotated[float, Field(gt=0, le=100)]
+    gamma_down: Annotated[float, Field(gt=0, le=100)]
+    slope: Annotated[float, Field(ge=-100, le=100)] = 1.0
+    offset: Annotated[float, Field(ge=-100, le=100)] = 0.0
 
     def shape(self, u: F64, up: bool) -> F64:
         """``max(0, 1 - A exp(+-gamma z))``."""

@@ -46,7 +46,7 @@ class SizedPulse(PulseLaw):
 
     step: Annotated[float, Q("conductance", "uS", gt=0)] | None = None
     fraction: Annotated[float, Q("fraction", "", gt=0, le=1)] | None = None
-    states: Annotated[float, Field(ge=1)] | None = None
+    states: Annotated[float, Field(ge=1, le=1e9)] | None = None
     asymmetry: Annotated[float, Field(gt=-1, lt=1)] = 0.0
 
     @model_validator(mode="after")
@@ -126,8 +126,8 @@ class ParametricPulse(SizedPulse):
         noise_additive: cycle-to-cycle standard deviation relative to s, whatever the state and the direction.
     """
 
-    noise: Annotated[float, Field(ge=0)] = 0.0
-    noise_additive: Annotated[float, Field(ge=0)] = 0.0
+    noise: Annotated[float, Field(ge=0, le=1e3)] = 0.0
+    noise_additive: Annotated[float, Field(ge=0, le=1e3)] = 0.0
 
     @final
     def spread(self, u: F64, up: bool) -> F64:

@@ -10,7 +10,7 @@ from analog_sim.config import at_key
 from devices.pulse.law import SizedPulse
 from devices.window import F64
 
-Nodes = tuple[Annotated[float, Field(ge=0)], ...]
+Nodes = tuple[Annotated[float, Field(ge=0, le=1e3)], ...]
 
 
 class Piecewise(SizedPulse):

@@ -21,8 +21,8 @@ class PowerStep(ParametricPulse):
     """
 
     kind: Literal["power_step"] = "power_step"
-    gamma_up: Annotated[float, Field(gt=0)]
-    gamma_down: Annotated[float, Field(gt=0)]
+    gamma_up: Annotated[float, Field(gt=0, le=100)]
+    gamma_down: Annotated[float, Field(gt=0, le=100)]
 
     def shape(self, u: F64, up: bool) -> F64:
         """Distance to the bound ahead, in windows, to the power gamma."""

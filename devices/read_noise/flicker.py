@@ -29,11 +29,11 @@ class FlickerReadNoise(ReadNoiseLaw):
     """
 
     kind: Literal["flicker"] = "flicker"
-    coefficient: Annotated[float, Field(ge=0)]
+    coefficient: Annotated[float, Field(ge=0, le=100)]
     exponent: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    cap: Annotated[float, Field(gt=0)] = 1.0
+    cap: Annotated[float, Field(gt=0, le=10)] = 1.0
     t_read: Annotated[float, Q("time", "s", gt=0)] = 250e-9
-    relative: Annotated[float, Field(ge=0)] = 0.0
+    relative: Annotated[float, Field(ge=0, le=10)] = 0.0
     state: Literal["target", "now"] = "target"
 
     @property

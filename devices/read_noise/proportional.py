@@ -19,7 +19,7 @@ class ProportionalReadNoise(ReadNoiseLaw):
     """
 
     kind: Literal["proportional"] = "proportional"
-    relative: Annotated[float, Field(ge=0)]
+    relative: Annotated[float, Field(ge=0, le=10)]
     floor: Annotated[float, Q("conductance", "uS", ge=0)] = 0.0
     of: Origin = "cell"
 

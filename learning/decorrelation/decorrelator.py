@@ -46,12 +46,12 @@ class DecorrelationSpec(StrictModel):
     method: Annotated[Method, one_of("learning.decorrelation", Method)]
     where: Literal["chip", "digital"] = "chip"
     identity: Literal["stored", "bypass"] = "stored"
-    full_scale: Annotated[float, Field(gt=0.0)] | None = None
-    layers: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
-    every: Annotated[int, Field(ge=1)] = 1
-    samples: Annotated[int, Field(ge=1)] | None = None
+    full_scale: Annotated[float, Field(gt=0.0, le=1e6)] | None = None
+    layers: Literal["all"] | tuple[Annotated[int, Field(ge=0, le=10**9)], ...] = "all"
+    every: Annotated[int, Field(ge=1, le=10**9)] = 1
+    samples: Annotated[int, Field(ge=1, le=10**9)] | None = None
     mean_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
-    refold: Annotated[float, Field(gt=1.0)] | None = None
+    refold: Annotated[float, Field(gt=1.0, le=1e6)] | None = None
     schedule: Schedule = "constant"
     final_rate: Annotated[float, Q("fraction", "", ge=0, le=1)] = 0.0
 

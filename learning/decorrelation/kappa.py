@@ -24,7 +24,7 @@ class Kappa(Method):
     kind: Literal["kappa"] = "kappa"
     needs: ClassVar[Needs] = Needs(transposed_read=True, writable=True)
     whitens: ClassVar[bool] = True
-    rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    rate: Annotated[float, Field(gt=0.0, le=100)] = 1e-4
     kappa: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     diagonal: Diagonal = "gain"
 

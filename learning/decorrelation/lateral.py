@@ -27,7 +27,7 @@ class Lateral(Method):
 
     kind: Literal["lateral"] = "lateral"
     needs: ClassVar[Needs] = Needs(writable=True)
-    rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    rate: Annotated[float, Field(gt=0.0, le=100)] = 1e-4
 
     def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """One outer product and the diagonal that it must not have."""

@@ -27,7 +27,7 @@ class Natural(Method):
     kind: Literal["natural"] = "natural"
     needs: ClassVar[Needs] = Needs(transposed_read=True, writable=True)
     whitens: ClassVar[bool] = True
-    rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    rate: Annotated[float, Field(gt=0.0, le=100)] = 1e-4
 
     def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:
         """One transposed read, one outer product, and the gain."""

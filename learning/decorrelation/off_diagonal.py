@@ -23,7 +23,7 @@ class OffDiagonal(Method):
 
     kind: Literal["off_diagonal"] = "off_diagonal"
     needs: ClassVar[Needs] = Needs(transposed_read=True, writable=True)
-    rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    rate: Annotated[float, Field(gt=0.0, le=100)] = 1e-4
     diagonal: Diagonal = "gain"
 
     def learn(self, matrix: Matrix, passed: Passed, memory: Memory, factor: float = 1.0) -> None:

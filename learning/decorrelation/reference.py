@@ -26,9 +26,9 @@ class Reference(Method):
 
     needs: ClassVar[Needs] = Needs(writable=True)
     whitens: ClassVar[bool] = True
-    interval: Annotated[int, Field(ge=1)] = 100
+    interval: Annotated[int, Field(ge=1, le=10**9)] = 100
     keep: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
-    ridge: Annotated[float, Field(gt=0.0)] = 1e-3
+    ridge: Annotated[float, Field(gt=0.0, le=1e6)] = 1e-3
 
     @abstractmethod
     def whitening(self, s: F64) -> F64:

@@ -28,9 +28,9 @@ class NetworkSpec(StrictModel):
 
     layers: Annotated[tuple[Annotated[Layer, one_of("learning.network.layers", Layer)], ...], Field(min_length=1)]
     bias: Literal["digital", "chip", "none"] = "digital"
-    bias_line: Annotated[float, Field(gt=0.0)] = 1.0
+    bias_line: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     init: Literal["lecun_uniform", "he_normal", "xavier_normal", "zeros"] = "he_normal"
-    init_scale: Annotated[float, Field(gt=0.0)] = 1.0
+    init_scale: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
 
     @field_validator("layers")
     @classmethod

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
 
-Size = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=10**6)]
 Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "gelu"]
 
 
@@ -71,13 +71,13 @@ class TwinTraining(StrictModel):
         seed: of weights and order of the data. threads: torch threads; bits depend on their number.
     """
 
-    epochs: Annotated[int, Field(ge=0)] | None = None
+    epochs: Annotated[int, Field(ge=0, le=10**6)] | None = None
     batch: Size = 64
     optimizer: Literal["adam", "sgd"] = "adam"
-    rate: Annotated[float, Field(gt=0.0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    rate: Annotated[float, Field(gt=0.0, le=100)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0.0, le=100)] = 0.0
     weight_noise: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     threads: Size = 1
 
     def epochs_for(self, images: int) -> int:

@@ -24,7 +24,7 @@ class Adam(Optimizer):
     kind: Literal["adam"] = "adam"
     beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
-    eps: Annotated[float, Field(gt=0.0)] = 1e-8
+    eps: Annotated[float, Field(gt=0.0, le=1)] = 1e-8
 
     def step(self, name: str, gradient: Proposal, memory: Memory) -> Proposal:
         """Dense step."""

@@ -39,7 +39,7 @@ class ActivityNodePerturbation(NoiseRule):
 
     kind: Literal["activity_node_perturbation"] = "activity_node_perturbation"
     alignment: ClassVar[float | None] = 0.99
-    sigma: Annotated[float, Field(ge=0.0)] = 1e-3
+    sigma: Annotated[float, Field(ge=0.0, le=1e6)] = 1e-3
 
     def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
         """One clean pass, then one (two-sided: two) per perturbation."""

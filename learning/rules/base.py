@@ -82,8 +82,8 @@ class PerturbationRule(Rule):
         perturbations: independent perturbations per input, averaged: more reads, less variance.
     """
 
-    sigma: Annotated[float, Field(gt=0.0)] = 1e-3
-    perturbations: Annotated[int, Field(ge=1)] = 1
+    sigma: Annotated[float, Field(gt=0.0, le=1e6)] = 1e-3
+    perturbations: Annotated[int, Field(ge=1, le=10**6)] = 1
 
 
 class NoiseRule(PerturbationRule):

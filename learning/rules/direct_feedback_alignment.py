@@ -25,7 +25,7 @@ class DirectFeedbackAlignment(Rule):
     """
 
     kind: Literal["direct_feedback_alignment"] = "direct_feedback_alignment"
-    scale: Annotated[float, Field(gt=0.0)] = 1.0
+    scale: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
 
     @property
     def needs(self) -> Needs:

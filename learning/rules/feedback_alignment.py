@@ -24,7 +24,7 @@ class FeedbackAlignment(Rule):
     """
 
     kind: Literal["feedback_alignment"] = "feedback_alignment"
-    scale: Annotated[float, Field(gt=0.0)] = 1.0
+    scale: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
 
     @property
     def needs(self) -> Needs:

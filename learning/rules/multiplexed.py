@@ -43,8 +43,8 @@ class Multiplexed(PerturbationRule):
 
     kind: Literal["multiplexed"] = "multiplexed"
     alignment: ClassVar[float | None] = 0.99
-    tau_p: Annotated[int, Field(ge=1)] = 1
-    tau_theta: Annotated[int, Field(ge=1)] = 1
+    tau_p: Annotated[int, Field(ge=1, le=10**9)] = 1
+    tau_theta: Annotated[int, Field(ge=1, le=10**9)] = 1
     code: Literal["simultaneous", "sequential"] = "simultaneous"
     perturb: Perturb = "write"
 

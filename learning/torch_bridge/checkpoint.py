@@ -20,6 +20,9 @@ _INSERTED = ("module", "_orig_mod")
 """Parts of a name that DataParallel and torch.compile put in, at any depth."""
 _UNUSED = ("num_batches_tracked", "n_averaged")
 """Last parts of names that are of no use here: counters of batch normalisation (old checkpoints lack them), of averaging."""
+SAVE = "save it by torch.save(model.state_dict(), path)"
+_KEYS = 6
+"""Keys of a foreign checkpoint that a message lists."""
 _SHOWN = 3
 """Names listed in a message before it says how many more there are."""
 
@@ -60,26 +63,29 @@ def read_checkpoint(path: Path) -> Tensors:
     """Return the tensors of a checkpoint by name. Raises UserError."""
     if not path.is_file():
         raise UserError(f"checkpoint: no such file: {path}")
+    if not path.stat().st_size:
+        raise UserError(f"checkpoint {path}: is empty (0 bytes); {SAVE}")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"checkpoint {path}: not a file of tensors only, so it is not read (it could run code); "
-            f"save it by torch.save(model.state_dict(), path)"
+            f"checkpoint {path}: not a file of tensors only, so it is not read (it could run code); {SAVE}"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"checkpoint {path}: cannot be read by torch: {_first_line(error)}") from error
+        raise UserError(
+            f"checkpoint {path}: cannot be read by torch: {_first_line(error) or type(error).__name__}"
+        ) from error
     while isinstance(content, Mapping):
         inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
         if not inner:
             break
         content = inner[0]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"checkpoint {path}: must hold a state_dict, names with tensors (got {type(content).__name__})")
-    if not content:
         raise UserError(
-            f"checkpoint {path}: is empty, it holds no tensors; save it by torch.save(model.state_dict(), path)"
+            f"checkpoint {path}: must hold a state_dict, names with tensors (got {_found(content)}); {SAVE}"
         )
+    if not content:
+        raise UserError(f"checkpoint {path}: is empty, it holds no tensors; {SAVE}")
     return {str(key): value.to_dense() if value.layout != torch.strided else value for key, value in content.items()}
 
 
@@ -162,6 +168,23 @@ def _not_finite(module: nn.Module, found: Tensors) -> list[str]:
             bad = int((~torch.isfinite(value)).sum())
             problems.append(f"{key}: {bad} of {value.numel()} values are NaN or infinite")
     return problems
+
+
+def _found(content: Any) -> str:
+    """What a checkpoint holds in place of tensors by name: its keys, and the one that looks like a state_dict."""
+    if not isinstance(content, Mapping):
+        return type(content).__name__
+    weights = [key for key, value in content.items() if _tensors(value)]
+    keys = ", ".join(f"'{key}'" for key in list(map(str, content))[:_KEYS])
+    more = f" and {len(content) - _KEYS} more" if len(content) > _KEYS else ""
+    hint = (
+        f"; the weights seem to be under '{weights[0]}': torch.save(content['{weights[0]}'], path)" if weights else ""
+    )
+    return f"a dict with the keys {keys}{more}{hint}"
+
+
+def _tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Tensor) for item in value.values())
 
 
 def _some(names: list[str]) -> str:

@@ -137,7 +137,7 @@ def test_unknown_name() -> None:
     ("fields", "key", "message"),
     [
         ({"g_min": 30}, "g_min", "must be < g_max"),
-        ({"g_max": -1}, "g_max", "must be > 0 uS"),
+        ({"g_max": -1}, "g_max", "must be >= 1e-09 uS"),
         ({"g_max": "5 V"}, "g_max", "unit of voltage, not of conductance"),
         ({"puls": "ideal"}, "puls", "unknown key 'puls', did you mean 'pulse'"),
         ({"pulse": {"kind": "soft_bound", "states": 3}}, "pulse.kind", "did you mean 'soft_bounds'"),

@@ -3,15 +3,28 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
 from analog_sim.config import UserError
+from analog_sim.config.errors import did_you_mean
+from analog_sim.config.yaml12 import Text
 from analog_sim.random.streams import Streams
+
+
+def _beside_the_yaml(value: object) -> object:
+    """A file's path is relative to the YAML file that names it, as everywhere."""
+    place, colon, name = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not place.endswith(".py") or not isinstance(value, Text) or value.folder is None:
+        return value
+    return f"{value.folder / Path(place).expanduser()}{colon}{name}"
 
 
 class Factory(ChipBackend):
@@ -23,12 +36,34 @@ class Factory(ChipBackend):
     """
 
     kind: Literal["factory"] = "factory"
-    factory: str
+    factory: Annotated[str, BeforeValidator(_beside_the_yaml)]
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """Call the function. Raises UserError when it cannot be found."""
-        made: Fabric = named_object(self.factory)(cell, streams, clock, folder)
+        """Call the function. Raises UserError when it cannot be found, raises something itself, or returns no fabric."""
+        make = self._function()
+        try:
+            made = make(cell, streams, clock, folder)
+        except UserError:
+            raise
+        except Exception as error:  # the user's own code, which may raise anything
+            raise UserError(f"chip.factory: {self.factory}() failed: {_told(error)}") from error
+        if not isinstance(made, Fabric):
+            raise UserError(
+                f"chip.factory: {self.factory}() must return an analog_sim.chip.fabric.Fabric (got {type(made).__name__})"
+            )
         return made
+
+    def check(self) -> None:
+        """Find the function; it is not called, because that may open a chip."""
+        self._function()
+
+    def _function(self) -> Callable[..., Any]:
+        found = named_object(self.factory)
+        if not callable(found):
+            raise UserError(
+                f"chip.factory: {self.factory} is a {type(found).__name__}, not a function of (cell, streams, clock, folder)"
+            )
+        return cast("Callable[..., Any]", found)
 
 
 def named_object(name: str) -> Any:
@@ -38,17 +73,23 @@ def named_object(name: str) -> Any:
         raise UserError(f"chip.factory: write module:function or file.py:function (got '{name}')")
     try:
         module = _file_module(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except (ImportError, OSError, SyntaxError) as error:
-        raise UserError(f"chip.factory: '{place}' cannot be imported ({error})") from error
+    except Exception as error:  # the user's own file is executed, which may raise anything
+        raise UserError(f"chip.factory: '{place}' cannot be imported ({_told(error)})") from error
     if attribute not in vars(module):
-        raise UserError(f"chip.factory: '{place}' has no '{attribute}'")
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UserError(f"chip.factory: '{place}' has no '{attribute}'{did_you_mean(attribute, public)}")
     return vars(module)[attribute]
+
+
+def _told(error: Exception) -> str:
+    """Kind and first line of an error."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}".removesuffix(": ")
 
 
 def _file_module(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"analog_hil_chip_{path.stem}", path.resolve())
     if spec is None or spec.loader is None or not path.is_file():
-        raise OSError("no such Python file")
+        raise FileNotFoundError("no such Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

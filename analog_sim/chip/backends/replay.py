@@ -1,16 +1,15 @@
 """A recorded chip: it repeats what was recorded, for the very calls that were recorded, and refuses everything else."""
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import RECORD, ChipBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.record.tape import Tape
 from analog_sim.chip.record.taped import replay
-from analog_sim.config import UserError
+from analog_sim.config import NamedPath, UserError
 from analog_sim.random.streams import Streams
 
 
@@ -22,13 +21,19 @@ class Replay(ChipBackend):
     """
 
     kind: Literal["replay"] = "replay"
-    record: Annotated[Path, Field(strict=False)]
+    record: NamedPath
+
+    def check(self) -> None:
+        """Find the record and read how it begins."""
+        Tape(self._file(), None, write=False).close()
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Open the record. Raises UserError when there is none, or more than one."""
         return replay(self._file(), cell, clock)
 
     def _file(self) -> Path:
+        if not self.record.exists():
+            raise UserError(f"chip.record: no such file or folder: {self.record}")
         if not self.record.is_dir():
             return self.record
         found = sorted(self.record.rglob(RECORD))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
-from analog_sim.chip.clock import Clock
+from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.chip.fabric import PLAIN, Fabric, Fabrication
 from analog_sim.chip.operation_log import OperationLog
@@ -120,6 +120,7 @@ class TapedCrossbar:
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
+        check_seconds(seconds)
         self._do(Request(self._name, "wait", {"seconds": float(seconds)}))
 
     def flush(self) -> None:

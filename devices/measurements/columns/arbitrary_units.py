@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from analog_sim.config import Q, StrictModel, at_key
 
@@ -14,8 +14,8 @@ class ArbitraryUnits(StrictModel):
         low, high: two numbers in the file's units. g_min, g_max: the conductances they stand for.
     """
 
-    low: float
-    high: float
+    low: Annotated[float, Field(ge=-1e18, le=1e18)]
+    high: Annotated[float, Field(ge=-1e18, le=1e18)]
     g_min: Annotated[float, Q("conductance", "uS", ge=0)]
     g_max: Annotated[float, Q("conductance", "uS", gt=0)]
 

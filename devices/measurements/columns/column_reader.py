@@ -68,7 +68,7 @@ class ColumnReader(Reader):
     direction: Literal["auto", "up", "down"] = "auto"
     amplitude: Annotated[float, Q("voltage", "V")] | None = None
     width: Annotated[float, Q("time", "s", gt=0)] | None = None
-    pulses_per_read: Annotated[int, Field(ge=1)] = 1
+    pulses_per_read: Annotated[int, Field(ge=1, le=10**9)] = 1
     sample_time: Annotated[float, Q("time", "s", gt=0)] | None = None
     compliance: Compliance = Compliance()
     only: Mapping[str | int, str | int | float] = Field(default_factory=dict)

@@ -29,7 +29,14 @@ DIMENSIONS: Mapping[str, str | None] = {
 }
 READS = ("i", "g", "r")
 """What was read; `before` is the same quantity."""
+Position = Annotated[int, Field(ge=0, le=10**6)]
+"""Number of a column, counted from 0."""
+
 LABELS = ("cell", "sequence", "direction", "op", "status")
+
+
+Number = Annotated[float, Field(ge=-1e18, le=1e18)]
+"""Of a file in any unit."""
 
 
 class Column(StrictModel):
@@ -39,11 +46,11 @@ class Column(StrictModel):
     In YAML a bare text or number is the name or number.
     """
 
-    name: str | int
+    name: str | Position
     unit: str | None = None
-    factor: float = 1.0
-    offset: float = 0.0
-    default: float | None = None
+    factor: Number = 1.0
+    offset: Number = 0.0
+    default: Number | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -96,7 +96,7 @@ class HeldOut(StrictModel):
 
     by: Literal["auto", "device", "trace", "stretch", "none"] = "auto"
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     refit: bool = True
 
 
@@ -114,7 +114,7 @@ class MeasurementConfig(StrictModel):
     """
 
     schema_: Annotated[Literal["measurements/1"], Field(alias="schema")] = "measurements/1"
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     reference: str = ""
     measurements: tuple[Annotated[Reader, one_of("devices.measurements.readers", Reader)], ...]
     window: WindowSpec | None = None

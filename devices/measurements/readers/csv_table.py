@@ -28,7 +28,7 @@ class CsvTable(ColumnReader):
     columns: ColumnMap
     delimiter: Delimiter = "auto"
     header_row: bool = True
-    skip_lines: Annotated[int, Field(ge=0)] = 0
+    skip_lines: Annotated[int, Field(ge=0, le=10**9)] = 0
     comment: str | None = None
 
     def layout(self, lines: LineReader, log: ReadLog) -> Layout:

@@ -27,7 +27,7 @@ class Keithley(ColumnReader):
     compliance: Compliance = Compliance(
         flagged=("C", "COMP", "COMPLIANCE", "Compliance", "compliance", "T", "TRUE", "True", "1")
     )
-    skip_lines: Annotated[int, Field(ge=0)] = 0
+    skip_lines: Annotated[int, Field(ge=0, le=10**9)] = 0
 
     def layout(self, lines: LineReader, log: ReadLog) -> Layout:
         """Skip lines, take the header."""

@@ -35,7 +35,7 @@ class NoiseSeries(Reader):
     kind: Literal["noise_series"] = "noise_series"
     sample_rate: Annotated[float, Q("frequency", "Hz", gt=0)]
     series_are: Literal["lines", "columns"] = "lines"
-    leading: Annotated[int, Field(ge=0)] = 0
+    leading: Annotated[int, Field(ge=0, le=10**9)] = 0
     value: ReadQuantity = "conductance"
     unit: str | None = None
     decimal: Literal[".", ","] = "."

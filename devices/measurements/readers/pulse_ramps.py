@@ -43,7 +43,7 @@ class PulseRamps(Reader):
     arbitrary: ArbitraryUnits | None = None
     columns_are: Literal["ramps", "devices"] = "ramps"
     header: Literal["auto", "yes", "no"] = "auto"
-    leading: Annotated[int, Field(ge=0)] = 0
+    leading: Annotated[int, Field(ge=0, le=10**9)] = 0
     amplitude: Annotated[float, Q("voltage", "V")] | None = None
     width: Annotated[float, Q("time", "s", gt=0)] | None = None
     decimal: Literal[".", ","] = "."

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from analog_sim.config import Q, StrictModel
 from devices.measurements.columns.chosen_lines import ChosenLines
 from devices.measurements.columns.column_reader import ColumnReader
-from devices.measurements.columns.columns import Column, ColumnMap, listed, position
+from devices.measurements.columns.columns import Column, ColumnMap, Position, listed, position
 from devices.measurements.columns.layout import Layout
 from devices.measurements.columns.read_quantity import ReadQuantity, check_read_voltage, current_of
 from devices.measurements.table.sink import Role, Sink
@@ -63,8 +63,8 @@ class Retention(ColumnReader):
     header_row: bool = True
     cells_are: Literal["rows", "columns"] = "rows"
     times: tuple[Annotated[float, Q("time", "s", ge=0)], ...] = ()
-    time_columns: tuple[str | int, ...] = ()
-    label: str | int | None = None
+    time_columns: tuple[str | Position, ...] = ()
+    label: str | Position | None = None
     value: ReadQuantity = "conductance"
     unit: str | None = None
     levels: NumberedLevels | None = None

@@ -33,7 +33,7 @@ class StepDistributionText(Reader):
     kind: Literal["step_distribution"] = "step_distribution"
     direction: Literal["up", "down"]
     unit: str = "S"
-    skip_lines: Annotated[int, Field(ge=0)] = 1
+    skip_lines: Annotated[int, Field(ge=0, le=10**9)] = 1
     orientation: Literal["line_is_probability", "line_is_state"] = "line_is_probability"
 
     def read(self, sink: Sink) -> None:

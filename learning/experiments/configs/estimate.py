@@ -21,7 +21,7 @@ NonIdeality = Literal[
     "programming", "levels", "read_noise", "drift", "drift_spread", "variation", "faults", "iv_curve", "dac", "adc"
 ]
 Scale = Literal["noise", "programming", "read_noise", "drift", "drift_spread", "variation"]
-Setting = int | float | str | bool | None
+Setting = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)] | str | bool | None
 
 
 class DataSpec(StrictModel):
@@ -35,10 +35,10 @@ class DataSpec(StrictModel):
     """
 
     name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
-    train_limit: Annotated[int, Field(ge=1)] | None = None
-    test_limit: Annotated[int, Field(ge=1)] | None = None
-    mean: Annotated[tuple[float, ...], Field(min_length=1, max_length=3)] = (0.0,)
-    std: Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(min_length=1, max_length=3)] = (1.0,)
+    train_limit: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    test_limit: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    mean: Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(min_length=1, max_length=3)] = (0.0,)
+    std: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...], Field(min_length=1, max_length=3)] = (1.0,)
     flatten: bool = False
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ class Sensitivity(StrictModel):
         only: non-idealities to leave one by one, all others taken away. sweeps: accuracy against settings.
     """
 
-    chips: Annotated[int, Field(ge=1)] | None = None
+    chips: Annotated[int, Field(ge=1, le=10**6)] | None = None
     times: Annotated[tuple[Annotated[float, Q("time", "s", ge=0)], ...], Field(min_length=1)] | None = None
     without: tuple[NonIdeality, ...] | Literal["all"] = ()
     only: tuple[NonIdeality, ...] | Literal["all"] = ()
@@ -147,7 +147,7 @@ class Experiment(StrictModel):
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
 
     schema_: Annotated[Literal["estimate/1"], Field(alias="schema")] = "estimate/1"
-    name: Annotated[str, Field(min_length=1)] = "estimate"
+    name: Annotated[str, Field(min_length=1, max_length=200)] = "estimate"
     dataset: DataSpec
     network: Network | None = None
     training: TwinTraining = TwinTraining()
@@ -158,7 +158,7 @@ class Experiment(StrictModel):
     device: DeviceCard
     chip: Annotated[ChipBackend, one_of("analog_sim.chip.backends", ChipBackend)] = Emulated()
     tile: TileSpec = TileSpec()
-    chips: Annotated[int, Field(ge=1)] = 25
+    chips: Annotated[int, Field(ge=1, le=10**6)] = 25
     times: Annotated[tuple[Annotated[float, Q("time", "s", ge=0)], ...], Field(min_length=1)] = (
         1.0,
         3600.0,
@@ -166,11 +166,11 @@ class Experiment(StrictModel):
         2629800.0,
         31557600.0,
     )
-    batch: Annotated[int, Field(ge=1)] = 256
-    calibration: Annotated[int, Field(ge=0)] = 256
+    batch: Annotated[int, Field(ge=1, le=10**6)] = 256
+    calibration: Annotated[int, Field(ge=0, le=10**9)] = 256
     yield_threshold: Threshold = Threshold(below_digital=0.01)
     sensitivity: Sensitivity | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     parallel: Annotated[Parallel, one_of("learning.experiments.parallel", Parallel, default="loky")] = Loky()
 
     @model_validator(mode="after")

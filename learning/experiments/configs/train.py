@@ -1,7 +1,9 @@
 """The YAML of on-chip training (`schema: train/1`): data, network, rule, decorrelation, device, writing, arms. It never runs anything."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,6 +14,7 @@ from analog_sim.chip.backends.emulated import Emulated
 from analog_sim.config import (
     ConfigError,
     Location,
+    Override,
     Problem,
     Q,
     Resolver,
@@ -21,6 +24,7 @@ from analog_sim.config import (
     one_of,
     override,
 )
+from analog_sim.config.yaml12 import Text
 from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
 from learning.common.needs import Periphery
@@ -36,8 +40,8 @@ from learning.optimizers.sgd import SGD
 from learning.rules.backprop import Backprop
 from learning.rules.base import Rule
 
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0, le=1e6)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
 
 
@@ -59,7 +63,7 @@ class Arm(StrictModel):
         name: in tables and figures. set: dotted key of this file -> its value in this arm.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
     set: Annotated[Mapping[str, Any], Field(default_factory=dict)]
 
 
@@ -101,9 +105,9 @@ class TrainExperiment(StrictModel):
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
 
     schema_: Annotated[Literal["train/1"], Field(alias="schema")] = "train/1"
-    name: Annotated[str, Field(min_length=1)] = "train"
+    name: Annotated[str, Field(min_length=1, max_length=200)] = "train"
     dataset: DataSpec
-    validation: Annotated[int, Field(ge=0)] = 0
+    validation: Annotated[int, Field(ge=0, le=10**9)] = 0
     network: NetworkSpec
     loss: LossName = "cross_entropy"
     rule: Annotated[Rule, one_of("learning.rules", Rule)] = Backprop()
@@ -119,7 +123,7 @@ class TrainExperiment(StrictModel):
     chip: Annotated[ChipBackend, one_of("analog_sim.chip.backends", ChipBackend)] = Emulated()
     tile: TileSpec = TileSpec()
     matrix_tile: TileSpec | None = None
-    headroom: Annotated[float, Field(ge=1.0)] = 2.5
+    headroom: Annotated[float, Field(ge=1.0, le=1e6)] = 2.5
     periphery: Periphery = Periphery()
     idle_per_batch: Annotated[float, Q("time", "s", ge=0)] = 0.0
     idle_at_end: bool = False
@@ -129,7 +133,7 @@ class TrainExperiment(StrictModel):
     evaluate_every: Count | None = None
     probe: Count = 512
     targets: tuple[Share, ...] = ()
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=2**63 - 1)], ...], Field(min_length=1)] = (0,)
     twin: TwinSpec | None = TwinSpec()
     arms: tuple[Arm, ...] = ()
     hardware: tuple[Arm, ...] = ()
@@ -164,8 +168,29 @@ NOT_IN_ARMS = ("arms", "hardware", "seeds", "parallel", "name", "targets", "sche
 """Keys that belong to the whole comparison."""
 
 
-def arms_of(experiment: TrainExperiment) -> dict[str, TrainExperiment]:
-    """Name -> what is run for it; an experiment without arms is its own only arm.
+Places = Callable[[int, str, str], Problem]
+"""(number of an arm of all, dotted key, message) -> the problem, with the place where the arm, its hardware or the sweep sets it."""
+
+
+def _nowhere(arm: str, key: str, message: str) -> Problem:
+    return Problem(Location(f"arms[{arm}]"), key, message)
+
+
+def _assignment(key: str, value: Any) -> Override:
+    """What an arm sets, as an override; paths of files in it are relative to the file where it is written."""
+    return Override(f"{key}={json.dumps(value)}", Location(f"arms: {key}", None, _folder(value)))
+
+
+def _folder(value: Any) -> Path:
+    """Folder of the file that a value, or the first text in it, was written in; the current one for values from Python."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    if isinstance(value, Text) and value.folder is not None:
+        return value.folder
+    return next((found for found in map(_folder, inner) if found != Path.cwd()), Path.cwd())
+
+
+def arms_of(experiment: TrainExperiment, places: Places | None = None) -> dict[str, TrainExperiment]:
+    """Name -> what is run for it; an experiment without arms is its own only arm. places: says where arms were written.
 
     Raises:
         ConfigError: an arm sets a key that is not there, a value that is not allowed, or what all arms must share.
@@ -181,17 +206,18 @@ def arms_of(experiment: TrainExperiment) -> dict[str, TrainExperiment]:
         return {plain.label: plain}
     found: dict[str, TrainExperiment] = {}
     problems: list[Problem] = []
-    for arm in chosen:
-        where = Location(f"arms[{arm.name}]")
+    for number, arm in enumerate(chosen):
+        where = partial(_nowhere, arm.name) if places is None else partial(places, number)
         if arm.name in found:
-            problems.append(Problem(where, "name", "two arms, or an arm and its hardware together, have this name"))
+            problems.append(where("name", "two arms, or an arm and its hardware together, have this name"))
+        shared = [key for key in arm.set if key.split(".")[0] in NOT_IN_ARMS]
+        problems += [where(key, "is shared by all arms") for key in shared]
+        if shared:
+            continue
         try:
-            shared = [key for key in arm.set if key.split(".")[0] in NOT_IN_ARMS]
-            if shared:
-                raise ConfigError([Problem(where, key, "is shared by all arms") for key in shared])
-            found[arm.name] = override(plain, [f"{key}={json.dumps(value)}" for key, value in arm.set.items()])
+            found[arm.name] = override(plain, [_assignment(key, value) for key, value in arm.set.items()])
         except ConfigError as error:
-            problems += [Problem(where, problem.path, problem.message) for problem in error.problems]
+            problems += [where(problem.path, problem.message) for problem in error.problems]
     if problems:
         raise ConfigError(problems)
     return found

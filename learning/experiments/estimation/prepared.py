@@ -123,6 +123,7 @@ def check(experiment: Experiment) -> Checked:
     Raises:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
+    experiment.chip.check()
     data = load_data(experiment.dataset)
     source = source_of(experiment, data)
     weights = None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from analog_sim.config import ConfigError, UserError, override
 from analog_sim.tiles.nonidealities import Hardware, only, present, scaled, without
-from learning.experiments.configs.estimate import Experiment, Sweep
+from learning.experiments.configs.estimate import Experiment, Setting, Sweep
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def variants(experiment: Experiment) -> list[Variant]:
     if study is None:
         return found
 
-    def add(name: str, value: str, hardware: Hardware, changed: Experiment = experiment) -> None:
-        found.append(_variant(name, value, hardware, changed, experiment.study_times, experiment.study_chips))
+    def add(name: str, value: str, hardware: Hardware, made: Experiment = experiment) -> None:
+        found.append(_variant(name, value, hardware, made, experiment.study_times, experiment.study_chips))
 
     there = present(nominal)
     for name in there if study.without == "all" else study.without:
@@ -51,8 +51,8 @@ def variants(experiment: Experiment) -> list[Variant]:
     for name in there if study.only == "all" else study.only:
         add("only", name, only(nominal, name))
     for sweep in study.sweeps:
-        for value, hardware, changed in _points(experiment, nominal, sweep):
-            add(sweep.study, value, hardware, changed)
+        for value, hardware, made in _points(experiment, nominal, sweep):
+            add(sweep.study, value, hardware, made)
     return found
 
 
@@ -60,8 +60,8 @@ def swept(experiment: Experiment) -> Iterator[tuple[str, Experiment]]:
     """Study and value -> the experiment as a sweep of the sensitivity changes it. Raises UserError."""
     study = experiment.sensitivity
     for sweep in study.sweeps if study is not None else ():
-        for value, changed in _changes(experiment, sweep):
-            yield f"{sweep.study} = {value}", changed
+        for value, made in _changes(experiment, sweep):
+            yield f"{sweep.study} = {value}", made
 
 
 def _variant(
@@ -83,17 +83,26 @@ def _points(experiment: Experiment, nominal: Hardware, sweep: Sweep) -> Iterator
         for value in sweep.values:
             yield f"{value}", scaled(nominal, sweep.scale, float(value or 0.0)), experiment
         return
-    for name, changed in _changes(experiment, sweep):
-        yield name, hardware_of(changed), changed
+    for name, made in _changes(experiment, sweep):
+        yield name, hardware_of(made), made
 
 
 def _changes(experiment: Experiment, sweep: Sweep) -> Iterator[tuple[str, Experiment]]:
     """Value as the results name it -> the experiment with that setting; nothing for a scale. Raises UserError."""
     for value in sweep.values if sweep.set is not None else ():
-        text = "null" if value is None else f"{value}".lower() if isinstance(value, bool) else f"{value}"
+        text = _text(value)
         try:
-            changed = override(experiment, [f"{sweep.set}={text}"])
+            made = changed(experiment, str(sweep.set), value)
         except ConfigError as error:
             reasons = "; ".join(problem.message for problem in error.problems)
             raise UserError(f"sensitivity.sweeps: {sweep.set}={text}: {reasons}") from error
-        yield "ideal" if value is None else text, changed
+        yield "ideal" if value is None else text, made
+
+
+def changed(experiment: Experiment, key: str, value: Setting) -> Experiment:
+    """The experiment with one setting of a sensitivity changed. Raises ConfigError."""
+    return override(experiment, [f"{key}={_text(value)}"])
+
+
+def _text(value: Setting) -> str:
+    return "null" if value is None else f"{value}".lower() if isinstance(value, bool) else f"{value}"

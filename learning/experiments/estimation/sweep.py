@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analog_sim.config import ConfigError, Problem, StrictModel, UserError, expand_sweep, load_config
+from analog_sim.config import ConfigError, Problem, StrictModel, UserError, expand_sweep
 from learning.common.identity import program_identity
 from learning.experiments.configs.estimate import Experiment
+from learning.experiments.estimation.load import load_estimate
 from learning.experiments.estimation.run import describe, estimate
 from learning.experiments.report.estimate.comparison import (
     Comparison,
@@ -67,7 +68,7 @@ def load_points(path: Path, overrides: Sequence[str] = ()) -> list[Point]:
     width = len(str(len(found) - 1))
     for number, point in enumerate(found):
         try:
-            experiment = load_config(path, Experiment, overrides=[*overrides, *point.overrides])
+            experiment, _ = load_estimate(path, [*overrides, *point.overrides])
         except ConfigError as error:
             problems += error.problems
             continue

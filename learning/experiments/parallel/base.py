@@ -17,7 +17,7 @@ class Parallel(Part):
         jobs: workers; null means one per core that this process may use.
     """
 
-    jobs: Annotated[int, Field(ge=1)] | None = None
+    jobs: Annotated[int, Field(ge=1, le=10**4)] | None = None
 
     @property
     def workers(self) -> int:

@@ -21,7 +21,7 @@ class Slurm(Parallel):
     """
 
     kind: Literal["slurm"] = "slurm"
-    cores: Annotated[int, Field(ge=1)] = 1
+    cores: Annotated[int, Field(ge=1, le=10**4)] = 1
     memory: str = "4GB"
     walltime: str = "01:00:00"
     queue: str | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from learning.experiments.report.style import engineering
+from learning.experiments.runs.spreadsheet import is_number, spreadsheet_text
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,23 @@ class Table:
         return "\n".join([*([self.caption] if self.caption else []), line(header), rule, *map(line, rows)])
 
     def write_csv(self, path: Path) -> None:
-        """Write the table as CSV."""
+        """Write the table as CSV; what a spreadsheet would take for a formula is marked as text (`spreadsheet_text`)."""
         with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([self.header, *self.rows])
+            rows = ([spreadsheet_text(cell) for cell in row] for row in (self.header, *self.rows))
+            csv.writer(file, lineterminator="\n").writerows(rows)
+
+    def markdown(self) -> str:
+        """The table in Markdown; names are shown as they are, never as markup."""
+        header, *rows = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
+        lines = [markdown_text(self.caption), "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+        return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """A text in a cell or line of Markdown: marks are escaped, line breaks become blanks."""
+    if is_number(text):
+        return text
+    return re.sub(r"([\\`*_{}\[\]<>|#~!$&]|^[-+=]|^\d+(?=[.)]))", r"\\\1", " ".join(text.split()))
 
 
 def cost_rows(costs: Mapping[str, float]) -> tuple[tuple[str, str], ...]:

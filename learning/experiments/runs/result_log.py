@@ -21,6 +21,7 @@ from pathlib import Path
 
 from analog_sim.config import UserError
 from learning.experiments.runs.files import whole_file, writing
+from learning.experiments.runs.spreadsheet import plain_text, spreadsheet_text
 
 type_names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 Value = int | float | str | bool | None
@@ -48,13 +49,13 @@ def write_value(value: Value, kind: type) -> str:
         raise TypeError(f"expected {type_names[kind]}, got {value!r}")
     if "\n" in value or "\r" in value:  # a line of the file is a row: that is how a torn end is seen
         raise ValueError(f"expected text on one line, got {value!r}")
-    return value
+    return spreadsheet_text(value)
 
 
 def read_value(text: str, kind: type) -> Value:
     """Inverse of `write_value`; text columns keep the empty string, all others read it as None."""
     if kind is str:
-        return text
+        return plain_text(text)
     if text == "":
         return None
     if kind is bool:

@@ -299,10 +299,14 @@ def _check_writable(path: Path) -> None:
         raise _not_writable(path, str(error.strerror)) from error
 
 
+LONGEST_NAME = 200
+"""Bytes of an experiment's name that name its folder, before the time: file systems take 255."""
+
+
 def _fresh(folder: Path, name: str) -> Path:
     """Make runs/<name>-<time>, with a number when another run took that name in the same second. Raises UserError."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    plain = re.sub(r"[^\w.+-]+", "_", name)
+    plain = re.sub(r"[^\w.+-]+", "_", name).encode()[:LONGEST_NAME].decode(errors="ignore")
     for number in itertools.count(1):
         path = folder / (f"{plain}-{stamp}" if number == 1 else f"{plain}-{stamp}-{number}")
         try:

@@ -120,6 +120,7 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
     build(experiment.model_copy(update={"device": None}), data, 0)
     if experiment.device is None:
         return
+    experiment.chip.check()
     tiles = [("the weights", experiment.rule.needs, experiment.tile, f"rule {experiment.rule.kind}")]
     decorrelation = experiment.decorrelation
     if decorrelation is not None and decorrelation.where == "chip" and not decorrelation.method.stands_still:

@@ -92,13 +92,6 @@ def mean(rows: Sequence[Row], column: str) -> float:
     return float(_numbers(rows, column).mean())
 
 
-def markdown(table: Table) -> str:
-    """The table in Markdown."""
-    lines = [table.caption, "", "| " + " | ".join(table.header) + " |", "|---" * len(table.header) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-    return "\n".join(lines) + "\n"
-
-
 def _mean_text(rows: Sequence[Row], column: str) -> str:
     return "" if not rows or rows[0][column] is None else f"{mean(rows, column):.3g}"
 

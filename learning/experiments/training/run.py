@@ -44,7 +44,7 @@ from learning.experiments.runs.files import (
 from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check
-from learning.experiments.training.comparison import comparison, last_rows, markdown, mean
+from learning.experiments.training.comparison import comparison, last_rows, mean
 from learning.experiments.training.data import TrainData, training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
 
@@ -210,7 +210,7 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
         with writing(run.path / "comparison.csv"):
             table.write_csv(run.path / "comparison.csv")
-        write_text(run.path / "comparison.md", markdown(table))
+        write_text(run.path / "comparison.md", table.markdown())
         report = write_training_report(run, results)
     for found in results.diverged:
         say(f"{found.arm}, seed {found.seed}: {found.message}")

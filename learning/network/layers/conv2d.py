@@ -18,10 +18,10 @@ class Conv2d(WeightedLayer):
     """
 
     kind: Literal["conv2d"] = "conv2d"
-    channels: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=1)]
-    stride: Annotated[int, Field(ge=1)] = 1
-    padding: Annotated[int, Field(ge=0)] = 0
+    channels: Annotated[int, Field(ge=1, le=10**6)]
+    kernel: Annotated[int, Field(ge=1, le=10**4)]
+    stride: Annotated[int, Field(ge=1, le=10**4)] = 1
+    padding: Annotated[int, Field(ge=0, le=10**4)] = 0
 
     def output_shape(self, shape: Shape) -> Shape:
         """(C, H, W) -> (channels, H', W'), H' = (H + 2 padding - kernel) // stride + 1."""

@@ -11,7 +11,7 @@ class Linear(WeightedLayer):
     """`units` outputs, one row per sample."""
 
     kind: Literal["linear"] = "linear"
-    units: Annotated[int, Field(ge=1)]
+    units: Annotated[int, Field(ge=1, le=10**6)]
 
     def output_shape(self, shape: Shape) -> Shape:
         """(n_in,) -> (units,)."""

@@ -12,8 +12,8 @@ from learning.network.layers.base import F32, DigitalLayer, Shape
 class Pooling(DigitalLayer):
     """Windows of `size` x `size` pixels, `stride` apart (default: the size, so that they do not overlap)."""
 
-    size: Annotated[int, Field(ge=1)]
-    stride: Annotated[int, Field(ge=1)] | None = None
+    size: Annotated[int, Field(ge=1, le=10**4)]
+    stride: Annotated[int, Field(ge=1, le=10**4)] | None = None
 
     def output_shape(self, shape: Shape) -> Shape:
         """(C, H, W) -> (C, H', W'), H' = (H - size) // stride + 1."""

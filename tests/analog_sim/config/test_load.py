@@ -137,11 +137,11 @@ def test_files_that_cannot_be_read_are_one_line(write: Any, text: str | None, ex
 
 def test_not_utf8(write: Any) -> None:
     write("x.yaml", "").write_bytes(b"a: \xff\n")
-    assert failure("x.yaml", Run) == ["x.yaml: x.yaml is not UTF-8 text"]
+    assert failure("x.yaml", Run) == ["x.yaml:1: is not UTF-8 text (byte 0xff, number 4 of the line); save it as UTF-8"]
 
 
 def test_folder_instead_of_file(write: Any) -> None:
-    assert failure("cards", Run) == ["cards: is a directory"]
+    assert failure("cards", Run) == ["cards: is a folder, not a YAML file"]
 
 
 def test_circle_through_two_files(write: Any) -> None:
@@ -457,7 +457,7 @@ def test_load_does_not_change_the_process(write: Any) -> None:
 
 def test_data_file_must_be_a_text(write: Any) -> None:
     write("a.yaml", "device:\n  g_max: 1\n  table: 3\n")
-    assert failure("a.yaml", Run) == ["a.yaml:3: device.table: must be the path of a file"]
+    assert failure("a.yaml", Run) == ["a.yaml:3: device.table: must be the path of a file (got 3)"]
 
 
 def test_sweep_points_go_to_other_processes(write: Any) -> None:

@@ -111,7 +111,7 @@ def test_anchors_work() -> None:
         ("a: 1\n\tb: 2", "f:2: not valid YAML: while scanning"),
         ("a: *nothing", "f:1: not valid YAML: found undefined alias 'nothing'"),
         ("a: 1\n---\nb: 2", "f:2: not valid YAML: expected a single document in the stream but found another document"),
-        ("a: \x00", "f: not valid YAML: unacceptable character"),
+        ("a: \x00", "f:1: not valid YAML: the character U+0000 is not allowed"),
     ],
 )
 def test_broken_yaml_is_one_line(text: str, expected: str) -> None:

@@ -20,9 +20,11 @@ from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import AdcSpec, DacSpec
 from analog_sim.threads import thread_policy
+from analog_sim.tiles.digital import DigitalTile
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.ideal import Ideal
 from analog_sim.writing.proposal import Dense, OuterProduct
+from devices.card import load_card
 
 G_MAX = 25e-6
 IDEAL = CellModel("ideal", 0.0, G_MAX)
@@ -291,3 +293,32 @@ def test_weights_in_slices_cannot_be_updated_in_place():
     w, x, d = data(4, 3)
     with pytest.raises(UserError, match="slices"):
         tile_of(w, mapping=MappingSpec(slices=2)).update(OuterProduct(x, d), 0.1)
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0])
+def test_time_that_cannot_pass(seconds: float) -> None:
+    tile = Tile(TileSpec(), load_card("pcm").compile(), (2, 3), Streams(0))
+    tile.program(np.ones((2, 3), np.float32))
+    with pytest.raises(ValueError, match="seconds must be finite and >= 0"):
+        tile.wait(seconds)
+    assert np.isfinite(tile.time)
+    with pytest.raises(ValueError, match="seconds must be finite and >= 0"):
+        DigitalTile((2, 3)).wait(seconds)
+
+
+def test_nothing_before_the_first_weights() -> None:
+    tile = Tile(TileSpec(), load_card("ecram").compile(), (2, 3), Streams(0))
+    x, d = np.ones((1, 3), np.float32), np.ones((1, 2), np.float32)
+    for call in (
+        lambda: tile.forward(x),
+        lambda: tile.backward(d),
+        lambda: tile.update(OuterProduct(x, d), 0.1),
+        lambda: tile.calibrate(x),
+        tile.compensate,
+        tile.read_weights,
+        lambda: tile.write_weights(np.ones((2, 3), np.float32)),
+    ):
+        with pytest.raises(ValueError, match=r"no weights yet; call Tile.program\(weights\) first"):
+            call()
+    tile.program(np.ones((2, 3), np.float32))
+    assert tile.forward(x).shape == (1, 2)

@@ -137,3 +137,14 @@ def test_what_does_not_fit_changes_nothing(content, message: str, tmp_path: Path
 
 def test_sparse_tensors_are_read(tmp_path: Path) -> None:
     assert torch.equal(read_checkpoint(saved({"w": torch.eye(3).to_sparse()}, tmp_path))["w"], torch.eye(3))
+
+
+def test_an_empty_file_and_another_key_say_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "empty.pt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"is empty \(0 bytes\); save it by torch.save\(model.state_dict\(\), path\)"):
+        read_checkpoint(tmp_path / "empty.pt")
+    other = saved({"epoch": 3, "model_state": {"w": torch.eye(3)}}, tmp_path)
+    with pytest.raises(
+        UserError, match="a dict with the keys 'epoch', 'model_state'; the weights seem to be under 'model_state'"
+    ):
+        read_checkpoint(other)
