@@ -25,8 +25,8 @@ from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
 from learning.common.needs import Periphery
 from learning.common.schedule import Schedule
+from learning.data.spec import AnyData
 from learning.decorrelation.decorrelator import DecorrelationSpec
-from learning.experiments.configs.estimate import DataSpec
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.losses.losses import LossName
@@ -68,7 +68,8 @@ class TrainExperiment(StrictModel):
 
     Attributes:
         name: heading of the report and default name of the run folder.
-        dataset: images. validation: hold out that many of the last training images and evaluate on them instead of the test images.
+        dataset: samples, published or the user's own.
+        validation: hold out that many of the last training samples and evaluate on them instead of the test part.
         network, loss: see there. rule: how the network learns. decorrelation: of the layers' inputs, or null.
         optimizer: in the digital periphery. learning_rate: at the start. schedule: how it goes to final_rate * learning_rate.
         batch: samples per update. epochs: passes through the data, fractions allowed; an incomplete last batch is left out.
@@ -102,7 +103,7 @@ class TrainExperiment(StrictModel):
 
     schema_: Annotated[Literal["train/1"], Field(alias="schema")] = "train/1"
     name: Annotated[str, Field(min_length=1)] = "train"
-    dataset: DataSpec
+    dataset: AnyData
     validation: Annotated[int, Field(ge=0)] = 0
     network: NetworkSpec
     loss: LossName = "cross_entropy"

@@ -37,7 +37,7 @@ from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check
 from learning.experiments.training.comparison import comparison, last_rows, markdown, mean
-from learning.experiments.training.data import TrainData, training_data
+from learning.experiments.training.data import TrainData, same_data, training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
 
 TWIN = "ideal digital twin"
