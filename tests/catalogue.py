@@ -48,6 +48,8 @@ LAYERS: Rows = {
     "tanh": [{}],
 }
 
+LOSSES: Rows = {"cross_entropy": [{}], "mse": [{}]}
+
 RULES: Rows = {
     "activity_node_perturbation": [{}, {"two_sided": True}, {"reread_first": True}],
     "backprop": [{}],
@@ -266,6 +268,7 @@ REGISTRIES: dict[str, tuple[str, Rows]] = {
     "devices.read_noise": ("devices.read_noise.law:ReadNoiseLaw", READ_NOISE),
     "learning.data": ("learning.data.spec:DataSpec", DATA),
     "learning.decorrelation": ("learning.decorrelation.base:Method", DECORRELATION),
+    "learning.losses": ("learning.losses.base:Loss", LOSSES),
     "learning.network.layers": ("learning.network.layers.base:Layer", LAYERS),
     "learning.experiments.parallel": ("learning.experiments.parallel.base:Parallel", PARALLEL),
     "learning.optimizers": ("learning.optimizers.base:Optimizer", OPTIMIZERS),

@@ -29,7 +29,8 @@ from learning.data.spec import AnyData
 from learning.decorrelation.decorrelator import DecorrelationSpec
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
-from learning.losses.losses import LossName
+from learning.losses.cross_entropy import CrossEntropy
+from learning.losses.losses import AnyLoss
 from learning.network.spec import NetworkSpec
 from learning.optimizers.base import Optimizer
 from learning.optimizers.sgd import SGD
@@ -106,7 +107,7 @@ class TrainExperiment(StrictModel):
     dataset: AnyData
     validation: Annotated[int, Field(ge=0)] = 0
     network: NetworkSpec
-    loss: LossName = "cross_entropy"
+    loss: AnyLoss = CrossEntropy()
     rule: Annotated[Rule, one_of("learning.rules", Rule)] = Backprop()
     decorrelation: DecorrelationSpec | None = None
     optimizer: Annotated[Optimizer, one_of("learning.optimizers", Optimizer, default="sgd")] = SGD()

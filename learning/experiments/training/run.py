@@ -238,6 +238,7 @@ def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[
     experiment, root, twin = task.args
     arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
     data = training_data(experiment.dataset, experiment.validation)
+    same_data(data, RunDirectory(root).load_json("identity") or {})
     prefix = f"{arm}, seed {seed}: "
     own = RunDirectory(place(root, arm, seed))
     with writing(own.path):
