@@ -286,3 +286,17 @@ def test_data_that_change_are_read_again_and_have_another_identity(tmp_path: Pat
     assert seen[1][test] == seen[0][test]
     assert (seen[2][train] == seen[0][train], seen[2][test] == seen[0][test]) == (True, False)
     assert seen[3][train] != seen[0][train]
+
+
+def test_a_worker_whose_function_gives_other_data_stops(tmp_path: Path) -> None:
+    from learning.experiments.training.data import same_data, training_data
+
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\ndef load():\n    return np.random.rand(8, 2), np.arange(8) % 2\n", encoding="utf-8"
+    )
+    data = spec({"factory": f"{tmp_path / 'mine.py'}:load"})
+    first = training_data(data, 0)
+    same_data(first, first.source)
+    again = training_data(data.model_copy(update={"train_limit": 4}), 0)
+    with pytest.raises(UserError, match=r"training images of 'mine.py:load'.*not what the run was started with"):
+        same_data(again, first.source)
