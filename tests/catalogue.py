@@ -13,6 +13,28 @@ MEASURED = Path(__file__).parent / "devices" / "measurements" / "files"
 """Samples of the lab formats and of the tables file, written by make_files.py in the same folder."""
 TABLES = str(MEASURED / "tables.npz")
 
+OWN_DATA = Path(__file__).parent / "learning" / "data" / "files"
+"""Samples of the user's own data, written by make_files.py in the same folder."""
+
+DATA: Rows = {
+    "cifar10": [{"mean": [0.49, 0.48, 0.45], "std": [0.25, 0.24, 0.26]}],
+    "csv": [
+        {"csv": str(OWN_DATA / "mine.csv"), "label": "class", "normalise": "standard"},
+        {
+            "csv": str(OWN_DATA / "mine.csv"),
+            "label": "class",
+            "columns": ["d", "a"],
+            "test": str(OWN_DATA / "mine.csv"),
+        },
+    ],
+    "digits": [{}, {"flatten": True, "train_limit": 100, "normalise": "range"}],
+    "factory": [{"factory": str(OWN_DATA / "my_data.py") + ":load", "shape": [3, 1, 8], "order": "kept"}],
+    "fashion_mnist": [{}],
+    "file": [{"file": str(OWN_DATA / "mine.npz")}],
+    "images": [{"images": str(OWN_DATA / "pictures"), "test_fraction": 0.4}],
+    "mnist": [{"mean": [0.13], "std": [0.31]}],
+}
+
 LAYERS: Rows = {
     "avg_pool": [{"size": 2}, {"size": 3, "stride": 1}],
     "conv2d": [{"channels": 3, "kernel": 3}, {"channels": 2, "kernel": 2, "stride": 2, "padding": 1}],
@@ -25,6 +47,8 @@ LAYERS: Rows = {
     "sigmoid": [{}],
     "tanh": [{}],
 }
+
+LOSSES: Rows = {"cross_entropy": [{}], "mse": [{}]}
 
 RULES: Rows = {
     "activity_node_perturbation": [{}, {"two_sided": True}, {"reread_first": True}],
@@ -242,7 +266,9 @@ REGISTRIES: dict[str, tuple[str, Rows]] = {
     "devices.programming": ("devices.programming.law:ProgrammingLaw", PROGRAMMING),
     "devices.pulse": ("devices.pulse.law:PulseLaw", PULSE),
     "devices.read_noise": ("devices.read_noise.law:ReadNoiseLaw", READ_NOISE),
+    "learning.data": ("learning.data.spec:DataSpec", DATA),
     "learning.decorrelation": ("learning.decorrelation.base:Method", DECORRELATION),
+    "learning.losses": ("learning.losses.base:Loss", LOSSES),
     "learning.network.layers": ("learning.network.layers.base:Layer", LAYERS),
     "learning.experiments.parallel": ("learning.experiments.parallel.base:Parallel", PARALLEL),
     "learning.optimizers": ("learning.optimizers.base:Optimizer", OPTIMIZERS),

@@ -10,7 +10,8 @@ from analog_sim.config import discover, validate
 from analog_sim.random.streams import Streams
 from learning.common.weight_tile import TileMaker, digital_tile
 from learning.decorrelation.decorrelator import DecorrelationSpec
-from learning.losses.losses import CrossEntropy, Loss
+from learning.losses.base import Loss
+from learning.losses.cross_entropy import CrossEntropy
 from learning.network.network import Network, build_network
 from learning.network.spec import NetworkSpec
 from learning.rules.base import Gradient, Rule

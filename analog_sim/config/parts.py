@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -23,7 +23,13 @@ P = TypeVar("P", bound="Part")
 
 
 class Part(StrictModel):
-    """Base of parts; a concrete part narrows the field: `kind: Literal["soft_bounds"] = "soft_bounds"`."""
+    """Base of parts; a concrete part narrows the field: `kind: Literal["soft_bounds"] = "soft_bounds"`.
+
+    Class attributes:
+        config_kind_key: key of a file that tells the kind.
+    """
+
+    config_kind_key: ClassVar[str] = "kind"
 
     kind: str
 

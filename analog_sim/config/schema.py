@@ -80,7 +80,7 @@ def _add_parts(definitions: Schema, waiting: dict[str, tuple[str, str]]) -> None
             definitions[name] = {"anyOf": [{"enum": list(parts)}, {"oneOf": links}]}
             for kind, part in parts.items():
                 definition = _own(part, f"{package}.{kind}.", definitions, waiting)
-                definition["required"] = sorted({"kind", *definition.get("required", ())})
+                definition["required"] = sorted({part.config_kind_key, *definition.get("required", ())})
                 definitions[f"{package}.{kind}"] = definition
 
 

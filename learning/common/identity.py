@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 import analog_sim
 from analog_sim.config import UserError
-from learning.data.datasets import Dataset
+from learning.data.dataset import Dataset
 
 LIBRARIES = ("numpy", "scipy", "numba", "torch")
 """Their arithmetic is a part of every number."""
@@ -154,7 +154,7 @@ def program_identity() -> Identity:
 
 
 def data_parts(data: Dataset) -> dict[str, str]:
-    """The images as they were read, before any limit: training and test images apart."""
+    """The samples as they were read, before any limit: training and test part apart, the user's own data as any others."""
     return {
         f"training images of '{data.name}'": data.sha256_train,
         f"test images of '{data.name}'": data.sha256_test,

@@ -16,7 +16,7 @@ from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network, Trace
 
 F32 = npt.NDArray[np.float32]

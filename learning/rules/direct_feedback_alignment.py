@@ -12,7 +12,7 @@ from pydantic import Field
 from analog_sim.random.streams import Streams
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network
 from learning.rules.base import F32, I64, Proposed, Rule, from_errors
 

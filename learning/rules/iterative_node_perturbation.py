@@ -9,7 +9,7 @@ import numpy as np
 
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network
 from learning.rules.base import F32, I64, PerturbationRule, Proposed, from_errors, per_row
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from analog_sim.config import at_key
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network, Shift, Trace
 from learning.rules.base import F32, I64, PerturbationRule, Proposed
 from learning.rules.weight_perturbing import (

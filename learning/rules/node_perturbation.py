@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from learning.common.memory import Memory
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network
 from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
 

@@ -14,7 +14,7 @@ from analog_sim.random.streams import Stream
 from analog_sim.writing.proposal import Dense
 from learning.common.memory import Memory
 from learning.decorrelation.rows import random_signs
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network, Shift, Trace
 from learning.rules.base import Gradient
 

@@ -26,7 +26,7 @@ from analog_sim._cache import user_cache_folder
 from analog_sim.archive import read_archive
 from analog_sim.config import UserError
 from learning.common.identity import digest, program_identity
-from learning.data.datasets import Dataset
+from learning.data.dataset import Dataset
 from learning.data.download import write_atomically
 from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
 from learning.torch_bridge.arrays import to_numpy

@@ -12,6 +12,7 @@ from analog_sim.config import DataFile, Q, Resolver, StrictModel, at_key, one_of
 from analog_sim.tiles.nonidealities import SCALES, WITHOUT
 from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
+from learning.data.spec import AnyData
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.network.twin_spec import MlpNetwork, Network, TwinTraining
@@ -22,32 +23,6 @@ NonIdeality = Literal[
 ]
 Scale = Literal["noise", "programming", "read_noise", "drift", "drift_spread", "variation"]
 Setting = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)] | str | bool | None
-
-
-class DataSpec(StrictModel):
-    """Which images, and in what form the network gets them.
-
-    Attributes:
-        name: embedded (digits), or from ANALOG_SIM_DATA, the cache or the public original.
-        train_limit, test_limit: use only the first so many images.
-        mean, std: subtracted and divided by, one number or one per channel, after pixels were scaled to [0, 1].
-        flatten: give (N, C*H*W) instead of (N, C, H, W).
-    """
-
-    name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
-    train_limit: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    test_limit: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    mean: Annotated[tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...], Field(min_length=1, max_length=3)] = (0.0,)
-    std: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...], Field(min_length=1, max_length=3)] = (1.0,)
-    flatten: bool = False
-
-    @model_validator(mode="after")
-    def _one_per_channel(self) -> Self:
-        channels = 3 if self.name == "cifar10" else 1
-        for key, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) not in (1, channels):
-                raise at_key(key, f"must be one number or one per channel ({channels}) (got {len(values)})")
-        return self
 
 
 class UserModel(StrictModel):
@@ -131,7 +106,7 @@ class Experiment(StrictModel):
 
     Attributes:
         name: heading of the report and default name of the run folder.
-        dataset: images. network, training: the digital twin and how it is trained; or
+        dataset: samples, published or the user's own. network, training: the digital twin and how it is trained; or
         model: the user's own module. digital: layers of it that stay digital.
         bias: added digitally, or one more line of every array.
         weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
@@ -148,7 +123,7 @@ class Experiment(StrictModel):
 
     schema_: Annotated[Literal["estimate/1"], Field(alias="schema")] = "estimate/1"
     name: Annotated[str, Field(min_length=1, max_length=200)] = "estimate"
-    dataset: DataSpec
+    dataset: AnyData
     network: Network | None = None
     training: TwinTraining = TwinTraining()
     model: UserModel | None = None

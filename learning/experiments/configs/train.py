@@ -29,11 +29,12 @@ from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
 from learning.common.needs import Periphery
 from learning.common.schedule import Schedule
+from learning.data.spec import AnyData
 from learning.decorrelation.decorrelator import DecorrelationSpec
-from learning.experiments.configs.estimate import DataSpec
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
-from learning.losses.losses import LossName
+from learning.losses.cross_entropy import CrossEntropy
+from learning.losses.losses import AnyLoss
 from learning.network.spec import NetworkSpec
 from learning.optimizers.base import Optimizer
 from learning.optimizers.sgd import SGD
@@ -72,7 +73,8 @@ class TrainExperiment(StrictModel):
 
     Attributes:
         name: heading of the report and default name of the run folder.
-        dataset: images. validation: hold out that many of the last training images and evaluate on them instead of the test images.
+        dataset: samples, published or the user's own.
+        validation: hold out that many of the last training samples and evaluate on them instead of the test part.
         network, loss: see there. rule: how the network learns. decorrelation: of the layers' inputs, or null.
         optimizer: in the digital periphery. learning_rate: at the start. schedule: how it goes to final_rate * learning_rate.
         batch: samples per update. epochs: passes through the data, fractions allowed; an incomplete last batch is left out.
@@ -106,10 +108,10 @@ class TrainExperiment(StrictModel):
 
     schema_: Annotated[Literal["train/1"], Field(alias="schema")] = "train/1"
     name: Annotated[str, Field(min_length=1, max_length=200)] = "train"
-    dataset: DataSpec
+    dataset: AnyData
     validation: Annotated[int, Field(ge=0, le=10**9)] = 0
     network: NetworkSpec
-    loss: LossName = "cross_entropy"
+    loss: AnyLoss = CrossEntropy()
     rule: Annotated[Rule, one_of("learning.rules", Rule)] = Backprop()
     decorrelation: DecorrelationSpec | None = None
     optimizer: Annotated[Optimizer, one_of("learning.optimizers", Optimizer, default="sgd")] = SGD()

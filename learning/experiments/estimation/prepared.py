@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,9 @@ from analog_sim.chip.backend import ChipBackend
 from analog_sim.config import UserError
 from analog_sim.tiles.digital import DigitalTile
 from learning.common.identity import Identity, data_parts, digest, files_of, program_identity
-from learning.data.datasets import Dataset, load
-from learning.experiments.configs.estimate import DataSpec, Experiment
+from learning.data.dataset import Dataset
+from learning.data.form import formed
+from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.studies import swept
 from learning.experiments.monte_carlo.metrics import accuracy
 from learning.torch_bridge.arrays import set_torch_threads
@@ -75,36 +77,13 @@ class Prepared:
         return self.decided.layers
 
 
-def load_data(spec: DataSpec) -> Dataset:
-    """Load the images in the form the network gets them. Raises UserError."""
-    data = load(spec.name)
-    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (spec.mean, spec.std))
-
-    def form(x: F32, limit: int | None) -> F32:
-        x = x[:limit]
-        if mean.any() or (std != 1).any():
-            x = (x - mean) / std
-        return x.reshape(len(x), -1) if spec.flatten else x
-
-    return Dataset(
-        name=data.name,
-        x_train=form(data.x_train, spec.train_limit),
-        y_train=data.y_train[: spec.train_limit],
-        x_test=form(data.x_test, spec.test_limit),
-        y_test=data.y_test[: spec.test_limit],
-        classes=data.classes,
-        sha256=data.sha256,
-        note=data.note,
-        sha256_train=data.sha256_train,
-        sha256_test=data.sha256_test,
-    )
-
-
 def source_of(experiment: Experiment, data: Dataset) -> Source:
     """Where the network comes from."""
     if experiment.model is not None:
         return FileSource(experiment.model.file, experiment.model.factory)
-    image = data.shape if data.x_test.ndim == 4 else (1, 1, data.x_test.shape[1])
+    image = (1, 1, math.prod(data.shape))
+    if len(data.shape) == 3:
+        image = (data.shape[0], data.shape[1], data.shape[2])
     return TwinSource(experiment.twin, image, len(data.classes))
 
 
@@ -124,7 +103,7 @@ def check(experiment: Experiment) -> Checked:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
     experiment.chip.check()
-    data = load_data(experiment.dataset)
+    data = formed(experiment.dataset)
     source = source_of(experiment, data)
     weights = None
     if experiment.model is not None and experiment.model.checkpoint is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +11,8 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 from learning.common.identity import data_parts
-from learning.data.datasets import load
-from learning.experiments.configs.estimate import DataSpec
+from learning.data.form import formed
+from learning.data.spec import DataSpec
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -40,30 +39,23 @@ class TrainData:
         return tuple(self.x.shape[1:])
 
 
-@lru_cache(maxsize=2)
 def training_data(spec: DataSpec, validation: int) -> TrainData:
-    """Load the images; with `validation` > 0 the last training images are for evaluation instead of the test images.
+    """The samples to train on and to evaluate on: the test part, or with `validation` > 0 the last training samples.
 
     Raises:
         UserError: the data cannot be had, or nothing is left to train on.
     """
-    data = load(spec.name)
-    x, y = _form(spec, data.x_train, spec.train_limit), data.y_train[: spec.train_limit]
-    if validation >= len(x):
-        raise UserError(f"validation: holds out {validation} of {len(x)} training images; allowed: fewer")
-    if validation:
-        cut = len(x) - validation
-        return TrainData(x[:cut], y[:cut], x[cut:], y[cut:], data.classes, data.note, data_parts(data))
-    x_test, y_test = _form(spec, data.x_test, spec.test_limit), data.y_test[: spec.test_limit]
-    return TrainData(x, y, x_test, y_test, data.classes, data.note, data_parts(data))
+    data = formed(spec, validation)
+    return TrainData(data.x_train, data.y_train, data.x_test, data.y_test, data.classes, data.note, data_parts(data))
 
 
-def _form(spec: DataSpec, x: F32, limit: int | None) -> F32:
-    x = x[:limit]
-    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (spec.mean, spec.std))
-    if mean.any() or (std != 1).any():
-        x = (x - mean) / std
-    return x.reshape(len(x), -1) if spec.flatten else x
+def same_data(data: TrainData, recorded: Mapping[str, str]) -> None:
+    """Raise UserError when a worker loaded other data than its run was started with: a folder or a function may give others now."""
+    if changed := [what for what, digest in data.source.items() if recorded.get(what, digest) != digest]:
+        raise UserError(
+            f"dataset: {changed[0]}: not what the run was started with; data must not change while a run is at work, and a function "
+            "must return the same at every call"
+        )
 
 
 class Order:

@@ -17,7 +17,7 @@ from analog_sim.writing.proposal import OuterProduct
 from learning.common.weight_tile import WeightTile
 from learning.decorrelation.metrics import correlation_loss
 from learning.experiments.runs.result_log import Row
-from learning.losses.losses import Loss
+from learning.losses.base import Loss
 from learning.network.network import Network, WeightLayer, matrix_name
 from learning.rules.backprop import Backprop
 from learning.rules.base import Gradient

@@ -45,7 +45,7 @@ from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check
 from learning.experiments.training.comparison import comparison, last_rows, mean
-from learning.experiments.training.data import TrainData, training_data
+from learning.experiments.training.data import TrainData, same_data, training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
 
 TWIN = "ideal digital twin"
@@ -246,6 +246,7 @@ def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[
     experiment, root, twin = task.args
     arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
     data = training_data(experiment.dataset, experiment.validation)
+    same_data(data, RunDirectory(root).load_json("identity") or {})
     prefix = f"{arm}, seed {seed}: "
     own = RunDirectory(place(root, arm, seed))
     with writing(own.path):

@@ -25,7 +25,7 @@ from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.runs.run_lock import run_lock
 from learning.experiments.training.chip import check
-from learning.experiments.training.data import training_data
+from learning.experiments.training.data import same_data, training_data
 from learning.experiments.training.run import FREE, check_folders, identity_of, place
 from learning.experiments.training.trainer import Trainer
 
@@ -155,6 +155,7 @@ def _changed(name: str, arm: TrainExperiment, setting: Mapping[str, Any]) -> Tra
 def _try(task: Task) -> Row:
     experiment, root = task.args
     data = training_data(experiment.dataset, experiment.validation)
+    same_data(data, RunDirectory(root).load_json("identity") or {})
     arm, setting, seed = str(task.key["arm"]), str(task.key["setting"]), int(task.key["seed"] or 0)
     folder = place(root, f"{arm} {setting}", seed)
     with writing(folder):

@@ -24,7 +24,6 @@ from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.training import checkpoint, probe
 from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
-from learning.losses.losses import make_loss
 from learning.rules.base import Proposed
 
 F32 = npt.NDArray[np.float32]
@@ -51,7 +50,7 @@ class Trainer:
     def __init__(self, experiment: TrainExperiment, data: TrainData, seed: int, folder: Path) -> None:
         self.experiment, self.data, self.seed, self.folder = experiment, data, seed, folder
         streams = Streams(seed)
-        self.loss = make_loss(experiment.loss)
+        self.loss = experiment.loss
         setup = build(experiment, data, seed, folder)
         self.network, self.clock, self.record = setup.network, setup.clock, setup.record
         if experiment.calibrates:

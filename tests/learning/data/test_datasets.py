@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analog_sim.config import UserError
-from learning.data import datasets, download
+from analog_sim.config import UserError, discover
+from learning.data import cifar10, datasets, download
 from learning.data.download import Original, fetch, write_atomically
+from learning.data.published import Published
 
 REAL = os.environ.get("ANALOG_SIM_DATA", "")
 
@@ -151,14 +152,13 @@ def cifar_archive(arrays: dict[str, np.ndarray]) -> bytes:
 
 def serve(name: str, contents: list[bytes], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Pretend that these are the published files of a data set, and serve them."""
-    source = datasets._SOURCES[name]
     originals = tuple(
         Original(
             tuple(f"https://{host}/{name}/{k}" for host in ("first", "second")), hashlib.sha256(c).hexdigest(), len(c)
         )
         for k, c in enumerate(contents)
     )
-    monkeypatch.setitem(datasets._SOURCES, name, datasets._Source(source.image, source.classes, originals))
+    monkeypatch.setattr(discover("learning.data", Published)[name], "files", originals)
     asked: list[str] = []
 
     def urlopen(url: str, timeout: float) -> io.BytesIO:
@@ -201,7 +201,7 @@ def test_a_wrong_checksum_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_published_checksums_are_complete() -> None:
-    for source in datasets._SOURCES.values():
+    for source in discover("learning.data", Published).values():
         for original in source.files:
             assert len(bytes.fromhex(original.sha256)) == 32
             assert original.size > 0
@@ -235,7 +235,7 @@ def test_cifar_from_jpeg_is_decoded_once_and_says_so(
     assert np.abs(data.x_test * 255 - x[4:]).mean() < 4.0
     assert list(data.y_test) == [4, 5]
     assert "lossy" in data.note
-    monkeypatch.setattr(datasets, "_decode", None)  # never called again
+    monkeypatch.setattr(cifar10, "_decode", None)  # never called again
     again = datasets.load("cifar10", root=tmp_path)
     assert (again.sha256, again.note) == (data.sha256, data.note)
 

@@ -8,7 +8,7 @@ import torch
 from learning_helpers import CONV, DENSE, make_network
 
 from analog_sim.random.streams import Streams
-from learning.losses.losses import CrossEntropy
+from learning.losses.cross_entropy import CrossEntropy
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
 from learning.torch_bridge.alignment import alignment, layer_gradients

@@ -192,7 +192,7 @@ def test_the_form_of_the_images_is_a_part_of_the_twins_identity() -> None:
 
 def test_input_form(tmp_path: Path) -> None:
     """Flattened and normalised images reach the network."""
-    from learning.experiments.estimation.prepared import load_data
+    from learning.data.form import formed as load_data
 
     spec = small(dataset={"name": "digits", "mean": [0.5], "std": [0.25], "flatten": True, "test_limit": 7}).dataset
     plain = load_data(small(dataset={"name": "digits"}).dataset)

@@ -289,7 +289,7 @@ class TestDivergence:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            "learning.losses.losses.CrossEntropy.per_sample", lambda self, output, target: output[:, 0] * np.nan
+            "learning.losses.cross_entropy.CrossEntropy.per_sample", lambda self, output, target: output[:, 0] * np.nan
         )
         outcome = train(experiment(), out=tmp_path / "run", say=lambda line: None)
         assert outcome.all_diverged

@@ -1,0 +1,57 @@
+"""A data set as plain arrays, whatever it came from. It never reads, augments or normalises."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples and labels.
+
+    Attributes:
+        name: of the published set, or of the user's file, folder or function.
+        x_train, x_test: float32, (N, C, H, W) for images, in [0, 1] those of the published sets, (N, features) for vectors.
+        y_train, y_test: (N,) int64 in [0, len(classes)).
+        classes: name of every class.
+        sha256: of what was read (before any limit): the same digest means the same data.
+        note: what a reader of the results has to know, or empty.
+        sha256_train, sha256_test: of the training and of the test samples with their labels alone.
+    """
+
+    name: str
+    x_train: F32
+    y_train: I64
+    x_test: F32
+    y_test: I64
+    classes: tuple[str, ...]
+    sha256: str
+    note: str = ""
+    sha256_train: str = ""
+    sha256_test: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: channels, height and width of an image."""
+        return tuple(int(n) for n in self.x_test.shape[1:])
+
+
+def part_digest(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> str:
+    """SHA-256 of one part: shapes and values of its samples and labels."""
+    found = hashlib.sha256(f"{x.shape} {y.shape};".encode())
+    for array in (x, y):
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def whole_digest(train: str, test: str) -> str:
+    """SHA-256 of a data set from those of its parts."""
+    return hashlib.sha256((train + test).encode()).hexdigest()
