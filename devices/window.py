@@ -62,9 +62,9 @@ def tabulate(points: F64, *laws: Callable[[F64], F64]) -> list[F32]:
     """
     sampled = [np.broadcast_to(np.asarray(law(points), float), points.shape) for law in laws]
     for values in sampled:
-        bad = ~np.isfinite(values)
+        bad = ~(np.abs(values) <= np.finfo(np.float32).max)  # NaN, infinite, or what float32 makes infinite
         if bad.any():
-            raise ValueError(f"a table is not finite at {points[bad][0]!r} (got {values[bad][0]!r})")
+            raise ValueError(f"a table is not finite at {points[bad][0]:g} (got {values[bad][0]:.3g})")
     if all(_straight(values) for values in sampled):
         sampled = [values[[0, -1]] for values in sampled]
     return [values[None, :].astype(np.float32) for values in sampled]

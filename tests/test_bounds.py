@@ -77,21 +77,11 @@ EXPLODES = {"kind": "exp_step", "states": 9, "A_up": -1, "A_down": -1, "gamma_up
         ({"iv_alpha": 100, "cost": {"v_read": 1}}, "iv_alpha", "times cost.v_read"),
         ({"cost": {"t_read": "1e20 s"}}, "cost.t_read", "must be <= 1000000000000 s"),
         (
-            {
-                "pulse": {
-                    "kind": "exp_step",
-                    "states": 9,
-                    "A_up": 1,
-                    "A_down": 1,
-                    "gamma_up": 100,
-                    "gamma_down": 1,
-                    "slope": -100,
-                    "offset": 9,
-                }
-            },
+            {"pulse": EXPLODES},
             "pulse",
-            "not finite",
+            "a table is not finite at 0 (got inf)",
         ),
+        ({"pulse": EXPLODES | {"slope": -1, "A_up": -1e6}}, "pulse", "a table is not finite at 0 (got 5.9"),
     ],
 )
 def test_cards_beyond_physics(change: dict[str, Any], key: str, message: str) -> None:
