@@ -87,8 +87,18 @@ class OwnData(DataSpec, ABC):
                 x[part], y[part] = x[part][order], y[part][order]
         notes += _check_classes(name, where, y, names)
         halves = (_digest(x["train"], y["train"], names), _digest(x["test"], y["test"], names))
+        train, test = halves
         return Dataset(
-            name, x["train"], y["train"], x["test"], y["test"], names, whole_digest(*halves), " ".join(notes), *halves
+            name=name,
+            x_train=x["train"],
+            y_train=y["train"],
+            x_test=x["test"],
+            y_test=y["test"],
+            classes=names,
+            sha256=whole_digest(*halves),
+            note=" ".join(notes),
+            sha256_train=train,
+            sha256_test=test,
         )
 
     def _samples(self, where: str, x: Array) -> F32:

@@ -1,7 +1,7 @@
 """Section `dataset` of an experiment: where the samples come from and the form the network gets them in. It never reads them.
 
 One data set, or one way to bring your own, is one file of this folder. `dataset: digits`, `dataset: {name: mnist}` and
-`dataset: {csv: data.csv, label: class}` name it; `form.py` puts what it reads into the form that a network gets.
+`dataset: {csv: data.csv, label: class}` name it; `learning/data/form.py` puts what it reads into the form that a network gets.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from catalogue_helpers import cases, name
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend
-from analog_sim.chip.backends.factory import Factory
+from analog_sim.chip.backends.factory import FactoryChip
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
 from analog_sim.config import Part, discover
@@ -33,7 +33,7 @@ def cell() -> CellModel:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         named = metafunc.config.getoption("--chip")
-        chips = {named: Factory(factory=named)} if named else OWN
+        chips = {named: FactoryChip(factory=named)} if named else OWN
         metafunc.parametrize("backend", chips.values(), ids=chips)
 
 

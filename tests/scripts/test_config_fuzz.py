@@ -1,6 +1,6 @@
 """Mutated configurations of every schema: each is refused, a line a mistake, or means what it says. No traceback, hang or silent nonsense.
 
-Nonsense is a file that `check_config.py` calls OK although
+Nonsense is a file that `scripts/check_config.py` calls OK although
 
 1. a value was changed and what is loaded is what it was before: a key that is swallowed;
 2. a number that was loaded is not finite;

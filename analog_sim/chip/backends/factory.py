@@ -27,7 +27,7 @@ def _beside_the_yaml(value: object) -> object:
     return f"{value.folder / Path(place).expanduser()}{colon}{name}"
 
 
-class Factory(ChipBackend):
+class FactoryChip(ChipBackend):
     """A function that makes the chip.
 
     Attributes:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backends.factory import Factory
+from analog_sim.chip.backends.factory import FactoryChip
 from analog_sim.chip.backends.replay import Replay
 from analog_sim.chip.clock import Clock
 from analog_sim.config import UserError
@@ -38,7 +38,7 @@ def cell() -> CellModel:
 def test_a_factory(name: str, message: str, tmp_path: Path, cell: CellModel) -> None:
     (tmp_path / "mine.py").write_text(CODE)
     with pytest.raises(UserError, match=message) as caught:
-        Factory(factory=f"{tmp_path}/mine.py:{name}").fabric(cell, Streams(0), Clock(), None)
+        FactoryChip(factory=f"{tmp_path}/mine.py:{name}").fabric(cell, Streams(0), Clock(), None)
     assert "\n" not in str(caught.value)
 
 
@@ -46,7 +46,7 @@ def test_a_factory(name: str, message: str, tmp_path: Path, cell: CellModel) -> 
 def test_a_file_that_cannot_be_executed(code: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(code)
     with pytest.raises(UserError, match="cannot be imported") as caught:
-        Factory(factory=f"{tmp_path}/mine.py:f").check()
+        FactoryChip(factory=f"{tmp_path}/mine.py:f").check()
     assert "\n" not in str(caught.value)
 
 
