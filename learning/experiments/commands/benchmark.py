@@ -14,13 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from _cli import main_guard
-
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
 TAKES_CARD = ("pulse", "train_epoch")
-EXAMPLE = "python scripts/benchmark.py mvm --sizes 512 1024 --threads one --json mvm.json"
+EXAMPLE = "analog-hil benchmark mvm --sizes 512 1024 --threads one --json mvm.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +70,7 @@ def _families() -> list[str]:
 
 def _cases(options: argparse.Namespace) -> Iterator[Any]:
     for family in options.family:
-        module = importlib.import_module(f"benchmark_cases.{family}")
+        module = importlib.import_module(f"{__package__}.benchmark_cases.{family}")
         for case in module.cases(options.card) if family in TAKES_CARD else module.cases():
             if options.only in case.name and _chosen(case.size, options.sizes) and _chosen(case.batch, options.batches):
                 yield case
@@ -162,7 +158,3 @@ def _line(row: dict[str, Any]) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

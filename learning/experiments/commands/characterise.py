@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _cli import Life, add_set, main_guard, require_schema
+from learning.experiments.commands._cli import Life, add_set, require_schema
 
 if TYPE_CHECKING:
     from devices.card import DeviceCard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Characterise the card on the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         description="Characterise emulated cells of a device card; figures (PNG, SVG) and one HTML page.",
-        epilog="example:\n  python scripts/characterise.py pcm --out runs/pcm --against generic_pcm",
+        epilog="example:\n  analog-hil characterise pcm --out runs/pcm --against generic_pcm",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -94,7 +94,3 @@ def _cells(text: str) -> int:
     if not text.isdecimal() or not 10 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"must be a whole number from 10 to 100000 (got {text!r})")
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from _cli import add_set, main_guard
+from learning.experiments.commands._cli import add_set
+from learning.experiments.commands._examples import config_file
 
 if TYPE_CHECKING:
     from analog_sim.config import StrictModel
@@ -28,13 +28,14 @@ MODELS: Mapping[str, str] = MappingProxyType(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the file on the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         description="Check a YAML file against the model that its key 'schema' names.",
-        epilog="example:\n  python scripts/check_config.py configs/digits_pcm.yaml --set chips=5 --resolved",
+        epilog="example:\n  analog-hil check digits_pcm --set chips=5 --resolved",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("config", metavar="CONFIG", type=Path, help="YAML file")
+    parser.add_argument("config", metavar="CONFIG", type=config_file, help="YAML file, or the name of an example")
     add_set(parser)
     parser.add_argument("--schema", metavar="FILE", type=Path, help="write the JSON schema for editors to FILE")
     parser.add_argument("--resolved", action="store_true", help="print the whole configuration, defaults included")
@@ -80,7 +81,3 @@ def model_of(path: Path, overrides: Sequence[str]) -> type[StrictModel]:
     module, _, attribute = MODELS[name].partition(":")
     model: type[StrictModel] = getattr(importlib.import_module(module), attribute)
     return model
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

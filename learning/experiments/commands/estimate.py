@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _cli import chip_override, main_guard, parser, require_schema
+from learning.experiments.commands._cli import chip_override, parser, require_schema
 
 if TYPE_CHECKING:
     from learning.experiments.configs.estimate import Experiment
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     require_schema(options.config, "estimate/1", options.overrides)
     experiment = load(options)
     if find_key(options.config, "sweep", overrides=options.overrides)[0] is not None:
-        print("note: the file's `sweep` is left out; scripts/sweep.py runs it", file=sys.stderr)
+        print("note: the file's `sweep` is left out; analog-hil sweep runs it", file=sys.stderr)
     from learning.experiments.estimation.run import describe, estimate
 
     if options.dry_run:
@@ -71,8 +71,8 @@ def model_overrides(model: str | None, checkpoint: Path | None) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     made = parser(
         "Estimate how accurate a trained network is on emulated chips, over time after programming.",
-        "python scripts/estimate_accuracy.py configs/digits_pcm.yaml --set chips=10 --jobs 2\n"
-        "  python scripts/estimate_accuracy.py configs/mnist.yaml --set device=pcm --model my_model.py:build"
+        "analog-hil estimate digits_pcm --set chips=10 --jobs 2\n"
+        "  analog-hil estimate mnist --set device=pcm --model my_model.py:build"
         " --checkpoint w.pt",
     )
     made.add_argument("--model", metavar="FILE.py:NAME", help="your own torch module; the file is executed")
@@ -85,7 +85,3 @@ def _parser() -> argparse.ArgumentParser:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

@@ -7,18 +7,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import Life, add_set, main_guard, require_schema
+from learning.experiments.commands._cli import Life, add_set, require_schema
+from learning.experiments.commands._examples import config_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit a card to the measurement on the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         description="Fit a device card to measurements and prove it on held-out data; card (YAML and tables), figures, one HTML page.",
-        epilog="example:\n  python scripts/fit_device.py configs/measurements/pulse_ramps.yaml --out runs/ramps",
+        epilog="example:\n  analog-hil fit measurements/pulse_ramps --out runs/ramps",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
-        "config", metavar="CONFIG", type=Path, help="YAML file of the measurement (schema: measurements/1)"
+        "config",
+        metavar="CONFIG",
+        type=config_file,
+        help="YAML file of the measurement (schema: measurements/1), or an example",
     )
     add_set(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, default=None, help="folder (default: under runs/)")
@@ -62,7 +67,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"card of the best law: {result.law_card}")
     print(f"report: {page}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from _cli import main_guard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rebuild report.html, the figures and the tables of the folders on the command line."""
     made = argparse.ArgumentParser(
         description="Write report.html, figures and tables of a run again, from its results.",
-        epilog="example:\n  python scripts/report.py runs/digits_pcm-20250101-120000",
+        epilog="example:\n  analog-hil report runs/digits_pcm-20250101-120000",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -27,7 +24,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table, path = rebuild(folder)
         print(f"{table.text()}\n\nreport: {path}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from _cli import main_guard, parser
-from train import load
+from learning.experiments.commands._cli import parser
+from learning.experiments.commands.train import load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the search that the command line asks for."""
     made = parser(
         "Try the same grid of settings on every arm of a training file; the best by held-out training images wins.",
-        "python scripts/search.py configs/paper/mnist_np.yaml --try learning_rate=0.01,0.03,0.1 --set epochs=1",
+        "analog-hil search paper/mnist_np --try learning_rate=0.01,0.03,0.1 --set epochs=1",
     )
     made.add_argument(
         "--try",
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     experiment = load(options)
     from learning.experiments.training.search import search
 
-    command = "python scripts/search.py " + shlex.join(arguments if arguments is not None else sys.argv[1:])
+    command = "analog-hil search " + shlex.join(arguments if arguments is not None else sys.argv[1:])
     found = search(experiment, grid, only=options.arm, out=options.out, resume=options.resume, command=command)
     print(f"\n{found.table.text()}\n\nbest settings: {found.file}")
     return 0
@@ -71,7 +71,3 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from _cli import chip_override, main_guard, parser, require_schema
+from learning.experiments.commands._cli import chip_override, parser, require_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sweep that the command line asks for."""
     options = parser(
         "Run an estimate or a training at every point of the file's `sweep` (dotted key -> list of values) and compare.",
-        "python scripts/sweep.py configs/sweep_cards.yaml --jobs 2 --out runs/cards",
+        "analog-hil sweep sweep_cards --jobs 2 --out runs/cards",
     ).parse_args(arguments)
 
     from analog_sim.config import find_key
 
     schema, _ = find_key(options.config, "schema", overrides=options.overrides)
     if isinstance(schema, str) and schema.startswith("train/"):
-        import train
+        from learning.experiments.commands import train
 
         return train.main(arguments)
     require_schema(options.config, "estimate/1", options.overrides)
@@ -44,7 +43,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from _cli import chip_override, main_guard, parser, require_schema
+from learning.experiments.commands._cli import chip_override, parser, require_schema
 
 if TYPE_CHECKING:
     from learning.experiments.configs.train import TrainExperiment
@@ -20,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the training that the command line asks for."""
     made = parser(
         "Train a network in place: every arm of the file on every seed, beside its ideal digital twin.",
-        "python scripts/train.py configs/mnist_node_perturbation.yaml --set epochs=1 --seed 3",
+        "analog-hil train mnist_node_perturbation --set epochs=1 --seed 3",
     )
     options = made.parse_args(arguments)
     experiment = load(options)
@@ -51,7 +50,3 @@ def load(options: argparse.Namespace) -> TrainExperiment:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main_guard(main))
