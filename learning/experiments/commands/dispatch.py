@@ -12,14 +12,17 @@ from learning.experiments.commands._cli import main_guard
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
-        "estimate": "accuracy of a trained network on emulated chips, over time after programming",
-        "train": "train a network in place, on emulated chips or ideal digital tiles",
+        "estimate": "accuracy of a trained network on emulated chips over time",
+        "train": "train a network in place, on emulated chips or digital tiles",
         "sweep": "run a configuration at every point of its `sweep` and compare",
         "search": "the same grid of learning rates for every arm of a training",
-        "fit": "fit a device card to measurements and validate it on held-out data",
-        "characterise": "draw pulses, programming error, retention and read noise of a card",
+        "fit": "fit a device card to measurements and validate it",
+        "characterise": "draw pulses, programming error, retention, noise of a card",
         "check": "check a YAML file of any kind; write the schema for editors",
         "report": "write the report of a run again from its results",
+        "init": "write a commented file to start from, with its schema",
+        "cards": "list the device cards: technology, window, states, source",
+        "runs": "list run folders with what they were, state and result",
         "benchmark": "time the emulator beside PyTorch and NumPy",
     }
 )
@@ -27,10 +30,10 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 
 EXAMPLES = """\
 examples, in any folder:
-  analog-hil estimate digits_pcm --set chips=5    accuracy on phase-change memory over a year (1 min)
-  analog-hil train digits_node_perturbation       learning on a chip beside its digital twin (1 min)
-  analog-hil characterise pcm                     what the cells of a card do (10 s)
-  analog-hil estimate --help                      the options of one command
+  analog-hil estimate digits_pcm --set chips=5  accuracy on PCM over a year
+  analog-hil train digits_node_perturbation     learning on a chip, and its twin
+  analog-hil init estimate                      a file of your own to start from
+  analog-hil estimate --help                    the options of one command
 """
 
 
@@ -65,7 +68,7 @@ def _help() -> str:
         [
             "usage: analog-hil COMMAND [options]    (--version, --help)",
             "",
-            "Analogue hardware-in-the-loop emulation: networks that infer and learn on emulated crossbars.",
+            "Networks that infer and learn on emulated analogue crossbars.",
             "",
             "commands:",
             *lines,
