@@ -7,7 +7,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-PACKAGES = ("analog_sim", "devices", "learning")
+PACKAGES = ("analog_sim", "devices", "learning", "analog_hil")
 _MARKER = re.compile(r"^__analog_hil__\s*=\s*True\b", re.MULTILINE)
 
 

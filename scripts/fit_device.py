@@ -1,68 +1,8 @@
-"""Make a device card of lab files: read, fit, prove on the emulator, write card, tables and report. It never changes a lab file."""
+"""The command `analog-hil fit` from a checkout; its code is learning/experiments/commands/fit.py."""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from _cli import Life, add_set, main_guard, require_schema
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description="Fit a device card to measurements and prove it on held-out data; card (YAML and tables), figures, one HTML page.",
-        epilog="example:\n  python scripts/fit_device.py configs/measurements/pulse_ramps.yaml --out runs/ramps",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "config", metavar="CONFIG", type=Path, help="YAML file of the measurement (schema: measurements/1)"
-    )
-    add_set(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, default=None, help="folder (default: under runs/)")
-    parser.add_argument("--dry-run", action="store_true", help="read the files, say what they hold, and stop")
-    options = parser.parse_args(arguments)
-
-    from analog_sim.config import load_config
-    from devices.measurements.configuration.measurement_config import MeasurementConfig
-
-    require_schema(options.config, "measurements/1", options.overrides)
-    config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
-    if options.dry_run:
-        from devices.measurements.pipeline.reading import describe
-
-        print(describe(config, lambda text: print(f"  {text}", file=sys.stderr)))
-        return 0
-
-    from devices.measurements.pipeline.pipeline import fit_measurements
-    from learning.experiments.report.measurement.page import about_fitted, law_table, verdict_text, write_fit_report
-    from learning.experiments.runs.run_folder import RunDirectory
-
-    run = RunDirectory.create(
-        options.out,
-        config,
-        name=f"fit-{config.name}",
-        seed=config.held_out.seed,
-        resumable=False,
-        own=[f"{config.name}.yaml"],
-    )
-    with Life() as say:
-        result = fit_measurements(config, run.path, say)
-        say("writing the report")
-        page = write_fit_report(run, result)
-    print(verdict_text(result))
-    if result.pulse is not None and result.pulse.laws:
-        print(f"\n{law_table(result.pulse.laws).text()}")
-    for line in (*result.notes, *about_fitted(result), *result.counted):
-        print(f"- {line}")
-    print(f"\ncard: {result.card}")
-    if result.law_card is not None:
-        print(f"card of the best law: {result.law_card}")
-    print(f"report: {page}")
-    return 0
-
+from _start import run
 
 if __name__ == "__main__":
-    sys.exit(main_guard(main))
+    sys.exit(run("fit"))

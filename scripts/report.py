@@ -1,33 +1,8 @@
-"""Write the report of a run again from the files in its folder. Never runs a chip."""
+"""The command `analog-hil report` from a checkout; its code is learning/experiments/commands/report.py."""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from _cli import main_guard
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Rebuild report.html, the figures and the tables of the folders on the command line."""
-    made = argparse.ArgumentParser(
-        description="Write report.html, figures and tables of a run again, from its results.",
-        epilog="example:\n  python scripts/report.py runs/digits_pcm-20250101-120000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.add_argument("run", metavar="RUN_DIR", type=Path, nargs="+", help="folder of a run")
-    options = made.parse_args(arguments)
-
-    from learning.experiments.report.rebuild import rebuild
-
-    for folder in options.run:
-        table, path = rebuild(folder)
-        print(f"{table.text()}\n\nreport: {path}")
-    return 0
-
+from _start import run
 
 if __name__ == "__main__":
-    sys.exit(main_guard(main))
+    sys.exit(run("report"))

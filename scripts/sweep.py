@@ -1,50 +1,8 @@
-"""Run a configuration at every point of its `sweep:` and compare: estimates here, training as the arms of `scripts/train.py`."""
-
-from __future__ import annotations
+"""The command `analog-hil sweep` from a checkout; its code is learning/experiments/commands/sweep.py."""
 
 import sys
-from collections.abc import Sequence
 
-from _cli import chip_override, main_guard, parser, require_schema
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sweep that the command line asks for."""
-    options = parser(
-        "Run an estimate or a training at every point of the file's `sweep` (dotted key -> list of values) and compare.",
-        "python scripts/sweep.py configs/sweep_cards.yaml --jobs 2 --out runs/cards",
-    ).parse_args(arguments)
-
-    from analog_sim.config import find_key
-
-    schema, _ = find_key(options.config, "schema", overrides=options.overrides)
-    if isinstance(schema, str) and schema.startswith("train/"):
-        import train
-
-        return train.main(arguments)
-    require_schema(options.config, "estimate/1", options.overrides)
-    overrides = [*options.overrides, *chip_override(options.chip)]
-    if options.jobs is not None:
-        overrides.append(f"parallel.jobs={options.jobs}")
-    if options.seed is not None:
-        overrides.append(f"seed={options.seed}")
-
-    from learning.experiments.estimation.sweep import load_points, sweep
-
-    if options.dry_run:
-        from learning.experiments.estimation.run import describe
-
-        for point in load_points(options.config, overrides):
-            print(f"{point.folder}: {point.name}\n{describe(point.experiment)}\n")
-        return 0
-    table, path = sweep(options.config, overrides=overrides, out=options.out, resume=options.resume, say=_say)
-    print(f"\n{table.text()}\n\nreport: {path}")
-    return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
+from _start import run
 
 if __name__ == "__main__":
-    sys.exit(main_guard(main))
+    sys.exit(run("sweep"))

@@ -1,55 +1,8 @@
-"""Train a network in place, on emulated chips or ideal digital tiles; print the comparison and write a report."""
+"""The command `analog-hil train` from a checkout; its code is learning/experiments/commands/train.py."""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from _cli import chip_override, main_guard, parser, require_schema
-
-if TYPE_CHECKING:
-    from learning.experiments.configs.train import TrainExperiment
-
-ALL_DIVERGED = 1
-"""Exit status when no arm came to its end; one that did is a result, and the table says which did not."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the training that the command line asks for."""
-    made = parser(
-        "Train a network in place: every arm of the file on every seed, beside its ideal digital twin.",
-        "python scripts/train.py configs/mnist_node_perturbation.yaml --set epochs=1 --seed 3",
-    )
-    options = made.parse_args(arguments)
-    experiment = load(options)
-    from learning.experiments.training.run import describe, train
-
-    if options.dry_run:
-        print(describe(experiment))
-        return 0
-    outcome = train(experiment, out=options.out, resume=options.resume, say=_say)
-    print(f"\n{outcome.table.text()}\n\nreport: {outcome.report}")
-    return ALL_DIVERGED if outcome.all_diverged else 0
-
-
-def load(options: argparse.Namespace) -> TrainExperiment:
-    """The configuration with the options put on top; a `sweep` multiplies the arms. Raises ConfigError."""
-    from learning.experiments.training.load import load_training
-
-    require_schema(options.config, "train/1", options.overrides)
-    overrides = [*options.overrides, *chip_override(options.chip)]
-    if options.jobs is not None:
-        overrides.append(f"parallel.jobs={options.jobs}")
-    if options.seed is not None:
-        overrides.append(f"seeds=[{options.seed}]")
-    return load_training(options.config, overrides)[0]
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
+from _start import run
 
 if __name__ == "__main__":
-    sys.exit(main_guard(main))
+    sys.exit(run("train"))

@@ -1,4 +1,4 @@
-"""Imports go one way, scripts -> learning -> devices -> analog_sim; torch stays in the bridge; extras are imported when used."""
+"""Imports go one way, scripts -> analog_hil -> learning -> devices -> analog_sim; torch stays in the bridge; extras where they are used."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("analog_sim", "devices", "learning")
-MAY_IMPORT_TORCH = ("learning/torch_bridge/", "scripts/benchmark")
+PACKAGES = ("analog_sim", "devices", "learning", "analog_hil")
+MAY_IMPORT_TORCH = ("learning/torch_bridge/", "learning/experiments/commands/benchmark")
 EXTRAS = ("h5py", "dask", "distributed", "dask_jobqueue", "pyvisa", "pymeasure", "pyarc2")
 """Packages of optional extras: a plain installation lacks them."""
 
@@ -60,7 +60,7 @@ def test_the_layer_contract_is_kept() -> None:
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
-    assert "scripts -> learning -> devices -> analog_sim KEPT" in done.stdout
+    assert "scripts -> analog_hil -> learning -> devices -> analog_sim KEPT" in done.stdout
 
 
 def test_only_the_bridge_and_benchmarks_import_torch() -> None:

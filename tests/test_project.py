@@ -57,7 +57,12 @@ def test_the_package_holds_what_it_needs() -> None:
     ):
         assert (ROOT / name).is_file()
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert config["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["analog_sim", "devices", "learning"]
+    assert config["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [
+        "analog_sim",
+        "devices",
+        "learning",
+        "analog_hil",
+    ]
 
 
 def test_the_licence_is_the_whole_apache_licence() -> None:

@@ -87,7 +87,7 @@ class OwnData(DataSpec, ABC):
                 x[part], y[part] = x[part][order], y[part][order]
         notes += _check_classes(name, where, y, names)
         halves = (_digest(x["train"], y["train"], names), _digest(x["test"], y["test"], names))
-        train, test = halves
+        of_train, of_test = halves
         return Dataset(
             name=name,
             x_train=x["train"],
@@ -97,8 +97,8 @@ class OwnData(DataSpec, ABC):
             classes=names,
             sha256=whole_digest(*halves),
             note=" ".join(notes),
-            sha256_train=train,
-            sha256_test=test,
+            sha256_train=of_train,
+            sha256_test=of_test,
         )
 
     def _samples(self, where: str, x: Array) -> F32:

@@ -1,27 +1,24 @@
 """scripts/characterise.py from the command line: a table, figures and a page, and one line for a mistake."""
 
 import importlib
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from learning.experiments.commands._cli import main_guard
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    monkeypatch.delitem(sys.modules, "characterise", raising=False)
-    return importlib.import_module("characterise")
+def script() -> ModuleType:
+    return importlib.import_module("learning.experiments.commands.characterise")
 
 
 @pytest.mark.jit
 def test_table_figures_and_page(script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     arguments = ["ecram", "--set", "g_max=21 uS", "--against", "pcm", "--cells", "20", "--out", str(out)]
-    assert script.main_guard(script.main, arguments) == 0
+    assert main_guard(script.main, arguments) == 0
     printed = capsys.readouterr().out
     assert "1 µS to 21 µS" in printed
     assert str(out / "report.html") in printed
@@ -41,7 +38,7 @@ def test_table_figures_and_page(script: ModuleType, tmp_path: Path, capsys: pyte
 def test_mistakes_end_in_one_line(
     script: ModuleType, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert script.main_guard(script.main, arguments) == 2
+    assert main_guard(script.main, arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

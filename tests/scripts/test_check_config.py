@@ -13,8 +13,10 @@ import yaml
 from analog_sim.config import json_schema, load_config, validate
 from analog_sim.config.yaml12 import Loader
 from devices.card import CARDS, DeviceCard
+from learning.experiments.commands._cli import main_guard
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+COMMANDS = SCRIPTS.parent / "learning" / "experiments" / "commands"
 MODEL = """
 from typing import Annotated, Literal
 from pydantic import Field
@@ -32,14 +34,13 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "toy_of_check_config.py").write_text(MODEL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    script = importlib.import_module("check_config")
+    script = importlib.import_module("learning.experiments.commands.check")
     monkeypatch.setattr(script, "MODELS", {"toy/1": "toy_of_check_config:Toy", "other/1": "nowhere:Nothing"})
     return script
 
 
 def run(script: ModuleType, *arguments: str) -> int:
-    status: int = script.main_guard(script.main, arguments)
+    status: int = main_guard(script.main, arguments)
     return status
 
 
@@ -133,7 +134,7 @@ def test_as_a_program(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-TABLE = dict(re.findall(r'"([a-z]+/1)": "([\w.:]+)"', (SCRIPTS / "check_config.py").read_text(encoding="utf-8")))
+TABLE = dict(re.findall(r'"([a-z]+/1)": "([\w.:]+)"', (COMMANDS / "check.py").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(("name", "target"), TABLE.items())

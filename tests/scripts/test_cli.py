@@ -17,9 +17,8 @@ ENTRY_POINTS = sorted(path for path in SCRIPTS.glob("*.py") if not path.name.sta
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import _cli
+def cli() -> ModuleType:
+    from learning.experiments.commands import _cli
 
     return _cli
 
@@ -48,7 +47,7 @@ def test_every_option(cli: ModuleType) -> None:
 
 
 def test_parsers_share_nothing(cli: ModuleType) -> None:
-    first, second = (cli.parser("What.", "x").parse_args(["a", *more]) for more in (["--set", "a=1"], []))
+    first, second = (cli.parser("What.", "x").parse_args(["a.yaml", *more]) for more in (["--set", "a=1"], []))
     assert (first.overrides, second.overrides) == (["a=1"], [])
 
 
@@ -144,11 +143,11 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("script", "config", "right"),
     [
-        ("estimate_accuracy.py", "configs/digits_node_perturbation.yaml", "'train/1' is for scripts/train.py"),
-        ("train.py", "configs/digits_pcm.yaml", "'estimate/1' is for scripts/estimate_accuracy.py"),
-        ("sweep.py", "devices/cards/pcm.yaml", "'card/1' is for scripts/characterise.py"),
-        ("fit_device.py", "devices/cards/pcm.yaml", "'card/1' is for scripts/characterise.py"),
-        ("characterise.py", "configs/measurements/template.yaml", "'measurements/1' is for scripts/fit_device.py"),
+        ("estimate_accuracy.py", "configs/digits_node_perturbation.yaml", "'train/1' is for analog-hil train"),
+        ("train.py", "configs/digits_pcm.yaml", "'estimate/1' is for analog-hil estimate"),
+        ("sweep.py", "devices/cards/pcm.yaml", "'card/1' is for analog-hil characterise"),
+        ("fit_device.py", "devices/cards/pcm.yaml", "'card/1' is for analog-hil characterise"),
+        ("characterise.py", "configs/measurements/template.yaml", "'measurements/1' is for analog-hil fit"),
     ],
 )
 def test_a_file_for_another_script_is_sent_there_in_one_line(script: str, config: str, right: str) -> None:

@@ -72,10 +72,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> list[Base]:
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield importlib.import_module("check_config")
+def script() -> ModuleType:
+    return importlib.import_module("learning.experiments.commands.check")
 
 
 def checked(script: ModuleType, path: Path) -> str:

@@ -63,7 +63,7 @@ def test_a_dry_run_makes_nothing(script, tmp_path: Path) -> None:
     assert done.stderr == ""
     assert not (tmp_path / "run").exists()
     done = script(str(CONFIG), *SMALL, "--dry-run", "--set", "sweep.seed=[1, 2]")
-    assert (done.returncode, done.stderr) == (0, "note: the file's `sweep` is left out; scripts/sweep.py runs it\n")
+    assert (done.returncode, done.stderr) == (0, "note: the file's `sweep` is left out; analog-hil sweep runs it\n")
 
 
 def test_a_users_model_and_checkpoint(script, tmp_path: Path) -> None:

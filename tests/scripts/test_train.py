@@ -83,7 +83,7 @@ def test_search_finds_the_best_rate(config: Path, tmp_path: Path) -> None:
     done = run("search.py", config, "--try", "learning_rate=1e-6,0.1", "--hold-out", 20, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     best = (tmp_path / "run" / "best.yaml").read_text()
-    assert best.startswith("# python scripts/search.py ")
+    assert best.startswith("# analog-hil search ")
     assert best.count("learning_rate: 0.1") == 2
     wrong = run("search.py", config, "--try", "learning_rate")
     assert wrong.returncode == 2

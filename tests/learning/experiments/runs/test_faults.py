@@ -178,10 +178,9 @@ def test_a_script_ends_well_on_such_a_terminal(tmp_path: Path, encoding: str) ->
 
 
 def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:
-    script = f"""
+    script = """
 import sys
-sys.path.insert(0, {str(ROOT / "scripts")!r})
-from _cli import main_guard
+from learning.experiments.commands._cli import main_guard
 def main(arguments):
     for number in range(100000):
         print(number)
@@ -198,10 +197,9 @@ sys.exit(main_guard(main))
 
 
 def test_a_full_disk_anywhere_ends_a_script_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from _cli import main_guard
+    from learning.experiments.commands._cli import main_guard
 
     def main(arguments: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", "/dev/shm/x")

@@ -1,7 +1,4 @@
-"""The command line every script shares: one parser, one way to end on a user's mistake. Never imports anything heavy.
-
-Scripts use it as `from _cli import main_guard, parser`, and end with `sys.exit(main_guard(main))`.
-"""
+"""What all commands share: one parser, one way to end on a user's mistake. Never imports anything heavy."""
 
 from __future__ import annotations
 
@@ -17,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from learning.experiments.commands._examples import config_file
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a quota, a limit of a file's size: wherever it shows, it is one line."""
 
@@ -29,7 +28,9 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    shared.add_argument("config", metavar="CONFIG", type=Path, help="YAML file of the experiment")
+    shared.add_argument(
+        "config", metavar="CONFIG", type=config_file, help="YAML file of the experiment, or the name of an example"
+    )
     add_set(shared)
     shared.add_argument(
         "--jobs",
@@ -121,10 +122,10 @@ class Life:
 
 RUNS: Mapping[str, str] = MappingProxyType(
     {
-        "estimate/1": "scripts/estimate_accuracy.py",
-        "train/1": "scripts/train.py",
-        "card/1": "scripts/characterise.py",
-        "measurements/1": "scripts/fit_device.py",
+        "estimate/1": "analog-hil estimate",
+        "train/1": "analog-hil train",
+        "card/1": "analog-hil characterise",
+        "measurements/1": "analog-hil fit",
     }
 )
 """Value of a file's key `schema` -> the script that runs such a file."""
@@ -157,7 +158,6 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
     """
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        check_packages()
         from learning.experiments.monte_carlo.worker import print_anything, warn_in_lines
 
         print_anything()
@@ -194,22 +194,6 @@ def _reader_left() -> int:
 def _terminate(number: int, frame: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
     raise Terminated
-
-
-def check_packages() -> None:
-    """End with a line when analog-hil is not installed, or another package shadows one of ours. Raises SystemExit with status 2."""
-    try:
-        from analog_sim import check_shadowing
-
-        check_shadowing()
-    except ModuleNotFoundError:
-        message = "analog-hil is not installed; in its folder: python -m pip install -c constraints.txt -e ."
-    except ImportError as error:  # ShadowedPackageError, or a package analog_sim that is not ours and has no guard
-        message = str(error)
-    else:
-        return
-    print(message, file=sys.stderr)
-    raise SystemExit(2)
 
 
 def _positive(text: str) -> int:

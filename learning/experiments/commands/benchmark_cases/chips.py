@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from benchmark_cases._case import Case
 
 from analog_sim.random.streams import Streams
 from analog_sim.threads import available_cores, thread_policy
 from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
+from learning.experiments.commands.benchmark_cases._case import Case
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.parallel.loky import Loky
 from learning.experiments.runs.result_log import ResultLog

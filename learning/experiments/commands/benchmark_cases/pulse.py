@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from benchmark_cases._case import Case
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel, PulseModel, VariationModel
 from analog_sim.chip.emulated import EmulatedCrossbar
@@ -22,6 +21,7 @@ from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy
 from analog_sim.writing.proposal import OuterProduct
 from analog_sim.writing.stochastic_pulse import StochasticPulse
+from learning.experiments.commands.benchmark_cases._case import Case
 
 G_MAX, STATES, CYCLE_NOISE, SPREAD = 25e-6, 1000, 0.3, 0.3
 SPARSE, DENSE = 0.06, 6.0

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark_cases._case import Case
 
 from analog_sim.config import UserError, validate
 from analog_sim.random.streams import Streams
+from learning.experiments.commands.benchmark_cases._case import Case
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.training.data import Order, TrainData, training_data
 from learning.experiments.training.trainer import Trainer

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-from benchmark_cases._case import Case
+from learning.experiments.commands.benchmark_cases._case import Case
 
 FIRST_CALL = """
 from analog_sim.random.streams import Streams

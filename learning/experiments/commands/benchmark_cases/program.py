@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmark_cases._case import Case
-
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
+from learning.experiments.commands.benchmark_cases._case import Case
 
 
 def cases() -> Iterator[Case]:

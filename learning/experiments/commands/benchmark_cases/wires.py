@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from benchmark_cases._case import Case
 
 from analog_sim.wires import Topology, Tracker, currents, effective_matrix, factored, simple
 from analog_sim.wires.reference import assemble, factorise, solve, sources
+from learning.experiments.commands.benchmark_cases._case import Case
 
 SIZES = (32, 64, 128, 256, 512, 1024)
 LARGEST_REFERENCE = 512

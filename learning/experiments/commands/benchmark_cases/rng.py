@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from benchmark_cases._case import Case
 
 from analog_sim.random.streams import Streams
+from learning.experiments.commands.benchmark_cases._case import Case
 
 
 def cases() -> Iterator[Case]:

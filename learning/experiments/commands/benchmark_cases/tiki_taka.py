@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark_cases._case import Case
-
 from analog_sim.config import load_config
+from learning.experiments.commands.benchmark_cases._case import Case
 from learning.experiments.configs.train import TrainExperiment, arms_of
 from learning.experiments.training.data import training_data
 from learning.experiments.training.trainer import Trainer

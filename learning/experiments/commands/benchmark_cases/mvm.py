@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from benchmark_cases._case import Case
 
 from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import AdcSpec, DacSpec
 from analog_sim.tiles.tile import Tile, TileSpec
+from learning.experiments.commands.benchmark_cases._case import Case
 
 SIZES = (256, 512, 1024)
 BATCHES = (64, 256)

@@ -1,0 +1,28 @@
+"""Where `analog-hil` and the callers in scripts/ begin: packages of ours first, before one that shadows them breaks. It does no work."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line of `analog-hil`; return the exit status."""
+    return run(None)
+
+
+def run(command: str | None) -> int:
+    """Run one command on sys.argv, or with None the one that sys.argv names; return the exit status."""
+    try:
+        from analog_sim import check_shadowing
+
+        check_shadowing()
+    except ModuleNotFoundError:
+        message = "analog-hil is not installed; in its folder: python -m pip install -c constraints.txt -e ."
+    except ImportError as error:  # ShadowedPackageError, or a package analog_sim that is not ours and has no guard
+        message = str(error)
+    else:
+        from learning.experiments.commands.dispatch import dispatch, run_command
+
+        return dispatch(sys.argv[1:]) if command is None else run_command(command)
+    print(message, file=sys.stderr)
+    return 2

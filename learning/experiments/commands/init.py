@@ -1,0 +1,71 @@
+"""Write a commented file to start from, and beside it the schema by which an editor completes keys and underlines mistakes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+KINDS = {"estimate": "digits_pcm", "train": "digits_node_perturbation", "fit": "measurements/template", "card": "ecram"}
+"""What is asked for -> the example, or packaged card, that the file begins as."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the file that the command line asks for; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description="Write a commented YAML file to start from, with the schema line for editors.",
+        epilog="examples:\n  analog-hil init estimate\n  analog-hil init card my_cell.yaml --from reram_wan2022",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("kind", choices=tuple(KINDS), help="what the file is for")
+    parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="file to write (default: my_KIND.yaml)")
+    parser.add_argument("--from", metavar="NAME", dest="begin", help="example, or packaged card, to begin with")
+    options = parser.parse_args(arguments)
+    file = options.file or Path(f"my_{options.kind}.yaml")
+    schema = file.with_name(f"analog-hil-{options.kind}.schema.json")
+
+    from analog_sim.config import UserError, json_schema
+    from learning.experiments.commands._cli import require_schema
+    from learning.experiments.commands.check import schema_of
+    from learning.experiments.runs.files import write_text
+
+    if file.exists():
+        raise UserError(f"{file}: is there already; choose another name")
+    source = _source(options.kind, options.begin or KINDS[options.kind])
+    wanted = {"estimate": "estimate/1", "train": "train/1", "fit": "measurements/1", "card": "card/1"}[options.kind]
+    require_schema(source, wanted)
+    write_text(schema, json.dumps(json_schema(schema_of(source, ())[1]), indent=2) + "\n")
+    write_text(file, begun(source.read_text(encoding="utf-8"), file, schema))
+    command = {"card": "characterise"}.get(options.kind, options.kind)
+    print(f"{file} written, and {schema} for editors; next:\n  analog-hil check {file}\n  analog-hil {command} {file}")
+    return 0
+
+
+def _source(kind: str, name: str) -> Path:
+    """The packaged file that is copied. Raises UserError."""
+    from analog_sim.config import UserError
+
+    if kind == "card":
+        from devices.card import resolve_card
+
+        return resolve_card(name, None)
+    from learning.experiments.commands._examples import config_file
+
+    try:
+        return config_file(name)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--from: {error}") from error
+
+
+def begun(text: str, file: Path, schema: Path) -> str:
+    """The text of a new file: the schema line first, commands in comments naming the new file."""
+    named = re.sub(
+        r"python scripts/(\w+)\.py \S+\.yaml", lambda found: f"analog-hil {_COMMAND[found[1]]} {file.name}", text
+    )
+    return f"# yaml-language-server: $schema={schema.name}\n{named}"
+
+
+_COMMAND = {"estimate_accuracy": "estimate", "train": "train", "fit_device": "fit", "characterise": "characterise"}

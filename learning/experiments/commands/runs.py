@@ -1,0 +1,95 @@
+"""List run folders: what each was, its state and its main result. It never changes one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from learning.experiments.report.estimate.results import EstimateResults
+    from learning.experiments.report.training.results import TrainingResults
+    from learning.experiments.runs.run_folder import RunDirectory
+
+_KINDS = {"estimate/1": "estimate", "train/1": "training", "card/1": "characterise", "measurements/1": "fit"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one line per run folder; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description="List run folders with what they were, their state and result.",
+        epilog="example:\n  analog-hil runs\n  analog-hil runs /data/runs",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="?", default=Path("runs"), help="where runs are (default: runs/)"
+    )
+    folder = parser.parse_args(arguments).folder
+
+    from analog_sim.config import UserError
+    from learning.experiments.runs.run_folder import CONFIG
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    if not found:
+        print(f"{folder}: no runs")
+    for path in found:
+        print(line(path))
+    return 0
+
+
+def line(path: Path) -> str:
+    """One run in one line: folder, start, kind, state, result; a damaged run is said, not raised."""
+    from analog_sim.config import UserError
+    from learning.experiments.runs.run_folder import RunDirectory
+
+    run = RunDirectory(path)
+    try:
+        started = run.environment.started[:16].replace("T", " ")
+        kind, result = about(run)
+    except UserError as error:
+        return f"{path}  damaged: {str(error).splitlines()[0]}"
+    state = "finished" if (path / "report.html").exists() else "unfinished"
+    return f"{path}  {started}  {kind}  {state}  {result}".rstrip()
+
+
+def about(run: RunDirectory) -> tuple[str, str]:
+    """What a run was and its main result, empty without one. Raises UserError when its files are damaged."""
+    from analog_sim.config import find_key
+
+    summary = run.load_json("summary") or {}
+    kind = summary.get("kind")
+    if kind == "estimate":
+        from learning.experiments.report.estimate.results import EstimateResults
+
+        return "estimate", accuracy_over_time(EstimateResults.load(run))
+    if kind == "training":
+        from learning.experiments.report.training.results import TrainingResults
+
+        return "training", accuracy_of_arms(TrainingResults.load(run))
+    if kind == "sweep":
+        return "sweep", f"{len(summary.get('points', ()))} points"
+    return _KINDS.get(str(find_key(run.path / "config.yaml", "schema")[0]), "sweep or search"), ""
+
+
+def accuracy_over_time(found: EstimateResults) -> str:
+    """Mean accuracy over the chips at the first and the last time."""
+    nominal = [row for row in found.rows if row["study"] == "nominal"]
+    times = sorted({float(row["time_s"] or 0.0) for row in nominal})
+    shown = []
+    for time in dict.fromkeys((times[0], times[-1])):
+        values = [float(row["accuracy"] or 0.0) for row in nominal if float(row["time_s"] or 0.0) == time]
+        shown.append(f"{100 * sum(values) / len(values):.2f} % at {time:g} s")
+    chips = len({row["chip"] for row in nominal})
+    return f"{', '.join(shown)} (mean of {chips} chips; digital {100 * found.digital_accuracy:.2f} %)"
+
+
+def accuracy_of_arms(found: TrainingResults) -> str:
+    """Mean of the last accuracy over the seeds of each arm."""
+    from learning.experiments.training.comparison import last_rows, mean
+
+    arms = dict.fromkeys(str(row["arm"]) for row in found.curves)
+    return "; ".join(f"{arm} {100 * mean(last_rows(found.curves, arm), 'accuracy'):.2f} %" for arm in arms)
