@@ -1,0 +1,74 @@
+"""Serve an emulated chip as an instrument: SCPI on a raw TCP socket. It never trains anything."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from _cli import add_set, main_guard
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description="Serve an emulated chip as an instrument: SCPI on a raw TCP socket (docs/instrument.md).",
+        epilog="example:\n  python scripts/serve_chip.py configs/serve_ecram.yaml --port 5025",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="YAML file of the chip (schema: serve/1)")
+    add_set(parser)
+    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: loopback)")
+    parser.add_argument(
+        "--anyone", action="store_true", help="allow another address than loopback: nobody is asked for a password"
+    )
+    parser.add_argument("--port", metavar="N", type=int, default=5025, help="port (default: 5025; 0 for a free one)")
+    options = parser.parse_args(arguments)
+
+    from analog_sim.config import UserError, load_config
+    from learning.experiments.configs.serve import ServeConfig
+
+    if not 0 <= options.port <= 65535:
+        raise UserError(f"--port: 0 to 65535 (got {options.port})")
+    if not options.anyone and not _loopback(options.host):
+        raise UserError(f"--host: {options.host} can be reached from other machines; add --anyone if that is meant")
+    config = load_config(options.config, ServeConfig, overrides=options.overrides)
+    return asyncio.run(_serve(config, options.host, options.port))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _serve(config: object, host: str, port: int) -> int:
+    from analog_sim.chip.server.serve import Instrument
+    from learning.experiments.configs.serve import ServeConfig, served_chip
+
+    assert isinstance(config, ServeConfig)
+    chip, redone = served_chip(config)
+    if redone:
+        print(f"did {redone} operations of {config.journal} again", flush=True)
+    instrument = Instrument(chip, config.identity)
+    server = await instrument.start(host, port)
+    print(f"serving {config.identity} at scpi://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()
+    server.close()
+    instrument.drop_all()
+    await asyncio.sleep(0)
+    if chip.journal is not None:
+        chip.journal.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main_guard(main))
