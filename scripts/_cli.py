@@ -128,6 +128,7 @@ RUNS: Mapping[str, str] = MappingProxyType(
     {
         "estimate/1": "scripts/estimate_accuracy.py",
         "train/1": "scripts/train.py",
+        "serve/1": "scripts/serve_chip.py",
         "card/1": "scripts/characterise.py",
         "measurements/1": "scripts/fit_device.py",
     }

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import add_set, main_guard
+from _cli import add_set, main_guard, require_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("config", metavar="CONFIG", type=Path, help="YAML file of the chip (schema: serve/1)")
     add_set(parser)
-    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: loopback)")
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: loopback)"
+    )
     parser.add_argument(
         "--anyone", action="store_true", help="allow another address than loopback: nobody is asked for a password"
     )
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--port: 0 to 65535 (got {options.port})")
     if not options.anyone and not _loopback(options.host):
         raise UserError(f"--host: {options.host} can be reached from other machines; add --anyone if that is meant")
+    require_schema(options.config, "serve/1", options.overrides)
     config = load_config(options.config, ServeConfig, overrides=options.overrides)
     return asyncio.run(_serve(config, options.host, options.port))
 

@@ -188,7 +188,9 @@ class RemoteCrossbar:
 
     def _check_bytes(self, what: str, count: int) -> None:
         if count > self._link.block_bytes:
-            raise ValueError(f"{what}: {count} bytes, the chip takes and gives at most {self._link.block_bytes} at once")
+            raise ValueError(
+                f"{what}: {count} bytes, the chip takes and gives at most {self._link.block_bytes} at once"
+            )
 
     def _check_pulses(self, count: int, most: int) -> None:
         most = min(most, self._link.pulses)

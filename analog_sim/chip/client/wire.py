@@ -104,4 +104,6 @@ class Wire:
 
     def _lost(self, why: OSError | str) -> UserError:
         self.close()
-        return UserError(f"{self.where}: the connection was lost ({why if isinstance(why, str) else why.strerror or why})")
+        return UserError(
+            f"{self.where}: the connection was lost ({why if isinstance(why, str) else why.strerror or why})"
+        )

@@ -26,7 +26,7 @@ class Limits:
     """What no command may exceed.
 
     Attributes:
-        block_bytes: bytes of the blocks of one message, and of one answer. cells: of an array made on demand. arrays: how many there may be.
+        block_bytes: of the blocks of one message, and of one answer. cells: of an array made on demand. arrays: how many there may be.
         volts: largest read voltage, beside the chip's own; None for the chip's own. pulses: slots or pulses per cell of one command.
         wait: seconds of one wait. clients: connections at a time.
     """
@@ -229,7 +229,8 @@ class ServedChip:
         if self.journal is None:
             return 0
         clock, count = self.fabric.clock, 0
-        for count, (request, now, framed) in enumerate(self.journal.entries(), 1):
+        for request, now, framed in self.journal.entries():
+            count += 1
             clock.restore(now)
             if request.kind == "crossbar":
                 if request.array not in self.arrays:

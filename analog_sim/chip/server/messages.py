@@ -14,6 +14,7 @@ from analog_sim.chip.server.errors import ScpiError
 
 TEXT_LIMIT = 1 << 20
 """Bytes of a message outside its blocks."""
+_TOO_LONG = f"a message may have {TEXT_LIMIT} bytes outside its blocks"
 _SPECIAL = re.compile(rb"[\"'#\n]")
 _BLANK = re.compile(rb"[ \t\r]*")
 _HEADER = re.compile(rb"\*?:?[A-Za-z][A-Za-z0-9_:]*\??")
@@ -124,6 +125,9 @@ class Splitter:
                 if self._quote:
                     self._refuse(-151, "a quoted string has no end", at)
                     return None
+                if at - self._in_blocks > TEXT_LIMIT:
+                    self._refuse(-363, _TOO_LONG, at)
+                    return None
                 message = Message(bytes(buffer[:at]), self._blocks)
                 del buffer[: at + 1]
                 self._restart()
@@ -137,7 +141,7 @@ class Splitter:
         if self._place <= len(buffer):
             self._place = len(buffer)
             if len(buffer) - self._in_blocks > TEXT_LIMIT:
-                self._refuse(-363, f"a message may have {TEXT_LIMIT} bytes outside its blocks", len(buffer))
+                self._refuse(-363, _TOO_LONG, len(buffer))
         return None
 
     def _block(self, at: int) -> bool:

@@ -39,6 +39,6 @@ def page() -> str:
     lines = ["| Command | Writes | What it does |", "|---|---|---|"]
     for command in COMMANDS:
         headers = " or ".join(f"`{pattern}`" for pattern in command.patterns)
-        usage = f" `{command.usage}`" if command.usage else ""
+        usage = f" `{command.usage}`".replace("|", "\\|") if command.usage else ""
         lines.append(f"| {headers}{usage} | {'yes' if command.writes else ''} | {command.text} |")
     return "\n".join(lines)

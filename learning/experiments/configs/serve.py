@@ -65,7 +65,7 @@ class ServeConfig(StrictModel):
 
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
 
-    schema_: Literal["serve/1"] = Field(alias="schema")
+    schema_: Annotated[Literal["serve/1"], Field(alias="schema")] = "serve/1"
     device: DeviceCard
     seed: Annotated[int, Field(ge=0)] = 0
     place: tuple[str | int, ...] = ("chip",)
