@@ -46,7 +46,8 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         "--chip",
         metavar="CHIP",
         default=None,
-        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, scpi://HOST:PORT, replay:RUN_DIR, or module:factory",
+        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, scpi://HOST:PORT, replay:RUN_DIR, "
+        "or module:factory",
     )
     return shared
 

@@ -70,7 +70,7 @@ class Wire:
         if not head.isdigit() or int(head) % 4:
             raise self._lost("it sends a malformed block")
         data = np.empty(int(head) // 4, "<f4")
-        view = memoryview(data).cast("B") if data.size else memoryview(bytearray())
+        view = data.view(np.uint8).data
         have = min(len(view), len(self._buffer) - 2 - digits)
         view[:have] = self._buffer[2 + digits : 2 + digits + have]
         del self._buffer[: 2 + digits + have]

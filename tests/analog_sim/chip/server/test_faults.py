@@ -16,8 +16,37 @@ from .conftest import LIMITS, Terminal
 
 WHOLE = os.environ.get("ANALOG_SIM_FUZZ") == "1"
 COMMANDS, HANG_UPS = (100_000, 1_000) if WHOLE else (500, 50)
-PIECES = [b"READ", b":", b"MVM?", b" ", b"'w'", b",", b"0.1", b"#", b"1", b"212", b"#0", b'"', b";", b"*RST", b"\x00", b"\xff", b"PROG ", b"-1e999",
-          b"ARR:DEF ", b"PULS:TRA ", b"BOTH", b"nan", b"SYST:ERR?", b"COND?", b"?", b"*", b"#9999999999", b"TIME:PAR", b"END"]  # fmt: skip
+PIECES = [
+    b"READ",
+    b":",
+    b"MVM?",
+    b" ",
+    b"'w'",
+    b",",
+    b"0.1",
+    b"#",
+    b"1",
+    b"212",
+    b"#0",
+    b'"',
+    b";",
+    b"*RST",
+    b"\x00",
+    b"\xff",
+    b"PROG ",
+    b"-1e999",
+    b"ARR:DEF ",
+    b"PULS:TRA ",
+    b"BOTH",
+    b"nan",
+    b"SYST:ERR?",
+    b"COND?",
+    b"?",
+    b"*",
+    b"#9999999999",
+    b"TIME:PAR",
+    b"END",
+]
 
 
 def garbage(rng: random.Random) -> bytes:
