@@ -158,12 +158,10 @@ class ServedChip:
         elif request.kind == "pulse":
             plan = operations.plan_of(request)
             check_plan(info, plan)
-            counted = isinstance(plan, PulseCounts)
-            sent = (
-                int(np.abs(plan.counts.astype(np.int64)).max(initial=0))
-                if counted
-                else plan.length * len(plan.row_bits)
-            )
+            if isinstance(plan, PulseCounts):
+                sent = int(np.abs(plan.counts.astype(np.int64)).max(initial=0))
+            else:
+                sent = plan.length * len(plan.row_bits)
             if sent > limits.pulses:
                 raise ScpiError(-222, f"at most {limits.pulses} pulses per cell in a command (got {sent})")
         elif request.kind == "wait":

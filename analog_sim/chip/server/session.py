@@ -27,6 +27,15 @@ class Session:
             are for, None for the first. last: what the last operation was. frame_seconds: of the frame that was closed last.
     """
 
+    chip: ServedChip
+    identity: str
+    status: Status
+    swapped: bool
+    ascii: bool
+    selected: str | None
+    frame_seconds: float
+    last: Report
+
     def __init__(self, chip: ServedChip, identity: str) -> None:
         self.chip, self.identity = chip, identity
         self.status = Status()
@@ -37,7 +46,7 @@ class Session:
     def reset(self) -> None:
         """*RST: this client's settings; cells keep what they hold."""
         self.swapped, self.ascii = False, False
-        self.selected: str | None = None
+        self.selected = None
 
     def close(self) -> None:
         """The client has gone: its place is free."""
