@@ -255,6 +255,9 @@ CHIPS: Rows = {
         {"arrays": 4, "bad_cells": 0.0, "subtracts": True},
     ],
     "replay": [{"record": "operations.record"}],
+    "scpi": [
+        {"address": "scpi://127.0.0.1:5025", "timeout": 120.0}
+    ],  # tests/conformance serves a chip and puts its port here
     "sealed": [{}, {"record": False}],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,13 @@ from catalogue_helpers import cases, name
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.backends.factory import FactoryChip
+from analog_sim.chip.backends.scpi import Scpi
+from analog_sim.chip.client.remote import RemoteFabric
 from analog_sim.chip.clock import Clock
-from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.fabric import EmulatedFabric, Fabric
+from analog_sim.chip.sealed import SealedFabric
+from analog_sim.chip.server.chip import ServedChip
+from analog_sim.chip.server.serve import running
 from analog_sim.config import Part, discover
 from analog_sim.random.streams import Streams
 from devices.card import load_card
@@ -38,5 +44,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path) -> Fabric:
-    return backend.fabric(cell, Streams(3).child("chip"), Clock(), tmp_path)
+def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path) -> Iterator[Fabric]:
+    streams = Streams(3).child("chip")
+    if not isinstance(backend, Scpi):
+        yield backend.fabric(cell, streams, Clock(), tmp_path)
+        return
+    served = ServedChip(SealedFabric(EmulatedFabric(cell, streams, Clock())))
+    with running(served) as port:
+        client = backend.model_copy(update={"address": f"scpi://127.0.0.1:{port}"})
+        fabric = client.fabric(cell, streams, Clock(), tmp_path)
+        assert isinstance(fabric, RemoteFabric)
+        yield fabric
+        fabric.link.close()

@@ -47,7 +47,8 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         "--chip",
         metavar="CHIP",
         default=None,
-        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, replay:RUN_DIR, or module:factory",
+        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, scpi://HOST:PORT, replay:RUN_DIR, "
+        "or module:factory",
     )
     return shared
 
@@ -67,7 +68,12 @@ def chip_override(chip: str | None) -> list[str]:
         )
     if not colon:
         return [f"chip={json.dumps({'kind': kind})}"]
-    part = {"kind": "replay", "record": rest} if kind == "replay" else {"kind": "factory", "factory": chip}
+    if kind == "scpi":
+        part = {"kind": "scpi", "address": chip}
+    elif kind == "replay":
+        part = {"kind": "replay", "record": rest}
+    else:
+        part = {"kind": "factory", "factory": chip}
     return [f"chip={json.dumps(part)}"]
 
 
@@ -124,6 +130,7 @@ RUNS: Mapping[str, str] = MappingProxyType(
     {
         "estimate/1": "analog-hil estimate",
         "train/1": "analog-hil train",
+        "serve/1": "analog-hil serve",
         "card/1": "analog-hil characterise",
         "measurements/1": "analog-hil fit",
     }

@@ -21,6 +21,7 @@ MODELS: Mapping[str, str] = MappingProxyType(
     {
         "estimate/1": "learning.experiments.configs.estimate:Experiment",
         "train/1": "learning.experiments.configs.train:TrainExperiment",
+        "serve/1": "learning.experiments.configs.serve:ServeConfig",
         "card/1": "devices.card:DeviceCard",
         "measurements/1": "devices.measurements.configuration.measurement_config:MeasurementConfig",
     }

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "characterise": "draw pulses, programming error, retention, noise of a card",
         "check": "check a YAML file of any kind; write the schema for editors",
         "report": "write the report of a run again from its results",
+        "serve": "serve an emulated chip as an instrument (SCPI)",
         "init": "write a commented file to start from, with its schema",
         "cards": "list the device cards: technology, window, states, source",
         "runs": "list run folders with what they were, state and result",

@@ -1,0 +1,39 @@
+"""A chip behind a socket that speaks the commands of docs/instrument.md: the virtual instrument, or an instrument that offers the same."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.client.link import Link
+from analog_sim.chip.client.remote import connect
+from analog_sim.chip.client.wire import Wire
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import Fabric
+from analog_sim.config import UserError
+from analog_sim.random.streams import Streams
+
+_ADDRESS = re.compile(r"scpi://(\[[0-9A-Fa-f:.]+\]|[^:/\s\[\]]+):([0-9]{1,5})")
+
+
+class Scpi(ChipBackend):
+    """A served chip. A run on it cannot be resumed, and two runs at a time share its cells.
+
+    Attributes:
+        address: scpi://host:port. timeout: seconds that an answer may take.
+    """
+
+    kind: Literal["scpi"] = "scpi"
+    address: str
+    timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
+
+    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+        """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
+        found = _ADDRESS.fullmatch(self.address)
+        if found is None or int(found[2]) > 65535:
+            raise UserError(f"chip.address: write scpi://host:port (got '{self.address}')")
+        link = Link(Wire(found[1].strip("[]"), int(found[2]), self.timeout))
+        return connect(link, cell)

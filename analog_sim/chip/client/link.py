@@ -1,0 +1,172 @@
+"""Commands to a served chip and their reports, in order. Writes are not waited for: their reports are read with the next answer."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analog_sim.chip.client.wire import Wire
+from analog_sim.config import UserError
+
+WAITING = 32
+"""Reports that may be outstanding."""
+BLOCK_BYTES = 1 << 15
+"""Commands about time are collected up to so many bytes before they are sent."""
+_REPORT = re.compile(r'(-?\d+),"((?:[^"]|"")*)",(\d+),([^,]+),([^,]+),([^,]+)')
+_OUT_OF_RANGE = (-222, -223)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the chip says of an operation: units, chip seconds, joules, chip time after it."""
+
+    units: int
+    seconds: float
+    joules: float
+    now: float
+
+
+Part = bytes | memoryview
+Heard = Callable[[Report], None]
+
+
+def block(values: np.ndarray) -> list[Part]:
+    """Numbers as a definite-length block, little-endian."""
+    data = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    length = b"%d" % data.nbytes
+    if len(length) > 9:
+        raise ValueError(f"a block of {data.nbytes} bytes is longer than the standard allows")
+    return [b"#%d%s" % (len(length), length), data.reshape(-1).view(np.uint8).data if data.size else b""]
+
+
+class Link:
+    """A connection that speaks the commands of `analog_sim.chip.server.commands`.
+
+    Args:
+        wire: the connection.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._collected: list[Part] = [b"FORM REAL;:FORM:BORD SWAP\n"]
+        self._waiting: deque[Heard] = deque()
+        self._failed: Exception | None = None
+        self._now: float | None = None
+        self.identity = self.query("*IDN?")
+        self.real_time = self.query("TIME:MODE?") == "REAL"
+        limits = self.query("SYST:LIM?").split(",")
+        self.block_bytes, self.pulses, self.wait = int(limits[0]), int(limits[3]), float(limits[4])
+
+    @property
+    def where(self) -> str:
+        """The address."""
+        return self._wire.where
+
+    @property
+    def closed(self) -> bool:
+        """The connection has ended."""
+        return self._wire.closed
+
+    def note(self, command: str) -> None:
+        """A command about chip time; sent with the next one."""
+        self._now = None
+        self._collected.append(command.encode() + b"\n")
+        if len(self._collected) > BLOCK_BYTES // 16:
+            self._send()
+
+    def write(self, parts: list[Part], heard: Heard) -> None:
+        """An operation without an answer; `heard` is called with its report before the next answer is given."""
+        self._now = None
+        self._collected += [*parts, b"\nSYST:REP?\n"]
+        self._waiting.append(heard)
+        self._send()
+        if len(self._waiting) >= WAITING:
+            self.settle()
+
+    def read(self, parts: list[Part], heard: Heard) -> np.ndarray:
+        """An operation with an answer. Raises ValueError or UserError as the chip refused it, or one before it."""
+        self._collected += [*parts, b"\nSYST:REP?\n"]
+        self._send()
+        self._hear()
+        answer = self._wire.block() if self._wire.at_block() else None
+        self._take(heard)
+        self._raise()
+        assert answer is not None
+        return answer
+
+    def query(self, command: str) -> str:
+        """A line. Raises UserError when the chip refuses."""
+        self._collected.append(command.encode() + b"\nSYST:REP?\n")
+        self._send()
+        self._hear()
+        first = self._wire.line()
+        report = _REPORT.fullmatch(first)
+        if report is None:
+            self._take(None)
+            self._raise()
+            return first
+        self._judge(report, None)
+        self._raise()
+        raise UserError(f"{self.where}: no answer to {command}")
+
+    def command(self, command: str) -> None:
+        """A command without an answer, done when this returns."""
+        self._collected.append(command.encode() + b"\nSYST:REP?\n")
+        self._send()
+        self._hear()
+        self._take(None)
+        self._raise()
+
+    def settle(self) -> None:
+        """Return when all that was sent is done. Raises ValueError or UserError when something was refused."""
+        self._send()
+        self._hear()
+        self._raise()
+
+    def now(self) -> float:
+        """Chip time."""
+        if self._now is None or self.real_time:
+            return float(self.query("TIME?"))
+        return self._now
+
+    def close(self) -> None:
+        """End the connection."""
+        self._wire.close()
+
+    def _send(self) -> None:
+        if self._collected:
+            collected, self._collected = self._collected, []
+            self._wire.send(collected)
+
+    def _hear(self) -> None:
+        while self._waiting:
+            self._take(self._waiting.popleft())
+
+    def _take(self, heard: Heard | None) -> None:
+        line = self._wire.line()
+        report = _REPORT.fullmatch(line)
+        if report is None:
+            self.close()
+            raise UserError(f"{self.where}: it answers as no served chip does ({line[:60]!r})")
+        self._judge(report, heard)
+
+    def _judge(self, report: re.Match[str], heard: Heard | None) -> None:
+        code, text = int(report[1]), report[2].replace('""', '"')
+        said = Report(int(report[3]), float(report[4]), float(report[5]), float(report[6]))
+        self._now = said.now
+        if code == 0:
+            if heard is not None:
+                heard(said)
+        elif self._failed is None:
+            detail = text.partition(";")[2] or text
+            refused = f"{self.where}: {detail} (error {code})"
+            self._failed = ValueError(detail) if code in _OUT_OF_RANGE else UserError(refused)
+
+    def _raise(self) -> None:
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed

@@ -1,0 +1,109 @@
+"""Bytes to and from an instrument: lines and definite-length blocks on a TCP socket. Knows no command."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+import numpy as np
+
+from analog_sim.config import UserError
+
+CHUNK = 1 << 16
+LONGEST_LINE = 1 << 20
+
+
+class Wire:
+    """A connection.
+
+    Args:
+        host, port: of the instrument. timeout: seconds that an answer may take.
+
+    Raises:
+        UserError: nobody listens there, or nobody answers in time.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        self.where = f"scpi://{host}:{port}"
+        self._timeout = timeout
+        self._buffer = bytearray()
+        self.closed = False
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+        except TimeoutError as error:
+            raise UserError(f"{self.where}: no answer within {timeout:g} s") from error
+        except OSError as error:
+            raise UserError(f"{self.where}: cannot be reached ({error.strerror or error})") from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send all parts. Raises UserError when the connection is lost."""
+        try:
+            self._socket.sendall(parts[0] if len(parts) == 1 else b"".join(parts))
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def line(self) -> str:
+        """The next line."""
+        place = 0
+        while (end := self._buffer.find(b"\n", place)) < 0:
+            place = len(self._buffer)
+            if place > LONGEST_LINE:
+                raise self._lost("it sends a line without an end")
+            self._more()
+        text = bytes(self._buffer[:end]).decode("utf-8", "replace")
+        del self._buffer[: end + 1]
+        return text
+
+    def at_block(self) -> bool:
+        """Whether a block comes next."""
+        while not self._buffer:
+            self._more()
+        return self._buffer[:1] == b"#"
+
+    def block(self) -> np.ndarray:
+        """The little-endian float32 numbers of a block that comes next, and the line feed behind it."""
+        while len(self._buffer) < 2 or len(self._buffer) < 2 + self._buffer[1] - ord("0"):
+            self._more()
+        digits = self._buffer[1] - ord("0")
+        head = bytes(self._buffer[2 : 2 + digits])
+        if not head.isdigit() or int(head) % 4:
+            raise self._lost("it sends a malformed block")
+        data = np.empty(int(head) // 4, "<f4")
+        view = data.view(np.uint8).data
+        have = min(len(view), len(self._buffer) - 2 - digits)
+        view[:have] = self._buffer[2 + digits : 2 + digits + have]
+        del self._buffer[: 2 + digits + have]
+        while have < len(view):
+            have += self._receive_into(view[have:])
+        if self.line():
+            raise self._lost("it sends more than a block")
+        return data
+
+    def close(self) -> None:
+        """End the connection."""
+        self.closed = True
+        self._socket.close()
+
+    def _more(self) -> None:
+        part = bytearray(CHUNK)
+        count = self._receive_into(memoryview(part))
+        self._buffer += memoryview(part)[:count]
+
+    def _receive_into(self, view: memoryview) -> int:
+        try:
+            count = self._socket.recv_into(view)
+        except TimeoutError as error:
+            self.close()
+            raise UserError(f"{self.where}: no answer within {self._timeout:g} s") from error
+        except OSError as error:
+            raise self._lost(error) from error
+        if not count:
+            raise self._lost("it hung up")
+        return count
+
+    def _lost(self, why: OSError | str) -> UserError:
+        self.close()
+        return UserError(
+            f"{self.where}: the connection was lost ({why if isinstance(why, str) else why.strerror or why})"
+        )

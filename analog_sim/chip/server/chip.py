@@ -1,0 +1,265 @@
+"""The chip behind the socket: its arrays by name, who may write, its limits, and the journal of what is done to it. Knows no SCPI."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
+from analog_sim.chip.clock import Frame
+from analog_sim.chip.crossbar import ChipInfo, Crossbar
+from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.record import operations
+from analog_sim.chip.record.operations import Arrays, Request, execute
+from analog_sim.chip.server.errors import ScpiError
+from analog_sim.chip.server.journal import Journal
+from analog_sim.chip.server.wall_clock import WallClock
+from analog_sim.pulses.plans import PulseCounts
+from analog_sim.random.streams import Name
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What no command may exceed.
+
+    Attributes:
+        block_bytes: of the blocks of one message, and of one answer. cells: of an array made on demand. arrays: how many there may be.
+        volts: largest read voltage, beside the chip's own; None for the chip's own. pulses: slots or pulses per cell of one command.
+        wait: seconds of one wait. clients: connections at a time.
+    """
+
+    block_bytes: int = 64 << 20
+    cells: int = 1 << 24
+    arrays: int = 4096
+    volts: float | None = None
+    pulses: int = 1 << 20
+    wait: float = 1e9
+    clients: int = 32
+
+
+@dataclass
+class Served:
+    """An array and what it may be asked for."""
+
+    name: str
+    crossbar: Crossbar
+    info: ChipInfo
+    asked: tuple[int, int, bool]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an operation was: units (vectors, cells, pulses), chip seconds, joules (0 when unknown)."""
+
+    units: int = 0
+    seconds: float = 0.0
+    joules: float = 0.0
+
+
+@dataclass
+class ServedChip:
+    """One chip that several clients share.
+
+    Attributes:
+        fabric: makes or hands out arrays. limits: of commands. on_demand: clients may define arrays. read_only: nobody writes.
+        journal: write-ahead record of operations, None to keep none. arrays: by name. writer: who may write, None when the place is free.
+        frames: open frames of the clock, innermost last.
+    """
+
+    fabric: Fabric
+    limits: Limits = field(default_factory=Limits)
+    on_demand: bool = True
+    read_only: bool = False
+    journal: Journal | None = None
+    arrays: dict[str, Served] = field(default_factory=dict)
+    writer: object | None = None
+    frames: list[Frame] = field(default_factory=list)
+
+    def may_write(self, who: object) -> None:
+        """Give the writer's place to `who` when it is free. Raises ScpiError when it is taken or nobody may write."""
+        if self.read_only:
+            raise ScpiError(-203, "this chip is served read-only")
+        if self.writer is None:
+            self.writer = who
+        if self.writer is not who:
+            raise ScpiError(-203, "another client has the writer's place")
+
+    def release(self, who: object) -> None:
+        """Free the writer's place and close the frames that were left open; nothing when another has it."""
+        if self.writer is who:
+            self.close_frames()
+            self.writer = None
+
+    def array(self, name: str | None) -> Served:
+        """The array of a name; the first one for None. Raises ScpiError."""
+        if name is None and self.arrays:
+            return next(iter(self.arrays.values()))
+        if name not in self.arrays:
+            have = ", ".join(list(self.arrays)[:8]) or "none"
+            raise ScpiError(-241, f"no array '{name or ''}' (there are: {have})")
+        return self.arrays[name]
+
+    def define(self, name: str, rows: int, cols: int, pair: bool, place: int) -> Served:
+        """The array of a name, made when it is not there; the first `place` parts of the name are where on the chip it lies."""
+        if name in self.arrays:
+            had = self.arrays[name]
+            if had.asked != (rows, cols, pair):
+                raise ScpiError(-221, f"'{name}' is {had.asked[0]} x {had.asked[1]}, pair {had.asked[2]}")
+            return had
+        parts = parts_of(name)
+        if not self.on_demand:
+            raise ScpiError(-221, f"arrays of this chip are given by its file, '{name}' is none of them")
+        if rows * cols * (2 if pair else 1) > self.limits.cells or len(self.arrays) >= self.limits.arrays:
+            raise ScpiError(-223, f"at most {self.limits.cells} cells in an array and {self.limits.arrays} arrays")
+        if not 0 <= place < len(parts):
+            raise ScpiError(-222, f"place: 0 to {len(parts) - 1} parts of '{name}'")
+        request = Request(name, "crossbar", {"rows": rows, "cols": cols, "pair": pair, "place": place})
+        made = self._make(request)  # may be refused, so it is journalled once it is there, and before it is answered
+        self._write_ahead(request)
+        return made
+
+    def _make(self, request: Request) -> Served:
+        settings, parts = request.settings, parts_of(request.array)
+        rows, cols, pair = settings["rows"], settings["cols"], settings["pair"]
+        where = self.fabric.at(*parts[: settings["place"]]) if settings["place"] else self.fabric
+        crossbar = where.crossbar(tuple(parts[settings["place"] :]), rows, cols, pair=pair)
+        info = replace(crossbar.info, inspectable=False)
+        if self.limits.volts is not None:
+            info = replace(info, v_max=min(info.v_max, self.limits.volts))
+        served = Served(request.array, crossbar, info, (rows, cols, pair))
+        self.arrays[request.array] = served
+        return served
+
+    def do(self, served: Served, request: Request) -> tuple[Arrays, Report]:
+        """Check, journal and carry out an operation. Raises ValueError or ScpiError, and nothing has happened."""
+        self._check(served, request)
+        self._write_ahead(request)
+        before = _totals(served.crossbar)
+        results = execute(request, served.crossbar)
+        after = _totals(served.crossbar)
+        return results, Report(int(after[0] - before[0]), after[1] - before[1], after[2] - before[2])
+
+    def _check(self, served: Served, request: Request) -> None:
+        info, arrays, limits = served.info, request.arrays, self.limits
+        if request.kind in ("mvm", "mvm_transposed"):
+            transposed = request.kind == "mvm_transposed"
+            check_voltages(info, arrays["v"], transposed)
+            self._check_answer(len(arrays["v"]) * (info.rows if transposed else info.cols))
+        elif request.kind == "read_conductance":
+            rows, cols = (
+                span(slice(*request.settings[k]), n, k) for k, n in (("rows", info.rows), ("cols", info.cols))
+            )
+            self._check_answer(info.planes * (rows.stop - rows.start) * (cols.stop - cols.start))
+        elif request.kind == "program":
+            check_target(info, arrays["target"], arrays.get("mask"))
+        elif request.kind == "pulse":
+            plan = operations.plan_of(request)
+            check_plan(info, plan)
+            if isinstance(plan, PulseCounts):
+                sent = int(np.abs(plan.counts.astype(np.int64)).max(initial=0))
+            else:
+                sent = plan.length * len(plan.row_bits)
+            if sent > limits.pulses:
+                raise ScpiError(-222, f"at most {limits.pulses} pulses per cell in a command (got {sent})")
+        elif request.kind == "wait":
+            self.check_seconds(request.settings["seconds"])
+
+    def _check_answer(self, numbers: int) -> None:
+        if 4 * numbers > self.limits.block_bytes:
+            raise ScpiError(
+                -223, f"the answer would have {4 * numbers} bytes, at most {self.limits.block_bytes} are sent"
+            )
+
+    def check_seconds(self, seconds: float) -> None:
+        """Raise ScpiError unless chip time may pass by so much at once."""
+        if not 0.0 <= seconds <= self.limits.wait:
+            raise ScpiError(-222, f"seconds must be >= 0 and at most {self.limits.wait:g} (got {seconds:g})")
+
+    @property
+    def real_time(self) -> bool:
+        """Chip time follows the wall clock."""
+        return isinstance(self.fabric.clock, WallClock)
+
+    def advance(self, seconds: float) -> None:
+        """The electronics around the arrays take time; in real time it passes by itself."""
+        self.check_seconds(seconds)
+        if not self.real_time:
+            self.fabric.clock.advance(seconds)
+            self.note_time()
+
+    def open_frame(self, parallel: bool) -> None:
+        """Operations until `close_frame` count as one: the longest of them, or all together. Raises ScpiError beyond 64."""
+        if len(self.frames) >= 64:
+            raise ScpiError(-223, "64 frames are open")
+        clock = self.fabric.clock
+        frame = clock.parallel() if parallel else clock.sequence()
+        frame.__enter__()
+        self.frames.append(frame)
+
+    def close_frame(self) -> float:
+        """Close the innermost frame; its seconds. Raises ScpiError when none is open."""
+        if not self.frames:
+            raise ScpiError(-221, "no frame is open")
+        frame = self.frames.pop()
+        frame.__exit__()
+        self.note_time()
+        return frame.seconds
+
+    def close_frames(self) -> None:
+        """Close all frames."""
+        while self.frames:
+            self.close_frame()
+
+    def note_time(self) -> None:
+        """Journal chip time where it was told by a client, outside of frames."""
+        if not self.frames and self.journal is not None:
+            self.journal.append(Request("", "clock"), self.fabric.clock.now, framed=False)
+
+    def _write_ahead(self, request: Request) -> None:
+        if self.journal is not None:
+            self.journal.append(request, self.fabric.clock.now, framed=bool(self.frames))
+
+    def catch_up(self) -> int:
+        """Do all of the journal again, as an emulated chip must after a restart; the number of entries. Raises UserError."""
+        if self.journal is None:
+            return 0
+        clock, count = self.fabric.clock, 0
+        for request, now, framed in self.journal.entries():
+            count += 1
+            clock.restore(now)
+            if request.kind == "crossbar":
+                if request.array not in self.arrays:
+                    self._make(request)
+            elif request.kind != "clock" and framed:
+                with clock.aside():
+                    self._again(request)
+            elif request.kind != "clock":
+                self._again(request)
+        return count
+
+    def _again(self, request: Request) -> None:
+        try:
+            execute(request, self.arrays[request.array].crossbar)
+        except ValueError:
+            return  # refused by the array itself when it was asked for, and so it is now
+
+
+def parts_of(name: str) -> list[Name]:
+    """Parts of an array's name: a JSON list (`["fc1", "block", 0]`), of which whole numbers are names too; any other text is one part."""
+    if not name.startswith("["):
+        return [name]
+    try:
+        parts: Any = json.loads(name)
+    except (ValueError, RecursionError) as error:
+        raise ScpiError(-222, "a name that begins with [ must be a JSON list") from error
+    if not parts or any(isinstance(p, bool) or not isinstance(p, str | int) for p in parts):
+        raise ScpiError(-222, "a name must be a list of strings and whole numbers")
+    return list(parts)
+
+
+def _totals(chip: Crossbar) -> tuple[int, float, float]:
+    totals = list(chip.log.totals.values())
+    return sum(t.units for t in totals), sum(t.seconds for t in totals), sum(t.joules for t in totals)

@@ -1,0 +1,109 @@
+"""Parameters of a command, taken one after the other and checked: every wrong one is a refusal of the standard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from analog_sim.chip.server.errors import ScpiError
+from analog_sim.chip.server.messages import Parameter, Text
+
+
+class Parameters:
+    """What stood behind a header.
+
+    Args:
+        values: in order. swapped: blocks are little-endian (FORM:BORD SWAP).
+    """
+
+    def __init__(self, values: Sequence[Parameter], swapped: bool) -> None:
+        self._values = list(values)
+        self._order = "<" if swapped else ">"
+
+    @property
+    def left(self) -> int:
+        """How many are left."""
+        return len(self._values)
+
+    def optional_string(self) -> str | None:
+        """The next parameter if it is a quoted string."""
+        return self.string() if self._values and isinstance(self._values[0], Text) else None
+
+    def string(self) -> str:
+        """A quoted string."""
+        value = self._take("a quoted string")
+        if not isinstance(value, Text):
+            raise ScpiError(-104, "a quoted string is needed")
+        return value.value
+
+    def number(self) -> float:
+        """A finite decimal number."""
+        return _number(self._take("a number"))
+
+    def whole(self, least: int, most: int) -> int:
+        """A whole number within least ... most."""
+        value = self.number()
+        if value != int(value) or not least <= value <= most:
+            raise ScpiError(-222, f"a whole number from {least} to {most} is needed (got {value:g})")
+        return int(value)
+
+    def word(self, *allowed: str) -> str:
+        """One of some words; the capitals of each are its short form. Returns the short form."""
+        value = self._take("a word")
+        for word in allowed:
+            short = "".join(c for c in word if not c.islower())
+            if isinstance(value, str) and value.upper() in (short, word.upper()):
+                return short
+        raise ScpiError(-104, f"one of {', '.join(allowed)} is needed")
+
+    def switch(self) -> bool:
+        """ON, OFF, 1 or 0."""
+        return self.word("ON", "OFF", "1", "0") in ("ON", "1")
+
+    def block(self, kind: str) -> np.ndarray:
+        """Numbers of a block. kind: NumPy's name of the type without its byte order, for example "f4"."""
+        value = self._take("a block")
+        if not isinstance(value, memoryview):
+            raise ScpiError(-104, "a definite-length block is needed")
+        source = np.dtype(self._order + kind)
+        if value.nbytes % source.itemsize:
+            raise ScpiError(-161, f"{value.nbytes} bytes are not whole numbers of {source.itemsize} bytes")
+        return np.frombuffer(value, source).astype(np.dtype(kind), copy=False)
+
+    def numbers(self, kind: str) -> np.ndarray:
+        """A block, or all parameters that are left as decimal numbers."""
+        if self._values and isinstance(self._values[0], memoryview):
+            return self.block(kind)
+        values = np.array([_number(value) for value in self._values])
+        self._values.clear()
+        target = np.dtype(kind)
+        if target.kind in "iu":
+            bounds = np.iinfo(target)
+            if (values != np.round(values)).any() or ((values < bounds.min) | (values > bounds.max)).any():
+                raise ScpiError(-222, f"whole numbers from {bounds.min} to {bounds.max} are needed")
+        with np.errstate(over="ignore"):
+            return values.astype(target)
+
+    def end(self) -> None:
+        """Raise ScpiError unless all were taken."""
+        if self._values:
+            raise ScpiError(-108, f"{len(self._values)} more than the command takes")
+
+    def _take(self, what: str) -> Parameter:
+        if not self._values:
+            raise ScpiError(-109, f"{what} is needed")
+        return self._values.pop(0)
+
+
+def _number(value: Parameter) -> float:
+    if not isinstance(value, str):
+        raise ScpiError(-104, "a decimal number is needed")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ScpiError(-104, f"a decimal number is needed (got {value[:16]!r})") from None
+    if not math.isfinite(number):
+        raise ScpiError(-222, "a finite number is needed")
+    return number

@@ -1,0 +1,166 @@
+"""The socket: one `Session` for each connection, several at a time in one thread. A client never makes another one wait for its network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from analog_sim.chip.server.chip import ServedChip
+from analog_sim.chip.server.messages import TEXT_LIMIT, Splitter
+from analog_sim.chip.server.session import Session
+from analog_sim.chip.server.wall_clock import WallClock
+from analog_sim.config import UserError
+
+HIGH_WATER = 1 << 20
+"""Bytes of answers that a client may leave unread; beyond, its commands wait."""
+_QUICK = getattr(socket, "TCP_QUICKACK", None)
+_KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""A client whose machine has died gives up the writer's place after about 25 s."""
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Args:
+        server: what is served.
+    """
+
+    def __init__(self, server: Instrument) -> None:
+        self._server = server
+        self._session = Session(server.chip, server.identity)
+        self._splitter = Splitter(server.chip.limits.block_bytes)
+        self._transport: asyncio.Transport | None = None
+        self._held = False
+        self._later: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuse a client beyond the limit; set what makes short messages quick and dead clients known."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._socket: Any = transport.get_extra_info("socket")
+        connections = self._server.connections
+        if len(connections) >= self._server.chip.limits.clients:
+            self._transport.abort()
+            return
+        connections.add(self)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP:
+            if hasattr(socket, name):
+                self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._acknowledge()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes and carry out the messages that are whole."""
+        self._acknowledge()
+        self._splitter.feed(data)
+        self._work()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: its commands wait, nobody else's."""
+        self._held = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._held = False
+        self._work()
+
+    def eof_received(self) -> bool:
+        """A client that has ended its side gets no more answers."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Free what the client held."""
+        if self._later is not None:
+            self._later.cancel()
+        self._server.connections.discard(self)
+        self._transport = None
+        self._session.close()
+
+    def _acknowledge(self) -> None:
+        # Clients that leave Nagle's algorithm on wait for the acknowledgement of the first part of a message before they send the rest;
+        # a delayed one costs them 40 ms. Linux forgets the option, so it is set after each receive.
+        if _QUICK is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
+
+    def _work(self) -> None:
+        while self._transport is not None and not self._held and self._later is None:
+            message = self._splitter.next()
+            if message is None:
+                break
+            answer = self._session.execute(message)
+            if answer and self._transport is not None:
+                self._transport.writelines(answer)
+            self._catch_up()
+        if self._transport is not None:
+            full = self._splitter.waiting > self._server.chip.limits.block_bytes + 2 * TEXT_LIMIT
+            if full or self._held:
+                self._transport.pause_reading()
+            elif not self._transport.is_reading():
+                self._transport.resume_reading()
+
+    def _catch_up(self) -> None:
+        """In real time a client waits until the chip has done what it asked for."""
+        clock = self._server.chip.fabric.clock
+        if isinstance(clock, WallClock) and clock.ahead > 1e-3:
+            self._later = asyncio.get_running_loop().call_later(clock.ahead, self._go_on)
+
+    def _go_on(self) -> None:
+        self._later = None
+        self._work()
+
+
+class Instrument:
+    """A chip at an address.
+
+    Args:
+        chip: what is served. identity: answer to *IDN?.
+
+    Attributes:
+        connections: open ones.
+    """
+
+    def __init__(self, chip: ServedChip, identity: str) -> None:
+        self.chip, self.identity = chip, identity
+        self.connections: set[Connection] = set()
+
+    async def start(self, host: str, port: int) -> asyncio.Server:
+        """Listen. Raises UserError when the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.create_server(lambda: Connection(self), host, port)
+        except OSError as error:
+            raise UserError(f"cannot listen on {host}:{port} ({error.strerror or error})") from error
+
+    def drop_all(self) -> None:
+        """End all connections."""
+        for connection in list(self.connections):
+            if connection._transport is not None:
+                connection._transport.abort()
+
+
+@contextmanager
+def running(chip: ServedChip, identity: str = "analog-hil,test,0,0", port: int = 0) -> Iterator[int]:
+    """Serve a chip on the loopback from a thread of this process, for tests and benchmarks; gives the port."""
+    loop = asyncio.new_event_loop()
+    instrument = Instrument(chip, identity)
+    server = loop.run_until_complete(instrument.start("127.0.0.1", port))
+    thread = threading.Thread(target=loop.run_forever, name="instrument", daemon=True)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+
+        async def end() -> None:
+            server.close()
+            instrument.drop_all()
+            await asyncio.sleep(0)
+            loop.stop()
+
+        asyncio.run_coroutine_threadsafe(end(), loop)
+        thread.join(10.0)
+        loop.close()

@@ -1,0 +1,44 @@
+"""Headers to commands: long and short forms, and headers relative to the one before them in a message (SCPI-99, volume 1, 6.2)."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from analog_sim.chip.server.commands import COMMANDS, Command
+from analog_sim.chip.server.errors import ScpiError
+
+
+def spellings(pattern: str) -> list[str]:
+    """All forms of a header in capitals: each word short (its capitals) or whole."""
+    query = "?" if pattern.endswith("?") else ""
+    words = pattern.removesuffix("?").split(":")
+    forms = [dict.fromkeys(("".join(c for c in word if not c.islower()), word.upper())) for word in words]
+    return [":".join(chosen) + query for chosen in product(*forms)]
+
+
+_TABLE: dict[str, Command] = {
+    spelling: command for command in COMMANDS for pattern in command.patterns for spelling in spellings(pattern)
+}
+
+
+def find(header: str, path: str) -> tuple[Command, str]:
+    """The command of a header, and the path that the next one may leave out. Raises ScpiError for an unknown one."""
+    if header.startswith("*"):
+        if header in _TABLE:
+            return _TABLE[header], path
+        raise ScpiError(-113, header[:60])
+    plain = header.removeprefix(":")
+    for full in (plain,) if header.startswith(":") else (path + plain, plain):
+        if full in _TABLE:
+            return _TABLE[full], full[: full.rfind(":") + 1]
+    raise ScpiError(-113, header[:60])
+
+
+def page() -> str:
+    """All commands as a table in Markdown: part of docs/instrument.md, which a test compares with it."""
+    lines = ["| Command | Writes | What it does |", "|---|---|---|"]
+    for command in COMMANDS:
+        headers = " or ".join(f"`{pattern}`" for pattern in command.patterns)
+        usage = f" `{command.usage}`".replace("|", "\\|") if command.usage else ""
+        lines.append(f"| {headers}{usage} | {'yes' if command.writes else ''} | {command.text} |")
+    return "\n".join(lines)

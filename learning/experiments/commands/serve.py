@@ -1,0 +1,75 @@
+"""Serve an emulated chip as an instrument: SCPI on a raw TCP socket. It never trains anything."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import signal
+from collections.abc import Sequence
+
+from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._examples import config_file
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until it is told to stop; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description="Serve an emulated chip as an instrument: SCPI on a raw TCP socket (docs/instrument.md).",
+        epilog="example:\n  analog-hil serve serve_ecram --port 5025",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "config", metavar="CONFIG", type=config_file, help="YAML file (schema: serve/1), or the name of an example"
+    )
+    add_set(parser)
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: loopback)"
+    )
+    parser.add_argument(
+        "--anyone", action="store_true", help="allow another address than loopback: nobody is asked for a password"
+    )
+    parser.add_argument("--port", metavar="N", type=int, default=5025, help="port (default: 5025; 0 for a free one)")
+    options = parser.parse_args(arguments)
+
+    from analog_sim.config import UserError, load_config
+    from learning.experiments.configs.serve import ServeConfig
+
+    if not 0 <= options.port <= 65535:
+        raise UserError(f"--port: 0 to 65535 (got {options.port})")
+    if not options.anyone and not _loopback(options.host):
+        raise UserError(f"--host: {options.host} can be reached from other machines; add --anyone if that is meant")
+    require_schema(options.config, "serve/1", options.overrides)
+    config = load_config(options.config, ServeConfig, overrides=options.overrides)
+    return asyncio.run(_serve(config, options.host, options.port))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _serve(config: object, host: str, port: int) -> int:
+    from analog_sim.chip.server.serve import Instrument
+    from learning.experiments.configs.serve import ServeConfig, served_chip
+
+    assert isinstance(config, ServeConfig)
+    chip, redone = served_chip(config)
+    if redone:
+        print(f"did {redone} operations of {config.journal} again", flush=True)
+    instrument = Instrument(chip, config.identity)
+    server = await instrument.start(host, port)
+    print(f"serving {config.identity} at scpi://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()
+    server.close()
+    instrument.drop_all()
+    await asyncio.sleep(0)
+    if chip.journal is not None:
+        chip.journal.close()
+    return 0

@@ -1,0 +1,101 @@
+"""The YAML of a served chip (`schema: serve/1`): card, seed, arrays, limits. It never opens a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from analog_sim.chip.backend import identity
+from analog_sim.chip.backends.fixed_arrays import FixedArraysBackend
+from analog_sim.chip.backends.sealed import Sealed
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.server.chip import Limits, ServedChip
+from analog_sim.chip.server.journal import Journal
+from analog_sim.chip.server.wall_clock import WallClock
+from analog_sim.config import Resolver, StrictModel
+from analog_sim.random.streams import Streams
+from devices.card import DeviceCard, resolve_card
+
+Count = Annotated[int, Field(ge=1, le=1 << 30)]
+
+
+class ArraySpec(StrictModel):
+    """An array that is there from the start.
+
+    Attributes:
+        rows, cols: of it. pair: two cells at each cross point.
+    """
+
+    rows: Annotated[int, Field(ge=1, le=65536)]
+    cols: Annotated[int, Field(ge=1, le=65536)]
+    pair: bool = True
+
+
+class ServeLimits(StrictModel):
+    """What no command may exceed.
+
+    Attributes:
+        block_bytes: bytes of the blocks of a message, and of an answer. cells: of an array that a client defines. arrays: how many.
+        volts: read voltage, beside the chip's own limit. pulses: per cell in one command. wait: seconds at once. clients: at a time.
+    """
+
+    block_bytes: Count = 64 << 20
+    cells: Count = 1 << 24
+    arrays: Count = 4096
+    volts: Annotated[float, Field(gt=0.0)] | None = None
+    pulses: Count = 1 << 20
+    wait: Annotated[float, Field(gt=0.0)] = 1e9
+    clients: Count = 32
+
+
+class ServeConfig(StrictModel):
+    """A served chip.
+
+    Attributes:
+        device: a packaged card by name, a card's path, or the card itself. seed: of the cells. place: of the chip below the seed; the
+            default is that of a training run, so that the same seed gives the same cells. chip: sealed cells, or arrays that exist.
+        arrays: by name, or "on demand" for arrays that clients define. time: virtual, or real for the wall's. read_only: nobody writes.
+        limits: of commands. journal: file in which every operation is before it is done, from which the chip is rebuilt; null for none.
+        serial: number in the identity.
+    """
+
+    config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
+
+    schema_: Annotated[Literal["serve/1"], Field(alias="schema")] = "serve/1"
+    device: DeviceCard
+    seed: Annotated[int, Field(ge=0)] = 0
+    place: tuple[str | int, ...] = ("chip",)
+    chip: Annotated[Sealed | FixedArraysBackend, Field(discriminator="kind")] = Sealed()
+    arrays: Literal["on demand"] | dict[str, ArraySpec] = "on demand"
+    time: Literal["virtual", "real"] = "virtual"
+    read_only: bool = False
+    limits: ServeLimits = ServeLimits()
+    journal: Annotated[Path, Field(strict=False)] | None = None
+    serial: Annotated[str, Field(pattern=r"^[\w.-]{1,40}$")] = "1"
+
+    @property
+    def identity(self) -> str:
+        """Answer to *IDN?."""
+        return f"analog-hil,{self.device.name.replace(',', ' ')},{self.serial},serve/1"
+
+
+def served_chip(config: ServeConfig) -> tuple[ServedChip, int]:
+    """The chip, and how many operations of its journal were done again. Raises UserError."""
+    streams = Streams(config.seed).child(*config.place)
+    cell = config.device.compile()
+    clock = WallClock() if config.time == "real" else Clock()
+    fabric = config.chip.fabric(cell, streams, clock, None)
+    settings = identity(cell, streams) | {"chip": config.chip.model_dump(mode="json", exclude={"record"})}
+    journal = None if config.journal is None else Journal(config.journal, settings)
+    chip = ServedChip(fabric, Limits(**config.limits.model_dump()), journal=journal)
+    redone = chip.catch_up()
+    if isinstance(config.arrays, dict):
+        for name, spec in config.arrays.items():
+            chip.define(name, spec.rows, spec.cols, spec.pair, 0)
+        chip.on_demand = False
+    chip.read_only = config.read_only
+    return chip, redone

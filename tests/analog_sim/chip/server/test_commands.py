@@ -1,0 +1,127 @@
+"""Commands as a client sees them, over a socket; and the page that documents them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.chip.server.chip import ServedChip
+from analog_sim.chip.server.commands import COMMANDS, INFO_HEADERS
+from analog_sim.chip.server.serve import running
+from analog_sim.chip.server.table import page, spellings
+
+from .conftest import Terminal
+
+DOCS = Path(__file__).resolve().parents[4] / "docs" / "instrument.md"
+
+
+def block(values: np.ndarray) -> bytes:
+    data = values.tobytes()
+    return b"#%d%d%s" % (len(str(len(data))), len(data), data)
+
+
+def test_every_command_is_documented() -> None:
+    assert page() in DOCS.read_text(encoding="utf-8")
+
+
+def test_every_field_has_a_command_and_no_two_are_spelt_alike() -> None:
+    assert list(INFO_HEADERS) == [field.name for field in fields(ChipInfo)]
+    forms = [s for command in COMMANDS for pattern in command.patterns for s in spellings(pattern)]
+    assert len(forms) == len(set(forms))
+
+
+def test_common_commands_and_registers(terminal: Terminal) -> None:
+    assert terminal.ask("*IDN?") == "analog-hil,test,0,0"
+    assert terminal.ask("*ESR?") == "128"
+    assert terminal.ask("*ESE 32;*SRE 32;*STB?") == "0"
+    terminal.write("NOTHING")
+    assert terminal.ask("*STB?") == str(4 + 32 + 64)
+    assert terminal.ask("SYST:ERR?") == '-113,"Undefined header;NOTHING"'
+    assert terminal.ask("*ESR?;*STB?;*OPC?;*TST?") == "32;0;1;0"
+    assert terminal.ask("*OPC;*WAI;*ESR?") == "1"
+    terminal.write("NOTHING")
+    assert terminal.ask("*CLS;*STB?;:SYST:ERR:COUN?") == "0;0"
+
+
+def test_headers_are_relative_and_have_long_and_short_forms(terminal: Terminal) -> None:
+    assert terminal.ask("array:rows?;cols?;CAPAB:TRAN?") == "2"
+    assert terminal.errors() == [-113, -113]
+    assert terminal.ask("ARR:ROWS?;COL?;:FORMAT:BORDER?;BORD SWAPPED;BORD?") == "2;3;NORM;SWAP"
+
+
+@pytest.mark.parametrize("order", ["NORM", "SWAP"])
+def test_cells_are_written_and_read_in_either_byte_order(terminal: Terminal, order: str) -> None:
+    kind = ">f4" if order == "NORM" else "<f4"
+    g_min, g_max = (float(x) for x in terminal.ask("ARR:GMIN?;GMAX?").split(";"))
+    terminal.write(f"FORM:BORD {order}")
+    target = np.full(12, (g_min + g_max) / 2, kind)
+    terminal.write(b"PROG 'w'," + block(target))
+    terminal.write("READ:COND? 0,1,0,3")
+    assert terminal.file.read(4) == b"#224"
+    got = np.frombuffer(terminal.file.read(25)[:-1], kind)
+    assert abs(got.mean() - target[0]) < 0.2 * (g_max - g_min)
+    shown = terminal.ask("FORM ASC;:READ:COND? 0,1,0,3")
+    assert len(shown.split(",")) == 6
+    assert terminal.errors() == []
+
+
+def test_wrong_parameters_change_nothing(terminal: Terminal, chip: ServedChip) -> None:
+    before = terminal.ask("LOG:TOT?;:TIME?")
+    for line, code in (
+        (b"READ:MVM? 0.1,99", -222),
+        (b"READ:MVM? 0.1", -222),
+        (b"READ:MVM? 'none',0.1,0.1", -241),
+        (b"READ:MVM? nan,0", -222),
+        (b"READ:COND? 0,9,0,1", -222),
+        (b"PROG " + block(np.zeros(5, ">f4")), -222),
+        (b"PROG #13abc", -161),
+        (b"PULS:COUN 1,2,3.5,4,5,6,7,8,9,10,11,12", -222),
+        (b"PULS:TRA 1,64,BOTH", -222),
+        (b"WAIT -1", -222),
+        (b"WAIT 1,2", -108),
+        (b"TIME:ADV -1", -222),
+        (b"TIME:END", -221),
+        (b"ARR:DEF 'w',9,9,ON", -221),
+        (b"ARR:DEF 'big',4000,4000,ON", -223),
+        (b"ARR:DEF '[1.5]',2,2,ON", -222),
+        (b"FORM REAL,64", -222),
+    ):
+        terminal.write(line)
+        assert terminal.errors() == [code], line
+    assert terminal.ask("LOG:TOT?;:TIME?") == before
+    assert list(chip.arrays) == ["w"]
+
+
+def test_frames_count_as_the_longest_or_the_sum(terminal: Terminal) -> None:
+    terminal.write("TIME:PAR;SEQ;ADV 1;ADV 2;END;ADV 2.5;END")
+    assert terminal.ask("TIME?;TIME:LAST?") == "3.0;3.0"
+
+
+def test_one_client_writes_at_a_time_and_the_place_is_freed(port: int, terminal: Terminal) -> None:
+    terminal.write("TIME:PAR;ADV 1")
+    other = Terminal(port)
+    assert other.ask("SYST:LOCK:OWN?;REQ?") == "OTHER;0"
+    other.write("WAIT 1")
+    assert other.errors() == [-203]
+    assert terminal.errors() == []
+    terminal.write("SYST:LOCK:REL")
+    assert terminal.ask("TIME?") == "1.0"
+    assert other.ask("SYST:LOCK:REQ?") == "1"
+    other.close()
+    while terminal.ask("SYST:LOCK:OWN?") != "NONE":
+        pass
+    assert terminal.ask("WAIT 1;:TIME?") == "2.0"
+
+
+def test_a_read_only_chip_is_read(chip: ServedChip) -> None:
+    chip.read_only = True
+    with running(chip) as port:
+        it = Terminal(port)
+        assert it.ask("FORM ASC;:READ:MVM? 0,0").count(",") == 2
+        it.write("WAIT 1")
+        assert it.errors() == [-203]
+        it.close()
