@@ -18,7 +18,17 @@ from learning.network.twin_spec import MlpNetwork, Network, TwinTraining
 
 Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
 NonIdeality = Literal[
-    "programming", "levels", "read_noise", "drift", "drift_spread", "variation", "faults", "iv_curve", "dac", "adc"
+    "programming",
+    "levels",
+    "read_noise",
+    "drift",
+    "drift_spread",
+    "variation",
+    "faults",
+    "iv_curve",
+    "dac",
+    "adc",
+    "wires",
 ]
 Scale = Literal["noise", "programming", "read_noise", "drift", "drift_spread", "variation"]
 Setting = int | float | str | bool | None
