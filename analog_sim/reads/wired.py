@@ -163,7 +163,7 @@ class WiredReads:
 
         Args:
             g: (planes, rows, cols) siemens. cell: variance of one read of every cell, siemens squared, of that shape or one number.
-            v: (B, inputs) volts.
+            v: (B, inputs) volts. transpose: bit lines are driven.
         """
         seen, way, r = self._seen[transpose], self._directions[transpose], self.spec.selector
         if seen.noise is None:
