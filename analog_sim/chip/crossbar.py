@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.reads.wired import WiresReport
 
 F32 = npt.NDArray[np.float32]
 
@@ -64,7 +65,16 @@ class Inspectable(Protocol):
         ...
 
     def net_now(self) -> F32:
-        """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
+        """Net conductance (plane 0 minus plane 1) of the cells now, siemens (rows, cols), without read noise and wires."""
+        ...
+
+    def effective_now(self, *, transpose: bool = False) -> F32:
+        """What a read, or a transposed read, multiplies with now, siemens (rows, cols) for both: `net_now` seen through the wires."""
+        ...
+
+    @property
+    def wires_report(self) -> WiresReport | None:
+        """What reads under wires have cost and how well they are known; None for ideal wires."""
         ...
 
     def sense(self, v: F32, *, transpose: bool = False, out: F32 | None = None) -> tuple[F32, F32 | None]:

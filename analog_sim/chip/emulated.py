@@ -15,6 +15,7 @@ from analog_sim.chip.checks import check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
+from analog_sim.config import UserError
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.response_tables import compile_pulses
@@ -22,6 +23,8 @@ from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import ReadCache
+from analog_sim.reads.wired import WiredReads, WiresReport
+from analog_sim.wires import WiresSpec
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -45,6 +48,10 @@ class EmulatedCrossbar:
         clock: chip time, shared with the rest of the chip; a new one when None.
         fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`.
         count_pulses: keep a pulse counter for every cell.
+        wires: resistance of the lines, which reads of whole vectors see; pulses, programming and `read_conductance` do not.
+
+    Raises:
+        UserError: wires with cells that are not ohmic.
     """
 
     def __init__(
@@ -58,9 +65,15 @@ class EmulatedCrossbar:
         clock: Clock | None = None,
         fault_map: npt.NDArray[np.integer] | None = None,
         count_pulses: bool = False,
+        wires: WiresSpec | None = None,
     ) -> None:
         if rows < 1 or cols < 1:
             raise ValueError(f"a crossbar needs at least one row and one column (got {rows} x {cols})")
+        if wires is not None and not wires.ideal and cell.iv_alpha:
+            raise UserError(
+                f"tile.wires: reads with wires need ohmic cells, and {cell.name} has a non-linear I-V curve (got iv_alpha = "
+                f"{cell.iv_alpha:g} per volt, allowed: 0, or no wires)"
+            )
         self.cell = cell
         self.clock = Clock() if clock is None else clock
         self.log = OperationLog()
@@ -81,6 +94,7 @@ class EmulatedCrossbar:
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
         self._seen: ReadCache | None = None
+        self._wired = None if wires is None or wires.ideal else WiredReads(wires, pair)
         self._last_write = 0.0
         self._undisturbed_reads = 0
 
@@ -139,6 +153,8 @@ class EmulatedCrossbar:
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
         v = np.ascontiguousarray(v, np.float32)
+        if self._wired is not None:
+            return self._multiply_wired(self._wired, state, v, transpose, out)
         load = state.col_sum if transpose else state.row_sum
         current = (state.back if transpose else state.forward).multiply(v, out)
         each = state.variance_back if transpose else state.variance
@@ -151,6 +167,17 @@ class EmulatedCrossbar:
             power = read_power(v, load)
             if each > 0.0:
                 variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
+        return current, variance, float(power) * self.cell.cost.t_read
+
+    def _multiply_wired(
+        self, wired: WiredReads, state: ReadCache, v: F32, transpose: bool, out: F32 | None
+    ) -> tuple[F32, F32 | None, float]:
+        """The same with wires. The energy is that of ideal wires, which bounds it: resistance in a driven network takes power away."""
+        g, each = state.g, state.cell_variance
+        current = wired.multiply(g, v, transpose, out)
+        silent = isinstance(each, float) and each == 0.0
+        variance = None if silent else wired.variance(g, each, v, transpose)
+        power = read_power(v, state.col_sum if transpose else state.row_sum)
         return current, variance, float(power) * self.cell.cost.t_read
 
     def _finish_read(self, v: F32, current: F32, joules: float, transpose: bool) -> None:
@@ -198,8 +225,20 @@ class EmulatedCrossbar:
         return self._read_cache().g
 
     def net_now(self) -> F32:
-        """Net conductance (plane 0 minus plane 1) that a read multiplies with now, siemens (rows, cols), without read noise."""
+        """Net conductance (plane 0 minus plane 1) of the cells now, siemens (rows, cols), without read noise and wires."""
         return self._read_cache().net
+
+    def effective_now(self, *, transpose: bool = False) -> F32:
+        """What a read, or a transposed read, multiplies with now, siemens (rows, cols) for both: `net_now` seen through the wires."""
+        if self._wired is not None:
+            matrix = self._wired.matrix(self._read_cache().g, transpose)
+            return np.ascontiguousarray(matrix.T) if transpose else matrix
+        return self.net_now()
+
+    @property
+    def wires_report(self) -> WiresReport | None:
+        """What reads under wires have cost and how well they are known; None without wires."""
+        return None if self._wired is None else self._wired.report
 
     def pulse_counts(self) -> npt.NDArray[np.integer] | None:
         """Pulses that every cell got, (planes, rows, cols); None when they are not counted."""
@@ -263,6 +302,8 @@ class EmulatedCrossbar:
             self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
         if self._seen is not None:
             self._seen.pulsed(rows, now)
+        if self._wired is not None:
+            self._wired.forget()
 
     def add_ideal(self, dg: F32, *, two_sided: bool = False) -> None:
         """Change the net conductance exactly: no error, no pulse, no time. What an ideal write does; only an emulator can.
@@ -306,6 +347,7 @@ class EmulatedCrossbar:
             "undisturbed_reads": self._undisturbed_reads,
             "last_write": self._last_write,
             "seen": None if self._seen is None else self._seen.times(),
+            "wires": None if self._wired is None else self._wired.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -320,6 +362,8 @@ class EmulatedCrossbar:
         if state["seen"] is not None:
             self._seen = ReadCache(self._ageing, self.cells, self.clock.now, self._last_write)
             self._seen.restore(state["seen"])
+        if self._wired is not None and state.get("wires") is not None:
+            self._wired.restore(state["wires"])
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
         """Take over conductances and what they were aimed at, in all cells or some; without codes they are their own targets."""
@@ -342,12 +386,16 @@ class EmulatedCrossbar:
         """Any cell may have changed."""
         self._seen = None
         self._ageing.forget()
+        if self._wired is not None:
+            self._wired.forget()
 
     def _read_cache(self) -> ReadCache:
         """The cells at chip time, kept until they are written or age visibly."""
         now = self.clock.now
         if self._seen is None or not self._seen.holds(now, self._last_write):
             self._seen = ReadCache(self._ageing, self.cells, now, self._last_write)
+            if self._wired is not None:
+                self._wired.forget()
         return self._seen
 
 

@@ -14,19 +14,22 @@ from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.random.streams import Name, Streams
+from analog_sim.wires import WiresSpec
 
 
 @dataclass(frozen=True)
 class Fabrication:
-    """Wishes that only an emulator can fulfil; a physical chip refuses a fault map, because it has its own.
+    """Wishes that only an emulator can fulfil; a physical chip refuses a fault map and wires, because it has its own.
 
     Attributes:
         fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`, None for faults drawn as the card says.
         count_pulses: keep a pulse counter for every cell.
+        wires: resistance of the lines, None for ideal ones.
     """
 
     fault_map: npt.NDArray[np.integer] | None = None
     count_pulses: bool = False
+    wires: WiresSpec | None = None
 
 
 PLAIN = Fabrication()
@@ -124,6 +127,7 @@ class EmulatedFabric:
             clock=self.clock,
             fault_map=wishes.fault_map,
             count_pulses=wishes.count_pulses,
+            wires=wishes.wires,
         )
 
 

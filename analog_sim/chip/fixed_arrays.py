@@ -183,9 +183,13 @@ class FixedArrays:
     def crossbar(
         self, name: tuple[Name, ...], rows: int, cols: int, *, pair: bool, wishes: Fabrication = PLAIN
     ) -> Crossbar:
-        """Hand out an array, or two for a pair. Raises UserError when none is left or fits, and for a fault map."""
+        """Hand out an array, or two for a pair. Raises UserError when none is left or fits, and for a fault map or wires."""
         if wishes.fault_map is not None:
             raise UserError("tile.fault_map: the arrays of this chip exist already and have their own faults")
+        if wishes.wires is not None:
+            raise UserError(
+                "tile.wires: the arrays of this chip exist already and have their own wires (leave tile.wires out)"
+            )
         if rows > self.shape[0] or cols > self.shape[1]:
             raise UserError(f"chip: arrays are {self.shape[0]} x {self.shape[1]}, {rows} x {cols} were asked for")
         if self.paired and not pair:

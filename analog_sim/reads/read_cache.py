@@ -48,7 +48,7 @@ class ReadCache:
         if now > self._noise_until:
             self._noise_now = now
             self._noise_until = self._noise_end(now, now - last_write)
-            self._drop("variance", "variance_back")
+            self._drop("variance", "variance_back", "cell_variance")
         return now <= self._until
 
     @cached_property
@@ -99,6 +99,11 @@ class ReadCache:
         return each if isinstance(each, float) else each.transposed()
 
     @cached_property
+    def cell_variance(self) -> F32 | float:
+        """Variance of one read of every cell, siemens squared (planes, rows, cols), or one number for all."""
+        return self._ageing.read_variance(self.g, self._cells, self._noise_now)
+
+    @cached_property
     def col_sum(self) -> F32:
         """Conductance that loads every column, siemens (cols,)."""
         load = np.zeros(self.g.shape[2], np.float32)
@@ -109,7 +114,7 @@ class ReadCache:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
-        self._drop("col_sum", "back", "variance_back")
+        self._drop("col_sum", "back", "variance_back", "cell_variance")
         made = self.__dict__
         planes, total, cols = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total

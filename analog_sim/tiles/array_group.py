@@ -57,7 +57,7 @@ class ArrayGroup:
         return all(array.inside is not None for array in self.arrays)
 
     def net_now(self) -> F32:
-        """Net conductance that forward multiplies with now, slices combined, siemens (rows, cols); with read noise from a sealed chip."""
+        """Net conductance of the cells now, slices combined, siemens (rows, cols), without wires; with read noise from a sealed chip."""
         return self._combine([_seen(array) for array in self.arrays])
 
     def net_read(self) -> F32:
@@ -167,11 +167,11 @@ class ArrayGroup:
         """Set the ranges from the conductances: inputs of half the full scale (rms), four standard deviations of their sum."""
         if self.adc.exact:
             return
-        nets = [self._seen(array) for array in self.arrays]
         for adc, sums, v_full in (
             (self.adc, "ij,ij->j", self.dac.v_full),
             (self.adc_back, "ij,ij->i", self.dac_back.v_full),
         ):
+            nets = [self._seen(array, transpose=adc is self.adc_back) for array in self.arrays]
             norms = np.max([np.sqrt(np.einsum(sums, net, net)) for net in nets], axis=0)
             adc.set_range(np.float32(2.0 * v_full) * norms.astype(np.float32))
 
@@ -186,8 +186,9 @@ class ArrayGroup:
             return current[:, :-1] - current[:, -1:] if self.reference else current
         return np.asarray(volts @ self._seen(array), np.float32)
 
-    def _seen(self, array: Crossbar) -> F32:
-        net = _seen(array)
+    def _seen(self, array: Crossbar, transpose: bool = False) -> F32:
+        """What a read multiplies with, (rows, cols) siemens, as truly as the chip shows it; wires included where it can be seen."""
+        net = _seen(array) if array.inside is None else array.inside.effective_now(transpose=transpose)
         return net[:, :-1] - net[:, -1:] if self.reference else net
 
     def state(self) -> dict[str, Any]:

@@ -67,6 +67,10 @@ def _without_adc(h: Hardware) -> Hardware:
     return replace(h, tile=h.tile.model_copy(update={"adc": h.tile.adc.model_copy(update=ideal)}))
 
 
+def _without_wires(h: Hardware) -> Hardware:
+    return replace(h, tile=h.tile.model_copy(update={"wires": None}))
+
+
 WITHOUT: Mapping[str, Callable[[Hardware], Hardware]] = MappingProxyType(
     {
         "programming": _without_programming,
@@ -79,6 +83,7 @@ WITHOUT: Mapping[str, Callable[[Hardware], Hardware]] = MappingProxyType(
         "iv_curve": _without_curved_iv,
         "dac": _without_dac,
         "adc": _without_adc,
+        "wires": _without_wires,
     }
 )
 """Name of a non-ideality -> what takes it away. `drift` is all that time does; `drift_spread` leaves every cell the mean exponent."""

@@ -33,6 +33,7 @@ from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.reads.polarity import Polarity
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
+from analog_sim.wires import WiresSpec
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
@@ -58,6 +59,7 @@ class TileSpec(StrictModel):
         cost: price of the conversions.
         fault_map: an .npz file with an array `fault` (planes, rows, cols) of fault codes, applied to every array (cropped).
         count_pulses: keep a pulse counter for every cell.
+        wires: resistance of the lines of every array (IR drop), None for ideal ones; see docs/wires.md for what sees them.
     """
 
     mapping: MappingSpec = MappingSpec()
@@ -69,6 +71,7 @@ class TileSpec(StrictModel):
     cost: ConverterCost = ConverterCost()
     fault_map: DataFile | None = None
     count_pulses: bool = False
+    wires: WiresSpec | None = None
 
     def settled(self, cell: CellModel) -> "TileSpec":
         """The same with everything written out that was left to the cells: compensation and write scheme."""
@@ -134,7 +137,7 @@ class Tile:
         spec, cell = self.spec, self.cell
         rows, cols = where.rows.stop - where.rows.start, where.cols.stop - where.cols.start
         reference = spec.mapping.kind == "reference"
-        wishes = Fabrication(_crop(fault_map, spec.mapping.pair, rows, cols + reference), spec.count_pulses)
+        wishes = Fabrication(_crop(fault_map, spec.mapping.pair, rows, cols + reference), spec.count_pulses, spec.wires)
         arrays = tuple(
             self._fabric.crossbar(
                 ("block", number, "slice", k), rows, cols + reference, pair=spec.mapping.pair, wishes=wishes
@@ -301,8 +304,20 @@ class Tile:
         return scheme.writer(self, streams)
 
     def writing_statistics(self) -> dict[str, float]:
-        """What the write scheme has to report; empty before the first update."""
-        return {} if self._writer is None else self._writer.statistics()
+        """What the write scheme has to report, nothing before the first update; and what reads under wires have, where there are any."""
+        return ({} if self._writer is None else self._writer.statistics()) | self._wires_statistics()
+
+    def _wires_statistics(self) -> dict[str, float]:
+        found = [array.inside.wires_report for array in self.arrays if array.inside is not None]
+        reports = [report for report in found if report is not None]
+        if not reports:
+            return {}
+        return {
+            "wires_solved": float(sum(report.solved for report in reports)),
+            "wires_matrices": float(sum(report.matrices for report in reports)),
+            "wires_corrected": float(sum(report.corrected for report in reports)),
+            "wires_error": max(report.error for report in reports),
+        }
 
     def _program_block(self, block: ArrayGroup, w: F32) -> None:
         fraction = fractions(w, Cut(block.rows, block.cols), self.full_weight)

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from analog_sim.config import Q, StrictModel
-from analog_sim.wires.topology import Topology, simple
+from analog_sim.wires.topology import Topology, WiresError, simple
 
 Ohm = Annotated[float, Q("resistance", "Ohm", ge=0.0)]
 
@@ -39,12 +39,13 @@ class WiresSpec(StrictModel):
         drive: ends of the word lines that are driven. sense_at: ends of the bit lines that are sensed.
         far_ends: ends that are neither, open or grounded.
         selector: resistance in series with every cell.
-        pair: where the two cells of a differential pair are: on arrays of their own ("separate"), on neighbouring bit lines of the
-        same word
-            line ("columns"), or on neighbouring word lines, driven with opposite voltages, of the same bit line ("rows").
+        pair: where the two cells of a differential pair are: on arrays of their own ("separate"), on neighbouring bit lines of the same
+            word line ("columns"), or on neighbouring word lines, driven with opposite voltages, of the same bit line ("rows").
         transposed: terminals of transposed reads; without it lines are driven where they are otherwise sensed, and the reverse, through the
             same driver and sense resistances.
         tolerance: bound of the measured error of a current, relative to the largest current of the read.
+        update: effective matrices of cells that have changed are made anew ("exact") or corrected and measured, and made anew where that
+            misses the tolerance ("tracked").
     """
 
     word_line: Ohm
@@ -58,6 +59,21 @@ class WiresSpec(StrictModel):
     pair: Literal["separate", "columns", "rows"] = "separate"
     transposed: TransposedSpec | None = None
     tolerance: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-7
+    update: Literal["exact", "tracked"] = "exact"
+
+    @property
+    def ideal(self) -> bool:
+        """Whether nothing has any resistance, so that reads are the plain products."""
+        return self.forward().ideal and self.backward().ideal
+
+    @model_validator(mode="after")
+    def _can_be(self) -> WiresSpec:
+        try:
+            for topology in (self.forward, self.backward):
+                topology()
+        except WiresError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     def forward(self) -> Topology:
         """Wires of a read that drives word lines."""

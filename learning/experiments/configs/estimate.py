@@ -19,7 +19,17 @@ from learning.network.twin_spec import MlpNetwork, Network, TwinTraining
 
 Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
 NonIdeality = Literal[
-    "programming", "levels", "read_noise", "drift", "drift_spread", "variation", "faults", "iv_curve", "dac", "adc"
+    "programming",
+    "levels",
+    "read_noise",
+    "drift",
+    "drift_spread",
+    "variation",
+    "faults",
+    "iv_curve",
+    "dac",
+    "adc",
+    "wires",
 ]
 Scale = Literal["noise", "programming", "read_noise", "drift", "drift_spread", "variation"]
 Setting = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)] | str | bool | None

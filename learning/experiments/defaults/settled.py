@@ -14,7 +14,7 @@ from analog_sim.config import override
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.scheme import WriteScheme
 from learning.experiments.configs.train import TrainExperiment, TwinSpec
-from learning.experiments.defaults.statements import about_card, about_circuit, about_energy
+from learning.experiments.defaults.statements import about_card, about_circuit, about_energy, about_wires
 
 Decisions = Mapping[str, Any]
 
@@ -67,6 +67,7 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
         *_about_time(cell, setup),
         *about_card(card, pulses="pulsed" in written.needs),
         about_circuit(setup.tile, bias=setup.network.bias),
+        *about_wires(setup.tile),
         about_energy(card, setup.tile, training=True),
     ]
     return tuple(found)

@@ -71,10 +71,30 @@ def about_circuit(tile: TileSpec, *, bias: str, what: str = "") -> str:
         ideal.append("noise of the ADCs (tile.adc.noise)")
     if not (tile.dac.errors or tile.adc.errors):
         ideal.append("mismatch of the converters (gain_spread, offset_spread, inl)")
-    ideal.append("wires (no IR drop)")
+    if tile.wires is None or tile.wires.ideal:
+        ideal.append("wires (no IR drop)")
     if bias == "digital":
         ideal.append("biases (added digitally)")
     return f"{what}ideal in the circuit, because nothing else was asked for: {', '.join(ideal)}."
+
+
+def about_wires(tile: TileSpec) -> tuple[str, ...]:
+    """Which wires reads see, and what of a run does not see them; nothing for ideal ones."""
+    wires = tile.wires
+    if wires is None or wires.ideal:
+        return ()
+    ohms = {
+        "per segment of a word line": wires.word_line,
+        "of a bit line": wires.bit_line,
+        "driver": wires.driver,
+        "sense amplifier": wires.sense,
+        "selector": wires.selector,
+    }
+    values = ", ".join(f"{name} {ohm:g} ohm" for name, ohm in ohms.items())
+    return (
+        f"reads see the wires of the arrays (tile.wires: {values}); pulses, programming and reads of single cells do not yet, "
+        "and the energy of reads is that of ideal wires, an upper bound.",
+    )
 
 
 def about_energy(card: DeviceCard, tile: TileSpec, *, training: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analog_sim.tiles.nonidealities import Hardware
 from learning.experiments.configs.estimate import Experiment
-from learning.experiments.defaults.statements import about_card, about_circuit, about_drift, about_energy
+from learning.experiments.defaults.statements import about_card, about_circuit, about_drift, about_energy, about_wires
 
 
 def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
@@ -38,6 +38,7 @@ def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...
         *about_drift(hardware.cell, tile),
         *about_card(card),
         about_circuit(tile, bias=experiment.bias),
+        *about_wires(tile),
         _about_measuring(experiment),
         about_energy(card, tile),
     )

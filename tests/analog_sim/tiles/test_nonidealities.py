@@ -20,6 +20,7 @@ from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import AdcSpec, DacSpec
 from analog_sim.tiles.nonidealities import PARTS, SCALES, WITHOUT, Hardware, only, present, scaled, without
 from analog_sim.tiles.tile import Tile, TileSpec
+from analog_sim.wires import WiresSpec
 
 IDEAL = Hardware(CellModel("ideal", 1e-6, 25e-6), TileSpec())
 EVERYTHING = Hardware(
@@ -36,7 +37,7 @@ EVERYTHING = Hardware(
         variation=VariationModel(g_min=0.02, g_max=0.05),
         iv_alpha=1.5,
     ),
-    TileSpec(dac=DacSpec(bits=5), adc=AdcSpec(bits=5)),
+    TileSpec(dac=DacSpec(bits=5), adc=AdcSpec(bits=5), wires=WiresSpec(word_line=30.0, bit_line=30.0)),
 )
 W = np.linspace(-1, 1, 24 * 16, dtype=np.float32).reshape(16, 24)
 X = np.cos(np.arange(40 * 24, dtype=np.float32)).reshape(40, 24)

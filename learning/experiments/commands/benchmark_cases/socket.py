@@ -21,7 +21,6 @@ from learning.experiments.commands.benchmark_cases._case import Case
 
 SIZE = 256
 BATCHES = (1, 256)
-SERVER = Path(__file__).resolve().parents[1] / "serve_chip.py"
 
 
 def cases() -> Iterator[Case]:
@@ -30,7 +29,7 @@ def cases() -> Iterator[Case]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "chip.yaml"
         config.write_text("schema: serve/1\ndevice: ecram\n", encoding="utf-8")
-        command = [sys.executable, str(SERVER), str(config), "--port", "0"]
+        command = [sys.executable, "-m", "analog_hil", "serve", str(config), "--port", "0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
