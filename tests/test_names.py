@@ -27,6 +27,8 @@ FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"[\w./-]*\w\.py")
 PATH = re.compile(r"(?:analog_sim|devices|learning|scripts|tests|configs|docs)/[\w./*-]*")
 DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+SCPI = re.compile(r"[A-Z]{3,}[a-z]+")
+"""A keyword of SCPI with its short form in capitals."""
 CLASS = re.compile(r"[A-Z]+[a-z][A-Za-z0-9]*")
 USERS = ("my_model.py", "my_data.py", "file.py", "devices/pulse/quadratic_step.py", "__init__.py")
 """Files that the reader has or makes, and one that every room has."""
@@ -171,7 +173,9 @@ def stale(text: str) -> Iterator[str]:
         elif DOTTED.fullmatch(quoted):
             known = is_known(quoted.split("."))
         elif CLASS.fullmatch(quoted):
-            known = quoted in top_level() or quoted in FOREIGN or hasattr(builtins, quoted)
+            known = (
+                bool(SCPI.fullmatch(quoted)) or quoted in top_level() or quoted in FOREIGN or hasattr(builtins, quoted)
+            )
         else:
             known = True
         if not known:

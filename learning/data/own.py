@@ -41,7 +41,7 @@ class OwnData(DataSpec, ABC):
 
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     order: Literal["shuffled", "kept"] = "shuffled"
-    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = None
+    shape: Annotated[tuple[Annotated[int, Field(ge=1, le=10**6)], ...], Field(min_length=1)] | None = None
 
     def made(
         self,

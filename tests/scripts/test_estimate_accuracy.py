@@ -105,7 +105,7 @@ def test_a_users_model_and_checkpoint(script, tmp_path: Path) -> None:
         ([str(CONFIG), "--model", "net.py"], "--model: must be FILE.py:NAME"),
         ([str(CONFIG), "--model", "net.py:build"], "model.file: no such file"),
         ([str(CONFIG), "--checkpoint", "w.pt"], "--checkpoint: holds the weights of your own network"),
-        ([str(CONFIG), "--chip", "scpi"], "chip.kind"),
+        ([str(CONFIG), "--chip", "no_such_kind"], "chip.kind"),
         ([str(CONFIG), "--chip", "3"], "--only-chip 3"),
         ([str(CONFIG), "--only-chip", "-1"], "--only-chip: chips are counted from 0"),
         ([str(CONFIG), "--resume"], "--resume: needs the folder"),

@@ -47,6 +47,6 @@ def test_a_sweep_says_what_it_would_do(tmp_path: Path) -> None:
     assert "0-ideal: device = ideal" in done.stdout
     assert "1-pcm: device = pcm" in done.stdout
     assert not (tmp_path / "runs").exists()
-    refused = run("sweep.py", path, "--chip", "scpi")
+    refused = run("sweep.py", path, "--chip", "no_such_kind")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "chip.kind" in refused.stderr

@@ -65,7 +65,7 @@ def test_a_dry_run_checks_and_stops(config: Path, tmp_path: Path) -> None:
         (["--set", "rule=backprob"], "rule"),
         (["--set", "learning_rate=-1"], "learning_rate"),
         (["--set", "device=pmc"], "device"),
-        (["--chip", "scpi"], "chip.kind"),
+        (["--chip", "no_such_kind"], "chip.kind"),
         (
             ["--chip", "no_such:chip", "--set", "device=ecram", "--set", "tile.writing=write_verify"],
             "chip.factory: 'no_such' cannot be imported",

@@ -21,7 +21,7 @@ _OUT_OF_RANGE = (-222, -223)
 
 
 @dataclass(frozen=True)
-class Report:
+class LinkReport:
     """What the chip says of an operation: units, chip seconds, joules, chip time after it."""
 
     units: int
@@ -31,7 +31,7 @@ class Report:
 
 
 Part = bytes | memoryview
-Heard = Callable[[Report], None]
+Heard = Callable[[LinkReport], None]
 
 
 def block(values: np.ndarray) -> list[Part]:
@@ -156,7 +156,7 @@ class Link:
 
     def _judge(self, report: re.Match[str], heard: Heard | None) -> None:
         code, text = int(report[1]), report[2].replace('""', '"')
-        said = Report(int(report[3]), float(report[4]), float(report[5]), float(report[6]))
+        said = LinkReport(int(report[3]), float(report[4]), float(report[5]), float(report[6]))
         self._now = said.now
         if code == 0:
             if heard is not None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
-from analog_sim.chip.client.link import Link, Part, Report, block
+from analog_sim.chip.client.link import Link, LinkReport, Part, block
 from analog_sim.chip.clock import Clock, Frame
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.fabric import PLAIN, Fabrication
@@ -181,7 +181,7 @@ class RemoteCrossbar:
         self._link.write([header, self._quoted, *parts], self._counted(kind))
 
     def _counted(self, kind: str):  # type: ignore[no-untyped-def]
-        def heard(said: Report) -> None:
+        def heard(said: LinkReport) -> None:
             self._log.add(kind, said.now, units=said.units, seconds=said.seconds, joules=said.joules)
 
         return heard

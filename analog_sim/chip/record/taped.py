@@ -30,7 +30,7 @@ F32 = npt.NDArray[np.float32]
 
 
 @dataclass
-class Session:
+class TapedSession:
     """A record, and the arrays of the chip that goes on where it ends.
 
     Attributes:
@@ -86,7 +86,7 @@ class TapedCrossbar:
 
     inside: None = None
 
-    def __init__(self, name: str, info: ChipInfo, session: Session) -> None:
+    def __init__(self, name: str, info: ChipInfo, session: TapedSession) -> None:
         self.info = info
         self.log = OperationLog()
         self._name, self._session = name, session
@@ -158,7 +158,7 @@ class TapedFabric:
     """
 
     cell: CellModel
-    session: Session
+    session: TapedSession
     chip: Fabric | None
     place: tuple[Name, ...] = ()
 
@@ -213,9 +213,9 @@ def recording(chip: Fabric, path: Path, settings: dict[str, Any], *, remembers: 
         UserError: the record is another chip's or damaged, or cannot be written.
     """
     tape = Tape(path, {**settings, "largest": None if chip.largest is None else list(chip.largest)}, write=True)
-    return TapedFabric(chip.cell, Session(tape, chip.clock, {}, behind=not remembers and tape.length > 0), chip)
+    return TapedFabric(chip.cell, TapedSession(tape, chip.clock, {}, behind=not remembers and tape.length > 0), chip)
 
 
 def replay(path: Path, cell: CellModel, clock: Clock) -> TapedFabric:
     """A chip that repeats a record and refuses everything else. Raises UserError when the record cannot be read."""
-    return TapedFabric(cell, Session(Tape(path, None, write=False), clock, {}, behind=False), None)
+    return TapedFabric(cell, TapedSession(Tape(path, None, write=False), clock, {}, behind=False), None)

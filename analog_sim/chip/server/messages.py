@@ -22,18 +22,18 @@ _PLAIN = re.compile(rb"[^,;\"'\s][^,;\"']*")
 
 
 @dataclass(frozen=True)
-class Text:
+class MessageText:
     """A string in quotes."""
 
     value: str
 
 
-Parameter = str | Text | memoryview
+Parameter = str | MessageText | memoryview
 """A plain word or number, a string, a block's bytes."""
 
 
 @dataclass(frozen=True)
-class Unit:
+class MessageUnit:
     """One command of a message.
 
     Attributes:
@@ -173,7 +173,7 @@ class Splitter:
         return self._place <= len(self._buffer)
 
 
-def units_of(message: Message) -> list[Unit]:
+def units_of(message: Message) -> list[MessageUnit]:
     """The commands of a message. Raises ScpiError when one is malformed: then none of them is carried out."""
     data, place, units = message.data, 0, []
     while place < len(data):
@@ -187,7 +187,7 @@ def units_of(message: Message) -> list[Unit]:
         if header is None:
             raise ScpiError(-101, f"no command begins with {data[place : place + 8]!r}")
         parameters, place = _parameters(message, header.end())
-        units.append(Unit(header.group().decode().upper(), parameters))
+        units.append(MessageUnit(header.group().decode().upper(), parameters))
     return units
 
 
@@ -224,7 +224,7 @@ def _parameter(message: Message, place: int) -> tuple[Parameter, int]:
     return plain.group().decode("latin-1").strip(), plain.end()
 
 
-def _string(data: bytes, place: int) -> tuple[Text, int]:
+def _string(data: bytes, place: int) -> tuple[MessageText, int]:
     quote, place, parts = data[place : place + 1], place + 1, []
     while True:
         end = data.find(quote, place)
@@ -233,7 +233,7 @@ def _string(data: bytes, place: int) -> tuple[Text, int]:
         parts.append(data[place:end])
         place = end + 1
         if data[place : place + 1] != quote:
-            return Text(quote.join(parts).decode("utf-8", "replace")), place
+            return MessageText(quote.join(parts).decode("utf-8", "replace")), place
         place += 1
 
 

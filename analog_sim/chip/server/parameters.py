@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analog_sim.chip.server.errors import ScpiError
-from analog_sim.chip.server.messages import Parameter, Text
+from analog_sim.chip.server.messages import MessageText, Parameter
 
 
 class Parameters:
@@ -29,12 +29,12 @@ class Parameters:
 
     def optional_string(self) -> str | None:
         """The next parameter if it is a quoted string."""
-        return self.string() if self._values and isinstance(self._values[0], Text) else None
+        return self.string() if self._values and isinstance(self._values[0], MessageText) else None
 
     def string(self) -> str:
         """A quoted string."""
         value = self._take("a quoted string")
-        if not isinstance(value, Text):
+        if not isinstance(value, MessageText):
             raise ScpiError(-104, "a quoted string is needed")
         return value.value
 

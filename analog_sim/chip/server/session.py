@@ -7,7 +7,7 @@ import numpy as np
 from analog_sim.chip.record.operations import Arrays, Request
 from analog_sim.chip.server.chip import Report, Served, ServedChip
 from analog_sim.chip.server.errors import ScpiError
-from analog_sim.chip.server.messages import Message, Unit, units_of
+from analog_sim.chip.server.messages import Message, MessageUnit, units_of
 from analog_sim.chip.server.parameters import Parameters
 from analog_sim.chip.server.status import Status
 from analog_sim.chip.server.table import find
@@ -69,7 +69,7 @@ class Session:
                 answer += [b";", *parts] if answer else parts
         return [*answer, b"\n"] if answer else []
 
-    def _one(self, unit: Unit, path: str) -> tuple[Answer, str]:
+    def _one(self, unit: MessageUnit, path: str) -> tuple[Answer, str]:
         """Carry one command out: its answer, and the path that the next header may be relative to."""
         try:
             command, path = find(unit.header, path)

@@ -89,10 +89,10 @@ def add_set(target: argparse.ArgumentParser) -> None:
     )
 
 
-class Life:
+class TerminalLife:
     """Lines of progress on the terminal, and a sign of life when none came for `EVERY` seconds.
 
-    Use as ``with Life() as say: work(say)``; `say` prints a line to standard error and names what the signs of life are of.
+    Use as ``with TerminalLife() as say: work(say)``; `say` prints a line to standard error and names what the signs of life are of.
     """
 
     EVERY = 4.0

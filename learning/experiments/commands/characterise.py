@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learning.experiments.commands._cli import Life, add_set, require_schema
+from learning.experiments.commands._cli import TerminalLife, add_set, require_schema
 
 if TYPE_CHECKING:
     from devices.card import DeviceCard
@@ -78,7 +78,7 @@ def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
     from learning.experiments.runs.run_folder import RunDirectory
 
     config = load_config(options.against, MeasurementConfig)
-    with Life() as say:
+    with TerminalLife() as say:
         comparison = compare_card(card, config, seed=options.seed, say=say)
         say("writing the report")
         name = f"characterise-{card.name}"

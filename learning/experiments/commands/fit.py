@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import Life, add_set, require_schema
+from learning.experiments.commands._cli import TerminalLife, add_set, require_schema
 from learning.experiments.commands._examples import config_file
 
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         resumable=False,
         own=[f"{config.name}.yaml"],
     )
-    with Life() as say:
+    with TerminalLife() as say:
         result = fit_measurements(config, run.path, say)
         say("writing the report")
         page = write_fit_report(run, result)

@@ -1,4 +1,4 @@
-"""Run a configuration at every point of its `sweep:` and compare: estimates here, training as the arms of `train.py`."""
+"""Run a configuration at every point of its `sweep:` and compare: estimates here, training as the arms of `analog-hil train`."""
 
 from __future__ import annotations
 

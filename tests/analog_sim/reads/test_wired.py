@@ -14,7 +14,7 @@ from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.chip.fabric import EmulatedFabric, Fabrication
 from analog_sim.chip.fixed_arrays import FixedArrays, PhysicalArray, Stock
 from analog_sim.chip.sealed import SealedFabric
-from analog_sim.config import UserError
+from analog_sim.config import UserError, validate
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.wires import WiresSpec, exact_variance, solve_maps
@@ -261,4 +261,4 @@ def test_what_wires_are_refused_for() -> None:
     with pytest.raises(UserError, match=r"tile\.wires: .* have their own wires"):
         chip.crossbar(("x",), 4, 4, pair=True, wishes=Fabrication(wires=WIRES))
     with pytest.raises(UserError, match="grounded"):
-        TileSpec.model_validate({"wires": {"word_line": 0.0, "bit_line": 1.0, "far_ends": "grounded"}})
+        validate({"wires": {"word_line": 0.0, "bit_line": 1.0, "far_ends": "grounded"}}, TileSpec)

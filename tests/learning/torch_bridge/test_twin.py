@@ -135,7 +135,7 @@ def test_progress_and_divergence(digits: Dataset) -> None:
     train(module, digits, TwinTraining(epochs=3), lambda epoch, epochs, loss: seen.append((epoch, epochs)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(UserError, match=r"try a smaller training\.rate"):
-        train(module, digits, TwinTraining(epochs=3, optimizer="sgd", rate=1e30))
+        train(module, digits, TwinTraining(epochs=3, optimizer="sgd").model_copy(update={"rate": 1e30}))
 
 
 def test_a_last_batch_of_one_image_does_not_stop_batch_normalisation(digits: Dataset) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analog_sim.chip.server.errors import ScpiError
-from analog_sim.chip.server.messages import TEXT_LIMIT, Message, Splitter, Text, Unit, units_of
+from analog_sim.chip.server.messages import TEXT_LIMIT, Message, MessageText, MessageUnit, Splitter, units_of
 
 LIMIT = 1000
 
@@ -23,7 +23,7 @@ def split(data: bytes, piece: int = 1 << 30) -> list[Message | ScpiError]:
     return found
 
 
-def units(data: bytes, piece: int = 1 << 30) -> list[Unit]:
+def units(data: bytes, piece: int = 1 << 30) -> list[MessageUnit]:
     (message,) = split(data, piece)
     assert isinstance(message, Message)
     return units_of(message)
@@ -35,10 +35,10 @@ def test_a_block_may_hold_anything(piece: int) -> None:
     (unit, other) = units(b"prog 'a;''#',#2%d%s , 1e-3;*idn?\r\n" % (len(body), body), piece)
     assert unit.header == "PROG"
     name, block, number = unit.parameters
-    assert name == Text("a;'#")
+    assert name == MessageText("a;'#")
     assert bytes(block) == body  # type: ignore[arg-type]
     assert number == "1e-3"
-    assert other == Unit("*IDN?", [])
+    assert other == MessageUnit("*IDN?", [])
 
 
 @pytest.mark.parametrize(

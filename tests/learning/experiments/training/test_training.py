@@ -225,8 +225,8 @@ def test_a_gradient_that_is_not_finite_is_never_written(writing: str, tmp_path: 
 def test_divergence_stops_keeps_the_checkpoint_and_says_where(
     rate: float, broken: str, at_least: int, tmp_path: Path
 ) -> None:
-    setup = experiment(rule="backprop", learning_rate=rate, schedule="constant", loss="mse", evaluate_every=8)
-    it = trainer(setup, tmp_path)
+    setup = experiment(rule="backprop", schedule="constant", loss="mse", evaluate_every=8)
+    it = trainer(setup.model_copy(update={"learning_rate": rate}), tmp_path)  # beyond what a file may ask for
     with pytest.raises(UserError, match=rf"diverged at sample \d+ .*loss is {broken}.*checkpoint of sample \d+"):
         it.run()
     kept = checkpoint.load(tmp_path / "checkpoint.npz")
