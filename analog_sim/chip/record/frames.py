@@ -64,7 +64,8 @@ class FrameWriter:
         self._check()
         shapes = {name: [a.dtype.str, list(a.shape)] for name, a in arrays.items()}
         text = json.dumps({**header, "arrays": shapes}).encode()
-        self._queue.put(b"".join([text, b"\n", *(a.tobytes() for a in arrays.values())]))
+        whole = [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays.values() if a.size]
+        self._queue.put(b"".join([text, b"\n", *whole]))  # the one copy: the caller may change its arrays afterwards
 
     def sync(self) -> None:
         """Return when all frames are in the file. Raises UserError when one could not be written."""
