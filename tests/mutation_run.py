@@ -119,7 +119,7 @@ MUTANTS = (
         "programming does not restart the clock of the cells",
         "if state.t_written is not None:\n            if where is None:",
         "if state.t_written is not None and not state.t_written.any():\n            if where is None:",
-        "test_compensated.py::refresh_writes",
+        "test_emulated.py::restarts_the_clock",
     ),
     Mutant(
         "ageing",

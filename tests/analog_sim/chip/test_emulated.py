@@ -171,6 +171,20 @@ def test_fast_relaxation_comes_on_top_of_programming_in_one_step_and_verified():
         stats.assert_std(array.conductance_now(), math.hypot(own, 0.04 * G_MAX), ALPHA)
 
 
+def test_programming_restarts_the_clock_of_the_cells():
+    """Programmed again after a year, a cell drifts as one that is new: its exponent is its own, so the factors are equal."""
+    array = crossbar(drift=DriftModel(constant_table(0.05), constant_table(0.01), t_ref=20.0, nu_low=0.0))
+    target = uniform_target(array)
+    held = []
+    for _ in range(2):
+        array.program(target)
+        array.wait(3600.0)
+        held.append(array.conductance_now().copy())
+        array.wait(3e7)
+    np.testing.assert_allclose(held[1], held[0], rtol=1e-5)
+    assert held[0].sum() < 0.9 * target.sum()
+
+
 def test_drift_is_the_power_law_of_every_cell():
     law = DriftModel(constant_table(0.05), constant_table(0.01), t_ref=20.0, nu_low=0.0)
     array = crossbar(60, 60, pair=False, drift=law)
