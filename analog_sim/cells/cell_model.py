@@ -98,7 +98,8 @@ class ReadNoiseModel:
     def uniform_at(self, g_min: float) -> bool:
         """Whether every cell of at least g_min siemens has the same noise at all times."""
         same = not self.flicker.any() and bool((self.white == self.white[0, 0]).all())
-        return same and float(self.white[0, 0]) <= self.most_relative * g_min
+        # Without a limit there is nothing to compare: inf * 0 S would be no number.
+        return same and (self.most_relative == float("inf") or float(self.white[0, 0]) <= self.most_relative * g_min)
 
     @property
     def silent(self) -> bool:

@@ -98,6 +98,8 @@ def test_constant_read_noise_takes_the_short_cut_to_the_same_distribution():
     """A constant table needs no second product; one node moved by nothing visible takes the general path."""
     fast = crossbar(read=ReadNoiseModel(white=constant_table(1e-6)))
     slow = crossbar(read=ReadNoiseModel(white=np.array([[1e-6, 1e-6 * (1 + 1e-6)]], np.float32)))
+    assert fast.cell.read.uniform_at(0.0)
+    assert not slow.cell.read.uniform_at(0.0)
     v = np.repeat(volts(1, 6), 4000, axis=0)
     outputs = []
     for array in (fast, slow):
