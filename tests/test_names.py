@@ -28,7 +28,7 @@ FILE = re.compile(r"[\w./-]*\w\.py")
 PATH = re.compile(r"(?:analog_sim|devices|learning|scripts|tests|configs|docs)/[\w./*-]*")
 DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 SCPI = re.compile(r"[A-Z]{3,}[a-z]+")
-"""A keyword of SCPI with its short form in capitals."""
+"""A keyword of SCPI with its short form in capitals; it must stand in the sources of the virtual instrument."""
 CLASS = re.compile(r"[A-Z]+[a-z][A-Za-z0-9]*")
 USERS = ("my_model.py", "my_data.py", "file.py", "devices/pulse/quadratic_step.py", "__init__.py")
 """Files that the reader has or makes, and one that every room has."""
@@ -163,6 +163,13 @@ def class_names() -> dict[str, list[str]]:
     return found
 
 
+@cache
+def keywords() -> frozenset[str]:
+    """Keywords that the virtual instrument's sources spell."""
+    folder = ROOT / "analog_sim" / "chip" / "server"
+    return frozenset(word for path in folder.glob("*.py") for word in SCPI.findall(path.read_text(encoding="utf-8")))
+
+
 def stale(text: str) -> Iterator[str]:
     """Back-quoted files, modules and classes that are not there."""
     for quoted in (match.removesuffix("()") for match in QUOTED.findall(text)):
@@ -173,9 +180,8 @@ def stale(text: str) -> Iterator[str]:
         elif DOTTED.fullmatch(quoted):
             known = is_known(quoted.split("."))
         elif CLASS.fullmatch(quoted):
-            known = (
-                bool(SCPI.fullmatch(quoted)) or quoted in top_level() or quoted in FOREIGN or hasattr(builtins, quoted)
-            )
+            scpi = SCPI.fullmatch(quoted) is not None and quoted in keywords()
+            known = scpi or quoted in top_level() or quoted in FOREIGN or hasattr(builtins, quoted)
         else:
             known = True
         if not known:
