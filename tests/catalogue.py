@@ -62,6 +62,7 @@ RULES: Rows = {
         {"code": "sequential", "perturb": "overlay", "perturbations": 4},
     ],
     "node_perturbation": [{}, {"two_sided": True}, {"reread_first": True}],
+    "physics_aware": [{}],
     "weight_perturbation": [{"perturb": "overlay"}, {"perturb": "write"}, {"perturb": "overlay", "two_sided": False}],
 }
 
@@ -259,6 +260,7 @@ CHIPS: Rows = {
         {"address": "scpi://127.0.0.1:5025", "timeout": 120.0}
     ],  # tests/conformance serves a chip and puts its port here
     "sealed": [{}, {"record": False}],
+    "twin": [{"folder": "twin.npz"}],  # tests/conformance puts a twin's file there
 }
 
 REGISTRIES: dict[str, tuple[str, Rows]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from catalogue import CHIPS
 from catalogue_helpers import cases, name
@@ -13,12 +14,14 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.backends.factory import FactoryChip
 from analog_sim.chip.backends.scpi import Scpi
+from analog_sim.chip.backends.twin import TwinBackend
 from analog_sim.chip.client.remote import RemoteFabric
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import EmulatedFabric, Fabric
 from analog_sim.chip.sealed import SealedFabric
 from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.serve import running
+from analog_sim.chip.twin import MeasuredChip, save_measured
 from analog_sim.config import Part, discover
 from analog_sim.random.streams import Streams
 from devices.card import load_card
@@ -46,6 +49,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path) -> Iterator[Fabric]:
     streams = Streams(3).child("chip")
+    if isinstance(backend, TwinBackend):
+        backend = backend.model_copy(update={"folder": tmp_path / "twin.npz"})
+        np.savez(tmp_path / "twin.npz", **save_measured(MeasuredChip(cell)))
     if not isinstance(backend, Scpi):
         yield backend.fabric(cell, streams, Clock(), tmp_path)
         return

@@ -47,8 +47,8 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         "--chip",
         metavar="CHIP",
         default=None,
-        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, scpi://HOST:PORT, replay:RUN_DIR, "
-        "or module:factory",
+        help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, scpi://HOST:PORT, twin:DIR, "
+        "replay:RUN_DIR, or module:factory",
     )
     return shared
 
@@ -70,6 +70,8 @@ def chip_override(chip: str | None) -> list[str]:
         return [f"chip={json.dumps({'kind': kind})}"]
     if kind == "scpi":
         part = {"kind": "scpi", "address": chip}
+    elif kind == "twin":
+        part = {"kind": "twin", "folder": rest}
     elif kind == "replay":
         part = {"kind": "replay", "record": rest}
     else:
@@ -131,6 +133,7 @@ RUNS: Mapping[str, str] = MappingProxyType(
         "estimate/1": "analog-hil estimate",
         "train/1": "analog-hil train",
         "serve/1": "analog-hil serve",
+        "calibrate/1": "analog-hil calibrate",
         "card/1": "analog-hil characterise",
         "measurements/1": "analog-hil fit",
     }

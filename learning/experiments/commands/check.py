@@ -22,6 +22,7 @@ MODELS: Mapping[str, str] = MappingProxyType(
         "estimate/1": "learning.experiments.configs.estimate:Experiment",
         "train/1": "learning.experiments.configs.train:TrainExperiment",
         "serve/1": "learning.experiments.configs.serve:ServeConfig",
+        "calibrate/1": "learning.experiments.configs.calibrate:CalibrateConfig",
         "card/1": "devices.card:DeviceCard",
         "measurements/1": "devices.measurements.configuration.measurement_config:MeasurementConfig",
     }

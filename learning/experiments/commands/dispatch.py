@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "sweep": "run a configuration at every point of its `sweep` and compare",
         "search": "the same grid of learning rates for every arm of a training",
         "fit": "fit a device card to measurements and validate it",
+        "calibrate": "measure a chip: device card, fault map and twin",
         "characterise": "draw pulses, programming error, retention, noise of a card",
         "check": "check a YAML file of any kind; write the schema for editors",
         "report": "write the report of a run again from its results",

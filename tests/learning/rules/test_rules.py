@@ -61,7 +61,7 @@ def test_the_mean_proposal_aligns_with_autograd(case: dict[str, Any]) -> None:
         many["perturbations"] = 200 * parameters
         if case["kind"] == "multiplexed":
             many["tau_theta"] = many["perturbations"] * case.get("tau_p", 1)
-    elif case["kind"] != "backprop":
+    elif case["kind"] not in ("backprop", "physics_aware"):
         x, target = np.tile(x, (500, 1)), np.tile(target, 500)  # every sample has its own noise
         many["perturbations"] = 10
     rule = make_rule(**many)
@@ -338,6 +338,7 @@ TOY: dict[str, tuple[float, int, dict[str, Any]]] = {
     "iterative_node_perturbation": (0.3, 300, {"perturbations": 5}),
     "multiplexed": (0.2, 500, {"perturbations": 20, "tau_theta": 20, "perturb": "overlay"}),
     "node_perturbation": (0.2, 300, {"perturbations": 10}),
+    "physics_aware": (0.3, 300, {}),
     "weight_perturbation": (0.2, 500, {"perturbations": 20, "perturb": "overlay", "two_sided": False}),
 }
 """Rule -> learning rate, steps, fields."""

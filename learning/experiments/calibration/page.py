@@ -1,0 +1,120 @@
+"""The report of a calibration: what was found, what it cost, maps of the cells, the fitted parts. It never measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from devices.card import load_card
+from learning.experiments.calibration.run import Calibration
+from learning.experiments.report.page import Fact, Plot, Section, write_page
+from learning.experiments.report.style import new_figure, styled
+from learning.experiments.report.tables import Table
+from learning.experiments.runs.run_folder import RunDirectory
+
+MOST_MAPS = 8
+
+
+def summary(found: Calibration) -> Table:
+    """Main quantities of the chip."""
+    cells, between, fitted = sum(each.cells for each in found.opened.wanted), found.electronics, found.fitted
+    gain, error = between.gain, float(between.gain_error.mean())
+    gains = f"{gain.mean():.5f} on average, spread {gain.std():.5f} (error of each {error:.5f})"
+    wires = f"{between.ohms:.3g} ohm" if between.ohms else f"none shows (standard error {between.ohms_error:.2g} ohm)"
+    low, high = 1e6 * fitted.noise.min(), 1e6 * fitted.noise.max()
+    rows = [
+        ("cells measured", f"{cells} in {len(found.opened.wanted)} arrays"),
+        ("cells that do not answer", f"{found.stuck} ({found.stuck / cells:.3%})"),
+        ("window", f"{1e6 * fitted.window.g_min:.5g} to {1e6 * fitted.window.g_max:.5g} uS"),
+        ("read noise", f"{low:.3g} to {high:.3g} uS"),
+        ("gain of the amplifiers", f"{gains}{'' if between.shows else '; no more than chance'}"),
+        ("resistance of a wire segment", wires),
+    ]
+    if fitted.programming is not None:
+        std = 1e6 * fitted.programming.std
+        rows.append(("programming error", f"{std.min():.3g} to {std.max():.3g} uS"))
+    if fitted.aged is not None:
+        rows.append(
+            (
+                "ageing",
+                f"{fitted.aged.law}; after {fitted.aged.t[-1]:.3g} s {1e6 * fitted.aged.mean[-1]:+.3g} uS on average",
+            )
+        )
+    if fitted.pulse is not None:
+        up, down = fitted.pulse.gain_up.std(), fitted.pulse.gain_down.std()
+        middle = len(fitted.pulse.mean_up) // 2
+        steps = f"{1e9 * fitted.pulse.mean_up[middle]:+.4g} and {1e9 * fitted.pulse.mean_down[middle]:+.4g} nS"
+        rows.append(("step in the middle of the window", f"{steps}; spread over cells {up:.1%} and {down:.1%}"))
+    rows += [
+        ("pulses spent", f"{found.spent['pulse']:.0f} (at most {found.opened.plan.pulses} planned)"),
+        ("cells programmed", f"{found.spent['program']:.0f}"),
+        ("chip time", f"{found.spent['seconds']:.4g} s"),
+    ]
+    return Table(("quantity", "value"), tuple(rows), "What was measured, and what it cost since the last start")
+
+
+def write_calibration_report(run: RunDirectory, found: Calibration) -> Path:
+    """Write report.html, figures and tables into the run's folder; return the page's path."""
+    plots = []
+    for k, each in enumerate(found.opened.wanted[:MOST_MAPS]):
+        ends = {end: 1e6 * found.ends[f"{k}/{end}"] for end in ("low", "high")}
+        figure = conductance_maps(ends["low"], ends["high"], np.isfinite(found.ends[f"{k}/stuck"]))
+        caption = (
+            f"Array {each.full}: conductance driven to both ends of the window (uS), and cells that do not answer."
+        )
+        plots.append(Plot(f"map_{k}", figure, caption, raster=True))
+    fits = []
+    pulse = found.fitted.pulse
+    if pulse is not None:
+        caption = "Step of one pulse against the state of the mean cell, up and down, and its standard deviation."
+        fits.append(
+            Plot(
+                "steps", step_curves(np.stack([pulse.mean_up, pulse.mean_down, pulse.std_up, pulse.std_down])), caption
+            )
+        )
+    sections = [Section("The chip", (), (("summary", summary(found)),), tuple(plots))]
+    if fits:
+        sections.append(Section("Pulses", (), (), tuple(fits)))
+    headline = [
+        Fact(str(found.stuck), "cells that do not answer"),
+        Fact(f"{found.spent['pulse']:.3g}", "pulses spent"),
+        Fact(
+            f"{1e6 * found.fitted.window.g_min:.4g} to {1e6 * found.fitted.window.g_max:.4g} µS", "conductance window"
+        ),
+    ]
+    notes = (
+        "The card is fitted by moments. `python scripts/fit_device.py lab/fit.yaml`, in this folder, fits the same measurements by "
+        "likelihood and proves the fit on held-out data; it takes minutes.",
+        "Reads at one voltage: a non-linear I-V curve is taken from the card that was believed.",
+    )
+    return write_page(run, f"Calibration {load_card(found.card).name}", sections, headline=headline, notes=notes)
+
+
+@styled
+def step_curves(curves: np.ndarray) -> Figure:
+    """Mean up and down and their standard deviations (4, K) siemens against the state."""
+    figure, axs = new_figure(6.4, 2.8, 1, 2)
+    u = np.linspace(0.0, 1.0, curves.shape[1])
+    for axes, pair, title in zip(axs, (curves[:2], curves[2:]), ("mean", "standard deviation"), strict=True):
+        for values, label in zip(pair, ("up", "down"), strict=True):
+            axes.plot(u, 1e9 * values, label=label)
+        axes.set(xlabel="state u", ylabel="nS per pulse", title=title)
+    axs[0].legend()
+    return figure
+
+
+@styled
+def conductance_maps(low: np.ndarray, high: np.ndarray, stuck: np.ndarray) -> Figure:
+    """Cells (planes, rows, cols) at both ends and what is stuck, one row of maps for each plane; uS."""
+    planes = len(low)
+    figure, axs = new_figure(7.0, 2.2 * planes, planes, 3)
+    for plane in range(planes):
+        row = axs[3 * plane : 3 * plane + 3]
+        for axes, values, title in zip(row, (low, high, stuck), ("low", "high", "stuck"), strict=True):
+            image = axes.imshow(values[plane].astype(float), aspect="auto", cmap="viridis", interpolation="nearest")
+            axes.set_title(f"{title}, plane {plane}")
+            axes.set(xlabel="bit line", ylabel="word line")
+            figure.colorbar(image, ax=axes)
+    return figure

@@ -1,0 +1,167 @@
+"""A calibration from plan to twin: stages that are kept as they are done, the fit, the twin's file. It never prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analog_sim.chip.clock import Clock
+from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.twin import TWIN, MeasuredArray, MeasuredChip, save_measured
+from analog_sim.config import UserError
+from analog_sim.random.streams import Streams
+from devices.card import DeviceCard, load_card
+from devices.measurements.card_files.card_file import write_card
+from devices.window import Window
+from learning.experiments.calibration import stages
+from learning.experiments.calibration.arrays import WantedArray, load_experiment, wanted_arrays
+from learning.experiments.calibration.budget import CalibrationPlan, planned_calibration
+from learning.experiments.calibration.electronics import Electronics, electronics
+from learning.experiments.calibration.fit import FittedCard, fit_card
+from learning.experiments.calibration.lab_files import write_lab_files
+from learning.experiments.configs.calibrate import CalibrateConfig
+from learning.experiments.runs.files import read_arrays, write_arrays
+from learning.experiments.runs.run_folder import RunDirectory
+
+Arrays = dict[str, npt.NDArray[Any]]
+Say = Callable[[str], None]
+CLAIM = 0.03
+"""The chip's own statement of its window is kept where the cells' median agrees with it to this share."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A chip, the arrays to be measured and what it will cost.
+
+    Attributes:
+        card: what is believed of the cells. fabric: the chip. wanted, arrays: what is measured. plan: how.
+    """
+
+    card: DeviceCard
+    fabric: Fabric
+    wanted: list[WantedArray]
+    arrays: list[Crossbar]
+    plan: CalibrationPlan
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What came out.
+
+    Attributes:
+        opened: what was measured. measured: ends, ramps (None without pulses) and rest, as `stages` returned them. spent: pulses, cells
+            programmed, chip seconds of this start. fitted: the parts of the card. electronics: amplifiers and wires.
+        card, twin: files.
+    """
+
+    opened: Opened
+    measured: tuple[Arrays, Arrays | None, Arrays]
+    spent: dict[str, float]
+    fitted: FittedCard
+    electronics: Electronics
+    card: Path
+    twin: Path
+
+    @property
+    def ends(self) -> Arrays:
+        """Both ends of every cell."""
+        return self.measured[0]
+
+    @property
+    def stuck(self) -> int:
+        """Cells that do not answer."""
+        return sum(int(np.isfinite(self.ends[f"{k}/stuck"]).sum()) for k in range(len(self.opened.arrays)))
+
+
+def open_chip(config: CalibrateConfig) -> Opened:
+    """Find the arrays of the experiment on the chip, and plan. Raises UserError; nothing is done to a cell."""
+    experiment = load_experiment(config.experiment)
+    wanted = wanted_arrays(experiment)
+    card = experiment.device
+    assert card is not None, "wanted_arrays refuses a run without a chip"
+    backend = config.chip if config.chip is not None else experiment.chip
+    backend.check()
+    fabric = backend.fabric(card.compile(), Streams(config.seed).child("chip"), Clock(), None)
+    arrays = [each.on(fabric) for each in wanted]
+    plan = planned_calibration(config, wanted, arrays[0].info, fabric.cell.cost)
+    return Opened(card, fabric, wanted, arrays, plan)
+
+
+def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: Say) -> Calibration:
+    """Measure, fit, write. Stages that an earlier start has finished are taken from the run's folder. Raises UserError."""
+    chip = stages.OnChip(opened.wanted, opened.arrays, config, opened.plan)
+
+    def stage(name: str, what: str, measure: Callable[[], Arrays]) -> Arrays:
+        path = run.path / "measured" / f"{name}.npz"
+        if path.exists():
+            say(f"{what}: measured before")
+            return read_arrays(path)
+        say(what)
+        path.parent.mkdir(exist_ok=True)
+        found = measure()
+        write_arrays(path, found)
+        return found
+
+    ends = stage("ends", "driving all cells to both ends of the window", lambda: stages.ends(chip))
+    stuck = [np.isfinite(ends[f"{k}/stuck"]) for k in range(len(opened.arrays))]
+    ramps = None
+    if opened.plan.ramp:
+        ramps = stage("ramps", f"pulsing {opened.plan.sample} cells up and down", lambda: stages.ramps(chip, stuck))
+    rest = stage("rest", "writing, reading and waiting", lambda: stages.rest(chip))
+    spent = _spent(opened.arrays)
+    write_lab_files(run.path / "lab", config.name, ends, ramps, rest)
+    say("fitting")
+    costs = {**stages.durations(opened.arrays, opened.plan), "v_read": opened.card.cost.v_read}
+    fitted = fit_card(config, opened.card, Window(*_window(ends, opened.arrays)), (ends, ramps, rest))
+    between = electronics(rest)
+    parts = fitted.parts
+    parts.parts["cost"] = costs
+    comments = ("Made by scripts/calibrate.py; tables beside it, fault map and amplifiers in twin.npz.",)
+    card = write_card(run.path, parts, {}, comments)
+    twin = run.path / TWIN
+    write_arrays(twin, save_measured(measured_chip(load_card(card), opened.wanted, ends, between)))
+    return Calibration(opened, (ends, ramps, rest), spent, fitted, between, card, twin)
+
+
+def measured_chip(card: DeviceCard, wanted: list[WantedArray], ends: Arrays, between: Electronics) -> MeasuredChip:
+    """The twin: the card, what is stuck in every array, the amplifiers of arrays with as many columns as were measured, wires."""
+    found = {}
+    for k, each in enumerate(wanted):
+        fits = between.amplifiers is not None and each.cols == len(between.gain)
+        found[each.full] = MeasuredArray(ends[f"{k}/stuck"].astype(np.float32), between.amplifiers if fits else None)
+    return MeasuredChip(card.compile(), found, between.wires)
+
+
+def _spent(arrays: list[Crossbar]) -> dict[str, float]:
+    totals = [array.log.totals for array in arrays]
+    units = {
+        kind: float(sum(total[kind].units for total in totals if kind in total))
+        for kind in ("pulse", "program", "mvm", "read_conductance")
+    }
+    return {**units, "seconds": arrays[0].time}
+
+
+def _window(ends: Arrays, arrays: list[Crossbar]) -> tuple[float, float]:
+    """The window of the card: the chip's own statement, or the medians of its cells where they disagree."""
+    low, high = (
+        float(np.median(np.concatenate([ends[f"{k}/{end}"].ravel() for k in range(len(arrays))])))
+        for end in ("low", "high")
+    )
+    info = arrays[0].info
+    if not info.programmable:
+        return info.g_min, info.g_max
+    if high <= low:
+        raise UserError(
+            f"calibrate: no cell answers to programming (medians {low:g} S and {high:g} S at the ends of the window)"
+        )
+    width = info.g_max - info.g_min
+    return (
+        info.g_min if abs(low - info.g_min) < CLAIM * width else max(low, 0.0),
+        info.g_max if abs(high - info.g_max) < CLAIM * width else high,
+    )
