@@ -7,6 +7,8 @@ A registry is a package whose parts are found by `analog_sim.config.discover`; i
 from pathlib import Path
 from typing import Any
 
+from conformance.foreign import SECTION
+
 Rows = dict[str, list[dict[str, Any]]]
 
 MEASURED = Path(__file__).parent / "devices" / "measurements" / "files"
@@ -261,6 +263,7 @@ CHIPS: Rows = {
     ],  # tests/conformance serves a chip and puts its port here
     "sealed": [{}, {"record": False}],
     "twin": [{"folder": "twin.npz"}],  # tests/conformance puts a twin's file there
+    "visa": [{"address": "TCPIP::127.0.0.1::5025::SOCKET", "timeout": 120.0}, SECTION],
 }
 
 REGISTRIES: dict[str, tuple[str, Rows]] = {

@@ -15,6 +15,7 @@ from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.backends.factory import FactoryChip
 from analog_sim.chip.backends.scpi import Scpi
 from analog_sim.chip.backends.twin import TwinBackend
+from analog_sim.chip.backends.visa import VisaBackend
 from analog_sim.chip.client.remote import RemoteFabric
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import EmulatedFabric, Fabric
@@ -25,6 +26,8 @@ from analog_sim.chip.twin import MeasuredChip, save_measured
 from analog_sim.config import Part, discover
 from analog_sim.random.streams import Streams
 from devices.card import load_card
+
+from .foreign import ForeignChip, foreign
 
 OWN: dict[str, Part] = {
     name(case): discover("analog_sim.chip.backends", Part)[case["kind"]].model_validate(case)
@@ -52,12 +55,20 @@ def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path) -> Iterator[Fabr
     if isinstance(backend, TwinBackend):
         backend = backend.model_copy(update={"folder": tmp_path / "twin.npz"})
         np.savez(tmp_path / "twin.npz", **save_measured(MeasuredChip(cell)))
-    if not isinstance(backend, Scpi):
+    if isinstance(backend, VisaBackend):
+        pytest.importorskip("pyvisa_py", reason="pyvisa-py is not installed (pip install analog-hil[instruments])")
+    if isinstance(backend, VisaBackend) and backend.commands is not None:
+        with foreign(ForeignChip()) as port:
+            client = backend.model_copy(update={"address": f"TCPIP::127.0.0.1::{port}::SOCKET"})
+            yield client.fabric(cell, streams, Clock(), tmp_path)
+        return
+    if not isinstance(backend, Scpi | VisaBackend):
         yield backend.fabric(cell, streams, Clock(), tmp_path)
         return
     served = ServedChip(SealedFabric(EmulatedFabric(cell, streams, Clock())))
     with running(served) as port:
-        client = backend.model_copy(update={"address": f"scpi://127.0.0.1:{port}"})
+        address = f"scpi://127.0.0.1:{port}" if isinstance(backend, Scpi) else f"TCPIP::127.0.0.1::{port}::SOCKET"
+        client = backend.model_copy(update={"address": address})
         fabric = client.fabric(cell, streams, Clock(), tmp_path)
         assert isinstance(fabric, RemoteFabric)
         yield fabric

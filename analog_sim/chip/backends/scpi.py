@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.backend import ChipBackend, record_path
 from analog_sim.chip.client.link import Link
 from analog_sim.chip.client.remote import connect
-from analog_sim.chip.client.wire import Wire
+from analog_sim.chip.client.wire import socket_wire
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.record.taped import recording
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 
@@ -24,16 +25,29 @@ class Scpi(ChipBackend):
 
     Attributes:
         address: scpi://host:port. timeout: seconds that an answer may take.
+        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`; each then waits for
+            the chip's answer about time.
     """
 
     kind: Literal["scpi"] = "scpi"
     address: str
     timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
+    record: bool = False
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
         found = _ADDRESS.fullmatch(self.address)
         if found is None or int(found[2]) > 65535:
             raise UserError(f"chip.address: write scpi://host:port (got '{self.address}')")
-        link = Link(Wire(found[1].strip("[]"), int(found[2]), self.timeout))
-        return connect(link, cell)
+        link = Link(socket_wire(found[1].strip("[]"), int(found[2]), self.timeout))
+        chip = connect(link, cell)
+        if not self.record or folder is None:
+            return chip
+        path = record_path(folder)
+        if path.exists():
+            link.close()
+            raise UserError(
+                f"{path}: holds a session with a served chip, which has gone on since, so the run cannot; delete the folder to train anew"
+            )
+        settings = {"served": link.identity, "card": cell.name}
+        return recording(chip, path, settings, remembers=True)

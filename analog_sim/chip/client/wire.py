@@ -1,9 +1,11 @@
-"""Bytes to and from an instrument: lines and definite-length blocks on a TCP socket. Knows no command."""
+"""Bytes to and from an instrument: lines and definite-length blocks. Knows no command."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -13,33 +15,75 @@ CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20
 
 
-class Wire:
-    """A connection.
+class Transport(Protocol):
+    """Bytes to and from an instrument. Errors are OSError; TimeoutError when an answer took too long."""
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        ...
+
+    def receive_into(self, view: memoryview) -> int:
+        """Take what comes next, at most len(view) bytes; 0 when the other side has hung up."""
+        ...
+
+    def close(self) -> None:
+        """End the connection."""
+        ...
+
+
+class SocketTransport:
+    """A TCP connection.
 
     Args:
         host, port: of the instrument. timeout: seconds that an answer may take.
 
     Raises:
-        UserError: nobody listens there, or nobody answers in time.
+        OSError: nobody listens there.
     """
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
-        self.where = f"scpi://{host}:{port}"
+        self._socket = socket.create_connection((host, port), timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._socket.sendall(data)
+
+    def receive_into(self, view: memoryview) -> int:
+        """Take what comes next."""
+        return self._socket.recv_into(view)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+
+class Wire:
+    """A connection.
+
+    Args:
+        where: its address, for messages. connected: makes the connection. timeout: seconds that an answer may take.
+
+    Raises:
+        UserError: nobody listens there, or nobody answers in time.
+    """
+
+    def __init__(self, where: str, connected: Callable[[], Transport], timeout: float) -> None:
+        self.where = where
         self._timeout = timeout
         self._buffer = bytearray()
         self.closed = False
         try:
-            self._socket = socket.create_connection((host, port), timeout)
+            self._transport = connected()
         except TimeoutError as error:
             raise UserError(f"{self.where}: no answer within {timeout:g} s") from error
         except OSError as error:
             raise UserError(f"{self.where}: cannot be reached ({error.strerror or error})") from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send all parts. Raises UserError when the connection is lost."""
         try:
-            self._socket.sendall(parts[0] if len(parts) == 1 else b"".join(parts))
+            self._transport.send(b"".join(parts))
         except OSError as error:
             raise self._lost(error) from error
 
@@ -83,7 +127,7 @@ class Wire:
     def close(self) -> None:
         """End the connection."""
         self.closed = True
-        self._socket.close()
+        self._transport.close()
 
     def _more(self) -> None:
         part = bytearray(CHUNK)
@@ -92,7 +136,7 @@ class Wire:
 
     def _receive_into(self, view: memoryview) -> int:
         try:
-            count = self._socket.recv_into(view)
+            count = self._transport.receive_into(view)
         except TimeoutError as error:
             self.close()
             raise UserError(f"{self.where}: no answer within {self._timeout:g} s") from error
@@ -107,3 +151,8 @@ class Wire:
         return UserError(
             f"{self.where}: the connection was lost ({why if isinstance(why, str) else why.strerror or why})"
         )
+
+
+def socket_wire(host: str, port: int, timeout: float) -> Wire:
+    """A connection by TCP. Raises UserError."""
+    return Wire(f"scpi://{host}:{port}", partial(SocketTransport, host, port, timeout), timeout)

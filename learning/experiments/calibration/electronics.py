@@ -79,12 +79,11 @@ def electronics(found: Mapping[str, npt.NDArray[np.generic]]) -> Electronics:
 def _ohms(cells: F64, net: F64, seen: F64) -> tuple[float, float]:
     """Resistance of a segment and its standard error; 0 when it does not show."""
     rows, cols = net.shape
-    segments = np.arange(1, cols + 1)[None, :] + np.arange(rows, 0, -1)[:, None]
-    # A read drives one word line, so every cell of that line draws current through it.
-    lines = cells.sum(axis=0)
-    tail = np.cumsum(lines[:, ::-1], axis=1)[:, ::-1]
-    drop = np.cumsum(tail, axis=1) + lines * np.arange(rows, 0, -1)[:, None]
-    each = net * drop
+    # A read drives one word line, so every cell of that line draws current through it; planes are arrays of their own.
+    tail = np.cumsum(cells[:, :, ::-1], axis=2)[:, :, ::-1]
+    drop = np.cumsum(tail, axis=2) + cells * np.arange(rows, 0, -1)[:, None]
+    both = cells * drop
+    each = both[0] - both[1] if len(cells) == 2 else both[0]
     column = np.square(net).sum(axis=0)
     # What a gain of the column would explain is not taken for wires.
     share = np.divide((net * each).sum(axis=0), column, out=np.zeros(cols), where=column > 0.0)
@@ -92,7 +91,7 @@ def _ohms(cells: F64, net: F64, seen: F64) -> tuple[float, float]:
     gap = net - seen
     gap = gap - np.divide((net * gap).sum(axis=0), column, out=np.zeros(cols), where=column > 0.0) * net
     power = float(np.square(clean).sum())
-    if power == 0.0 or segments.size < 4:
+    if power == 0.0 or net.size < 4:
         return 0.0, 0.0
     slope = float((clean * gap).sum()) / power
     error = float((gap - slope * clean).std()) / power**0.5
@@ -106,7 +105,7 @@ def _ohms(cells: F64, net: F64, seen: F64) -> tuple[float, float]:
 
     middle = float(np.log(slope))
     fitted = optimize.minimize_scalar(
-        misfit, bounds=(middle - 1.0, middle + 2.0), method="bounded", options={"xatol": 5e-3}
+        misfit, bounds=(middle - 2.0, middle + 2.0), method="bounded", options={"xatol": 5e-3}
     )
     return float(np.exp(fitted.x)), error
 

@@ -43,7 +43,8 @@ class CalibrateConfig(StrictModel):
     """A calibration.
 
     Attributes:
-        name: of the card and of the run folder; not `twin`, whose file would be the twin's. experiment: the estimate or training that is to run on the chip; its arrays are measured.
+        name: of the card and of the run folder; not `twin`, whose file would be the twin's.
+        experiment: the estimate or training that is to run on the chip; its arrays are measured.
         chip: instead of the experiment's. spend: limits. pulses: of the step response; null to leave it out.
         averaged: reads of each cell that are averaged where noise is in the way. noise_reads: of a resting cell, in a row.
         writes: how often all cells are written to random targets for the programming error.

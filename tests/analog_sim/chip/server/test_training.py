@@ -13,7 +13,7 @@ from analog_sim.chip.fabric import EmulatedFabric
 from analog_sim.chip.sealed import SealedFabric
 from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.serve import running
-from analog_sim.config import validate
+from analog_sim.config import UserError, validate
 from analog_sim.random.streams import Streams
 from devices.card import load_card
 from learning.experiments.configs.train import TrainExperiment
@@ -58,3 +58,24 @@ def test_training_over_the_socket_gives_the_same_bits(tmp_path: Path, fields: di
         for mine, its in zip(here.network.layers, there.network.layers, strict=True):
             np.testing.assert_array_equal(mine.tile.read_weights(), its.tile.read_weights())
         there.clock._link.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.jit
+def test_the_record_of_a_served_run_replays_to_the_same_bits(tmp_path: Path) -> None:
+    def trainer(chip: dict[str, Any], folder: str) -> Trainer:
+        setup = validate({**BASE, "decorrelation": None, "matrix_tile": None, "chip": chip}, TrainExperiment)
+        return Trainer(setup, training_data(setup.dataset, setup.validation), 0, tmp_path / folder)
+
+    served = ServedChip(SealedFabric(EmulatedFabric(load_card("ecram").compile(), Streams(0).child("chip"), Clock())))
+    with running(served) as port:
+        section = {"kind": "scpi", "address": f"scpi://127.0.0.1:{port}", "record": True}
+        there = trainer(section, "there")
+        rows = there.run()
+        there.close()
+        there.clock._link.close()  # type: ignore[attr-defined]
+        with pytest.raises(UserError, match="holds a session with a served chip"):
+            trainer(section, "there")
+    again = trainer({"kind": "replay", "record": str(tmp_path / "there")}, "again")
+    assert again.run() == rows
+    here = trainer({"kind": "sealed", "record": False}, "here")
+    assert [row["accuracy"] for row in here.run()] == [row["accuracy"] for row in rows]
