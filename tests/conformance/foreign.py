@@ -84,6 +84,6 @@ def foreign(chip: ForeignChip) -> Iterator[int]:
         allow_reuse_address, daemon_threads = True, True
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()

@@ -51,18 +51,23 @@ class Electronics:
         return None if self.ohms == 0.0 else WiresSpec(word_line=self.ohms, bit_line=self.ohms, pair="separate")
 
 
-def electronics(found: Mapping[str, npt.NDArray[np.generic]]) -> Electronics:
-    """Fit what `stages` read: ``i[b, j] = gain_j v G_eff[b, j] + offset_j``, G_eff the cells seen through wires of one resistance.
+def electronics(found: Mapping[str, npt.NDArray[np.generic]], known: Electronics | None = None) -> Electronics:
+    """Fit what `stages` read of an array.
 
-    A wire of resistance r per segment takes, to first order, ``r G_bj (G_bj n_bj)`` from cell (b, j) read alone, n_bj = j + 1 + (rows - b)
-    segments; that slope decides whether wires show, and the resistance is then fitted to the exact effective matrix.
+    ``i[b, j] = gain_j v G_eff[b, j] + offset_j``, G_eff the cells seen through wires of one resistance.
+
+    A wire of resistance r per segment takes, to first order, ``r G_bj D_bj`` from cell (b, j) of a line that is read alone, D_bj the
+    conductances of the line weighted with the segments that they share with it. That slope decides whether wires show; the
+    resistance is then fitted to the exact effective matrix.
+
+    known: of a larger array, whose wires are taken.
     """
     cells, currents = found["cells"].astype(np.float64), found["currents"].astype(np.float64)
     v, offset = float(found["volts"][0].real), found["offset"].astype(np.float64)
     offset_error = found["offset_error"].astype(np.float64)
     net = cells[0] - cells[1] if len(cells) == 2 else cells[0]
     seen = (currents - offset) / v
-    ohms, error = _ohms(cells, net, seen)
+    ohms, error = _ohms(cells, net, seen) if known is None else (known.ohms, known.ohms_error)
     ideal = _through(cells, ohms) if ohms else net
     power = np.square(ideal).sum(axis=0)
     gain = np.divide((ideal * seen).sum(axis=0), power, out=np.ones_like(power), where=power > 0.0)

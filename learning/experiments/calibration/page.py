@@ -19,9 +19,11 @@ MOST_MAPS = 8
 
 def summary(found: Calibration) -> Table:
     """Main quantities of the chip."""
-    cells, between, fitted = sum(each.cells for each in found.opened.wanted), found.electronics, found.fitted
-    gain, error = between.gain, float(between.gain_error.mean())
+    cells, fitted = sum(each.cells for each in found.opened.wanted), found.fitted
+    gain = np.concatenate([each.gain for each in found.electronics])
+    error = float(np.concatenate([each.gain_error for each in found.electronics]).mean())
     gains = f"{gain.mean():.5f} on average, spread {gain.std():.5f} (error of each {error:.5f})"
+    between, shows = found.electronics[0], any(each.shows for each in found.electronics)
     wires = f"{between.ohms:.3g} ohm" if between.ohms else f"none shows (standard error {between.ohms_error:.2g} ohm)"
     low, high = 1e6 * fitted.noise.min(), 1e6 * fitted.noise.max()
     rows = [
@@ -29,7 +31,7 @@ def summary(found: Calibration) -> Table:
         ("cells that do not answer", f"{found.stuck} ({found.stuck / cells:.3%})"),
         ("window", f"{1e6 * fitted.window.g_min:.5g} to {1e6 * fitted.window.g_max:.5g} uS"),
         ("read noise", f"{low:.3g} to {high:.3g} uS"),
-        ("gain of the amplifiers", f"{gains}{'' if between.shows else '; no more than chance'}"),
+        ("gain of the amplifiers", f"{gains}{'' if shows else '; no more than chance'}"),
         ("resistance of a wire segment", wires),
     ]
     if fitted.programming is not None:

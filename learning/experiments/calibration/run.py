@@ -56,7 +56,7 @@ class Calibration:
 
     Attributes:
         opened: what was measured. measured: ends, ramps (None without pulses) and rest, as `stages` returned them. spent: pulses, cells
-            programmed, chip seconds of this start. fitted: the parts of the card. electronics: amplifiers and wires.
+            programmed, chip seconds of this start. fitted: the parts of the card. electronics: amplifiers and wires, of every array.
         card, twin: files.
     """
 
@@ -64,7 +64,7 @@ class Calibration:
     measured: tuple[Arrays, Arrays | None, Arrays]
     spent: dict[str, float]
     fitted: FittedCard
-    electronics: Electronics
+    electronics: list[Electronics]
     card: Path
     twin: Path
 
@@ -119,7 +119,7 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
     say("fitting")
     costs = {**stages.durations(opened.arrays, opened.plan), "v_read": opened.card.cost.v_read}
     fitted = fit_card(config, opened.card, Window(*_window(ends, opened.arrays)), (ends, ramps, rest))
-    between = electronics(rest)
+    between = _electronics(rest, opened.arrays)
     parts = fitted.parts
     parts.parts["cost"] = costs
     comments = ("Made by scripts/calibrate.py; tables beside it, fault map and amplifiers in twin.npz.",)
@@ -129,13 +129,25 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
     return Calibration(opened, (ends, ramps, rest), spent, fitted, between, card, twin)
 
 
-def measured_chip(card: DeviceCard, wanted: list[WantedArray], ends: Arrays, between: Electronics) -> MeasuredChip:
-    """The twin: the card, what is stuck in every array, the amplifiers of arrays with as many columns as were measured, wires."""
+def measured_chip(
+    card: DeviceCard, wanted: list[WantedArray], ends: Arrays, between: list[Electronics]
+) -> MeasuredChip:
+    """The twin: the card, what is stuck in every array and its amplifiers, wires."""
     found = {}
     for k, each in enumerate(wanted):
-        fits = between.amplifiers is not None and each.cols == len(between.gain)
-        found[each.full] = MeasuredArray(ends[f"{k}/stuck"].astype(np.float32), between.amplifiers if fits else None)
-    return MeasuredChip(card.compile(), found, between.wires)
+        found[each.full] = MeasuredArray(ends[f"{k}/stuck"].astype(np.float32), between[k].amplifiers)
+    return MeasuredChip(card.compile(), found, between[0].wires)
+
+
+def _electronics(rest: Arrays, arrays: list[Crossbar]) -> list[Electronics]:
+    """Amplifiers of every array, and the wires of the largest, taken for all."""
+    reads = [
+        {name.partition("/")[2]: rest[name] for name in rest if name.startswith(f"{k}/") and name.count("/") == 1}
+        for k in range(len(arrays))
+    ]
+    largest = int(np.argmax([array.info.cells for array in arrays]))
+    known = electronics(reads[largest])
+    return [known if k == largest else electronics(part, known) for k, part in enumerate(reads)]
 
 
 def _spent(arrays: list[Crossbar]) -> dict[str, float]:

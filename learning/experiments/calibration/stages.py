@@ -143,7 +143,7 @@ def rest(chip: OnChip) -> Arrays:
     """Cells written to random targets: what they hold, their noise, and how they age.
 
     `target`, `written` (mean reads) of all cells for the last of the writes and of each before; `noise` (cells, reads) of a patch;
-    `t` (T,), `aged` (T, cells), `aged_target` of the cells that are followed.
+    `t` (T,), `aged` (T, cells), `aged_target` of the cells that are followed; what `_periphery` reads of each array.
     """
     draw = chip.drawn(2)
     found: Arrays = {}
@@ -164,7 +164,9 @@ def rest(chip: OnChip) -> Arrays:
     noise = np.stack([array.read_conductance(patch)[0].ravel() for _ in range(chip.config.noise_reads)])
     taken = (array.time - before) / len(noise)
     found |= {"noise": noise.T, "noise_rate": np.array([1.0 / taken if taken > 0.0 else 1.0])}
-    return found | _periphery(chip, k) | _aged(chip, k, draw)
+    for each in range(len(chip.arrays)):
+        found |= {f"{each}/{name}": values for name, values in _periphery(chip, each).items()}
+    return found | _aged(chip, k, draw)
 
 
 def _aged(chip: OnChip, k: int, draw: np.random.Generator) -> Arrays:
@@ -198,7 +200,7 @@ def _aged(chip: OnChip, k: int, draw: np.random.Generator) -> Arrays:
 
 
 def _periphery(chip: OnChip, k: int) -> Arrays:
-    """Currents of one line after the other and of none, beside the cells read one by one: `g` (rows, cols) net, `effective`, `offset`.
+    """Currents of one line after the other and of none, beside the cells read one by one: `cells`, `currents`, `offset`, `volts`.
 
     Reads of single lines, so that wires show only by what they take from each cell.
     """
@@ -215,7 +217,6 @@ def _periphery(chip: OnChip, k: int) -> Arrays:
         "offset": nothing.mean(axis=0),
         "offset_error": nothing.std(axis=0, ddof=1) / repeats**0.5 if repeats > 1 else np.zeros(info.cols),
         "volts": np.array([v]),
-        "periphery_place": np.array([k]),
     }
 
 

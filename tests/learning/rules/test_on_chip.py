@@ -1,5 +1,7 @@
 """Learning on emulated crossbars: on the ideal card it is the arithmetic of digital tiles and of torch, on a real one it still learns."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,15 @@ import pytest
 import torch
 from learning_helpers import CONV, DENSE, F32, accuracy, batch, make_network, make_rule, rings, train
 
+from analog_sim.cells.cell_model import VariationModel
 from analog_sim.chip.clock import Clock
+from analog_sim.chip.fabric import EmulatedFabric
+from analog_sim.chip.twin import MeasuredChip, save_measured
 from analog_sim.config import validate
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import load_card
+from learning.common.mirrored_tile import MirroredTile
 from learning.common.weight_tile import TileMaker, WeightTile
 from learning.network.network import Network
 
@@ -153,3 +159,35 @@ def test_decorrelation_on_a_noisy_card_starts_from_its_programming_error() -> No
         if step == 0:
             decorrelator.mean[:] = x.mean(axis=0)
     assert correlation_loss(decorrelator.forward(x).y) < before / 4
+
+
+@pytest.mark.jit
+def test_a_twin_gets_the_pulses_that_the_chip_gets(tmp_path: Path) -> None:
+    """Physics-aware training on cells without any spread or noise: the twin stays the chip, whatever its seed; calibrated or not."""
+    quiet = ("programming.fraction=0", "read_noise.fraction=0", "pulse.noise=0")
+    cell = load_card("ecram", overrides=quiet).compile()
+    cell = replace(cell, variation=VariationModel())
+    np.savez(tmp_path / "twin.npz", **save_measured(MeasuredChip(cell)))
+
+    def maker() -> TileMaker:
+        clock, streams = Clock(), Streams(0).child("chip")
+
+        def make(name: str, weights: F32, role: str = "weights") -> WeightTile:
+            spec = validate({"mapping": {"weight_max": 3.0}, "writing": "stochastic_pulse"}, TileSpec)
+            tile = Tile(spec, EmulatedFabric(cell, streams.child(name), clock), weights.shape, streams.child(name))
+            tile.program(weights)
+            return tile
+
+        return make
+
+    for rule in (make_rule("physics_aware"), make_rule("physics_aware", twin=tmp_path)):
+        network = make_network(make_tile=maker())
+        x, target = batch((5,), n=64)
+        before = network.layers[1].tile.read_weights()
+        train(network, rule, x, target, rate=0.1, steps=20)
+        mirrored = network.layers[1].tile
+        assert isinstance(mirrored, MirroredTile)
+        assert np.abs(mirrored.read_weights() - before).max() > 1e-3
+        np.testing.assert_allclose(mirrored.twin.read_weights(), mirrored.chip.read_weights(), atol=1e-5)
+        assert mirrored.twin.costs().pulses == mirrored.chip.costs().pulses > 0
+        assert mirrored.costs() == mirrored.chip.costs()

@@ -1,4 +1,4 @@
-"""PyMeasure and QCoDeS drive the served chip unchanged; docs/lab_software.md shows the same sessions."""
+"""PyMeasure and QCoDeS drive the served chip unchanged; docs/instrument.md shows such sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resource(port: int) -> str:
 @pytest.fixture
 def pymeasure_chip(resource: str) -> Iterator[Any]:
     instruments = pytest.importorskip(
-        "pymeasure.instruments", reason="PyMeasure is not installed (pip install analog-hil[instruments])"
+        "pymeasure.instruments", reason="PyMeasure is not installed (pip install analog-hil[lab])"
     )
 
     class Chip(instruments.SCPIMixin, instruments.Instrument):  # type: ignore[misc, name-defined]
@@ -86,7 +86,7 @@ def test_a_pymeasure_procedure_writes_its_results_file(pymeasure_chip: Any, tmp_
 
 def test_qcodes_reads_and_writes(resource: str) -> None:
     instrument = pytest.importorskip(
-        "qcodes.instrument", reason="QCoDeS is not installed (pip install analog-hil[instruments])"
+        "qcodes.instrument", reason="QCoDeS is not installed (pip install analog-hil[lab])"
     )
 
     chip = instrument.VisaInstrument("chip", resource, visalib="@py", terminator="\n", timeout=60)
