@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
-
-from pydantic import PrivateAttr
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
 from analog_sim.chip.fabric import PLAIN, EmulatedFabric, Fabric, Fabrication
@@ -58,7 +54,7 @@ class ListedFabric:
     """Emulated cells that write down what is asked for.
 
     Attributes:
-        hidden: makes them. found: what was asked for. place: names on the way here.
+        hidden: makes them. found: what was asked for. place: names on the way here. record: none is kept.
     """
 
     hidden: Fabric
@@ -94,20 +90,22 @@ class ListedFabric:
         return self.hidden.crossbar(name, rows, cols, pair=pair)
 
 
-class Listing(ChipBackend):
-    """The backend that a training is built on to list its arrays: emulated cells, noted."""
+class Listing:
+    """Stands where an experiment's chip stands, to list its arrays: emulated cells, noted.
 
-    kind: Literal["listing"] = "listing"
-    _found: dict[str, WantedArray] = PrivateAttr(default_factory=dict)
+    Attributes:
+        found: what was asked for.
+    """
 
-    @property
-    def found(self) -> dict[str, WantedArray]:
-        """What was asked for."""
-        return self._found
+    def __init__(self) -> None:
+        self.found: dict[str, WantedArray] = {}
+
+    def check(self) -> None:
+        """Nothing can be wrong."""
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Emulated cells."""
-        return ListedFabric(EmulatedFabric(cell, streams, clock), self._found)
+        return ListedFabric(EmulatedFabric(cell, streams, clock), self.found)
 
 
 def load_experiment(path: Path) -> Experiment | TrainExperiment:

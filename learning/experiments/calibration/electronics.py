@@ -28,7 +28,7 @@ class Electronics:
 
     Attributes:
         ohms: resistance of a wire segment, word and bit lines alike; 0 when none shows. ohms_error: standard error of a first-order fit.
-        gain, offset: (cols,), and their standard errors. shows: whether gains or offsets differ from 1 and 0
+        gain, offset: (cols,). gain_error, offset_error: their standard errors. shows: whether gains or offsets differ from 1 and 0
             by more than their errors explain.
     """
 

@@ -13,7 +13,7 @@ from devices.measurements.card_files.card_file import CardParts
 from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
 from devices.window import Window
 from learning.experiments.calibration.lab_files import followed, programming_pairs
-from learning.experiments.calibration.pulse_response import PulseTables, fit_ramps
+from learning.experiments.calibration.pulse_response import RampTables, fit_ramps
 from learning.experiments.calibration.resting import Aged, ageing, noise_of, read_noise
 from learning.experiments.configs.calibrate import CalibrateConfig
 
@@ -29,7 +29,7 @@ class FittedCard:
     """
 
     parts: CardParts
-    pulse: PulseTables | None
+    pulse: RampTables | None
     programming: ProgrammingFit | None
     aged: Aged | None
     noise: npt.NDArray[np.float64]

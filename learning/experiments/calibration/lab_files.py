@@ -1,4 +1,4 @@
-"""What was measured, as files of a lab with the YAML for `fit_device.py`, which fits and proves at leisure. It never fits."""
+"""What was measured, as files of a lab with the YAML for `scripts/fit_device.py`, which fits and proves at leisure. It never fits."""
 
 from __future__ import annotations
 

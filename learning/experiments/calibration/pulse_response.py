@@ -26,7 +26,7 @@ ENDS = 8
 
 
 @dataclass(frozen=True)
-class PulseTables:
+class RampTables:
     """Fitted ramps of C cells.
 
     Attributes:
@@ -45,7 +45,7 @@ class PulseTables:
     gain_down: F64
 
 
-def fit_ramps(ramps: Mapping[str, npt.NDArray[Any]], read_std: float) -> PulseTables:
+def fit_ramps(ramps: Mapping[str, npt.NDArray[Any]], read_std: float) -> RampTables:
     """Tables of the ramps that `stages.ramps` read; read_std: siemens of one read.
 
     Between reads n pulses apart, ``mean(dg) = n gain_c m(u)`` and ``var(dg) = n s(u)**2 + 2 read_std**2``, u the cell's own state, m and s
@@ -78,7 +78,7 @@ def fit_ramps(ramps: Mapping[str, npt.NDArray[Any]], read_std: float) -> PulseTa
         return one * (gain * width)[:, None, None]
 
     middle = float(width.mean())
-    return PulseTables(
+    return RampTables(
         up=tables(mean_up, std_up, gain_up),
         down=tables(mean_down, std_down, gain_down),
         windows=windows,

@@ -1,6 +1,6 @@
 """Read noise and ageing of cells at rest, by moments: seconds where the likelihoods of `devices.measurements` take minutes.
 
-It never reads a chip. The files that it was fitted from stay in the run's folder, for `fit_device.py`.
+It never reads a chip. The files that it was fitted from stay in the run's folder, for `scripts/fit_device.py`.
 """
 
 from __future__ import annotations
