@@ -15,8 +15,8 @@ from devices.measurements.configuration.measurement_config import MeasurementCon
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.traces import Traces, traces_of
 from devices.measurements.fit.noise.fit import series_of
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.pipeline.result import FitResult
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Op
 from devices.measurements.text.problems import ReadLog
@@ -107,14 +107,14 @@ def test_the_emulator_shows_the_facts_of_the_ramps(fitted: FitResult) -> None:
 @pytest.mark.jit
 def test_what_the_report_of_the_ramps_says(fitted: FitResult) -> None:
     assert fitted.pulse is not None
-    assert [law.kind for law in fitted.pulse.laws[:2]] == ["piecewise", "exp_step"], (
+    assert [law.kind for law in fitted.pulse.fit.laws[:2]] == ["piecewise", "exp_step"], (
         "the step grows: saturating laws do not fit"
     )
-    assert [law.kind for law in fitted.pulse.laws if law.adequate] == ["piecewise", "exp_step"]
-    held_out = [law.held_out for law in fitted.pulse.laws]
+    assert [law.kind for law in fitted.pulse.fit.laws if law.score.adequate] == ["piecewise", "exp_step"]
+    held_out = [law.score.held_out for law in fitted.pulse.fit.laws]
     assert held_out[0] == max(held_out)
-    assert fitted.pulse.read_std == pytest.approx(0.25e-6, abs=0.05e-6)
-    assert fitted.pulse.evidence.model == "white", (
+    assert fitted.pulse.fit.read_std == pytest.approx(0.25e-6, abs=0.05e-6)
+    assert fitted.pulse.fit.evidence.model == "white", (
         "changes over many pulses grow faster than a random walk: no slow read noise"
     )
     (proof,) = fitted.proofs
@@ -147,8 +147,8 @@ def test_slow_read_noise_of_gong_is_not_taken_for_scatter_of_pulses(tmp_path: Pa
     """The changes about the mean curve scatter by 3.3 uS over one pulse and 5 uS over 64, where they stay: pulses add little."""
     result = fit_measurements(config("gong"), tmp_path)
     assert result.pulse is not None
-    noise, scatter = result.pulse.noise, result.pulse.scatter
-    assert result.pulse.evidence.correlated_gain > 20.0
+    noise, scatter = result.pulse.fit.noise, result.pulse.fit.scatter
+    assert result.pulse.fit.evidence.correlated_gain > 20.0
     assert noise.white == pytest.approx(2.2e-6, rel=0.1)
     assert noise.correlated == pytest.approx(2.6e-6, rel=0.15)
     assert 5.0 < noise.length < 15.0
@@ -222,11 +222,11 @@ def test_technology_c_short_file() -> None:
 @pytest.mark.jit
 def test_technology_c(tmp_path: Path) -> None:
     result = fit_measurements(config("relaxation_techC"), tmp_path)
-    assert result.histories is not None
-    assert len(result.histories) == 16292
-    assert result.ageing[0].kind == "burst_relaxation"
-    plain = next(fit for fit in result.ageing if fit.kind == "relaxation")
-    assert result.ageing[0].held_out > plain.held_out + 0.2, "nats per held-out read"
+    assert result.ageing is not None
+    assert len(result.ageing.histories) == 16292
+    assert result.ageing.laws[0].kind == "burst_relaxation"
+    plain = next(fit for fit in result.ageing.laws if fit.kind == "relaxation")
+    assert result.ageing.laws[0].held_out > plain.held_out + 0.2, "nats per held-out read"
     proof, programming = result.proofs
     assert programming.what == "programming"
     assert programming.verdict == "fair", programming.sentence()
@@ -240,8 +240,8 @@ def test_technology_c(tmp_path: Path) -> None:
         "of 20 in the bands of a third of the cells"
     )
     assert result.programming is not None
-    assert np.median(result.programming.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
-    assert np.median(result.programming.excess) == pytest.approx(-1.2, abs=0.15)
+    assert np.median(result.programming.fit.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
+    assert np.median(result.programming.fit.excess) == pytest.approx(-1.2, abs=0.15)
     assert any("negative conductance" in line for line in result.counted)
     assert any("cells partly return" in note for note in result.notes)
 
@@ -254,11 +254,11 @@ def test_technology_a_noise(tmp_path: Path) -> None:
     assert [one.interval for one in series] == pytest.approx([1 / 400] * 5)
     result = fit_measurements(config("noise_techA"), tmp_path)
     assert result.noise is not None
-    for one in result.noise.spectra:
+    for one in result.noise.fit.spectra:
         assert "flicker" in one.parts
         assert "telegraph" in one.parts
         assert 0.9 < one.exponent < 1.8
-    loudest = max(result.noise.spectra, key=lambda one: one.std)
+    loudest = max(result.noise.fit.spectra, key=lambda one: one.std)
     assert loudest.mean == pytest.approx(85.3e-6, rel=0.01)
 
 
