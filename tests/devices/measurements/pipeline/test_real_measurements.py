@@ -85,17 +85,16 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
 @pytest.mark.jit
 def test_the_emulator_shows_the_facts_of_the_ramps(fitted: FitResult) -> None:
     """Mean step growing with the state, wrong-sign steps, spread and end points, reads included; 10 replicas of every ramp."""
-    assert fitted.replayed is not None
-    change, at, direction = fitted.replayed.changes()
-    before = fitted.replayed.g[at - 1]
+    assert fitted.whole is not None
+    change, at, direction = fitted.whole.replayed.changes()
+    before = fitted.whole.replayed.g[at - 1]
     for side, mean, std in ((1, 4.433e-6, 1.732e-6), (-1, -5.523e-6, 0.815e-6)):
         own = direction == side
         assert change[own].mean() == pytest.approx(mean, rel=0.02)
         assert change[own].std() == pytest.approx(std, rel=0.05)
         np.testing.assert_allclose(1e6 * np.array(quarters(before[own], change[own])), QUARTERS[side], rtol=0.04)
     assert np.mean(change[direction == 1] < 0) == pytest.approx(0.0022, abs=0.001)
-    assert fitted.whole is not None
-    facts = fitted.whole.facts
+    facts = fitted.whole.proof.facts
     for word in ("potentiation", "depression"):
         for what in ("mean", "spread"):
             measured, emulated, _ = facts[f"{word}: end of a ramp, {what}"]

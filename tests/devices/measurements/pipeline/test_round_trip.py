@@ -111,8 +111,8 @@ def test_the_card_of_tables_is_a_card_of_the_project(proven: FitResult) -> None:
         g = truth.window.conductance(u)
         np.testing.assert_allclose(card.step_mean(card.window.state(g), up), truth.step_mean(u, up), atol=0.09e-6)
         np.testing.assert_allclose(card.step_std(card.window.state(g), up), truth.step_std(u, up), rtol=0.25)
-    assert proven.law_card is not None
-    other = load_card(proven.law_card)
+    assert proven.files.law_card is not None
+    other = load_card(proven.files.law_card)
     assert other.pulse is not None
     assert other.pulse.kind in ("soft_bounds", "linear_step")
 
