@@ -1,6 +1,6 @@
 """What the pipeline knows of a quantity: a stage has its data, is fitted, and then compiles into a card and is proven. It never fits.
 
-One stage a quantity: `pulse_stage.py` (or `distribution_stage.py`), `programming_stage.py`, `ageing_stage.py`, `noise_stage.py`.
+Each quantity has a file of its own beside this one.
 """
 
 from collections.abc import Callable, Sequence
