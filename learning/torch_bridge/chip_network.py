@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from learning.common.weight_tile import TileFactory, WeightTile
+from learning.torch_bridge import inputs
 from learning.torch_bridge.convert import Bias, Plan, analog_layers, calibrate, record_inputs
 from learning.torch_bridge.modules import AnalogLayer
 from learning.torch_bridge.twin import predict
@@ -79,8 +80,4 @@ def product_error(layer: AnalogLayer, inputs: list[F32]) -> float:
 
 def largest_inputs(plan: Plan, build_tile: TileFactory, x: F32) -> dict[str, float]:
     """Largest absolute input of every layer for inputs (N, ...) of the network: a good drive of its bias line."""
-    inputs = ChipNetwork(plan, build_tile).inputs(x, rows=1 << 16)
-    return {
-        name: max((float(np.abs(part).max()) for part in parts if part.size), default=0.0) or 1.0
-        for name, parts in inputs.items()
-    }
+    return inputs.largest_inputs(plan.build(build_tile, write=False), torch.tensor(x))

@@ -16,6 +16,7 @@ from analog_sim.tiles.digital import DigitalTile
 from learning.common.identity import Identity, data_parts, digest, files_of, program_identity
 from learning.data.dataset import Dataset
 from learning.data.form import formed
+from learning.data.spec import DataSpec
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.studies import swept
 from learning.experiments.monte_carlo.metrics import accuracy
@@ -103,7 +104,7 @@ def check(experiment: Experiment) -> Checked:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
     experiment.chip.check()
-    data = formed(experiment.dataset)
+    data = formed(_needed(experiment))
     source = source_of(experiment, data)
     weights = None
     if experiment.model is not None and experiment.model.checkpoint is not None:
@@ -117,6 +118,15 @@ def check(experiment: Experiment) -> Checked:
             f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
         )
     return Checked(data, source, plan)
+
+
+def _needed(experiment: Experiment) -> DataSpec:
+    """The data set without the training samples that nobody will look at: with trained weights only those of the calibration count."""
+    spec, trained = experiment.dataset, experiment.model is not None and experiment.model.checkpoint is not None
+    if not trained or spec.normalise is not None:
+        return spec
+    most = max(1, experiment.calibration)
+    return spec.model_copy(update={"train_limit": min(spec.train_limit or most, most)})
 
 
 def identity_of(experiment: Experiment, checked: Checked) -> Identity:
