@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,41 +22,44 @@ BATCH = 64
 """Samples that run through the network at a time, so that memory does not grow with their number."""
 
 
-def record_inputs(module: nn.Module, x: Tensor, rows: int = 1024) -> dict[str, list[F32]]:
-    """Run a converted module digitally and return what drives each tile.
+@dataclass(frozen=True)
+class DrivenInputs:
+    """What sample inputs of a network make of the inputs of its analogue layers, in the ideal network.
 
-    Args:
-        module: a converted module. x: inputs of the whole module.
-        rows: at most this many inputs per tile, taken evenly from all.
-
-    Returns:
-        name of the analogue layer -> one array (B, n_in without a bias line) per tile.
+    Attributes:
+        rows: name of the layer -> one array (B, n_in without a bias line) per tile, taken evenly from all.
+        largest: name of the layer -> largest absolute input, 1 where all are zero: a good drive of its bias line.
     """
+
+    rows: dict[str, list[F32]]
+    largest: dict[str, float]
+
+
+def driven_inputs(module: nn.Module, x: Tensor, rows: int = 1024) -> DrivenInputs:
+    """Run a converted module digitally for inputs x of it, and keep at most so many rows per tile."""
     found: dict[str, list[list[F32]]] = {}
+    largest: dict[str, float] = {}
 
     def note(name: str, layer: AnalogLayer, driven: Tensor, share: float) -> None:
         parts = layer.some_rows(driven, math.ceil(rows * share))
         for seen, part in zip(found.setdefault(name, [[] for _ in parts]), parts, strict=True):
             seen.append(part)
+        largest[name] = max(largest.get(name, 0.0), float(driven.abs().max()) if driven.numel() else 0.0)
 
     _run_digitally(module, x, note)
-    thinned: dict[str, list[F32]] = {}
-    for name, arrays in found.items():
-        joined = [np.concatenate(parts) for parts in arrays]
-        thinned[name] = [x[np.linspace(0, len(x) - 1, min(rows, len(x))).astype(np.int64)] for x in joined]
-    return thinned
+    return DrivenInputs(
+        {name: [_thinned(np.concatenate(parts), rows) for parts in arrays] for name, arrays in found.items()},
+        {name: value or 1.0 for name, value in largest.items()},
+    )
 
 
-def largest_inputs(module: nn.Module, x: Tensor) -> dict[str, float]:
-    """Largest absolute input of every analogue layer for inputs x of the module, 1 where all are zero: a good drive of its bias line."""
-    found: dict[str, float] = {}
+def record_inputs(module: nn.Module, x: Tensor, rows: int = 1024) -> dict[str, list[F32]]:
+    """Run a converted module digitally for inputs x of it and return what drives each tile, as `DrivenInputs.rows`."""
+    return driven_inputs(module, x, rows).rows
 
-    def note(name: str, layer: AnalogLayer, driven: Tensor, share: float) -> None:
-        largest = float(driven.abs().max()) if driven.numel() else 0.0
-        found[name] = max(found.get(name, 0.0), largest)
 
-    _run_digitally(module, x, note)
-    return {name: largest or 1.0 for name, largest in found.items()}
+def _thinned(x: F32, rows: int) -> F32:
+    return x if len(x) <= rows else x[np.linspace(0, len(x) - 1, rows).astype(np.int64)]
 
 
 def _run_digitally(module: nn.Module, x: Tensor, note: Callable[[str, AnalogLayer, Tensor, float], None]) -> None:
@@ -80,7 +84,12 @@ def _run_digitally(module: nn.Module, x: Tensor, note: Callable[[str, AnalogLaye
 def calibrate(module: nn.Module, x: Tensor, rows: int = 1024) -> dict[str, list[F32]]:
     """Fix the converter ranges of all tiles on what sample inputs x of the module make of them; return `record_inputs`."""
     inputs = record_inputs(module, x, rows)
+    calibrate_on(module, inputs)
+    return inputs
+
+
+def calibrate_on(module: nn.Module, inputs: Mapping[str, list[F32]]) -> None:
+    """Fix the converter ranges of all tiles on recorded inputs of their layers."""
     for name, layer in analog_layers(module).items():
         if name in inputs:
             layer.calibrate(inputs[name])
-    return inputs

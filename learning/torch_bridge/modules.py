@@ -33,10 +33,12 @@ __all__ = [
 F32 = npt.NDArray[np.float32]
 
 PATCH_BYTES = 1 << 20
-"""Patches of a convolution are made and read as many at a time as fit into this many bytes, about a second-level cache (one at least).
+"""Patches of a convolution are made and read as many at a time as fit into this many bytes, about a second-level cache.
 
 Ranges that follow a batch (`per_batch`, `dynamic`) follow such a strip.
 """
+FEWEST = 128
+"""Patches of a strip, however long they are: fewer are not worth their Python."""
 
 
 @final
@@ -146,7 +148,7 @@ class AnalogConv2d(AnalogLayer):
     @staticmethod
     def _strips(patches: Patches) -> Iterator[tuple[int, int]]:
         """First patch and number of patches, strip by strip."""
-        step = max(1, PATCH_BYTES // (4 * patches.length))
+        step = max(FEWEST, PATCH_BYTES // (4 * patches.length))
         for first in range(0, len(patches), step):
             yield first, min(step, len(patches) - first)
 

@@ -172,13 +172,13 @@ def test_recorded_inputs_and_calibration() -> None:
 def test_inputs_are_taken_from_all_samples_however_many_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made = convert(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 10)).eval(), exact, sample=X)
     whole = record_inputs(made, X, rows=10**6)
-    largest = inputs.largest_inputs(made, X)
+    largest = inputs.driven_inputs(made, X).largest
     monkeypatch.setattr(inputs, "BATCH", 3)
     parts = record_inputs(made, X, rows=10**6)
     for name, (rows,) in whole.items():
         np.testing.assert_allclose(parts[name][0], rows, rtol=1e-5, atol=1e-6)
         assert largest[name] == pytest.approx(np.abs(rows).max(), rel=1e-6)
-    assert inputs.largest_inputs(made, X) == pytest.approx(largest, rel=1e-6)
+    assert inputs.driven_inputs(made, X).largest == pytest.approx(largest, rel=1e-6)
     assert len(record_inputs(made, X, rows=10)["0"][0]) == 10
 
 
