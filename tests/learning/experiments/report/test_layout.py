@@ -157,8 +157,11 @@ addEventListener("load", () => {
   const table = document.querySelector("table.data"), column = 2;
   const cells = () => [...table.tBodies[0].rows].map((row) => row.cells[column].textContent);
   said.given = cells();
-  table.tHead.rows[0].cells[column].querySelector("button").click();
+  const sort = table.tHead.rows[0].cells[column].querySelector("button");
+  sort.click();
   said.down = cells();
+  sort.click();
+  said.up = cells();
   said.copies = document.querySelectorAll(".copy").length === document.querySelectorAll("table.data").length;
   document.title = "SAID" + JSON.stringify(said);
 });
@@ -173,7 +176,8 @@ addEventListener("load", () => {
     assert set(said.shown) == {""}
     assert "test accuracy: " in said.tip
     assert "training samples: 0" in said.tip
-    numbers = [float(text.split()[0]) for text in said.down if text]
-    assert numbers == sorted(numbers, reverse=True)
-    assert numbers != [float(text.split()[0]) for text in said.given if text]
+    down, up = ([float(text.split()[0]) for text in cells if text] for cells in (said.down, said.up))
+    assert down == sorted(down, reverse=True)
+    assert up == sorted(down) != down
+    assert sorted(said.given) == sorted(said.up)
     assert said.copies
