@@ -76,7 +76,8 @@ class TrainExperiment(StrictModel):
         dataset: samples, published or the user's own.
         validation: hold out that many of the last training samples and evaluate on them instead of the test part.
         network: layers that learn. loss: what is minimised. rule: how the network learns. decorrelation: of the layers' inputs, or null.
-        optimizer: turns gradients into steps, in the digital periphery. learning_rate: step size at the start of the run. schedule: how it goes to final_rate * learning_rate.
+        optimizer: turns gradients into steps, in the digital periphery. learning_rate: step size at the start of the run.
+        schedule: how it goes to final_rate * learning_rate.
         final_rate: the learning rate at the end as a share of `learning_rate`.
         batch: samples per update. epochs: passes through the data, fractions allowed; an incomplete last batch is left out.
         device: a packaged card by name, a card's path, the card itself; null for exact digital tiles.
