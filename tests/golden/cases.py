@@ -2,7 +2,7 @@
 
 Numbers are written with the digits that stay the same on other processors: tables of estimates and of training were the same with vector
 units and BLAS kernels of AVX2 and of AVX-512, so these are compared as text. Fits go through optimisers of scipy, whose last steps differ:
-their numbers are compared to half a per cent. `write.py` makes the tables, `test_golden.py` compares; neither decides what is right.
+their numbers are compared to half a per cent. `tests/golden/write.py` makes the tables, `tests/golden/test_golden.py` compares.
 """
 
 from __future__ import annotations
