@@ -26,14 +26,7 @@ FULL = MappingProxyType(
 )
 """Folder -> files, why."""
 
-LONG = MappingProxyType(
-    {
-        "analog_sim/pulses/kernels/pulses.py:pulse_rows": (
-            130,
-            "one loop over rows; cut, its parts cost a tenth of an update",
-        ),
-    }
-)
+LONG: MappingProxyType[str, tuple[int, str]] = MappingProxyType({})
 """File and function -> lines, why."""
 
 WIDE = MappingProxyType(
