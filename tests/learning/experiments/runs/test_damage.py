@@ -63,7 +63,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[P
     """Finished runs, and how each is resumed; figures are left out, which take longer than all else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        nothing = _Embedded(Markup(""), "", "", raster=False, width=1)
+        nothing = _Embedded(Markup(""), "", "", raster=False, width=1, least=1, series=Markup(""))
         patch.setattr("learning.experiments.report.page._embed", lambda plot, folder: nothing)
         base = tmp_path_factory.mktemp("runs")
         one, setup, points = small(**TINY), validate(TRAINING, TrainExperiment), base / "sweep.yaml"
