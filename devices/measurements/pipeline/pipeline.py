@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analog_sim.threads import one_blas_thread
 from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts
 from devices.measurements.configuration.measurement_config import MeasurementConfig
@@ -26,6 +27,7 @@ from devices.window import Window
 AnyStage = PulseStage | DistributionStage | ProgrammingStage | AgeingStage | NoiseStage
 
 
+@one_blas_thread()
 def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda text: None) -> FitResult:
     """Read, fit, prove and write the card with its tables into a folder.
 
