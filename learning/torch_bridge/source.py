@@ -16,20 +16,20 @@ import torch
 from torch import nn
 
 from analog_sim.config import UserError
-from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
+from learning.network.training_spec import ConvNetwork, LenetNetwork, MlpNetwork
 from learning.torch_bridge.load_model import load_factory
 from learning.torch_bridge.model_code import model_code
 from learning.torch_bridge.plain import unwrapped_float
 from learning.torch_bridge.plan import Decided, Plan
 from learning.torch_bridge.prepare import prepare, prepare_again
-from learning.torch_bridge.twin import build_network
+from learning.torch_bridge.digital_training import build_network
 
 F32 = npt.NDArray[np.float32]
 Weights = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class TwinSource:
+class ConfiguredSource:
     """A network from configuration, for images (C, H, W)."""
 
     spec: MlpNetwork | LenetNetwork | ConvNetwork
@@ -65,7 +65,7 @@ class FileSource:
         return model_code(self.file)
 
 
-Source = TwinSource | FileSource
+Source = ConfiguredSource | FileSource
 
 
 def weights_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:

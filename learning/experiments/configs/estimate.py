@@ -15,7 +15,7 @@ from devices.card import DeviceCard, resolve_card
 from learning.data.spec import AnyData
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
-from learning.network.twin_spec import MlpNetwork, Network, TwinTraining
+from learning.network.training_spec import MlpNetwork, Network, DigitalTraining
 
 Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
 NonIdeality = Literal[
@@ -135,7 +135,7 @@ class Experiment(StrictModel):
     name: Annotated[str, Field(min_length=1, max_length=200)] = "estimate"
     dataset: AnyData
     network: Network | None = None
-    training: TwinTraining = TwinTraining()
+    training: DigitalTraining = DigitalTraining()
     model: UserModel | None = None
     digital: tuple[str, ...] = ()
     bias: Literal["digital", "chip"] = "digital"

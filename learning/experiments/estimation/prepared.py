@@ -23,8 +23,8 @@ from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import largest_inputs
 from learning.torch_bridge.convert import Decided, Plan
 from learning.torch_bridge.load_model import load_checkpoint
-from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
-from learning.torch_bridge.twin import Convergence, predict, trained_twin
+from learning.torch_bridge.source import FileSource, Source, ConfiguredSource, Weights, planned, planned_again, weights_of
+from learning.torch_bridge.digital_training import Convergence, predict, trained_network
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -84,7 +84,7 @@ def source_of(experiment: Experiment, data: Dataset) -> Source:
     image = (1, 1, math.prod(data.shape))
     if len(data.shape) == 3:
         image = (data.shape[0], data.shape[1], data.shape[2])
-    return TwinSource(experiment.twin, image, len(data.classes))
+    return ConfiguredSource(experiment.twin, image, len(data.classes))
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         module.eval()
     else:
         identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]
-        module, convergence, cached = trained_twin(
+        module, convergence, cached = trained_network(
             source.make, identity, data, experiment.training, partial(_report, say)
         )
         if cached:

@@ -21,7 +21,7 @@ from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.monte_carlo.metrics import accuracy
 from learning.experiments.report.training.results import CURVE_COLUMNS, LAYER_COLUMNS
 from learning.experiments.runs.result_log import ResultLog, Row
-from learning.experiments.training import checkpoint, probe
+from learning.experiments.runs import checkpoint, probe
 from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
 from learning.rules.base import Proposed

@@ -17,7 +17,7 @@ from learning.common.identity import Identity, digest, files_of, program_digest,
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.run import estimate
 from learning.experiments.runs.run_folder import RunDirectory
-from learning.torch_bridge import twin as twin_module
+from learning.torch_bridge import digital_training as twin_module
 
 MODEL = "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
 TINY: dict[str, Any] = {
@@ -168,7 +168,7 @@ def test_a_resume_on_other_contents_is_refused(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr("learning.common.identity.program_digest", lambda: "0" * 64)
         pattern = r"program: was \w{12}, now 0{12}"
     else:  # the cache was lost, and training gave other weights, on another machine say
-        monkeypatch.setattr("learning.experiments.estimation.prepared.trained_twin", other_weights)
+        monkeypatch.setattr("learning.experiments.estimation.prepared.trained_network", other_weights)
         pattern = "weights of the digital network: was"
     with pytest.raises(UserError, match=pattern):
         run(2, True)
@@ -176,7 +176,7 @@ def test_a_resume_on_other_contents_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def other_weights(make: Any, *arguments: Any) -> tuple[torch.nn.Module, Any, bool]:
-    module, convergence, cached = twin_module.trained_twin(make, *arguments)
+    module, convergence, cached = twin_module.trained_network(make, *arguments)
     with torch.no_grad():
         next(module.parameters()).add_(1e-3)
     return module, convergence, cached

@@ -25,7 +25,7 @@ from learning.experiments.parallel.loky import Loky
 from learning.experiments.runs.files import read_json, write_arrays, write_json, write_text
 from learning.experiments.runs.result_log import ResultLog, read_rows
 from learning.experiments.runs.run_lock import run_lock
-from learning.experiments.training import checkpoint
+from learning.experiments.runs import checkpoint
 from learning.experiments.training.run import train
 
 COLUMNS = {"study": str, "chip": int, "time_s": float, "accuracy": float}

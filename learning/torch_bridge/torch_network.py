@@ -32,7 +32,7 @@ _PLAIN: Mapping[type[DigitalLayer], Callable[[], nn.Module]] = MappingProxyType(
 )
 
 
-def torch_twin(network: Network) -> nn.Sequential:
+def torch_copy(network: Network) -> nn.Sequential:
     """Return the network in torch; its weighted layers have the names of the network's, their weights want gradients.
 
     With a decorrelating matrix, the layer `<name>_R` before gives ``g R (z - mean)`` and the layer `<name>` is W (for a

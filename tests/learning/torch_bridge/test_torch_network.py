@@ -12,7 +12,7 @@ from learning.losses.cross_entropy import CrossEntropy
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
 from learning.torch_bridge.alignment import alignment, layer_gradients
-from learning.torch_bridge.network_twin import digital_layer, torch_twin
+from learning.torch_bridge.torch_network import digital_layer, torch_copy
 
 DECORRELATION: dict[str, Any] = {
     "none": None,
@@ -72,7 +72,7 @@ def test_outputs_and_gradients(layers: Any, shape: Any, spec: dict[str, Any], de
     rng = np.random.default_rng(1)
     x = rng.normal(size=(6, *shape)).astype(np.float32)
     y = np.array([0, 1, 2, 2, 1, 0])
-    twin = torch_twin(network)
+    twin = torch_copy(network)
     np.testing.assert_allclose(twin(torch.tensor(x)).detach(), network.output(x), rtol=1e-4, atol=1e-5)
 
     rule = Backprop()
@@ -88,7 +88,7 @@ def test_outputs_and_gradients(layers: Any, shape: Any, spec: dict[str, Any], de
 
 def test_the_twin_has_weights_of_its_own() -> None:
     network = make_network()
-    twin = torch_twin(network)
+    twin = torch_copy(network)
     before = network.layers[0].tile.read_weights(exact=True)
     with torch.no_grad():
         twin.get_submodule(network.layers[0].name).weight += 1.0

@@ -10,10 +10,10 @@ from torch import nn
 from analog_sim.config import UserError, validate
 from learning.data.datasets import Dataset, load
 from learning.experiments.monte_carlo.metrics import accuracy
-from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
+from learning.network.training_spec import ConvNetwork, LenetNetwork, MlpNetwork, DigitalTraining
 from learning.torch_bridge.arrays import set_torch_threads, to_numpy, to_torch
-from learning.torch_bridge.source import TwinSource
-from learning.torch_bridge.twin import Convergence, build_network, predict, train, trained_twin
+from learning.torch_bridge.source import ConfiguredSource
+from learning.torch_bridge.digital_training import Convergence, build_network, predict, train, trained_network
 
 
 @pytest.fixture(autouse=True)
@@ -58,14 +58,14 @@ def test_images_too_small() -> None:
 
 
 def test_training_learns_and_repeats_to_the_bit(digits: Dataset) -> None:
-    training = TwinTraining(epochs=12, batch=32, rate=5e-3, seed=3)
+    training = DigitalTraining(epochs=12, batch=32, rate=5e-3, seed=3)
     spec = MlpNetwork(hidden=(32,))
     made = []
     state = torch.random.get_rng_state()
     for threads in (1, 2):
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        module, _, _ = trained_twin(lambda: build_network(spec, digits.shape, 10), threads, digits, training)
+        module, _, _ = trained_network(lambda: build_network(spec, digits.shape, 10), threads, digits, training)
         torch.set_num_threads(before)
         made.append(module)
     assert torch.equal(state, torch.random.get_rng_state())
@@ -79,20 +79,20 @@ def test_training_learns_and_repeats_to_the_bit(digits: Dataset) -> None:
     [{"seed": 1}, {"optimizer": "sgd"}, {"rate": 0.1}, {"weight_decay": 0.1}, {"weight_noise": 0.1}, {"batch": 50}],
 )
 def test_every_option_of_training_changes_the_twin(digits: Dataset, change) -> None:
-    plain, changed = TwinTraining(epochs=1), TwinTraining(epochs=1, **change)
-    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
-    first, _, _ = trained_twin(source.make, source.identity(), digits, plain)
-    second, _, cached = trained_twin(source.make, source.identity(), digits, changed)
+    plain, changed = DigitalTraining(epochs=1), DigitalTraining(epochs=1, **change)
+    source = ConfiguredSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    first, _, _ = trained_network(source.make, source.identity(), digits, plain)
+    second, _, cached = trained_network(source.make, source.identity(), digits, changed)
     assert not cached
     assert not torch.equal(first.state_dict()["fc1.weight"], second.state_dict()["fc1.weight"])
 
 
 def test_the_cache_is_used_keyed_and_mended(digits: Dataset, cache: Path) -> None:
-    training = TwinTraining(epochs=1)
-    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    training = DigitalTraining(epochs=1)
+    source = ConfiguredSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
 
-    def twin(source: TwinSource = source, data: Dataset = digits) -> tuple[nn.Module, bool]:
-        module, _, cached = trained_twin(source.make, source.identity(), data, training)
+    def twin(source: ConfiguredSource = source, data: Dataset = digits) -> tuple[nn.Module, bool]:
+        module, _, cached = trained_network(source.make, source.identity(), data, training)
         return module, cached
 
     first, cached = twin()
@@ -101,7 +101,7 @@ def test_the_cache_is_used_keyed_and_mended(digits: Dataset, cache: Path) -> Non
     assert cached
     assert torch.equal(first.state_dict()["fc1.weight"], again.state_dict()["fc1.weight"])
     assert not again.training
-    assert not twin(TwinSource(MlpNetwork(hidden=(4,), activation="tanh"), digits.shape, 10))[1]
+    assert not twin(ConfiguredSource(MlpNetwork(hidden=(4,), activation="tanh"), digits.shape, 10))[1]
     assert not twin(data=load("digits", limit=300))[1]
     assert twin()[1]
     for content in (b"", b"garbage"):
@@ -115,8 +115,8 @@ def test_the_cache_is_used_keyed_and_mended(digits: Dataset, cache: Path) -> Non
 
 def test_a_cache_that_cannot_be_written_costs_only_time(digits: Dataset, cache: Path) -> None:
     cache.parent.parent.write_text("a file where the folder should be")
-    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
-    module, _, cached = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=1))
+    source = ConfiguredSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    module, _, cached = trained_network(source.make, source.identity(), digits, DigitalTraining(epochs=1))
     assert not cached
     assert np.isfinite(predict(module, digits.x_test[:3])).all()
 
@@ -125,22 +125,22 @@ def test_weight_noise_leaves_the_weights_clean(digits: Dataset) -> None:
     """With a rate of next to nothing the noisy weights must come back as they were."""
     module = build_network(MlpNetwork(hidden=(4,)), digits.shape, 10)
     before = module.state_dict()["fc1.weight"].clone()
-    train(module, digits, TwinTraining(epochs=1, rate=1e-12, weight_noise=0.5, optimizer="sgd"))
+    train(module, digits, DigitalTraining(epochs=1, rate=1e-12, weight_noise=0.5, optimizer="sgd"))
     torch.testing.assert_close(module.state_dict()["fc1.weight"], before, rtol=1e-6, atol=1e-9)
 
 
 def test_progress_and_divergence(digits: Dataset) -> None:
     seen: list[tuple[int, int]] = []
     module = build_network(MlpNetwork(hidden=(4,)), digits.shape, 10)
-    train(module, digits, TwinTraining(epochs=3), lambda epoch, epochs, loss: seen.append((epoch, epochs)))
+    train(module, digits, DigitalTraining(epochs=3), lambda epoch, epochs, loss: seen.append((epoch, epochs)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(UserError, match=r"try a smaller training\.rate"):
-        train(module, digits, TwinTraining(epochs=3, optimizer="sgd").model_copy(update={"rate": 1e30}))
+        train(module, digits, DigitalTraining(epochs=3, optimizer="sgd").model_copy(update={"rate": 1e30}))
 
 
 def test_a_last_batch_of_one_image_does_not_stop_batch_normalisation(digits: Dataset) -> None:
     module = build_network(ConvNetwork(channels=(2,), hidden=()), digits.shape, 10)
-    assert np.isfinite(train(module, digits, TwinTraining(epochs=1, batch=399)).last)
+    assert np.isfinite(train(module, digits, DigitalTraining(epochs=1, batch=399)).last)
 
 
 def test_predictions_do_not_depend_on_the_batch_nor_write_to_shared_memory(digits: Dataset) -> None:
@@ -162,9 +162,9 @@ def test_arrays_share_memory_where_they_can() -> None:
 
 
 def test_specs_are_strict() -> None:
-    assert validate({"weight_noise": "5 %"}, TwinTraining).weight_noise == 0.05
+    assert validate({"weight_noise": "5 %"}, DigitalTraining).weight_noise == 0.05
     with pytest.raises(UserError, match="did you mean 'epochs'"):
-        validate({"epoch": 3}, TwinTraining)
+        validate({"epoch": 3}, DigitalTraining)
 
 
 def test_convergence_is_judged_by_what_the_second_half_of_training_gained() -> None:
@@ -180,9 +180,9 @@ def test_convergence_is_judged_by_what_the_second_half_of_training_gained() -> N
 
 
 def test_the_cache_keeps_how_far_training_came(digits: Dataset, cache: Path) -> None:
-    source = TwinSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
-    _, first, _ = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=5))
-    _, again, cached = trained_twin(source.make, source.identity(), digits, TwinTraining(epochs=5))
+    source = ConfiguredSource(MlpNetwork(hidden=(4,)), digits.shape, 10)
+    _, first, _ = trained_network(source.make, source.identity(), digits, DigitalTraining(epochs=5))
+    _, again, cached = trained_network(source.make, source.identity(), digits, DigitalTraining(epochs=5))
     assert cached
     assert first == again
     assert 0.0 < first.half < first.last <= 1.0
@@ -196,8 +196,8 @@ def test_the_default_training_is_long_enough_for_the_smallest_data_set() -> None
     for factor in (1, 4):
         torch.manual_seed(0)
         module = build_network(MlpNetwork(hidden=(128,)), data.shape, 10)
-        epochs = TwinTraining().epochs_for(len(data.x_train))
-        came = train(module, data, TwinTraining(epochs=factor * epochs))
+        epochs = DigitalTraining().epochs_for(len(data.x_train))
+        came = train(module, data, DigitalTraining(epochs=factor * epochs))
         found.append(accuracy(predict(module, data.x_test), data.y_test))
         assert came.reached
     assert abs(found[0] - found[1]) <= 0.0051
@@ -205,5 +205,5 @@ def test_the_default_training_is_long_enough_for_the_smallest_data_set() -> None
 
 
 def test_the_default_epochs_follow_the_size_of_the_data() -> None:
-    assert [TwinTraining().epochs_for(n) for n in (1201, 50_000, 60_000)] == [316, 20, 20]
-    assert TwinTraining(epochs=3).epochs_for(1201) == 3
+    assert [DigitalTraining().epochs_for(n) for n in (1201, 50_000, 60_000)] == [316, 20, 20]
+    assert DigitalTraining(epochs=3).epochs_for(1201) == 3

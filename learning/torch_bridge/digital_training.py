@@ -28,7 +28,7 @@ from analog_sim.config import UserError
 from learning.common.identity import digest, program_identity
 from learning.data.dataset import Dataset
 from learning.data.download import write_atomically
-from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
+from learning.network.training_spec import ConvNetwork, LenetNetwork, MlpNetwork, DigitalTraining
 from learning.torch_bridge.arrays import to_numpy
 
 I64 = npt.NDArray[np.int64]
@@ -158,7 +158,7 @@ def _conv(spec: ConvNetwork, image: tuple[int, int, int], classes: int) -> nn.Se
     return _named([*stages, ("flatten", nn.Flatten()), *dense])
 
 
-def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Progress | None = None) -> Convergence:
+def train(module: nn.Module, data: Dataset, training: DigitalTraining, progress: Progress | None = None) -> Convergence:
     """Train a module in place on `data`; return how far it came.
 
     Raises:
@@ -201,11 +201,11 @@ def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Pr
     return Convergence(epochs, shares[max(0, -(-epochs // 2) - 1)], shares[-1])
 
 
-def trained_twin(
+def trained_network(
     module: Callable[[], nn.Module],
     identity: object,
     data: Dataset,
-    training: TwinTraining,
+    training: DigitalTraining,
     progress: Progress | None = None,
 ) -> tuple[nn.Module, Convergence, bool]:
     """Return a trained module in evaluation mode, how far it came, and whether its weights came from the cache.
@@ -243,7 +243,7 @@ def predict(module: nn.Module, x: F32, batch: int = 256) -> F32:
     return to_numpy(torch.cat(parts))
 
 
-def _optimizer(module: nn.Module, training: TwinTraining) -> torch.optim.Optimizer:
+def _optimizer(module: nn.Module, training: DigitalTraining) -> torch.optim.Optimizer:
     parameters: Iterable[Tensor] = module.parameters()
     if training.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=training.rate, weight_decay=training.weight_decay)
@@ -287,7 +287,7 @@ def _seeded(seed: int, threads: int) -> Iterator[None]:
             random.setstate(pythons)
 
 
-def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
+def _key(identity: object, data: Dataset, training: DigitalTraining) -> str:
     """Everything that decides the weights: the program and its libraries, the network, the data, the training."""
     parts = {
         "program": dict(program_identity().parts),

@@ -1,4 +1,4 @@
-"""What a network looks like and how it is trained, as configuration. No torch here: `learning.torch_bridge.twin` builds it."""
+"""What a network looks like and how it is trained, as configuration. No torch here: `learning.torch_bridge.digital_training` builds it."""
 
 from typing import Annotated, Literal
 
@@ -58,7 +58,7 @@ LEAST_EPOCHS, LEAST_STEPS = 20, 6000
 """How long the digital twin is trained when nothing is said: on small data sets steps are what counts, not epochs."""
 
 
-class TwinTraining(StrictModel):
+class DigitalTraining(StrictModel):
     """How the ideal digital twin is trained: cross-entropy, rate falling to zero along half a cosine.
 
     Attributes:
