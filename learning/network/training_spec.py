@@ -1,65 +1,18 @@
-"""What a network looks like and how it is trained, as configuration. No torch here: `learning.torch_bridge.digital_training` builds it."""
+"""How a network is trained digitally, as configuration. No torch here: `learning.torch_bridge.digital_training` does it."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
-
-Size = Annotated[int, Field(ge=1, le=10**6)]
-Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "gelu"]
-
-
-class MlpNetwork(StrictModel):
-    """Dense layers on the flattened image.
-
-    Attributes:
-        hidden: units of the hidden layers; none for a linear classifier. activation: after each of them.
-    """
-
-    kind: Literal["mlp"] = "mlp"
-    hidden: tuple[Size, ...] = (256,)
-    activation: Activation = "relu"
-
-
-class LenetNetwork(StrictModel):
-    """LeNet-5 (LeCun et al., Proc. IEEE 86, 2278, 1998, doi:10.1109/5.726791) with ReLU and max pooling.
-
-    Two 5 x 5 convolutions, each with 2 x 2 pooling, then dense layers; 28 x 28 images are padded to 32 x 32 as in the paper.
-
-    Attributes:
-        channels: of the two convolutions. hidden: units of the dense hidden layers.
-    """
-
-    kind: Literal["lenet"] = "lenet"
-    channels: tuple[Size, Size] = (6, 16)
-    hidden: tuple[Size, ...] = (120, 84)
-
-
-class ConvNetwork(StrictModel):
-    """Stages of 3 x 3 convolution, optional batch normalisation, ReLU and 2 x 2 max pooling, then dense layers.
-
-    Attributes:
-        channels: of the stages. hidden: units of the dense hidden layers. batch_norm: after each convolution.
-        dropout: share of the dense hidden units dropped in training.
-    """
-
-    kind: Literal["conv"] = "conv"
-    channels: Annotated[tuple[Size, ...], Field(min_length=1)] = (32, 64)
-    hidden: tuple[Size, ...] = (128,)
-    batch_norm: bool = True
-    dropout: Annotated[float, Q("fraction", "", ge=0, lt=1)] = 0.0
-
-
-Network = Annotated[MlpNetwork | LenetNetwork | ConvNetwork, Field(discriminator="kind")]
-
+from learning.network.spec import Size
 
 LEAST_EPOCHS, LEAST_STEPS = 20, 6000
-"""How long the digital twin is trained when nothing is said: on small data sets steps are what counts, not epochs."""
+"""How long a network is trained digitally when nothing is said: on small data sets steps are what counts, not epochs."""
 
 
 class DigitalTraining(StrictModel):
-    """How the ideal digital twin is trained: cross-entropy, rate falling to zero along half a cosine.
+    """How the digital network is trained: rate falling to zero along half a cosine.
 
     Attributes:
         epochs: passes over the training images; None for as many as make LEAST_STEPS steps, at least LEAST_EPOCHS (`epochs_for`).

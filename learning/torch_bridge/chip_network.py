@@ -10,8 +10,8 @@ import torch
 
 from learning.common.weight_tile import TileFactory, WeightTile
 from learning.torch_bridge.convert import Bias, Plan, analog_layers, calibrate, record_inputs
-from learning.torch_bridge.modules import AnalogLayer
 from learning.torch_bridge.digital_training import predict
+from learning.torch_bridge.modules import AnalogLayer
 
 F32 = npt.NDArray[np.float32]
 
