@@ -15,7 +15,7 @@ from analog_sim.random.streams import Streams
 from analog_sim.tiles.column_scaled import ColumnScaledTile
 from analog_sim.tiles.tile import Tile
 from learning.common.weight_tile import WeightTile
-from learning.experiments.estimation.prepared import PROBE, Prepared
+from learning.experiments.estimation.prepared import Prepared
 from learning.experiments.estimation.studies import Variant
 from learning.experiments.monte_carlo.evaluate import Task
 from learning.experiments.monte_carlo.metrics import accuracy
@@ -26,8 +26,6 @@ from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ChipNetwork, product_error
 
 F32 = npt.NDArray[np.float32]
-ERROR_ROWS = 256
-"""Inputs per tile that measure the error of a layer's products."""
 
 
 @final
@@ -56,8 +54,8 @@ class Chip:
         self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=prepared.bias_inputs)
         with self.clock.parallel():
             self.network.write()
-        if len(prepared.x_calibration):
-            self.network.calibrate(prepared.x_calibration)
+        if prepared.calibration is not None:
+            self.network.calibrate(prepared.calibration.rows)
         self._born = self.clock.now
 
     @property
@@ -89,10 +87,6 @@ class Chip:
             )
         return accuracy(scores, self._prepared.y_test)
 
-    def layer_inputs(self) -> dict[str, list[F32]]:
-        """What drives each tile in the ideal network, for some of the test images."""
-        return self.network.inputs(self._prepared.x_test[:PROBE], ERROR_ROWS)
-
     def layer_errors(self, inputs: dict[str, list[F32]]) -> dict[str, float]:
         """Layer -> error of its products, now."""
         layers = self.network.layers
@@ -114,7 +108,7 @@ def run_chip(prepared: Prepared, task: Task) -> list[Row]:
     (variant,) = task.args
     chip = Chip(prepared, variant, int(task.key["chip"] or 0))
     nominal = variant.study == "nominal"
-    inputs = chip.layer_inputs() if nominal else {}
+    inputs = prepared.probes.rows if nominal else {}
     rows: list[Row] = []
     for age in variant.times:
         chip.wait_until(age)
