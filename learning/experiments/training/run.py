@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_sim.chip.backends.replay import Replay
 from analog_sim.config import UserError
 from learning.common.identity import Identity, digest, files_of, program_identity
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
@@ -276,7 +277,8 @@ def _train(
         rows = trainer.curve.rows
         ending = Ending(sample=trainer.samples, message=str(error))
     else:
-        save_network(own.path / NETWORK_FILE, trainer.learned())
+        if not isinstance(trainer.experiment.chip, Replay):  # the recorded run has left it
+            save_network(own.path / NETWORK_FILE, trainer.learned())
     finally:
         trainer.close()
     histograms = {
