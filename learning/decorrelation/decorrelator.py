@@ -1,5 +1,6 @@
 """One layer's decorrelation at work: running mean, matrix, method, on the part of the batch it learns from. It never sees a loss."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -28,7 +29,7 @@ class DecorrelationSpec(StrictModel):
     Method `centre` has no matrix, and no use for where, identity, full_scale, every, refold and schedule.
 
     Attributes:
-        method: how R learns.
+        method: how the decorrelating matrix R learns.
         where: matrices on crossbars of the network's card ("chip") or in the digital periphery ("digital").
         identity: "stored": cells hold R, which starts at the identity; "bypass": the identity is added digitally and cells hold R - I,
             so that a pulse is a smaller step of R.
@@ -41,6 +42,7 @@ class DecorrelationSpec(StrictModel):
         refold: a gain that leaves [1/refold, refold] is written into R; None: never on a chip.
         schedule: how the method's `rate` goes to ``final_rate * rate`` over the run. On coarse cells every step scatters R, and weights
             whose own rate has fallen no longer follow it.
+        final_rate: the rate at the end of the run as a share of the rate at the start, where `schedule` makes it fall.
     """
 
     method: Annotated[Method, one_of("learning.decorrelation", Method)]
@@ -79,11 +81,14 @@ class DecorrelationSpec(StrictModel):
         """Whether the identity is added digitally to what the tile returns."""
         return self.identity == "bypass" and not self.method.stands_still
 
-    def make_tile(self, name: str, n: int, on_chip: TileMaker) -> WeightTile:
-        """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital."""
+    def make_tile(self, name: str, n: int, on_chip: TileMaker, learned: F32 | None = None) -> WeightTile:
+        """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital; learned: R to go on from, None the identity."""
         if self.method.stands_still:
             return IdentityTile(n)
-        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n), "decorrelation")
+        held = self.start(n)
+        if learned is not None:
+            held = learned - np.eye(n, dtype=np.float32) if self.bypass else learned
+        return (on_chip if self.where == "chip" else digital_tile)(name, held, "decorrelation")
 
     def copy_tile(self, name: str, tile: WeightTile) -> WeightTile:
         """A digital tile that holds what `tile`, one of `make_tile`, truly holds."""
@@ -144,6 +149,14 @@ class Decorrelator:
         # z is what is left of the batch mean after subtracting the running mean.
         keep = min(self.spec.mean_memory, (self._batches - 1) / self._batches)
         self.mean += np.float32(1.0 - keep) * part.z.mean(axis=0)
+
+    def go_on_from(self, mean: F32 | None, gain: F32 | None) -> None:
+        """Start with a mean (n,) that was learned or measured before, with its whole memory, and with learned gains (n,)."""
+        if mean is not None:
+            self.mean[:] = mean
+            self._batches = math.ceil(1.0 / (1.0 - self.spec.mean_memory))
+        if gain is not None:
+            self.matrix.gain[:] = gain
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -43,7 +43,7 @@ def test_report_and_results(tmp_path: Path) -> None:
     assert outcome.report.stat().st_size > 10_000
     assert len(outcome.results.rows) == 3 * 2 + 3 * 2 * 2
     assert "1 day" in outcome.table
-    assert "digital (ideal)" in outcome.table
+    assert "digital twin" in outcome.table
     assert any("epoch 4 of 4" in line for line in lines)
     again = EstimateResults.load(RunDirectory.open(tmp_path / "run"))
     assert list(again.rows) == list(outcome.results.rows)
@@ -179,8 +179,8 @@ def test_bad_checkpoints_and_outputs_end_before_any_work(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_the_form_of_the_images_is_a_part_of_the_twins_identity() -> None:
-    """A twin that was trained on other inputs must not come from the cache."""
+def test_the_form_of_the_images_is_a_part_of_the_networks_identity() -> None:
+    """A network that was trained on other inputs must not come from the cache."""
     from learning.experiments.estimation.prepared import check, prepare_estimate
 
     weights = []
