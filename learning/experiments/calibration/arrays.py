@@ -138,8 +138,9 @@ def wanted_arrays(experiment: Experiment | TrainExperiment) -> list[WantedArray]
 
 
 def _of_estimate(experiment: Experiment) -> dict[str, WantedArray]:
-    from learning.experiments.estimation.prepared import check
+    from learning.experiments.estimation.prepared import check, with_learned
 
+    experiment = with_learned(experiment)
     # The plan needs the network's shape alone, so nothing is trained.
     plan = check(experiment.model_copy(update={"chip": Listing()})).plan
     streams = Streams(0)
@@ -148,7 +149,7 @@ def _of_estimate(experiment: Experiment) -> dict[str, WantedArray]:
     def build(name: str, shape: tuple[int, int]) -> WeightTile:
         return Tile(experiment.tile, listed.at("tile", name), shape, streams.child("tile", name))
 
-    ChipNetwork(plan, build, bias=experiment.bias)
+    ChipNetwork(plan, build, bias=experiment.bias_place)
     return listed.found
 
 
