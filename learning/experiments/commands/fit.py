@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learning.experiments.commands._cli import TerminalLife, add_set, require_schema
-from learning.experiments.commands._examples import config_file
+from learning.experiments.runs.examples import config_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -117,7 +117,8 @@ class Experiment(StrictModel):
     Attributes:
         name: heading of the report and default name of the run folder.
         dataset: samples, published or the user's own. network, training: the digital twin and how it is trained; or
-        model: the user's own module. digital: layers of it that stay digital.
+        model: the user's own module, from a file. module: one that was given as an object from Python (`analog_hil.estimate`), by its class
+            and digest; a file cannot say this. digital: layers of it that stay digital.
         bias: added digitally, or one more line of every array.
         weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
             and a digital gain that undoes it: more accurate when columns differ, as after folded batch normalisation.
@@ -137,6 +138,7 @@ class Experiment(StrictModel):
     network: Network | None = None
     training: TwinTraining = TwinTraining()
     model: UserModel | None = None
+    module: str | None = None
     digital: tuple[str, ...] = ()
     bias: Literal["digital", "chip"] = "digital"
     weight_scale: Literal["layer", "column"] = "layer"
@@ -162,6 +164,8 @@ class Experiment(StrictModel):
     def _fits_together(self) -> Self:
         if self.model is not None and self.network is not None:
             raise at_key("network", "is not used when a model is given; remove one of the two")
+        if self.module is not None and (self.model is not None or self.network is not None):
+            raise at_key("module", "is not used beside network or model; remove one of them")
         if any(a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)):
             raise at_key("times", f"must increase (got {', '.join(f'{t:g} s' for t in self.times)})")
         if self.weight_scale == "column" and not isinstance(self.tile.mapping.weight_max, str):

@@ -22,8 +22,8 @@ def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
 
 
 def with_epochs(experiment: Experiment, images: int) -> Experiment:
-    """The estimate with the epochs of its digital network written out; unchanged where weights come from a checkpoint."""
-    if experiment.model is not None and experiment.model.checkpoint is not None:
+    """The estimate with the epochs of its digital network written out; unchanged where its weights were given."""
+    if experiment.module is not None or (experiment.model is not None and experiment.model.checkpoint is not None):
         return experiment
     training = experiment.training.model_copy(update={"epochs": experiment.training.epochs_for(images)})
     return experiment.model_copy(update={"training": training})

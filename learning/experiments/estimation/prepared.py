@@ -23,7 +23,16 @@ from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import largest_inputs
 from learning.torch_bridge.convert import Decided, Plan
 from learning.torch_bridge.load_model import load_checkpoint
-from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
+from learning.torch_bridge.source import (
+    FileSource,
+    GivenSource,
+    Source,
+    TwinSource,
+    Weights,
+    planned,
+    planned_again,
+    weights_of,
+)
 from learning.torch_bridge.twin import Convergence, predict, trained_twin
 
 F32 = npt.NDArray[np.float32]
@@ -77,8 +86,15 @@ class Prepared:
         return self.decided.layers
 
 
-def source_of(experiment: Experiment, data: Dataset) -> Source:
-    """Where the network comes from."""
+def source_of(experiment: Experiment, data: Dataset, given: GivenSource | None = None) -> Source:
+    """Where the network comes from; given: the module, where the experiment names one. Raises UserError when it is not there."""
+    if experiment.module is not None:
+        if given is None or given.name != experiment.module:
+            raise UserError(
+                f"module: {experiment.module} was given from Python; run it from there, analog_hil.estimate(module, ...)"
+                + ("" if given is None else f" (got {given.name})")
+            )
+        return given
     if experiment.model is not None:
         return FileSource(experiment.model.file, experiment.model.factory)
     image = (1, 1, math.prod(data.shape))
@@ -96,15 +112,17 @@ class Checked:
     plan: Plan
 
 
-def check(experiment: Experiment) -> Checked:
+def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
     """Load the data, make the untrained network and check it against them: quick, and before anything slow.
+
+    given: the module, where the experiment names one that is no file.
 
     Raises:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
     experiment.chip.check()
     data = formed(experiment.dataset)
-    source = source_of(experiment, data)
+    source = source_of(experiment, data, given)
     weights = None
     if experiment.model is not None and experiment.model.checkpoint is not None:
         module = source.make()
@@ -160,6 +178,8 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         module.eval()
+    elif isinstance(source, GivenSource):
+        module = source.make().eval()
     else:
         identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]
         module, convergence, cached = trained_twin(

@@ -26,6 +26,7 @@ from learning.experiments.report.style import time_label
 from learning.experiments.runs.result_log import ResultLog
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.source import GivenSource
 
 FREE = ("parallel", "chips", "sensitivity")
 """Keys that may differ when a run is resumed: no finished task depends on them."""
@@ -49,13 +50,14 @@ def estimate(
     say: Callable[[str], None] = print,
     progress: bool = True,
     command: Sequence[str] | None = None,
+    given: GivenSource | None = None,
 ) -> Outcome:
     """Estimate accuracy over time on emulated chips.
 
     Args:
         experiment: what to do. out: run folder (default: under runs/). resume: go on with the run there.
         chip: run only this one, as it would be among all. say: gets lines of progress. progress: show a bar.
-        command: command line, for the record.
+        command: command line, for the record. given: the module, where the experiment names one that is no file.
 
     Raises:
         UserError: anything the user can mend; all that can be checked is checked before any work.
@@ -67,7 +69,7 @@ def estimate(
     check_variants(points)
     with thread_policy(1):
         set_torch_threads(1)
-        checked = check(experiment)
+        checked = check(experiment, given)
         experiment = with_epochs(experiment, len(checked.data.x_train))
         identity = identity_of(experiment, checked)
         run = RunDirectory.create(
@@ -145,13 +147,13 @@ def check_variants(points: Sequence[Variant]) -> None:
             raise UserError(f"{where}{error}") from error
 
 
-def describe(experiment: Experiment) -> str:
-    """Say what an estimate would do, after all checks that need no training. Raises UserError."""
+def describe(experiment: Experiment, given: GivenSource | None = None) -> str:
+    """Say what an estimate would do, after all checks that need no training; given: as in `estimate`. Raises UserError."""
     hardware = hardware_of(experiment)
     experiment = with_compensation(experiment, hardware)
     points = variants(experiment)
     check_variants(points)
-    checked = check(experiment)
+    checked = check(experiment, given)
     data, plan = checked.data, checked.plan
     studies = sorted({point.study for point in points[1:]})
     lines = [

@@ -116,7 +116,7 @@ class RunDirectory:
                 raise UserError(
                     f"name: {file} is a file of the run itself; choose another name (got '{Path(file).stem}')"
                 )
-        path = Path(out) if out is not None else _fresh(Path("runs"), name)
+        path = Path(out) if out is not None else fresh_folder(Path("runs"), name)
         _check_writable(path)
         run = cls(path)
         with run.locked():
@@ -303,7 +303,7 @@ LONGEST_NAME = 200
 """Bytes of an experiment's name that name its folder, before the time: file systems take 255."""
 
 
-def _fresh(folder: Path, name: str) -> Path:
+def fresh_folder(folder: Path, name: str) -> Path:
     """Make runs/<name>-<time>, with a number when another run took that name in the same second. Raises UserError."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     plain = re.sub(r"[^\w.+-]+", "_", name).encode()[:LONGEST_NAME].decode(errors="ignore")

@@ -162,7 +162,9 @@ def describe(experiment: TrainExperiment) -> str:
     return "\n".join([*lines, *(f"  note: {note}" for note in todo.notes)])
 
 
-def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print) -> Outcome:
+def train(
+    experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print, progress: bool = True
+) -> Outcome:
     """Run all arms on all seeds and write tables and report.
 
     An arm whose loss is no longer finite stops, keeps its last checkpoint, and is marked in tables and report; the others go on.
@@ -170,6 +172,7 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     Args:
         experiment: what to do. out: run folder (default: under runs/). resume: go on with the run that is there.
         say: gets lines for the terminal; called in the worker processes too, with what their arms come to.
+        progress: show how far it is.
 
     Raises:
         UserError: a mistake in the configuration.
@@ -204,7 +207,7 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
                 if name in group
                 for seed in experiment.seeds
             ]
-            _run_group(tasks, log, experiment.parallel, say, identity)
+            _run_group(tasks, log, experiment.parallel, say, identity, progress)
         results = collect(experiment, todo, run)
         results.save(run)
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
@@ -232,12 +235,14 @@ def identity_of(arms: Iterable[TrainExperiment], data: TrainData) -> Identity:
     )
 
 
-def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say, identity: Identity) -> None:
+def _run_group(
+    tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say, identity: Identity, progress: bool
+) -> None:
     """Run arms that do not wait for each other; they say how they do wherever their output reaches this terminal."""
     alone = len(tasks) == 1 or parallel.in_process
     local = alone or isinstance(parallel, Loky)
-    shown: Shown = False if len(tasks) < 2 else True if alone or not local else "lines"
-    function = partial(train_one, say=say if local else None, bar=alone)
+    shown: Shown = False if len(tasks) < 2 or not progress else True if alone or not local else "lines"
+    function = partial(train_one, say=say if local else None, bar=alone and progress)
     run_tasks(function, tasks, results=log, parallel=parallel, progress=shown, unit="arm", identity=identity)
 
 
