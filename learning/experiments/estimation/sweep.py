@@ -113,6 +113,7 @@ def sweep(
         identity=program_identity(),
     )  # fmt: skip
     with run.locked():
+        say(f"run folder of the sweep: {run.path}")
         results = []
         for number, point in enumerate(points, start=1):
             say(f"\npoint {number} of {len(points)}: {point.name}")

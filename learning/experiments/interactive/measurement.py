@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from devices.measurements.columns.columns import ColumnMap
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from learning.experiments.interactive.data import as_array
 from learning.experiments.runs.files import writing
-from learning.experiments.runs.run_folder import RunDirectory
 
 FILE = "measured.csv"
 SI_UNIT = {"t": "s", "v": "V", "width": "s", "v_read": "V", "i": "A", "g": "S", "r": "Ohm", "target": "S"}
@@ -71,22 +70,3 @@ def _columns(there: list[str], named: Mapping[str, Any]) -> dict[str, Any]:
         if quantity not in taken
     }
     return own | dict(named)
-
-
-def run_fit(config: MeasurementConfig, out: Path | None, say: Callable[[str], None]) -> tuple[Path, tuple[str, ...]]:
-    """Fit a card in a run folder and write the report; return the card's file and the verdicts. Raises UserError."""
-    from devices.measurements.pipeline.pipeline import fit_measurements
-    from learning.experiments.report.measurement.page import write_fit_report
-
-    run = RunDirectory.create(
-        out,
-        config,
-        name=f"fit-{config.name}",
-        seed=config.held_out.seed,
-        resumable=False,
-        own=[f"{config.name}.yaml"],
-    )
-    result = fit_measurements(config, run.path, say)
-    say("writing the report")
-    write_fit_report(run, result)
-    return result.card, result.sentences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from analog_sim.config import StrictModel, UserError, dump_yaml, load_config, va
 from learning.experiments.interactive.data import FILE, dataset_section
 from learning.experiments.interactive.results import EstimateRun, FitRun, RunResult, SweepRun, TrainingRun
 from learning.experiments.interactive.settings import nested, overrides
+from learning.experiments.monte_carlo.life import TerminalLife
 from learning.experiments.runs.examples import config_file
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory, fresh_folder
 
@@ -152,7 +153,8 @@ def fit(
         UserError: anything the user can mend.
     """
     from devices.measurements.configuration.measurement_config import MeasurementConfig
-    from learning.experiments.interactive.measurement import frame_section, is_measurement, run_fit
+    from learning.experiments.fitting.run import fit_card
+    from learning.experiments.interactive.measurement import frame_section, is_measurement
 
     with _begun(out, f"fit-{_name(what, settings, 'my_cell')}") as folder:
         base: Any = what
@@ -168,8 +170,9 @@ def fit(
             "ah.fit",
             lambda path, more: load_config(path, MeasurementConfig, overrides=more),
         )
-        card, verdicts = run_fit(config, folder, _say(progress))
-    return FitRun(folder, card, verdicts)
+        with TerminalLife() if progress else nullcontext(_silent) as say:
+            result, _ = fit_card(config, folder, say)
+    return FitRun(folder, result.card, result.sentences)
 
 
 def load_run(folder: str | PathLike[str]) -> RunResult:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from estimate_helpers import SMALL
@@ -90,7 +91,7 @@ def test_a_tile_of_a_card_is_the_tile_of_its_compiled_cell() -> None:
     same.program(w)
     np.testing.assert_array_equal(made.forward(x), same.forward(x))
     assert ah.tile((5, 7), load_card("pcm")).shape == (5, 7)
-    with pytest.raises(ConfigError, match="ah.tile: adc_bit: unknown key 'adc_bit', did you mean 'adc'"):
+    with pytest.raises(ConfigError, match=r"ah.tile: adc_bit: unknown key 'adc_bit', did you mean 'adc'"):
         ah.tile(w, adc_bit=3)
     with pytest.raises(UserError, match="weights must be a matrix"):
         ah.tile([1.0, 2.0])
@@ -163,10 +164,9 @@ def test_mistakes_are_one_line_and_leave_no_folder(tmp_path: Path, monkeypatch: 
         ah.estimate("digits_pmc")
     with pytest.raises(UserError, match="torch module"):
         ah.estimate(np.eye(2))
+    frame = pd.DataFrame({"a": [1.0], "b": [0]})
     with pytest.raises(UserError, match="name the column of the labels"):
-        import pandas as pd
-
-        ah.estimate(small_net(), pd.DataFrame({"a": [1.0], "b": [0]}), device="pcm")
+        ah.estimate(small_net(), frame, device="pcm")
     with pytest.raises(UserError, match="was given from Python"):
         ah.estimate(
             {"schema": "estimate/1", "dataset": "digits", "device": "pcm", "module": "Net 1"}, out=tmp_path / "x"
@@ -176,8 +176,6 @@ def test_mistakes_are_one_line_and_leave_no_folder(tmp_path: Path, monkeypatch: 
 
 
 def test_data_frames_and_lists_are_data(tmp_path: Path) -> None:
-    import pandas as pd
-
     from learning.experiments.interactive.data import dataset_section
 
     frame = pd.DataFrame({"a": [0.0, 1.0, 0.5], "kind": ["x", "y", "x"], "b": [1, 2, 3]})
@@ -209,8 +207,6 @@ def ramps(cells: int = 4) -> dict[str, list[float]]:
 
 
 def test_a_frame_of_pulses_is_read_as_the_file_would_be(tmp_path: Path) -> None:
-    import pandas as pd
-
     from devices.measurements.configuration.measurement_config import MeasurementConfig
     from devices.measurements.pipeline.reading import describe
     from learning.experiments.interactive.measurement import frame_section
