@@ -14,7 +14,7 @@ from learning.experiments.interactive.settings import nested, section
 
 if TYPE_CHECKING:
     from learning.network.network import Network
-    from learning.torch_bridge.on_chip.module import OnChip
+    from learning.torch_bridge.module_on_chip.module import OnChip
 
 
 def convert(
@@ -44,7 +44,7 @@ def convert(
         UserError: a layer that cannot be converted, a sample that does not fit. ConfigError: a setting.
     """
     spec = inference_spec(section(TileSpec, settings, "tile", "ah.convert"))
-    from learning.torch_bridge.on_chip.module import OnChip, planned_module
+    from learning.torch_bridge.module_on_chip.module import OnChip, planned_module
 
     plan = planned_module(module, sample, tuple(digital))
     held = device if isinstance(device, EmulatedChip) else chip(device, seed=seed, number=number)

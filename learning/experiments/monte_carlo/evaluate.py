@@ -23,7 +23,7 @@ from analog_sim.archive import one_line
 from analog_sim.config import UserError
 from analog_sim.threads import limit_worker
 from learning.common.identity import Identity, program_digest
-from learning.experiments.monte_carlo.progress import Board, Group, Part, Shown
+from learning.experiments.monte_carlo.progress import Board, Group, Shown, Underway
 from learning.experiments.monte_carlo.worker import end_with_parent, print_anything, warn_in_lines
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
@@ -63,7 +63,7 @@ class View:
     note: Callable[[Sequence[Row]], str] | None = None
     title: str = ""
     place: tuple[int, int] = (1, 1)
-    watch: Callable[[], Mapping[str, Part]] | None = None
+    watch: Callable[[], Mapping[str, Underway]] | None = None
 
     def board(self, tasks: Sequence[Task], results: ResultLog, shown: Shown) -> Board:
         """The board of tasks, those in the log done."""

@@ -28,7 +28,7 @@ MOST_GROUPS = 10
 """Lines of the board, beside the bar."""
 
 
-class Part(NamedTuple):
+class Underway(NamedTuple):
     """What a unit that is at work has come to: units of its group that are done in it, fractions, and what to show."""
 
     done: float
@@ -64,7 +64,7 @@ class Board:
     shown: bool = True
     title: str = ""
     place: tuple[int, int] = (1, 1)
-    watch: Callable[[], Mapping[str, Part]] | None = None
+    watch: Callable[[], Mapping[str, Underway]] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from learning.experiments.monte_carlo.progress import Part
+from learning.experiments.monte_carlo.progress import Underway
 
 FILE = "live.txt"
 EVERY_S = 0.5
@@ -42,7 +42,7 @@ class LiveCount:
             self._path.unlink(missing_ok=True)
 
 
-def watcher(places: Mapping[str, Sequence[Path]]) -> Callable[[], dict[str, Part]]:
+def watcher(places: Mapping[str, Sequence[Path]]) -> Callable[[], dict[str, Underway]]:
     """What the board asks: arm -> shares of its seeds that are at work, and the best accuracy there.
 
     Args:
@@ -50,12 +50,12 @@ def watcher(places: Mapping[str, Sequence[Path]]) -> Callable[[], dict[str, Part
     """
     best: dict[str, float] = {}
 
-    def look() -> dict[str, Part]:
+    def look() -> dict[str, Underway]:
         found = {}
         for arm, folders in places.items():
             parts = [part for folder in folders if (part := _read(folder / FILE)) is not None]
             best[arm] = max([best.get(arm, 0.0), *(accuracy for _, accuracy in parts)])
-            found[arm] = Part(sum(share for share, _ in parts), best_note(best[arm]))
+            found[arm] = Underway(sum(share for share, _ in parts), best_note(best[arm]))
         return found
 
     return look

@@ -12,7 +12,7 @@ import pytest
 
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.life import TerminalLife
-from learning.experiments.monte_carlo.progress import EVERY_S, Board, Group, Part, span
+from learning.experiments.monte_carlo.progress import EVERY_S, Board, Group, Underway, span
 from learning.experiments.monte_carlo.screen import TerminalScreen
 from learning.experiments.runs.result_log import ResultLog, Row
 
@@ -93,7 +93,7 @@ def test_units_are_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_units_at_work_count_by_their_part_and_show_what_they_have_come_to(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    found = {"plain": Part(0.5, "best 91.20 %"), "decorrelated": Part(0.25)}
+    found = {"plain": Underway(0.5, "best 91.20 %"), "decorrelated": Underway(0.25)}
     board = Board({"plain": Group(1), "decorrelated": Group(2)}, "seed", False, watch=lambda: found)
     clock.now = 30.0
     board._tick()
