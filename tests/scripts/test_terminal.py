@@ -57,10 +57,10 @@ def at_a_terminal(arguments: list[str], folder: Path, interrupt_at: str = "") ->
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "analog_hil", *arguments], cwd=folder, env=environment,
-        stdin=other, stdout=other, stderr=other, start_new_session=True,
+        stdin=other, stdout=other, stderr=other,
     )  # fmt: skip
     os.close(other)
-    written, until = b"", time.monotonic() + 280
+    written, until = b"", time.monotonic() + 200
     while time.monotonic() < until:
         try:
             written += os.read(main, 65536)
@@ -108,7 +108,7 @@ def test_a_training_on_two_workers_fits_80_columns_and_an_interruption_says_how_
 
 @pytest.mark.jit
 def test_an_estimate_with_variants_fits_80_columns(tmp_path: Path) -> None:
-    study = "sensitivity={chips: 1, sweeps: [{set: tile.adc.bits, values: [4, 6]}]}"
+    study = "sensitivity={chips: 1, without: [], only: [], sweeps: [{set: tile.adc.bits, values: [4, 6]}]}"
     arguments = ["estimate", "digits_pcm", *DIGITS, "--set", "training.epochs=2", "--set", "chips=2", "--set", study]
     written, status = at_a_terminal([*arguments, "--set", "times=[1 s, 1 h]"], tmp_path)
     assert status == 0, written
@@ -116,7 +116,7 @@ def test_an_estimate_with_variants_fits_80_columns(tmp_path: Path) -> None:
     [folder] = (tmp_path / "runs").iterdir()
     assert f"run folder: runs/{folder.name}" in lines
     assert max(map(len, lines)) <= 80, max(lines, key=len)
-    assert any("2 variants x 1 chips" in line for line in lines)
+    assert any("2 variants x 1 chip " in line for line in lines)
     assert any("vs digital" in line for line in lines), "the last column is there"
     assert lines[-1] == f"report: runs/{folder.name}/report.html"
 

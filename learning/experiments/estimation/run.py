@@ -122,7 +122,8 @@ def estimate(
 
 def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1)) -> View:
     """How the progress of an estimate is shown: the chips that were asked for, and apart from them the studies on some of them."""
-    studies = f"{len(points) - 1} variants x {points[-1].chips} chips"
+    variants_of, chips = len(points) - 1, points[-1].chips
+    studies = f"{variants_of} variant{'s' if variants_of != 1 else ''} x {chips} chip{'s' if chips != 1 else ''}"
 
     def group(task: Task) -> str:
         return "" if task.key["study"] == "nominal" else studies
