@@ -75,6 +75,7 @@ def at_a_terminal(arguments: list[str], folder: Path, interrupt_at: str = "") ->
 
 def printed(written: str) -> list[str]:
     """Lines without what moves the cursor: every one of them, those of the board too."""
+    written = written.replace("\x1b[0m", "")
     for code in ("\x1b[J", *(f"\x1b[{n}A" for n in range(1, 20))):
         written = written.replace(code, "\n")
     return [line for line in written.replace("\r", "\n").split("\n") if line.strip()]
