@@ -15,7 +15,9 @@ from learning.network.layers.base import F32, Shape, WeightedLayer
 class Conv2d(WeightedLayer):
     """``a[o, y, x] = sum_{c, i, j} W[o, c, i, j] z[c, y s + i - p, x s + j - p] + b[o]``.
 
-    channels: outputs o. kernel: i, j in 0 ... kernel - 1. stride: s. padding: p zeros on every side.
+    Attributes:
+        channels: number of outputs o. kernel: edge of the square kernel: i, j in 0 ... kernel - 1.
+        stride: s, pixels from one place to the next. padding: p zeros on every side.
     """
 
     kind: Literal["conv2d"] = "conv2d"

@@ -13,13 +13,15 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, yield_interval
 from learning.experiments.report.assumed import assumed_sections
+from learning.experiments.report.estimate.conclusion import short, sweep_head
 from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_setting, is_number
 from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
+from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.files import JsonRecord, checked_record
-from learning.experiments.runs.run_folder import RunDirectory
+from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 
 F64 = npt.NDArray[np.float64]
 CURVES_UP_TO = 12
@@ -81,8 +83,8 @@ class Comparison:
         run.save_json("summary", {"kind": "sweep", "title": self.title, "points": points})
 
     @classmethod
-    def load(cls, run: RunDirectory) -> Comparison:
-        """Read what `save` wrote and the points' results. Raises UserError when the sweep is not finished."""
+    def summary(cls, run: RunDirectory) -> SweepSummary:
+        """Its points, without their results. Raises UserError when the sweep is not finished."""
         found = run.load_json("summary")
         if found is None or found.get("kind") != "sweep":
             raise UserError(f"{run.path}: holds no finished sweep (summary.json); resume the sweep first")
@@ -91,16 +93,17 @@ class Comparison:
         for point in summary.points:
             if Path(point.folder).name != point.folder or set(point.label) != set(summary.points[0].label):
                 raise UserError(f"{path}: points: not those of one sweep (got {point.folder!r}); {run.again}")
+        return summary
+
+    @classmethod
+    def load(cls, run: RunDirectory) -> Comparison:
+        """Read what `save` wrote and the points' results. Raises UserError when the sweep is not finished."""
+        summary = cls.summary(run)
         points = tuple(
             EstimatePoint(p.label, p.folder, EstimateResults.load(RunDirectory.open(run.path / p.folder)))
             for p in summary.points
         )
         return cls(summary.title, points)
-
-
-def short(key: str) -> str:
-    """Last two parts of a dotted key."""
-    return ".".join(key.split(".")[-2:])
 
 
 def comparison_table(points: Sequence[EstimatePoint]) -> Table:
@@ -173,7 +176,11 @@ def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
     assumed = {card: values for point in points for card, values in point.results.assumed.items()}
     sections += assumed_sections(assumed)
     notes = dict.fromkeys(note for point in points for note in point.results.notes)
-    return write_page(run, comparison.title, sections, notes=tuple(notes))
+    folders = [RunDirectory(run.path / point.folder) for point in points]
+    trees = [configuration_of(each) for each in folders if (each.path / CONFIG).exists()] or [{}]
+    last = [(dict(point.label), point.nominal[1][:, -1], point.results.digital_accuracy) for point in points]
+    head = sweep_head(trees, points[0].results, last)
+    return write_page(run, comparison.title, sections, head=head, notes=tuple(notes))
 
 
 def _over_key(points: Sequence[EstimatePoint], key: str) -> Plot | None:
