@@ -261,7 +261,7 @@ def test_a_network_learns_and_a_training_and_a_sweep_are_run(tmp_path: Path) -> 
         ah.network([{"kind": "linear", "units": 3}], (1, 8, 8))
     small = {"name": "digits", "train_limit": 64, "test_limit": 20}
     run = ah.train(
-        {"dataset": small, "network": {"layers": layers}, "learning_rate": 0.05, "batch": 16, "device": "ecram"},
+        {"dataset": small, "network": {"layers": layers}, "learning_rate": 0.05, "batch": 16, "device": "ecram", "parallel": {"jobs": 1}},
         out=tmp_path / "train", progress=False, epochs=1,
     )  # fmt: skip
     assert set(run.to_frame()["arm"]) == {"ideal digital twin", "backprop, ecram"}
