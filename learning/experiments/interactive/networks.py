@@ -93,7 +93,7 @@ def network(
     experiment = validate(nested(settings, base), TrainExperiment, source="ah.network")
     x = np.zeros((1, *(int(n) for n in shape)), np.float32)
     assert experiment.network is not None, "it was given"
-    outputs = _outputs(experiment.network.layers, x.shape[1:])
+    outputs = _outputs(experiment.network.listed(x.shape[1:], 1), x.shape[1:])
     nothing = np.zeros(1, np.int64)
     data = TrainData(x, nothing, x, nothing, tuple(map(str, range(outputs))), "")
     return build(experiment, data, seed).network
