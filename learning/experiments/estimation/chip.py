@@ -19,6 +19,7 @@ from learning.experiments.estimation.prepared import Prepared
 from learning.experiments.estimation.studies import Variant
 from learning.experiments.monte_carlo.evaluate import Task
 from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.results import LAYER_ERROR
 from learning.experiments.report.style import time_label
 from learning.experiments.runs.result_log import Row
@@ -118,4 +119,6 @@ def run_chip(prepared: Prepared, task: Task) -> list[Row]:
         row: Row = {"time_s": age, "accuracy": found}
         row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
         rows.append(row)
+    del chip
+    release_memory()
     return rows
