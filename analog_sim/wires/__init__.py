@@ -14,14 +14,14 @@ from analog_sim.wires.effective import Effective, effective_matrix, transposed_m
 from analog_sim.wires.maps import Maps
 from analog_sim.wires.maps import solve as solve_maps
 from analog_sim.wires.network import Network, factored
-from analog_sim.wires.noise import NoiseTransfer, exact_variance, noise_transfer
+from analog_sim.wires.changes.noise import NoiseTransfer, exact_variance, noise_transfer
 from analog_sim.wires.nonlinear import NonlinearRead, Sinh, Table
 from analog_sim.wires.nonlinear import solve as solve_nonlinear
 from analog_sim.wires.pairs import arranged, net, net_transposed
 from analog_sim.wires.single import Solver, currents, read
 from analog_sim.wires.spec import TransposedSpec, WiresSpec
 from analog_sim.wires.topology import End, Line, Topology, WiresError, simple
-from analog_sim.wires.update import Step, Tracker
+from analog_sim.wires.changes.update import Step, Tracker
 
 __all__ = [
     "Effective",
