@@ -317,6 +317,8 @@ class Tile:
             "wires_matrices": float(sum(report.matrices for report in reports)),
             "wires_corrected": float(sum(report.corrected for report in reports)),
             "wires_error": max(report.error for report in reports),
+            "wires_noise_error": max(report.noise_error for report in reports),
+            "wires_drop_error": max(report.drop_error for report in reports),
         }
 
     def _program_block(self, block: ArrayGroup, w: F32) -> None:

@@ -10,27 +10,32 @@ It works on conductances in siemens and volts, in float64. It knows no chip, no 
 nothing by itself. Everything a user can get wrong is a `WiresError` of one line. Modules outside import from here only.
 """
 
+from analog_sim.wires.changes.first_order import FirstOrder
+from analog_sim.wires.changes.noise import NoiseTransfer, exact_variance, noise_transfer
+from analog_sim.wires.changes.response import MODES, Response, response, smooth_modes
+from analog_sim.wires.changes.update import Step, Tracker
 from analog_sim.wires.effective import Effective, effective_matrix, transposed_matrix
 from analog_sim.wires.maps import Maps
 from analog_sim.wires.maps import solve as solve_maps
 from analog_sim.wires.network import Network, factored
-from analog_sim.wires.changes.noise import NoiseTransfer, exact_variance, noise_transfer
 from analog_sim.wires.nonlinear import NonlinearRead, Sinh, Table
 from analog_sim.wires.nonlinear import solve as solve_nonlinear
 from analog_sim.wires.pairs import arranged, net, net_transposed
 from analog_sim.wires.single import Solver, currents, read
 from analog_sim.wires.spec import TransposedSpec, WiresSpec
 from analog_sim.wires.topology import End, Line, Topology, WiresError, simple
-from analog_sim.wires.changes.update import Step, Tracker
 
 __all__ = [
+    "MODES",
     "Effective",
     "End",
+    "FirstOrder",
     "Line",
     "Maps",
     "Network",
     "NoiseTransfer",
     "NonlinearRead",
+    "Response",
     "Sinh",
     "Solver",
     "Step",
@@ -49,7 +54,9 @@ __all__ = [
     "net_transposed",
     "noise_transfer",
     "read",
+    "response",
     "simple",
+    "smooth_modes",
     "solve_maps",
     "solve_nonlinear",
     "transposed_matrix",

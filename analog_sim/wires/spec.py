@@ -43,9 +43,11 @@ class WiresSpec(StrictModel):
             word line ("columns"), or on neighbouring word lines, driven with opposite voltages, of the same bit line ("rows").
         transposed: terminals of transposed reads; without it lines are driven where they are otherwise sensed, and the reverse, through the
             same driver and sense resistances.
-        tolerance: bound of the measured error of a current, relative to the largest current of the read.
-        update: effective matrices of cells that have changed are made anew ("exact") or corrected and measured, and made anew where that
-            misses the tolerance ("tracked").
+        tolerance: bound of the measured error of a current, relative to the largest current of the read ("exact" and "tracked").
+        update: effective matrices of cells that have changed are made anew ("exact"), corrected and measured and made anew where that
+            misses the tolerance ("tracked"), or corrected to first order and made anew where the measured error exceeds 2 % of the IR
+            drop ("first_order", for on-chip learning).
+        noise: variance of read noise by one product for any number of inputs ("form") or by one solve per input ("per_input").
     """
 
     word_line: Ohm
@@ -59,7 +61,8 @@ class WiresSpec(StrictModel):
     pair: Literal["separate", "columns", "rows"] = "separate"
     transposed: TransposedSpec | None = None
     tolerance: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-7
-    update: Literal["exact", "tracked"] = "exact"
+    update: Literal["exact", "tracked", "first_order"] = "exact"
+    noise: Literal["form", "per_input"] = "form"
 
     @property
     def ideal(self) -> bool:
