@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.reads.packed_matrix import PackedMatrix
+from analog_sim.reads.wired_curved import curved_read
 from analog_sim.reads.wired_layout import Layout
 from analog_sim.reads.wired_noise import CellResponse, NoiseForm
 from analog_sim.wires import (
@@ -27,6 +28,7 @@ from analog_sim.wires import (
     Step,
     Topology,
     Tracker,
+    WiresError,
     WiresSpec,
     currents,
     effective_matrix,
@@ -91,14 +93,17 @@ class WiredReads:
     """Reads of one array with wires.
 
     Args:
-        spec: the wires. pair: whether cross points hold two cells.
+        spec: the wires. pair: whether cross points hold two cells. alpha: 1/V, of cells with I = g sinh(alpha v) / alpha; 0: ohmic.
 
     Attributes:
         report: what they have cost.
+
+    Raises WiresError for a selector in series with cells that are not ohmic.
     """
 
     spec: WiresSpec
     pair: bool
+    alpha: float = 0.0
     report: WiresReport = field(default_factory=WiresReport)
 
     def __post_init__(self) -> None:
@@ -108,10 +113,38 @@ class WiredReads:
         self._followers: list[list[FirstOrder]] = [[], []]
         self._responses: list[tuple[tuple[int, ...], CellResponse, list[NoiseTransfer]] | None] = [None, None]
         self._seen = [_Seen(), _Seen()]
+        if self.alpha and self.spec.selector:
+            raise WiresError(
+                f"tile.wires.selector: cells with a non-linear I-V curve (iv_alpha = {self.alpha:g} per volt) cannot have a resistance in "
+                f"series (got {self.spec.selector:g} ohm, allowed: 0 ohm; make it part of the card's curve)"
+            )
 
     def forget(self) -> None:
         """Cells have changed or aged."""
         self._seen = [_Seen(), _Seen()]
+
+    def read(
+        self, g: F32, cell: F32 | float, v: F32, transpose: bool, out: F32 | None = None
+    ) -> tuple[F32, F32 | None]:
+        """Currents as `multiply` gives them, and their variance as `variance` does, None for silent cells.
+
+        Cells that are not ohmic are solved input by input, whatever the specification says of matrices and noise.
+        """
+        silent = isinstance(cell, float) and cell == 0.0
+        if not self.alpha:
+            current = self.multiply(g, v, transpose, out)
+            return current, None if silent else self.variance(g, cell, v, transpose)
+        std = (
+            None if silent else np.sqrt(np.broadcast_to(np.float32(cell), g.shape) if isinstance(cell, float) else cell)
+        )
+        current, variance, residual = curved_read(
+            self._layouts[transpose], self._bare(transpose), self.alpha, g, v, std
+        )
+        self.report.solved += len(v)
+        self.report.error = max(self.report.error, residual)
+        if out is not None:
+            out[...] = current
+        return (current if out is None else out), variance
 
     def multiply(self, g: F32, v: F32, transpose: bool, out: F32 | None = None) -> F32:
         """Currents (B, outputs), amperes, for inputs v (B, inputs) volts; g: (planes, rows, cols) siemens, into `out` when given."""

@@ -17,7 +17,7 @@ from analog_sim.chip.sealed import SealedFabric
 from analog_sim.config import UserError, validate
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
-from analog_sim.wires import WiresSpec, exact_variance, solve_maps
+from analog_sim.wires import Sinh, WiresSpec, exact_variance, solve_maps, solve_nonlinear
 
 pytestmark = pytest.mark.jit
 
@@ -126,8 +126,10 @@ def test_every_field_changes_a_read(name: str) -> None:
 
 
 def test_the_other_fields_are_of_the_solution() -> None:
-    """`tolerance` bounds the error, `update` says how changed matrices are made; every field has been varied."""
-    assert set(OTHERS) | {"tolerance", "update", "noise"} == set(WiresSpec.model_fields)
+    """`tolerance` bounds the error, `update` and `noise` say how; every other field has been varied, here or in the tests of tiles."""
+    assert set(OTHERS) | {"tolerance", "update", "noise", "preset", "column_gain", "programming", "rounds"} == set(
+        WiresSpec.model_fields
+    )
     found = []
     for tolerance in (1e-3, 1e-9):
         array = array_of(WIRES.model_copy(update={"tolerance": tolerance}))
@@ -253,6 +255,41 @@ def test_silent_cells_stay_silent_in_the_form() -> None:
     assert np.isfinite(variance).all()
     assert (variance[:, 5] > 0.0).all()
     np.testing.assert_allclose(np.delete(variance, 5, axis=1), 0.0, atol=1e-6 * variance.max())
+
+
+@pytest.mark.parametrize("place", ["separate", "rows"])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_cells_with_a_curved_characteristic(place: str, transpose: bool) -> None:
+    """Currents against Newton's method on the cells laid out here; the noise against draws of all cells (400: 18 % is five sigma)."""
+    curved = replace(CELL, iv_alpha=8.0, read=ReadNoiseModel(constant_table(2e-6)))
+    wires = WIRES.model_copy(update={"pair": place})
+    array, random = array_of(wires, curved, shape=(8, 6)), np.random.default_rng(11)
+    v = inputs(1, 6 if transpose else 8)
+    current, variance = array.sense(v, transpose=transpose)
+    topology, law = (wires.backward() if transpose else wires.forward()), Sinh(8.0)
+
+    def solved(g: np.ndarray) -> np.ndarray:
+        def one(cells: np.ndarray, volts: np.ndarray) -> np.ndarray:
+            turned = np.ascontiguousarray(cells.T if transpose else cells, float)
+            return solve_nonlinear(turned, topology, law, volts, 1e-9).maps.currents
+
+        x = v[0].astype(float)
+        if place == "separate":
+            return one(g[0], x) - one(g[1], x)
+        laid = g.transpose(1, 0, 2).reshape(-1, g.shape[2])
+        if transpose:
+            both = one(laid, x)
+            return both[0::2] - both[1::2]
+        return one(laid, np.stack([x, -x], 1).ravel())
+
+    g = array.conductance_now()
+    exact = solved(g)
+    np.testing.assert_allclose(current[0], exact, atol=2e-6 * np.abs(exact).max())
+    plain = wanted(g, wires, v, transpose)[0]
+    assert np.abs(plain - exact).max() > 0.01 * np.abs(exact).max(), "the curve matters"
+    draws = np.stack([solved(np.maximum(g + 2e-6 * random.standard_normal(g.shape), 0.0)) for _ in range(400)])
+    np.testing.assert_allclose(np.sqrt(variance[0]), draws.std(axis=0), rtol=0.18)
+    assert array.wires_report.solved == 1
 
 
 @pytest.mark.parametrize("place", ["separate", "rows"])
