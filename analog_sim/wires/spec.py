@@ -51,8 +51,9 @@ class WiresSpec(StrictModel):
             drop ("first_order", for on-chip learning).
         column_gain: after programming, a digital gain for every output is measured with known inputs (as many as `tile.probes` says) that
             makes the outputs those of the weights; later drift compensation of the tile then measures the same gains anew.
-        programming: cells are programmed to the nominal conductances, or to those whose effective matrix is nearest to the nominal one
-            ("effective", in `rounds` corrections; with column_gain up to a scale for every output).
+        programming: cells are programmed to the nominal conductances ("nominal"), or to those whose effective matrix is nearest to the
+            nominal one ("effective"; with column_gain up to a scale for every output).
+        rounds: corrections of the targets of effective programming, each with one effective matrix.
         noise: variance of read noise by one product for any number of inputs ("form") or by one solve per input ("per_input").
     """
 
