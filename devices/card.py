@@ -53,11 +53,12 @@ class DeviceCard(StrictModel):
     The claims (`step_mean`, `read_std`, ...) are the card in closed form; `compile` turns the same laws into tables.
 
     Attributes:
-        name, reference: for messages and reports; the source of the numbers.
+        name: of the card, in messages and reports. reference: the source of its numbers, with DOI.
         g_min, g_max: nominal conductance window in siemens.
         pulse: response to pulses; None for cells that can only be programmed to a target.
         programming: error left after programming. levels: conductances a program operation can aim at; None for any.
-        read_noise, drift: noise of a read; what time does. faults, variation, cost: see there.
+        read_noise, drift: noise of a read; what time does. faults: how many cells and lines are defective.
+        variation: spread between cells. cost: what operations take in time and energy, and the read voltage.
         endurance: pulses after which the window of a cell has closed to half; None for never.
         half_select: fraction of a step that a pulse costs the unselected cells of its line.
         read_disturb: relative conductance change towards g_max per read.

@@ -11,7 +11,12 @@ Probability = Annotated[float, Q("fraction", "", ge=0, le=1)]
 
 
 class Faults(StrictModel):
-    """Probability that a cell is stuck at g_min, at g_max or at a random state, and that a whole line is dead (reads 0 S)."""
+    """Probability that a cell is stuck at g_min, at g_max or at a random state, and that a whole line is dead (reads 0 S).
+
+    Attributes:
+        stuck_low, stuck_high: probability that a cell is stuck at g_min, at g_max. stuck_random: at a state drawn at random.
+        dead_rows, dead_cols: probability that a whole word line, a whole bit line is dead: all its cells read 0 S.
+    """
 
     stuck_low: Probability = 0.0
     stuck_high: Probability = 0.0

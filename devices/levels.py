@@ -13,7 +13,7 @@ class Levels(StrictModel):
     """Either `count` levels at equal distances over the window, ends included, or a table of conductances.
 
     Attributes:
-        count: number of levels. values: siemens, ascending, inside the window.
+        count: number of evenly spaced levels. values: siemens, ascending, inside the window.
     """
 
     count: Annotated[int, Field(ge=2, le=65536)] | None = None

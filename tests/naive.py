@@ -135,3 +135,31 @@ def adc_reading(current: float, full_range: float, bits: int | None) -> float:
 def noisy_products(g: np.ndarray, sigma: np.ndarray, v: np.ndarray, reads: int, rng: np.random.Generator) -> np.ndarray:
     """Currents (reads, cols) of repeated reads with one noise draw for every cell and read: g, sigma (rows, cols), v (rows,)."""
     return np.stack([v @ (g + sigma * rng.standard_normal(g.shape)) for _ in range(reads)])
+
+
+# --- Patches of images (learning/common/patches/kernels.py) ----------------------------------------
+
+
+def patches(images, kernel, stride, dilation, padding):
+    """Rows (B H' W', C k_y k_x) of the zero-padded images (B, C, H, W), pixel by pixel."""
+    batch, channels, height, width = images.shape
+    size = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip((height, width), padding, dilation, kernel, stride, strict=True)
+    ]
+    rows = []
+    for b in range(batch):
+        for y in range(size[0]):
+            for x in range(size[1]):
+                row = []
+                for c in range(channels):
+                    for i in range(kernel[0]):
+                        for j in range(kernel[1]):
+                            at = (
+                                y * stride[0] + i * dilation[0] - padding[0],
+                                x * stride[1] + j * dilation[1] - padding[1],
+                            )
+                            inside = 0 <= at[0] < height and 0 <= at[1] < width
+                            row.append(float(images[b, c, at[0], at[1]]) if inside else 0.0)
+                rows.append(row)
+    return np.array(rows, np.float32)

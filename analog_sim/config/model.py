@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from analog_sim.config.described import descriptions, summary
 from analog_sim.config.errors import did_you_mean, shown
 from analog_sim.config.tree import Resolver
 
@@ -47,6 +55,19 @@ class StrictModel(BaseModel):
         for name, field in cls.model_fields.items():
             if _mentions_list(field.annotation):
                 raise TypeError(f"{cls.__name__}.{name}: use tuple[...] instead of list or set: models are immutable")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema for editors, with what the docstring says of every key."""
+        schema = handler(core_schema)
+        model = handler.resolve_ref_schema(schema)
+        model["description"] = summary(cls)
+        for name, text in descriptions(cls).items():
+            key = cls.model_fields[name].alias or name
+            if key in model.get("properties", {}):
+                unit = model["properties"][key].get("description")
+                model["properties"][key]["description"] = text if unit in (None, text) else f"{text} ({unit})"
+        return schema
 
     @model_validator(mode="wrap")
     @classmethod

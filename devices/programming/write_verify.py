@@ -22,7 +22,8 @@ class WriteVerifyProgramming(ProgrammingLaw):
 
     Attributes:
         shot_std, shot_relative: error of one attempt, ``shot_std(g)**2 = shot_std**2 + (shot_relative g)**2``; siemens.
-        tolerance: siemens. max_iterations: N.
+        tolerance: half-width of the band around the target that counts as reached, siemens.
+        max_iterations: N, attempts after which a cell is left as it is.
 
     Source: variance of a truncated normal; the loop is that of Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8,
     Extended Data Fig. 3.

@@ -49,6 +49,9 @@ class Published(DataSpec, ABC):
 
     Class attributes:
         image: channels, height and width. classes: name of every class. files: published files.
+
+    Attributes:
+        name: which data set.
     """
 
     config_kind_key: ClassVar[str] = "name"

@@ -28,7 +28,7 @@ class DecorrelationSpec(StrictModel):
     Method `centre` has no matrix, and no use for where, identity, full_scale, every, refold and schedule.
 
     Attributes:
-        method: how R learns.
+        method: how the decorrelating matrix R learns.
         where: matrices on crossbars of the network's card ("chip") or in the digital periphery ("digital").
         identity: "stored": cells hold R, which starts at the identity; "bypass": the identity is added digitally and cells hold R - I,
             so that a pulse is a smaller step of R.
@@ -41,6 +41,7 @@ class DecorrelationSpec(StrictModel):
         refold: a gain that leaves [1/refold, refold] is written into R; None: never on a chip.
         schedule: how the method's `rate` goes to ``final_rate * rate`` over the run. On coarse cells every step scatters R, and weights
             whose own rate has fallen no longer follow it.
+        final_rate: the rate at the end of the run as a share of the rate at the start, where `schedule` makes it fall.
     """
 
     method: Annotated[Method, one_of("learning.decorrelation", Method)]

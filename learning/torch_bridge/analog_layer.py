@@ -273,7 +273,7 @@ _UNCOMPILED: list[Any] = []
 def _uncompiled() -> Any:
     """Products of a layer that torch.compile must not trace: they run in numpy and numba."""
     if not _UNCOMPILED:
-        _UNCOMPILED.append(torch.compiler.disable(AnalogLayer._products))
+        _UNCOMPILED.append(torch.compiler.disable(lambda layer, x: layer._products(x)))
     return _UNCOMPILED[0]
 
 

@@ -5,18 +5,19 @@ What they share, the choice of backward pass included, is in `learning.torch_bri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from learning.common.patches.windows import Patches, Windows
 from learning.common.weight_tile import WeightTile
 from learning.torch_bridge.analog_layer import BACKWARD, AnalogLayer, Backward, analog_layers, digitally
-from learning.torch_bridge.arrays import to_numpy, to_torch
+from learning.torch_bridge.arrays import to_torch
 
 __all__ = [
     "BACKWARD",
@@ -29,8 +30,13 @@ __all__ = [
     "digitally",
 ]
 
-PATCH_BYTES = 4 << 20
-"""Patches of a convolution are made for as many images at a time as fit into this many bytes (one image at least)."""
+F32 = npt.NDArray[np.float32]
+
+PATCH_BYTES = 1 << 20
+"""Patches of a convolution are made and read as many at a time as fit into this many bytes, about a second-level cache (one at least).
+
+Ranges that follow a batch (`per_batch`, `dynamic`) follow such a strip.
+"""
 
 
 @final
@@ -85,6 +91,8 @@ class AnalogConv2d(AnalogLayer):
         self.padding, self.padding_mode = layer.padding, layer.padding_mode
         self._pads = _pads(layer)
         self._pad_mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        left, right, above, below = self._pads if self._pad_mode == "constant" else [0] * 4
+        self._windows = Windows(self.kernel_size, self.stride, self.dilation, above, below, left, right)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W) or (C, H, W)."""
@@ -100,14 +108,43 @@ class AnalogConv2d(AnalogLayer):
         return y.reshape(x.shape[0], height, width, self.out_channels).permute(0, 3, 1, 2)
 
     def rows(self, x: Tensor) -> Iterator[list[Tensor]]:
-        """Patches ordered (channel, kernel row, kernel column), a few images at a time unless gradients are needed."""
-        height, width = self._output_size(x)
-        per_image = 4 * height * width * self.in_channels * math.prod(self.kernel_size)
-        step = x.shape[0] if torch.is_grad_enabled() else max(1, PATCH_BYTES // per_image)
-        for start in range(0, max(1, x.shape[0]), max(1, step)):
-            images = self._padded(x[start : start + step])
-            patches = self._unfold(images) if torch.is_grad_enabled() else self._gather(images)
-            yield list(patches.chunk(self.groups, dim=1)) if self.groups > 1 else [patches]
+        """Patches ordered (channel, kernel row, kernel column): all of them where gradients are needed, else some at a time."""
+        if torch.is_grad_enabled():
+            yield list(self._unfold(self._padded(x)).chunk(self.groups, dim=1))
+            return
+        groups = self._patches(x)
+        for first, count in self._strips(groups[0]):
+            fresh = [np.empty((count, patches.length), np.float32) for patches in groups]
+            yield [to_torch(patches.read(first, rows), x) for patches, rows in zip(groups, fresh, strict=True)]
+
+    def _products(self, x: Tensor) -> Tensor:
+        """As any layer; without gradients strip by strip through the same memory, so that patches stay in the cache."""
+        if torch.is_grad_enabled():
+            return super()._products(x)
+        groups = self._patches(x)
+        y = np.empty((len(groups[0]), self.out_channels), np.float32)
+        outputs = np.split(y, self.groups, axis=1)
+        strips = list(self._strips(groups[0]))
+        longest = max((count for _, count in strips), default=0)
+        room = [self.with_bias_line(np.empty((longest, patches.length), np.float32)) for patches in groups]
+        for first, count in strips:
+            for patches, rows, tile, out in zip(groups, room, self.tiles, outputs, strict=True):
+                out[first : first + count] = tile.forward(patches.read(first, rows[:count]))
+        result = to_torch(y, x)
+        return result if self.bias is None or self.bias_input is not None else result.add_(self.bias.to(x.dtype))
+
+    def _patches(self, x: Tensor) -> list[Patches]:
+        """Patches of each group's channels."""
+        images = x if self._pad_mode == "constant" else self._padded(x)
+        found: F32 = images.detach().to("cpu", torch.float32).numpy()  # in its own memory order
+        return [self._windows.patches(part) for part in np.split(found, self.groups, axis=1)]
+
+    @staticmethod
+    def _strips(patches: Patches) -> Iterator[tuple[int, int]]:
+        """First patch and number of patches, strip by strip."""
+        step = max(1, PATCH_BYTES // (4 * patches.length))
+        for first in range(0, len(patches), step):
+            yield first, min(step, len(patches) - first)
 
     def extra_repr(self) -> str:
         """Sizes and modes, as torch prints them."""
@@ -133,14 +170,6 @@ class AnalogConv2d(AnalogLayer):
         """Differentiable patches (images * positions, channels * kernel)."""
         columns = F.unfold(images, self.kernel_size, dilation=self.dilation, stride=self.stride)
         return columns.transpose(1, 2).reshape(-1, columns.shape[1])
-
-    def _gather(self, images: Tensor) -> Tensor:
-        """The same patches by one strided copy, without gradients."""
-        spans = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        windows = np.lib.stride_tricks.sliding_window_view(to_numpy(images), spans, axis=(2, 3), writeable=True)
-        windows = windows[:, :, :: self.stride[0], :: self.stride[1], :: self.dilation[0], :: self.dilation[1]]
-        patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, self.in_channels * math.prod(self.kernel_size))
-        return to_torch(patches, images)
 
 
 def _pair(value: tuple[int, ...]) -> tuple[int, int]:

@@ -46,7 +46,7 @@ def test_help_is_quick_and_has_an_example(script) -> None:
 def test_a_run_prints_the_table_and_the_path_of_the_report(script, tmp_path: Path) -> None:
     done = script(str(CONFIG), *SMALL, "--out", "run", "--jobs", "1")
     assert done.returncode == 0, done.stderr
-    assert "digital (ideal)" in done.stdout
+    assert "digital twin" in done.stdout
     assert done.stdout.splitlines()[-1] == "report: run/report.html"
     for name in ("report.html", "metrics.csv", "config.yaml", "environment.json", "summary.json"):
         assert (tmp_path / "run" / name).stat().st_size > 0

@@ -75,15 +75,15 @@ else:
                 for j in range(min(WIDTH, source.shape[0] - first)):
                     target[j] = source[first + j]
 
-    def _block_kernel(rows: int) -> Any:
-        """A function that multiplies so many vectors of voltages with one panel; its arguments are addresses and counts."""
+    def _block_kernel(rows: int, vectors: int = _VECTORS) -> Any:
+        """A function that multiplies so many vectors of voltages with the first columns of one panel; it takes addresses and counts."""
 
         @intrinsic
         def block(
             typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
         ) -> Any:  # pragma: no cover
             def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                _emit_block(builder, rows, *args)
+                _emit_block(builder, rows, vectors, *args)
                 return context.get_dummy_value()
 
             return types.void(*[types.int64] * 6), codegen
@@ -91,7 +91,7 @@ else:
         return block
 
     def _emit_block(
-        builder: Any, rows: int, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
+        builder: Any, rows: int, vectors: int, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
     ) -> None:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
@@ -117,15 +117,15 @@ else:
         builder.position_at_end(loop)
         i = builder.phi(index)
         i.add_incoming(index(0), before)
-        sums = [[builder.phi(vector) for _ in range(_VECTORS)] for _ in range(rows)]
+        sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
         line = builder.gep(conductances, [builder.mul(i, index(WIDTH))])
-        g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(_VECTORS)]
+        g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
         for source, row in zip(voltages, sums, strict=True):
             one = builder.load(builder.gep(source, [i]), align=_BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
-            for c in range(_VECTORS):
+            for c in range(vectors):
                 row[c].add_incoming(ir.Constant(vector, [0.0] * _LANES), before)
                 row[c].add_incoming(builder.call(fma, [x, g[c], row[c]]), loop)
         following = builder.add(i, index(1))
@@ -133,10 +133,12 @@ else:
         builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
         builder.position_at_end(after)
         for target, row in zip(targets, sums, strict=True):
-            for c in range(_VECTORS):
+            for c in range(vectors):
                 builder.store(row[c].incomings[1][0], vector_at(target, c), align=_BYTES)
 
     _block8, _block4, _block1 = (_block_kernel(rows) for rows in (8, 4, 1))
+    # A panel of few columns (a convolution has 16 or 32 outputs) is half zeros: one vector of outputs, and twice as many inputs at once.
+    _narrow16, _narrow8, _narrow1 = (_block_kernel(rows, 1) for rows in (16, 8, 1))
 
     @njit(cache=True, fastmath=False)
     def _lines(v, v_stride, panel, depth, out, out_stride, n):
@@ -154,6 +156,21 @@ else:
             done += 1
 
     @njit(cache=True, fastmath=False)
+    def _narrow_lines(v, v_stride, panel, depth, out, out_stride, n):
+        """The same for the first half of a panel."""
+        done = 0
+        if _ROWS == 8:
+            while n - done >= 16:
+                _narrow16(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+                done += 16
+        while n - done >= 8:
+            _narrow8(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+            done += 8
+        while n - done >= 1:
+            _narrow1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
+            done += 1
+
+    @njit(cache=True, fastmath=False)
     def _panel(v, panels, out, first, p):
         """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p."""
         n = min(_CHUNK, v.shape[0] - first)
@@ -161,14 +178,19 @@ else:
         voltages = v.ctypes.data + first * stride
         panel = panels.ctypes.data + p * depth * WIDTH * _BYTES
         left = out.shape[1] - p * WIDTH
+        out_stride = out.shape[1] * _BYTES
+        target = out.ctypes.data + first * out_stride + p * WIDTH * _BYTES
         if left >= WIDTH:
-            out_stride = out.shape[1] * _BYTES
-            _lines(
-                voltages, stride, panel, depth, out.ctypes.data + first * out_stride + p * WIDTH * _BYTES, out_stride, n
-            )
+            _lines(voltages, stride, panel, depth, target, out_stride, n)
+            return
+        if left == _LANES:
+            _narrow_lines(voltages, stride, panel, depth, target, out_stride, n)
             return
         room = np.empty((n, WIDTH), np.float32)
-        _lines(voltages, stride, panel, depth, room.ctypes.data, WIDTH * _BYTES, n)
+        if left < _LANES:
+            _narrow_lines(voltages, stride, panel, depth, room.ctypes.data, WIDTH * _BYTES, n)
+        else:
+            _lines(voltages, stride, panel, depth, room.ctypes.data, WIDTH * _BYTES, n)
         for b in range(n):
             for j in range(left):
                 out[first + b, p * WIDTH + j] = room[b, j]

@@ -44,6 +44,9 @@ class Compliance(StrictModel):
     """Which reads hit the current compliance: flagged texts of the status column, and a limit of the current itself.
 
     A read within 0.1 % of the limit counts as in compliance.
+
+    Attributes:
+        flagged: texts of the status column that mean compliance. limit: current compliance of the instrument.
     """
 
     flagged: tuple[str, ...] = ()

@@ -44,6 +44,11 @@ class Column(StrictModel):
 
     value in SI = number * unit * factor + offset, offset in SI; a blank is `default` (SI), or missing.
     In YAML a bare text or number is the name or number.
+
+    Attributes:
+        name: in the header, or the column's number from 0. unit: of its numbers, when the header does not say it; null for the header's.
+        factor: what the numbers are multiplied by. offset: what is added then, in SI units.
+        default: value of a blank cell, in SI units; null for missing.
     """
 
     name: str | Position

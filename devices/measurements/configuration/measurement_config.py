@@ -19,7 +19,11 @@ WHOSE = {"path", "device", "devices_are", "direction", "potentiation", "amplitud
 
 
 class WindowSpec(StrictModel):
-    """The card's conductance window, when the data's own range is not wanted."""
+    """The card's conductance window, when the data's own range is not wanted.
+
+    Attributes:
+        g_min, g_max: lower and upper end of the window.
+    """
 
     g_min: Annotated[float, Q("conductance", "uS", ge=0)]
     g_max: Annotated[float, Q("conductance", "uS", gt=0)]
@@ -37,7 +41,11 @@ class WindowSpec(StrictModel):
 
 
 class PulseKind(StrictModel):
-    """Which pulses of a file with several amplitudes or widths are fitted; what is not given may be anything."""
+    """Which pulses of a file with several amplitudes or widths are fitted; what is not given may be anything.
+
+    Attributes:
+        amplitude: of the pulse, without its sign. width: duration of the pulse.
+    """
 
     amplitude: Annotated[float, Q("voltage", "V", gt=0)] | None = None
     width: Annotated[float, Q("time", "s", gt=0)] | None = None

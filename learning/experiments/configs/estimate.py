@@ -49,7 +49,12 @@ class UserModel(StrictModel):
 
 
 class Threshold(StrictModel):
-    """Accuracy from which a chip counts as good: so much below the digital network, or a fixed accuracy."""
+    """Accuracy from which a chip counts as good: so much below the digital network, or a fixed accuracy.
+
+    Attributes:
+        below_digital: how far below the digital twin's accuracy a chip may be and still count as good. accuracy: the accuracy itself,
+            instead.
+    """
 
     below_digital: Share | None = None
     accuracy: Share | None = None

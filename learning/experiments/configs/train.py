@@ -61,7 +61,7 @@ class Arm(StrictModel):
     """One thing compared with others.
 
     Attributes:
-        name: in tables and figures. set: dotted key of this file -> its value in this arm.
+        name: of the arm, in tables and figures. set: dotted key of this file -> its value in this arm.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=1000)]
@@ -75,8 +75,10 @@ class TrainExperiment(StrictModel):
         name: heading of the report and default name of the run folder.
         dataset: samples, published or the user's own.
         validation: hold out that many of the last training samples and evaluate on them instead of the test part.
-        network, loss: see there. rule: how the network learns. decorrelation: of the layers' inputs, or null.
-        optimizer: in the digital periphery. learning_rate: at the start. schedule: how it goes to final_rate * learning_rate.
+        network: layers that learn. loss: what is minimised. rule: how the network learns. decorrelation: of the layers' inputs, or null.
+        optimizer: turns gradients into steps, in the digital periphery. learning_rate: step size at the start of the run.
+        schedule: how it goes to final_rate * learning_rate.
+        final_rate: the learning rate at the end as a share of `learning_rate`.
         batch: samples per update. epochs: passes through the data, fractions allowed; an incomplete last batch is left out.
         device: a packaged card by name, a card's path, the card itself; null for exact digital tiles.
         chip: what the loop drives: "emulated" shows its inside, "sealed" is emulated cells behind the bare protocol, "fixed_arrays" a chip

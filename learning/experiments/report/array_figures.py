@@ -37,7 +37,7 @@ def weight_transfer(target: F32, read_back: F32, times: Sequence[float], layer: 
         target: (n,) weights. read_back: (T, n) weights. times: (T,) seconds after programming. layer: name.
     """
     rows, cols = panel_grid(len(times))
-    figure, axs = new_figure(1.75 * cols + 0.5, 1.9 * rows + 0.4, rows, cols, share_x=True, share_y=True)
+    figure, axs = new_figure(1.4 * cols + 0.5, 1.6 * rows + 0.4, rows, cols, share_x=True, share_y=True)
     largest = float(np.abs(target).max()) or 1.0
     reach = 1.05 * max(largest, float(np.quantile(np.abs(read_back), 0.999)))
     hide_rest(axs, len(times), cols)
@@ -51,13 +51,13 @@ def weight_transfer(target: F32, read_back: F32, times: Sequence[float], layer: 
         error = float(np.sqrt(np.mean((read_back[k] - target) ** 2)))
         axes.set_title(time_label(times[k]))
         axes.annotate(
-            f"rms {100 * error / largest:.1f} %", (0.05, 0.93), xycoords="axes fraction", fontsize=7.5, va="top"
+            f"rms {100 * error / largest:.1f} %", (0.05, 0.93), xycoords="axes fraction", fontsize=8.5, va="top"
         )
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(3))
-    figure.supxlabel(f"target weight, {layer}", fontsize=9)
-    figure.supylabel("read-back weight", fontsize=9)
+    figure.supxlabel(f"target weight, {layer}", fontsize=10)
+    figure.supylabel("read-back weight", fontsize=10)
     return figure
 
 
@@ -71,7 +71,7 @@ def conductance_map(conductance: F32, label: str) -> Figure:
     planes, rows, cols = conductance.shape
     longest, shortest = 2.7, 0.9  # inches of a panel, as near to the array's own shape as they allow
     scale = max(longest / max(rows, cols), shortest / min(rows, cols))
-    width, height = min(longest, scale * cols), min(2 * longest, scale * rows)
+    width, height = min(longest, scale * cols), min(1.3 * longest, scale * rows)
     figure, axs = new_figure(planes * (width + 0.45) + 0.9, height + 0.9, 1, planes, share_y=True)
     top = float(conductance.max()) or 1e-6
     factor, unit = next(
@@ -90,7 +90,7 @@ def conductance_map(conductance: F32, label: str) -> Figure:
         if planes > 1:
             axes.set_title("plus cells" if k == 0 else "minus cells", fontweight="normal")
     axs[0].set_ylabel("word line")
-    figure.suptitle(label, fontsize=9.5, fontweight="bold", x=0.01, ha="left")
+    figure.suptitle(label, fontsize=10, fontweight="bold", x=0.01, ha="left")
     if image is not None:
         bar = figure.colorbar(image, ax=axs, label=f"conductance ({unit})", pad=0.02, aspect=22)
         bar.outline.set_visible(False)
@@ -106,7 +106,7 @@ def conductance_history(
     Args:
         samples: (S,) training samples seen. edges: (K + 1,) siemens. counts: (S, K) cells. label: title.
     """
-    figure, [axes] = new_figure(4.4, 2.8)
+    figure, [axes] = new_figure(4.9, 3.3)
     share = 100 * counts.T / np.maximum(counts.sum(axis=1), 1)
     middle = np.asarray(samples, np.float64)
     between = (middle[1:] + middle[:-1]) / 2

@@ -6,6 +6,8 @@ It never knows what the figures show. Everything a page needs is inside it: it o
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +17,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from learning.experiments.report.style import inline_png, inline_svg, save_png, save_svg
+from learning.experiments.report.head import PageHead, linked
+from learning.experiments.report.hover import mark, series_of
+from learning.experiments.report.notes import warnings_and_facts
+from learning.experiments.report.style import inline_png, inline_svg, readable, save_png, save_svg, smallest_text
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.run_folder import RunDirectory
 
 TEMPLATES = Path(__file__).with_name("templates")
+SMALLEST = 9.0
+"""Pixels: no text of a figure is shown smaller; a narrow screen scrolls within the figure instead."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class _Embedded:
     file: str
     raster: bool
     width: int
+    least: int
+    series: Markup
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ def write_page(
     title: str,
     sections: Sequence[Section],
     *,
+    head: PageHead | None = None,
     headline: Sequence[Fact] = (),
     notes: Sequence[str] = (),
 ) -> Path:
@@ -97,7 +107,8 @@ def write_page(
 
     Args:
         run: its configuration and environment are shown too. title: heading. sections: in order.
-        headline: the main results. notes: sentences set apart.
+        head: what stands above all: conclusion, subject, verdicts. headline: the main results.
+        notes: sentences on the run: warnings go to the top, facts to a section of their own.
     """
     tables = run.path / "tables"
     with writing(tables):
@@ -113,20 +124,29 @@ def write_page(
             with writing(run.figures):
                 part.figures.append(_embed(plot, run.figures))
         shown.append(part)
-    environment = Environment(
+    environment = Environment(  # every text of the page goes through `readable`
+        finalize=lambda value: readable(value) if type(value) is str else value,
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    head = head or PageHead()
+    warnings, facts = warnings_and_facts(notes)
+    version = importlib.metadata.version("analog-hil")
     html = environment.get_template("report.html.j2").render(
         title=title,
         subtitle=_subtitle(run),
-        version=importlib.metadata.version("analog-hil"),
+        version=version,
         css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
+        head=head,
         headline=headline,
-        notes=notes,
+        warnings=warnings,
+        facts=facts,
+        cite=_cite(run, version),
+        sources=[linked(f"{name}: {reference}") for name, reference in (head.cards or {}).items() if reference],
         sections=shown,
         configuration=run.config_text,
         environment=_environment_rows(run),
@@ -140,6 +160,7 @@ def write_page(
 def _embed(plot: Plot, folder: Path) -> _Embedded:
     """Write a figure's files and make the element that shows it."""
     png, svg = folder / f"{plot.name}.png", folder / f"{plot.name}.svg"
+    ids = mark(plot.figure)
     save_png(plot.figure, png)
     plot.figure.set_layout_engine("none")  # laid out once; what follows keeps the places
     if plot.raster:
@@ -148,12 +169,24 @@ def _embed(plot: Plot, folder: Path) -> _Embedded:
         save_svg(plot.figure, svg)
         markup, file = inline_svg(svg, plot.caption), svg
     width = round(96 * float(plot.figure.get_size_inches()[0]))
-    return _Embedded(Markup(markup), plot.caption, f"figures/{file.name}", plot.raster, width)
+    least = math.ceil(width * min(1.0, SMALLEST / smallest_text(plot.figure)))
+    series = series_of(plot.figure, ids)
+    for one in series:
+        one["ids"] = [] if plot.raster else [f"{svg.stem}-{gid}" for gid in one["ids"]]
+    data = json.dumps(series, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return _Embedded(Markup(markup), plot.caption, f"figures/{file.name}", plot.raster, width, least, Markup(data))
 
 
 def _subtitle(run: RunDirectory) -> str:
     environment = run.environment
     return f"Started {environment.started.replace('T', ' ').replace('+00:00', ' UTC')}, seed {environment.seed}"
+
+
+def _cite(run: RunDirectory, version: str) -> str:
+    """How to cite the program and this run."""
+    code = f", commit {run.environment.git[:12]}" if run.environment.git else ""
+    day, seed = run.environment.started[:10], run.environment.seed
+    return f"analog-hil, version {version}{code} (Apache-2.0, see CITATION.cff), run of {day}, seed {seed}."
 
 
 def _environment_rows(run: RunDirectory) -> list[tuple[str, str]]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from html import escape
 from pathlib import Path
+from textwrap import fill
 from typing import Literal, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -27,6 +30,9 @@ COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e
 FOREGROUND, BACKGROUND = "#24292f", "#ffffff"
 UP, DOWN = COLOURS[0], COLOURS[2]
 """Potentiation and depression, everywhere."""
+
+THIN = "\u202f"
+"""Thin space between the thousands of a count; it does not break."""
 
 MONTH, YEAR = 365.25 / 12 * 86400.0, 365.25 * 86400.0
 TIME_TICKS = (
@@ -69,8 +75,8 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(
-    width: float = 6.4,
-    height: float = 3.4,
+    width: float = 4.9,
+    height: float = 3.3,
     rows: int = 1,
     cols: int = 1,
     *,
@@ -116,6 +122,47 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     save_png(figure, png)
     save_svg(figure, svg)
     return png, svg
+
+
+def smallest_text(figure: Figure) -> float:
+    """Size of a figure's smallest text in pixels at 96 to the inch, 96 where it has none."""
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text()]
+    return min((float(text.get_fontsize()) for text in texts), default=72.0) * 96.0 / 72.0
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
+    """Put one legend below all axes, off the data: every label once, as many columns as fit the width, long names in lines.
+
+    Args:
+        figure: whose. handles: what to list; None for everything drawn that has a label.
+    """
+    if handles is None:
+        pairs = [pair for axes in figure.axes for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    else:
+        pairs = [(handle, str(handle.get_label())) for handle in handles]
+    known = dict[str, Artist]()
+    for handle, label in pairs:
+        known.setdefault(label, handle)
+    if not known:
+        return
+    size = 9.0
+    room = 72.0 * float(figure.get_size_inches()[0]) - 14.0  # points
+    widest = int((room - 30.0) / (0.56 * size))
+    wrapped = [fill(label, widest) for label in known]
+    longest = max(len(line) for label in wrapped for line in label.splitlines())
+    columns = max(1, min(len(known), int(room / (0.53 * size * longest + 38.0))))
+    figure.legend(list(known.values()), wrapped, loc="outside lower center", ncols=columns, fontsize=size)
+
+
+def readable(text: str) -> str:
+    """A text as a reader expects it: `µS` for `uS`, `1 day` for `8.64e+04 s`."""
+    text = re.sub(r"(?<=[\d(] )u(?=(S|s|A|V|J|W|m)\b)|(?<=\()u(?=S\))|(?<= )u(?=S$)", "µ", text)
+    return re.sub(r"\b(\d(?:\.\d+)?e\+\d+) s\b", lambda found: time_label(float(found[1])), text)
+
+
+def count_text(count: float) -> str:
+    """`4 658 000`: a count with thin spaces."""
+    return f"{count:,.0f}".replace(",", THIN)
 
 
 def inline_svg(svg: Path, description: str) -> str:

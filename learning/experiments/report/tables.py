@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from learning.experiments.report.style import engineering
+from learning.experiments.report.style import THIN, count_text, engineering
 from learning.experiments.runs.spreadsheet import is_number, spreadsheet_text
 
 
@@ -23,6 +23,12 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+
+    @property
+    def words(self) -> tuple[bool, ...]:
+        """Of each column whether it holds words and no numbers."""
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
+        return tuple(any(column) and not any(re.match(r"[-+−]?\d|-$", cell) for cell in column) for column in columns)
 
     def text(self) -> str:
         """Return aligned columns for the terminal; a column in which no row has anything is left out."""
@@ -42,7 +48,7 @@ class Table:
     def write_csv(self, path: Path) -> None:
         """Write the table as CSV; what a spreadsheet would take for a formula is marked as text (`spreadsheet_text`)."""
         with path.open("w", newline="", encoding="utf-8") as file:
-            rows = ([spreadsheet_text(cell) for cell in row] for row in (self.header, *self.rows))
+            rows = ([spreadsheet_text(cell.replace(THIN, "")) for cell in row] for row in (self.header, *self.rows))
             csv.writer(file, lineterminator="\n").writerows(rows)
 
     def markdown(self) -> str:
@@ -66,4 +72,9 @@ def cost_rows(costs: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
 
 def _with_unit(name: str, value: float) -> tuple[str, str]:
     found = re.fullmatch(r"(.+) \((\w+)\)", name)
-    return (found.group(1), engineering(value, found.group(2))) if found else (name, f"{value:.4g}")
+    return (found.group(1), engineering(value, found.group(2))) if found else (name, _plain(value))
+
+
+def _plain(value: float) -> str:
+    """A count with thin spaces, anything else in four digits."""
+    return count_text(value) if value == round(value) or abs(value) >= 1e4 else f"{value:.4g}"

@@ -20,6 +20,7 @@ from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import settled
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.report.tables import Table
+from learning.experiments.report.training.search_page import write_search_report
 from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
@@ -105,6 +106,7 @@ def search(
         )
         with writing(run.path / "candidates.csv"):
             table.write_csv(run.path / "candidates.csv")
+        say(f"report: {write_search_report(run, table, best, list(grid))}")
     return Found(table, best, file)
 
 
@@ -193,5 +195,5 @@ def judge(rows: Sequence[Row]) -> tuple[Table, dict[str, dict[str, Any]]]:
             text = "diverged" if scores[key] == float("-inf") else f"{100 * scores[key]:.2f}"
             setting = ", ".join(f"{name}={value}" for name, value in json.loads(key[1]).items())
             lines.append((arm, setting, text, "best" if key == winner and text != "diverged" else ""))
-    caption = "accuracy % on held-out training images, mean over seeds"
-    return Table(("arm", "setting", "accuracy", ""), tuple(lines), caption), best
+    caption = "accuracy % on held-out training samples, mean over seeds"
+    return Table(("arm", "setting", "accuracy", "best"), tuple(lines), caption), best

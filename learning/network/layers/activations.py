@@ -54,7 +54,11 @@ class ReLU(Activation):
 
 
 class LeakyReLU(Activation):
-    """``f(x) = x`` for x > 0, ``leak * x`` otherwise."""
+    """``f(x) = x`` for x > 0, ``leak * x`` otherwise.
+
+    Attributes:
+        leak: slope for negative x.
+    """
 
     kind: Literal["leaky_relu"] = "leaky_relu"
     leak: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01

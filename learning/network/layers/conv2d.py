@@ -8,13 +8,16 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from learning.common.patches.windows import Windows
 from learning.network.layers.base import F32, Shape, WeightedLayer
 
 
 class Conv2d(WeightedLayer):
     """``a[o, y, x] = sum_{c, i, j} W[o, c, i, j] z[c, y s + i - p, x s + j - p] + b[o]``.
 
-    channels: outputs o. kernel: i, j in 0 ... kernel - 1. stride: s. padding: p zeros on every side.
+    Attributes:
+        channels: number of outputs o. kernel: edge of the square kernel: i, j in 0 ... kernel - 1.
+        stride: s, pixels from one place to the next. padding: p zeros on every side.
     """
 
     kind: Literal["conv2d"] = "conv2d"
@@ -43,25 +46,17 @@ class Conv2d(WeightedLayer):
 
     def gather(self, x: F32) -> F32:
         """Images (B, C, H, W) -> patches (B * H' * W', C * kernel**2)."""
-        k, p = self.kernel, self.padding
-        if p:
-            x = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
-        windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))[:, :, :: self.stride, :: self.stride]
-        batch, channels, height, width = windows.shape[:4]
-        return windows.transpose(0, 2, 3, 1, 4, 5).reshape(batch * height * width, channels * k * k)
+        return self._windows.patches(x).all()
 
     def scatter(self, rows: F32, shape: Shape) -> F32:
         """Patch gradients (B * H' * W', C * kernel**2) added up at their pixels: (B, C, H, W)."""
-        k, p, s = self.kernel, self.padding, self.stride
         channels, height, width = shape
-        _, out_h, out_w = self.output_shape(shape)
-        batch = rows.shape[0] // (out_h * out_w)
-        patches = rows.reshape(batch, out_h, out_w, channels, k, k).transpose(0, 3, 4, 5, 1, 2)
-        image = np.zeros((batch, channels, height + 2 * p, width + 2 * p), np.float32)
-        for i in range(k):
-            for j in range(k):
-                image[:, :, i : i + s * out_h : s, j : j + s * out_w : s] += patches[:, :, i, j]
-        return image[:, :, p : p + height, p : p + width] if p else image
+        return self._windows.scatter(rows, (len(rows) // self.patches(shape), channels, height, width))
+
+    @property
+    def _windows(self) -> Windows:
+        k, s, p = self.kernel, self.stride, self.padding
+        return Windows((k, k), (s, s), above=p, below=p, left=p, right=p)
 
     def assemble(self, rows: F32, shape: Shape) -> F32:
         """Rows (B * H' * W', channels) -> (B, channels, H', W')."""

@@ -8,7 +8,11 @@ from learning.network.layers.base import F32, Shape, WeightedLayer
 
 
 class Linear(WeightedLayer):
-    """`units` outputs, one row per sample."""
+    """`units` outputs, one row per sample.
+
+    Attributes:
+        units: number of outputs.
+    """
 
     kind: Literal["linear"] = "linear"
     units: Annotated[int, Field(ge=1, le=10**6)]

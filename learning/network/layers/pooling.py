@@ -10,7 +10,11 @@ from learning.network.layers.base import F32, DigitalLayer, Shape
 
 
 class Pooling(DigitalLayer):
-    """Windows of `size` x `size` pixels, `stride` apart (default: the size, so that they do not overlap)."""
+    """Windows of `size` x `size` pixels, `stride` apart (default: the size, so that they do not overlap).
+
+    Attributes:
+        size: edge of the square window, pixels. stride: pixels from one window to the next; null for the size.
+    """
 
     size: Annotated[int, Field(ge=1, le=10**4)]
     stride: Annotated[int, Field(ge=1, le=10**4)] | None = None

@@ -62,6 +62,17 @@ def test_the_bits_do_not_depend_on_the_batch_or_the_threads():
 
 
 @pytest.mark.jit
+@pytest.mark.parametrize("cols", [1, WIDTH // 2 - 1, WIDTH // 2, WIDTH // 2 + 1, WIDTH + 1, WIDTH + WIDTH // 2])
+def test_few_columns_have_the_bits_of_many(cols):
+    """Half a panel has a kernel of its own, which must add up in the same order."""
+    v, m = operands(41, 37, 2 * WIDTH)
+    many = PackedMatrix.of(m).multiply(v)
+    for batch in (1, 7, 8, 15, 16, 17, 41):
+        few = PackedMatrix.of(np.ascontiguousarray(m[:, :cols])).multiply(np.ascontiguousarray(v[:batch]))
+        np.testing.assert_array_equal(few, many[:batch, :cols])
+
+
+@pytest.mark.jit
 def test_a_large_product_gives_the_same_bits_on_one_thread():
     v, m = operands(256, 200, 200)
     before = numba.get_num_threads()

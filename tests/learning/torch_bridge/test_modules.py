@@ -77,7 +77,7 @@ def test_chunks_do_not_show(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(modules, "PATCH_BYTES", patch_bytes)
     with torch.no_grad():
         close(made(x), layer(x))
-        assert len(list(made.rows(x))) == {1: 7, 5000: 2, 1 << 30: 1}[patch_bytes]
+        assert len(list(made.rows(x))) == {1: 112, 5000: 2, 1 << 30: 1}[patch_bytes]
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5), (0, 5)])

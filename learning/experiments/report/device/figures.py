@@ -22,6 +22,7 @@ from learning.experiments.report.style import (
     DOWN,
     FOREGROUND,
     UP,
+    legend_below,
     log_time_axis,
     new_figure,
     styled,
@@ -44,7 +45,7 @@ def pulse_ramps(ramps: Ramps, claims: DeviceClaims, other: DeviceClaims | None =
     Args:
         ramps: emulated. claims: of the card; its mean path is the line. other: of a card to compare with.
     """
-    figure, [axes] = new_figure(6.4, 3.3)
+    figure, [axes] = new_figure(4.9, 3.9)
     unit, scale = _unit(claims.g_max)
     x = np.arange(ramps.g.shape[1])
     low, middle, high = np.quantile(ramps.g, [0.1, 0.5, 0.9], axis=0) * scale
@@ -72,7 +73,7 @@ def pulse_ramps(ramps: Ramps, claims: DeviceClaims, other: DeviceClaims | None =
             "path of the mean step", None if other is None or other.path is None else other, linestyle=(0, (1, 1.2))
         ),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    legend_below(figure, handles)
     return figure
 
 
@@ -85,7 +86,7 @@ def steps_against_state(results: DeviceResults, claims: DeviceClaims, other: Dev
     Args:
         results: emulated, with steps. claims: of the card; lines and bands. other: of a card to compare with.
     """
-    figure, (axes, relative) = new_figure(6.4, 3.2, 1, 2)
+    figure, (axes, relative) = new_figure(7.2, 3.6, 1, 2)
     assert results.steps is not None
     assert claims.step_mean is not None
     assert claims.step_std is not None
@@ -113,7 +114,7 @@ def steps_against_state(results: DeviceResults, claims: DeviceClaims, other: Dev
             xycoords=("data", "axes fraction"),
             xytext=(4, 0),
             textcoords="offset points",
-            fontsize=7.5,
+            fontsize=8.5,
             va="top",
         )
     axes.set(xlabel="state u", ylabel=f"change per pulse ({unit})", xlim=(-0.02, 1.02))
@@ -126,7 +127,7 @@ def steps_against_state(results: DeviceResults, claims: DeviceClaims, other: Dev
         Patch(color=COLOURS[4], alpha=0.35, linewidth=0, label="± cycle-to-cycle noise"),
         *_law_handles(None, drawn),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4 if drawn is None else 3)
+    legend_below(figure, handles)
     return figure
 
 
@@ -154,7 +155,7 @@ def programming_error(results: DeviceResults, claims: DeviceClaims, other: Devic
     Args:
         results: emulated. claims: of the card. other: of a card to compare with.
     """
-    figure, (axes, spread) = new_figure(6.4, 3.1, 1, 2)
+    figure, (axes, spread) = new_figure(7.2, 3.5, 1, 2)
     unit, scale = _unit(claims.g_max)
     x = results.targets * scale
     largest = float(np.abs(results.errors).max())
@@ -177,7 +178,7 @@ def programming_error(results: DeviceResults, claims: DeviceClaims, other: Devic
         Line2D([], [], color=COLOURS[0], marker="o", markersize=3, linewidth=0, label="cells"),
         *_law_handles("law", other),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    legend_below(figure, handles)
     return figure
 
 
@@ -188,7 +189,7 @@ def ageing(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims | N
     Args:
         results: emulated, with ageing. claims: of the card. other: of a card to compare with.
     """
-    figure, (axes, spread) = new_figure(6.4, 3.5, 1, 2)
+    figure, (axes, spread) = new_figure(7.2, 3.9, 1, 2)
     assert results.aged is not None
     unit, scale = _unit(claims.g_max)
     spread_unit, spread_scale = _unit(max(float(claims.spread.max()), 1e-15))
@@ -220,7 +221,7 @@ def ageing(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims | N
         Patch(color=COLOURS[4], alpha=0.35, linewidth=0, label="5 to 95 % of cells"),
         *_law_handles("median of the law", other, linestyle=(0, (1, 1.2))),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles)
     return figure
 
 
@@ -231,7 +232,7 @@ def read_noise(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims
     Args:
         results: emulated, with read noise. claims: of the card. other: of a card to compare with.
     """
-    figure, (axes, growth) = new_figure(6.4, 3.3, 1, 2)
+    figure, (axes, growth) = new_figure(7.2, 3.7, 1, 2)
     assert results.read_std is not None
     assert results.read_growth is not None
     unit, scale = _unit(float(max(claims.read_std.max(), claims.read_growth.max())))
@@ -246,7 +247,6 @@ def read_noise(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims
             axes.plot(other.u, other.read_std[:, k] * scale, **OTHER | {"color": COLOURS[k]})
     axes.set(xlabel="state u when written", ylabel=f"standard deviation of a read ({unit})", xlim=(-0.02, 1.02))
     _from_zero(axes)
-    axes.legend(loc="lower right", handlelength=0.8, handletextpad=0.4)
     for k, state in enumerate(results.ageing_states):
         growth.plot(READ_AGES, claims.read_growth[k] * scale, color=SHADES[k], linewidth=1.4, label=f"u = {state:g}")
         growth.plot(READ_AGES_MEASURED, results.read_growth[k] * scale, "o", color=SHADES[k], markersize=2.5)
@@ -255,13 +255,14 @@ def read_noise(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims
     growth.set(xlabel="time after writing", ylabel=f"standard deviation of a read ({unit})")
     _from_zero(growth)
     _sparse_time_axis(growth, READ_AGES)
-    handles, _ = growth.get_legend_handles_labels()
-    handles += [
+    handles = [
+        *axes.get_legend_handles_labels()[0],
+        *growth.get_legend_handles_labels()[0],
         Line2D([], [], color=FOREGROUND, marker="o", markersize=3, linewidth=0, label="cells"),
         Line2D([], [], color=COLOURS[4], linewidth=1.3, label="law"),
         *_law_handles(None, other),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles)
     return figure
 
 

@@ -18,6 +18,7 @@ from learning.experiments.report.device.figures import (
     symmetry_point,
 )
 from learning.experiments.report.device.results import YEAR, DeviceClaims, DeviceResults, device_claims
+from learning.experiments.report.head import PageHead, device_text, plain
 from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import engineering
 from learning.experiments.report.tables import Table
@@ -51,7 +52,24 @@ def write_device_report(
     if against is not None:
         notes.insert(0, f"Dashed lines: {against.name}. It is drawn in closed form, without spread.")
     sections += assumed_sections(assumed_values(shown))
-    return write_page(run, f"Device card {card.name}", sections, notes=notes)
+    return write_page(run, f"Device card {card.name}", sections, head=_head(columns, results), notes=notes)
+
+
+def _head(columns: list[tuple[DeviceCard, DeviceClaims]], results: DeviceResults) -> PageHead:
+    """What the card says in a sentence, and what was emulated."""
+    card, claims = columns[0]
+    numbers = dict(_numbers(card, claims))
+    names = (
+        "programming error at mid window",
+        "read noise at mid window, 1 s",
+        "median conductance after 1 year, mid window",
+    )
+    states = numbers["number of states, up / down"]
+    parts = [f"window {numbers['conductance window']}", *([f"{states} states up / down"] if states != "-" else [])]
+    parts += [f"{name.partition(' at mid')[0].partition(', mid')[0]} {numbers[name]}" for name in names]
+    cards = {each.name: each.reference for each, _ in columns}
+    subject = plain([("device", device_text(cards)), ("cells", f"{results.errors.shape[1]} emulated cells per point")])
+    return PageHead(f"{card.name}: {', '.join(parts)} (mid window).", subject, cards=cards)
 
 
 def numbers_table(columns: list[tuple[DeviceCard, DeviceClaims]]) -> Table:
@@ -86,7 +104,7 @@ def _numbers(card: DeviceCard, claims: DeviceClaims) -> list[tuple[str, str]]:
         ("on/off ratio", ratio),
         ("programmable levels", levels),
         ("mean step up / down at mid window", pulses[0]),
-        ("window over that step", pulses[1]),
+        ("number of states, up / down", pulses[1]),
         ("cycle-to-cycle noise of that step", pulses[2]),
         ("symmetry point (state)", pulses[3]),
         ("programming error at mid window", f"{100 * float(card.program_std(middle)) / width:.3g} % of the window"),

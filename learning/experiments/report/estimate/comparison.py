@@ -13,13 +13,15 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, yield_interval
 from learning.experiments.report.assumed import assumed_sections
+from learning.experiments.report.estimate.conclusion import short, sweep_head
 from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_setting, is_number
 from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
+from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.files import JsonRecord, checked_record
-from learning.experiments.runs.run_folder import RunDirectory
+from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 
 F64 = npt.NDArray[np.float64]
 CURVES_UP_TO = 12
@@ -98,11 +100,6 @@ class Comparison:
         return cls(summary.title, points)
 
 
-def short(key: str) -> str:
-    """Last two parts of a dotted key."""
-    return ".".join(key.split(".")[-2:])
-
-
 def comparison_table(points: Sequence[EstimatePoint]) -> Table:
     """One row per point: digital accuracy, mean over chips at the first and last time, worst chip and yield at the last.
 
@@ -173,7 +170,11 @@ def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
     assumed = {card: values for point in points for card, values in point.results.assumed.items()}
     sections += assumed_sections(assumed)
     notes = dict.fromkeys(note for point in points for note in point.results.notes)
-    return write_page(run, comparison.title, sections, notes=tuple(notes))
+    folders = [RunDirectory(run.path / point.folder) for point in points]
+    trees = [configuration_of(each) for each in folders if (each.path / CONFIG).exists()] or [{}]
+    last = [(dict(point.label), point.nominal[1][:, -1], point.results.digital_accuracy) for point in points]
+    head = sweep_head(trees, points[0].results, last)
+    return write_page(run, comparison.title, sections, head=head, notes=tuple(notes))
 
 
 def _over_key(points: Sequence[EstimatePoint], key: str) -> Plot | None:

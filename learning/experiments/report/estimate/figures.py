@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from learning.experiments.report.style import (
     COLOURS,
     FOREGROUND,
     hide_rest,
+    legend_below,
     new_figure,
     panel_grid,
     percent_axis,
@@ -46,17 +48,22 @@ def chip_band(
     """
     intervals = [mean_interval(values[:, k], bounds=bounds) for k in range(x.size)]
     if spread and values.shape[0] > 1:
-        axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.14, linewidth=0)
+        low, high = values.min(axis=0), values.max(axis=0)
+        axes.fill_between(
+            x, low, high, color=colour, alpha=0.14, linewidth=0, label=None if label is None else f"_{label}"
+        )
     if values.shape[0] > 1:
-        low, high = [i.low for i in intervals], [i.high for i in intervals]
-        axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
+        ends = [i.low for i in intervals], [i.high for i in intervals]
+        axes.fill_between(
+            x, *ends, color=colour, alpha=alpha, linewidth=0, label=None if label is None else f"_{label}"
+        )
     axes.plot(x, [i.value for i in intervals], "o-", color=colour, label=label, zorder=3)
 
 
 def _digital_line(axes: Axes, accuracy: float | None) -> None:
     if accuracy is None:
         return
-    axes.axhline(accuracy, color=FOREGROUND, linewidth=1.0, linestyle=(0, (4, 3)), label="digital (ideal)", zorder=2)
+    axes.axhline(accuracy, color=FOREGROUND, linewidth=1.0, linestyle=(0, (4, 3)), label="digital twin", zorder=2)
 
 
 @styled
@@ -67,7 +74,7 @@ def accuracy_over_time(times: F64, accuracy: F64, digital: float, threshold: flo
         times: (T,) seconds. accuracy: (chips, T) in [0, 1]. digital: of the ideal network.
         threshold: drawn as a dotted line when given.
     """
-    figure, [axes] = new_figure(6.4, 3.5)
+    figure, [axes] = new_figure(4.9, 3.6)
     _digital_line(axes, digital)
     chips = accuracy.shape[0]
     name = "one chip" if chips == 1 else f"mean of {chips} chips, 95 % interval, range"
@@ -80,7 +87,7 @@ def accuracy_over_time(times: F64, accuracy: F64, digital: float, threshold: flo
     percent_axis(axes)
     axes.set_xlabel("time after programming")
     axes.set_ylabel("accuracy (%)")
-    axes.legend(loc="best")
+    legend_below(figure)
     return figure
 
 
@@ -91,7 +98,7 @@ def accuracy_of_points(curves: Mapping[str, tuple[F64, F64]], digital: float | N
     Args:
         curves: name -> (times (T,) in seconds, accuracy (chips, T) in [0, 1]). digital: of the ideal network, None for no line.
     """
-    figure, [axes] = new_figure(6.4, 3.5 + 0.11 * max(0, len(curves) - 5))
+    figure, [axes] = new_figure(4.9, 3.3 + 0.17 * len(curves))
     _digital_line(axes, digital)
     for k, (name, (times, accuracy)) in enumerate(curves.items()):
         colour = COLOURS[k % len(COLOURS)]
@@ -100,10 +107,7 @@ def accuracy_of_points(curves: Mapping[str, tuple[F64, F64]], digital: float | N
     percent_axis(axes)
     axes.set_xlabel("time after programming")
     axes.set_ylabel("accuracy (%)")
-    if len(curves) <= 5:
-        axes.legend(loc="best")
-    else:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(figure)
     return figure
 
 
@@ -116,7 +120,7 @@ def chip_histograms(times: F64, accuracy: F64, digital: float, threshold: float 
     """
     count = times.size
     rows, cols = panel_grid(count)
-    figure, axs = new_figure(max(3.2, 1.55 * cols), 1.9 * rows + 0.3, rows, cols, share_x=True, share_y=True)
+    figure, axs = new_figure(max(3.2, 1.5 * cols), 1.9 * rows + 0.4, rows, cols, share_x=True, share_y=True)
     low, high = float(accuracy.min()), float(max(accuracy.max(), digital))
     margin = max(0.05 * (high - low), 1e-3)
     edges = np.linspace(low - margin, high + margin, 19)
@@ -133,7 +137,7 @@ def chip_histograms(times: F64, accuracy: F64, digital: float, threshold: float 
         axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g}")
     for axes in axs[::cols]:
         axes.set_ylabel("chips")
-    figure.supxlabel("accuracy (%)", fontsize=9)
+    figure.supxlabel("accuracy (%)", fontsize=10)
     return figure
 
 
@@ -144,7 +148,7 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
     Args:
         times: (T,) seconds. errors: layer -> (chips, T), ``rms(y - y_ideal)/rms(y_ideal)``.
     """
-    figure, [axes] = new_figure(6.4, 3.3)
+    figure, [axes] = new_figure(4.9, 3.5)
     for k, (layer, values) in enumerate(errors.items()):
         chip_band(
             axes,
@@ -159,8 +163,8 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
     times_axis(axes, times)
     percent_axis(axes)
     axes.set_xlabel("time after programming")
-    axes.set_ylabel("error of the layer's output (%)")
-    axes.legend(loc="best", ncols=1 + len(errors) // 6)
+    axes.set_ylabel("MVM error (%)")
+    legend_below(figure)
     return figure
 
 
@@ -175,7 +179,7 @@ def accuracy_over_setting(
         accuracy: what differs (a time) -> (chips, V) in [0, 1]. digital: of the ideal network, None for no line.
         label: of the x axis.
     """
-    figure, [axes] = new_figure(4.6, 3.2)
+    figure, [axes] = new_figure(4.9, 3.5)
     _digital_line(axes, digital)
     numeric = [k for k, value in enumerate(values) if is_number(value)]
     others = [k for k in range(len(values)) if k not in numeric]
@@ -187,7 +191,7 @@ def accuracy_over_setting(
         colour, spread = COLOURS[k % len(COLOURS)], len(accuracy) == 1
         chip_band(axes, x[order], chips[:, numeric][:, order], colour=colour, label=name, spread=spread)
         for place, column in zip(apart, others, strict=True):
-            _chip_point(axes, float(place), chips[:, column], colour)
+            _chip_point(axes, float(place), chips[:, column], colour, name)
     positive = x[x > 0]
     if not others and positive.size > 2 and positive.max() > 30 * positive.min():
         if (x == 0).any():
@@ -200,7 +204,7 @@ def accuracy_over_setting(
     percent_axis(axes)
     axes.set_xlabel(label)
     axes.set_ylabel("accuracy (%)")
-    axes.legend(loc="best")
+    legend_below(figure)
     return figure
 
 
@@ -213,12 +217,12 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _chip_point(axes: Axes, x: float, values: F64, colour: str) -> None:
+def _chip_point(axes: Axes, x: float, values: F64, colour: str, name: str) -> None:
     """Draw the mean over chips with its interval at one place."""
     mean = mean_interval(values, bounds=SHARE)
-    axes.plot([x], [mean.value], "D", color=colour, markersize=4, zorder=3)
+    axes.plot([x], [mean.value], "D", color=colour, markersize=4, zorder=3, label=f"_{name}")
     if values.size > 1:
-        axes.plot([x, x], [mean.low, mean.high], color=colour, linewidth=1.2)
+        axes.plot([x, x], [mean.low, mean.high], color=colour, linewidth=1.2, label=f"_{name}")
 
 
 @styled
@@ -231,7 +235,7 @@ def sensitivity_bars(effects: Mapping[str, Sequence[Interval]], times: Sequence[
     """
     order = sorted(effects, key=lambda name: max(i.value for i in effects[name]))
     height = 0.8 / len(times)
-    figure, [axes] = new_figure(6.0, 0.9 + 0.34 * len(order) * (1 + 0.25 * (len(times) - 1)))
+    figure, [axes] = new_figure(4.9, 0.9 + 0.34 * len(order) * (1 + 0.25 * (len(times) - 1)))
     for k, time in enumerate(times):
         intervals = [effects[name][k] for name in order]
         y = np.arange(len(order)) + (len(times) - 1 - 2 * k) * height / 2
@@ -246,7 +250,7 @@ def sensitivity_bars(effects: Mapping[str, Sequence[Interval]], times: Sequence[
     axes.axvline(0, color=FOREGROUND, linewidth=0.8)
     axes.grid(axis="x")
     axes.grid(False, axis="y")
-    axes.set_xlabel(label)
+    axes.set_xlabel(fill(label, 46))
     if len(times) > 1:
-        figure.legend(loc="outside upper right", ncols=len(times))
+        legend_below(figure)
     return figure

@@ -11,6 +11,7 @@ from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
 from learning.experiments.report.array_figures import conductance_map, weight_transfer
 from learning.experiments.report.assumed import assumed_sections
+from learning.experiments.report.estimate.conclusion import estimate_head
 from learning.experiments.report.estimate.figures import (
     accuracy_over_setting,
     accuracy_over_time,
@@ -20,6 +21,7 @@ from learning.experiments.report.estimate.figures import (
     sensitivity_bars,
 )
 from learning.experiments.report.estimate.results import LAYER_ERROR, NOMINAL, EstimateResults, by_chip_and_time
+from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Fact, Plot, Section, write_page
 from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table, cost_rows
@@ -42,7 +44,7 @@ def estimate_table(results: EstimateResults) -> Table:
     times, accuracy = _nominal(results)
     digital = wilson_interval(round(results.digital_accuracy * results.n_test), results.n_test)
     chips = accuracy.shape[0]
-    ideal = "digital (ideal), not converged" if results.converged is False else "digital (ideal)"
+    ideal = "digital twin, not converged" if results.converged is False else "digital twin"
     rows = [(ideal, digital.text(percent=True), "", "", "", "")]
     for k, time in enumerate(times):
         mean = mean_interval(accuracy[:, k], bounds=SHARE)
@@ -65,7 +67,7 @@ def estimate_table(results: EstimateResults) -> Table:
             "sd",
             "worst chip",
             f"yield >= {100 * results.threshold:.4g} % [95 %]",
-            "vs digital",
+            "vs twin",
         ),
         tuple(rows),
         f"{chips} chip{'s' if chips != 1 else ''}, {results.n_test} test samples; intervals over chips: {method}",
@@ -100,15 +102,16 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         table = Table(
             ("quantity", "value"),
             cost_rows(results.costs),
-            "From the operation log and the card's cost model; the notes above say what is in it, what is zero and what is assumed",
+            "From the operation log and the card's cost model; what is in it, zero or assumed stands under What the figures rest on",
         )
         sections.append(Section("Cost", tables=(("cost", table),)))
     sections += assumed_sections(results.assumed)
-    return write_page(run, results.title, sections, headline=headline, notes=results.notes)
+    head = estimate_head(configuration_of(run), results, times, accuracy)
+    return write_page(run, results.title, sections, head=head, headline=headline, notes=results.notes)
 
 
 def _digital_label(results: EstimateResults) -> str:
-    return "digital (ideal) accuracy" + (", not converged" if results.converged is False else "")
+    return "accuracy of the digital twin" + (", not converged" if results.converged is False else "")
 
 
 def _nominal(results: EstimateResults) -> tuple[F64, F64]:
@@ -134,7 +137,7 @@ def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Se
             "accuracy_over_time",
             accuracy_over_time(times, accuracy, results.digital_accuracy, results.threshold),
             "Accuracy against time after programming: mean over chips with its 95 % interval (strong band), "
-            "worst to best chip (pale band); dashed: the ideal digital network.",
+            "worst to best chip (pale band); dashed: the digital twin.",
         )
     ]
     if accuracy.shape[0] > 1:
@@ -142,7 +145,7 @@ def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Se
             Plot(
                 "chip_histograms",
                 chip_histograms(times, accuracy, results.digital_accuracy, results.threshold),
-                "Accuracy of the single chips at each time; solid: mean, dashed: digital, dotted: threshold.",
+                "Accuracy of the single chips at each time; solid: mean, dashed: digital twin, dotted: threshold.",
             )
         )
     text = (
@@ -217,7 +220,7 @@ def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
     if study == "only":
         label, caption = (
             "accuracy lost by it alone (points)",
-            "Accuracy lost against digital with one non-ideality alone",
+            "Accuracy lost against the digital twin with one non-ideality alone",
         )
     elif study == "without":
         label = "accuracy regained without it (points)"
@@ -243,8 +246,8 @@ def _layer_section(results: EstimateResults) -> list[Section]:
     errors = {layer: by_chip_and_time(rows, LAYER_ERROR + layer) for layer in results.layers}
     times = errors[results.layers[0]][0]
     figure = layer_error_over_time(times, {layer: values for layer, (_, values) in errors.items()})
-    caption = "Relative error of each layer's output, rms(y - y ideal) / rms(y ideal), on test inputs; 95 % interval over chips."
-    return [Section("Error of the products, layer by layer", plots=(Plot("layer_error", figure, caption),))]
+    caption = "MVM error of each layer: rms(y - y ideal) / rms(y ideal) of its outputs on test inputs; 95 % interval over chips."
+    return [Section("MVM error, layer by layer", plots=(Plot("layer_error", figure, caption),))]
 
 
 def _transfer_section(results: EstimateResults) -> Section:

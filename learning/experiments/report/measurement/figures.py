@@ -26,9 +26,11 @@ from learning.experiments.report.style import (
     UP,
     engineering,
     hide_rest,
+    legend_below,
     log_time_axis,
     new_figure,
     panel_grid,
+    readable,
     styled,
 )
 
@@ -42,7 +44,7 @@ WORDS = {1: "potentiation", -1: "depression"}
 @styled
 def steps_over_state(measured: Traces, emulated: Traces) -> Figure:
     """Change per pulse against the state: measured steps as dots, median and 5-95 % of both."""
-    figure, axs = new_figure(7.2, 3.2, 1, 2)
+    figure, axs = new_figure(7.2, 3.5, 1, 2)
     for axes, direction in zip(axs, (1, -1), strict=True):
         colour = UP if direction > 0 else DOWN
         axes.set_title(WORDS[direction])
@@ -63,8 +65,7 @@ def steps_over_state(measured: Traces, emulated: Traces) -> Figure:
                 axes.plot(centre, edge, color=line, linestyle=style, linewidth=0.7)
         axes.axhline(0, color=FOREGROUND, linewidth=0.5)
         axes.set(xlabel="conductance before the pulse (µS)", ylabel="change per pulse (µS)")
-        if axes.lines[:-1]:
-            axes.legend(loc="best")
+    legend_below(figure)
     return figure
 
 
@@ -78,7 +79,7 @@ def _quantiles(x: F64, y: F64, groups: int = 25) -> tuple[F64, F64, F64, F64]:
 @styled
 def ramps_over_pulses(curves: Sequence[Curve]) -> Figure:
     """Mean and standard deviation over ramps against the pulse number, measured and emulated."""
-    figure, axs = new_figure(7.2, 2.2 + 1.6, 2, max(1, len(curves)), share_x=False)
+    figure, axs = new_figure(7.2, 4.2, 2, max(1, len(curves)), share_x=False)
     for k, curve in enumerate(curves):
         top, bottom = axs[k], axs[len(curves) + k]
         colour = UP if curve.label == "potentiation" else DOWN
@@ -97,7 +98,7 @@ def ramps_over_pulses(curves: Sequence[Curve]) -> Figure:
         top.set_ylabel("conductance (µS)")
         bottom.set(xlabel="pulses", ylabel="spread over ramps (µS)")
         bottom.set_ylim(bottom=0)
-        top.legend()
+    legend_below(figure)
     return figure
 
 
@@ -113,11 +114,11 @@ def distances(proof: Proof) -> Figure:
     axes.plot(relative[inside], y[inside], "o", color=COLOURS[0], markersize=4, label="emulated, inside")
     if (~inside).any():
         axes.plot(relative[~inside], y[~inside], "D", color=COLOURS[2], markersize=5, label="emulated, outside")
-    axes.set_yticks(y, [b.label for b in proof.bins])
-    axes.tick_params(axis="y", labelsize=7)
+    axes.set_yticks(y, [readable(b.label) for b in proof.bins])
+    axes.tick_params(axis="y", labelsize=8)
     axes.grid(axis="x")
     axes.set(xlabel="Wasserstein distance (standard deviations of the data)", xlim=(0, None))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
+    legend_below(figure)
     return figure
 
 
@@ -138,10 +139,10 @@ def distributions(measured: Traces, emulated: Traces, bins: Sequence[Bin]) -> Fi
             if own.any():
                 values = np.sort(US * (change / traces.pulses[at])[own])
                 axes.plot(values, (np.arange(len(values)) + 0.5) / len(values), color=line, linestyle=style, label=name)
-        axes.set_title(f"{'up' if b.direction > 0 else 'down'}, {US * b.low:.4g} to {US * b.high:.4g} µS", fontsize=8)
+        axes.set_title(f"{'up' if b.direction > 0 else 'down'}, {US * b.low:.4g} to {US * b.high:.4g} µS", fontsize=8.5)
         axes.set_xlabel("change per pulse (µS)")
     axs[0].set_ylabel("share of steps below")
-    axs[0].legend()
+    legend_below(figure)
     return figure
 
 
@@ -151,18 +152,18 @@ def ageing_over_time(curves: Sequence[Curve]) -> Figure:
     figure, axs = new_figure(1.9 * max(2, len(curves)), 4.0, 2, max(1, len(curves)), share_y=False)
     for k, curve in enumerate(curves):
         top, bottom = axs[k], axs[len(curves) + k]
-        top.set_title(curve.label, fontsize=8)
+        top.set_title(readable(curve.label), fontsize=8.5)
         for row, (line, style, name) in enumerate(((FOREGROUND, "o-", "measured"), (COLOURS[0], "D--", "emulated"))):
             top.plot(curve.x, US * curve.mean[row], style, color=line, markersize=3, label=name)
             bottom.plot(curve.x, US * curve.std[row], style, color=line, markersize=3)
         for axes in (top, bottom):
             log_time_axis(axes, float(curve.x.min()), float(curve.x.max()))
-            axes.tick_params(axis="x", labelsize=6.5, rotation=45)
+            axes.tick_params(axis="x", labelsize=8, rotation=45)
         bottom.set_ylim(bottom=0)
         bottom.set_xlabel("time since programming")
     axs[0].set_ylabel("mean change (µS)")
     axs[len(curves)].set_ylabel("spread of the change (µS)")
-    figure.legend(*axs[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    legend_below(figure)
     return figure
 
 
@@ -212,7 +213,7 @@ def programming_over_target(fit: ProgrammingFit) -> Figure:
     axes.plot(x, US * fit.bias, "s--", markersize=3, color=COLOURS[2], label="bias")
     axes.axhline(0, color=FOREGROUND, linewidth=0.5)
     axes.set(xlabel="target (µS)", ylabel="programming error (µS)")
-    axes.legend()
+    legend_below(figure)
     return figure
 
 
@@ -234,7 +235,7 @@ def spectra(found: Sequence[Spectrum]) -> Figure:
         if one.white > 0:
             left.axhline(one.white, color=COLOURS[3], linestyle="--", linewidth=0.9, label="white")
         left.set_ylim(0.3 * one.psd.min(), 3 * one.psd.max())
-        left.set_title(f"{engineering(one.mean, 'S')}", fontsize=8)
+        left.set_title(f"{engineering(one.mean, 'S')}", fontsize=8.5)
         right.loglog(one.spans, US * np.sqrt(one.variances), "o", markersize=3, color=FOREGROUND, label="measured")
         law = one.card_white**2 + one.card_flicker**2 * np.log((one.spans + one.interval) / (2 * one.interval))
         right.loglog(one.spans, US * np.sqrt(law), color=COLOURS[0], label="card")
@@ -242,8 +243,7 @@ def spectra(found: Sequence[Spectrum]) -> Figure:
         right.set_ylabel("spread (µS)")
     axs[-2].set_xlabel("frequency (Hz)")
     axs[-1].set_xlabel("time (s)")
-    axs[0].legend(fontsize=6.5)
-    axs[1].legend(fontsize=6.5)
+    legend_below(figure)
     return figure
 
 

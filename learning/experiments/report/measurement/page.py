@@ -14,6 +14,8 @@ from devices.measurements.pipeline.result import FitResult
 from devices.measurements.proof.proof import Bin, Proof
 from learning.experiments.defaults.statements import about_card, assumed_values
 from learning.experiments.report.assumed import assumed_sections
+from learning.experiments.report.head import Badge, PageHead
+from learning.experiments.report.measurement.badge import fit_head, with_figure_first, worst
 from learning.experiments.report.measurement.figures import (
     ageing_over_state,
     ageing_over_time,
@@ -25,12 +27,10 @@ from learning.experiments.report.measurement.figures import (
     spectra,
     steps_over_state,
 )
-from learning.experiments.report.page import Fact, Plot, Section, write_page
+from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import engineering
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.run_folder import RunDirectory
-
-VERDICTS = {"good": "GOOD", "fair": "FAIR", "bad": "BAD", "unproven": "UNPROVEN"}
 
 
 def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
@@ -44,16 +44,13 @@ def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
         _data(result),
         *assumed_sections(assumed_values([load_card(result.card)])),
     ]
-    headline = [Fact(VERDICTS[proof.verdict], f"fit of {proof.what}") for proof in result.proofs]
-    headline.append(
-        Fact(f"{1e6 * result.window.g_min:.4g} to {1e6 * result.window.g_max:.4g} µS", "conductance window")
-    )
+    window = f"{1e6 * result.window.g_min:.4g} to {1e6 * result.window.g_max:.4g} µS"
     return write_page(
         run,
         f"Device fit {result.config.name}",
-        sections,
-        headline=headline,
-        notes=(*result.sentences, *result.notes, *about_fitted(result)),
+        with_figure_first(sections),
+        head=fit_head(result.proofs, load_card(result.card), result.rows, window),
+        notes=(*result.notes, *about_fitted(result)),
     )
 
 
@@ -90,8 +87,9 @@ def write_comparison_report(run: RunDirectory, name: str, comparison: CardCompar
     sections = [Section("Verdict", sentences, (*_shown(proofs), *tables), tuple(plots))]
     if comparison.counted:
         sections.append(Section("Files", comparison.counted))
-    headline = [Fact(VERDICTS[proof.verdict], f"likeness of {proof.what}") for proof in proofs]
-    return write_page(run, f"Card {name} against a measurement", sections, headline=headline)
+    named = ", ".join(f"{proof.what} {proof.verdict}" for proof in proofs) or "nothing could be compared"
+    head = PageHead(badges=(Badge(worst(proofs), f"likeness of {name} and the measured device: {named}."),))
+    return write_page(run, f"Card {name} against a measurement", with_figure_first(sections), head=head)
 
 
 def verdict_text(result: FitResult) -> str:
@@ -169,7 +167,7 @@ def bin_table(proof: Proof) -> Table:
         (
             b.label,
             str(b.measured),
-            f"{1e6 * b.mean[0]:.4g} / {1e6 * b.mean[1]:.4g}",
+            f"{_micro(b.mean[0], b.scale)} / {_micro(b.mean[1], b.scale)}",
             f"{1e6 * b.std[0]:.4g} / {1e6 * b.std[1]:.4g}",
             f"{b.relative:.3f}",
             f"{b.blur:.3f}",
@@ -184,6 +182,11 @@ def bin_table(proof: Proof) -> Table:
         tuple(rows),
         f"Measured / emulated. Distance: Wasserstein's, in standard deviations of the data; bands: 95 % of {proof.yardstick}.",
     )
+
+
+def _micro(value: float, scale: float) -> str:
+    """A value in µS; what is nothing beside the scatter of the data is 0, and not what rounding left."""
+    return f"{1e6 * value:.4g}" if abs(value) > 1e-9 * scale else "0"
 
 
 def shown_table(proof: Proof) -> Table:
@@ -220,7 +223,7 @@ def _verdict(result: FitResult) -> Section:
         for k, proof in enumerate(result.proofs)
         if proof.bins
     ]
-    return Section("Verdict", tuple(how), tuple(tables), tuple(plots))
+    return Section("Verdict", (*result.sentences, *how), tuple(tables), tuple(plots))
 
 
 def _pulses(result: FitResult) -> list[Section]:

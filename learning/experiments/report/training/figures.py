@@ -20,6 +20,7 @@ from learning.experiments.report.style import (
     count_axis,
     engineering,
     hide_rest,
+    legend_below,
     log_axis,
     new_figure,
     panel_grid,
@@ -61,19 +62,11 @@ def _draw(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, tuple[str
     for name, (x, y) in curves.items():
         colour, dash = looks[name]
         if y.shape[0] > 1:
-            axes.fill_between(x, np.nanmin(y, axis=0), np.nanmax(y, axis=0), color=colour, alpha=0.16, linewidth=0)
+            low, high = np.nanmin(y, axis=0), np.nanmax(y, axis=0)
+            axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0, label=f"_{name}")
         axes.plot(
             x, np.nanmean(y, axis=0), color=colour, linestyle=dash, label=name, marker="o" if x.size < 4 else None
         )
-
-
-def _legend(figure: Figure, axes: Axes, count: int) -> None:
-    """Put few names inside the axes, many below them."""
-    if count <= 5:
-        axes.legend(loc="best")
-        return
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
 
 
 @styled
@@ -91,7 +84,7 @@ def learning_curves(
         curves: arm -> (x, accuracy in [0, 1]). x_label: of the x axis. digital: arms that are ideal digital twins.
         log_x: logarithmic x, labelled with SI prefixes and `unit`.
     """
-    figure, [axes] = new_figure(6.4, 3.5 + 0.11 * max(0, len(curves) - 5))
+    figure, [axes] = new_figure(4.9, 3.3 + 0.17 * len(curves))
     _draw(axes, curves, line_look(list(curves), digital))
     if log_x:
         log_axis(axes, "x", np.concatenate([x for x, _ in curves.values()]), lambda x: engineering(x, unit))
@@ -100,14 +93,14 @@ def learning_curves(
     percent_axis(axes)
     axes.set_xlabel(x_label)
     axes.set_ylabel("test accuracy (%)")
-    _legend(figure, axes, len(curves))
+    legend_below(figure)
     return figure
 
 
 @styled
 def loss_curves(curves: Mapping[str, Curve], *, digital: Sequence[str] = ()) -> Figure:
     """Training loss against samples seen, logarithmic where it spans more than a decade; arguments as in `learning_curves`."""
-    figure, [axes] = new_figure(6.4, 3.3 + 0.11 * max(0, len(curves) - 5))
+    figure, [axes] = new_figure(4.9, 3.3 + 0.17 * len(curves))
     _draw(axes, curves, line_look(list(curves), digital))
     values = np.concatenate([y[np.isfinite(y)] for _, y in curves.values()])
     if values.size and values.min() > 0 and values.max() > 10 * values.min():
@@ -115,7 +108,7 @@ def loss_curves(curves: Mapping[str, Curve], *, digital: Sequence[str] = ()) -> 
     count_axis(axes)
     axes.set_xlabel("training samples")
     axes.set_ylabel("training loss")
-    _legend(figure, axes, len(curves))
+    legend_below(figure)
     return figure
 
 
@@ -138,12 +131,12 @@ def layer_curves(
         layer: (COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]) for k, layer in enumerate(layers)
     }
     everything = np.concatenate([y.ravel() for per_layer in curves.values() for _, y in per_layer.values()])
-    figure, axs = new_figure(max(4.0, 2.3 * cols + 0.9), 2.1 * rows + 0.4, rows, cols, share_x=True, share_y=True)
+    figure, axs = new_figure(max(4.9, 2.4 * cols), 2.1 * rows + 0.8, rows, cols, share_x=True, share_y=True)
     hide_rest(axs, len(curves), cols)
     for k, axes in enumerate(axs[: len(curves)]):
         arm, per_layer = list(curves.items())[k]
         _draw(axes, per_layer, looks)
-        axes.set_title(fill(arm, 28), fontsize=8.5)
+        axes.set_title(fill(arm, 28), fontsize=9)
         if log_y:
             log_axis(axes, "y", everything)
         if limits is not None:
@@ -151,10 +144,10 @@ def layer_curves(
             if limits[0] < 0 < limits[1]:
                 axes.axhline(0, color=FOREGROUND, linewidth=0.6)
         count_axis(axes)
-    handles = {label: handle for axes in axs for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside right upper")
-    figure.supxlabel("training samples", fontsize=9)
-    figure.supylabel(y_label, fontsize=9)
+        if k + cols >= len(curves):  # nothing below it
+            axes.set_xlabel("training samples")
+    legend_below(figure)
+    figure.supylabel(y_label, fontsize=10)
     return figure
 
 
@@ -166,7 +159,7 @@ def pulses_per_cell(pulses: Mapping[str, Mapping[str, tuple[float, float]]]) -> 
         pulses: arm -> layer -> (mean, largest) over cells at the end of training.
     """
     names = [(arm, layer) for arm, per_layer in pulses.items() for layer in per_layer]
-    figure, [axes] = new_figure(6.2, 0.9 + 0.26 * len(names) + 0.1 * len(pulses))
+    figure, [axes] = new_figure(4.9, 0.9 + 0.26 * len(names) + 0.1 * len(pulses))
     colours = line_look(list(pulses))
     y, place, ticks = 0.0, list[float](), list[str]()
     for arm, layer in reversed(names):

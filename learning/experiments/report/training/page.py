@@ -12,9 +12,11 @@ from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, wilson_interval
 from learning.experiments.report.array_figures import conductance_history
 from learning.experiments.report.assumed import assumed_sections
+from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Fact, Plot, Section, write_page
-from learning.experiments.report.style import engineering, time_label
+from learning.experiments.report.style import count_text, engineering, time_label
 from learning.experiments.report.tables import Table, cost_rows
+from learning.experiments.report.training.conclusion import Ended, training_head
 from learning.experiments.report.training.figures import (
     Curve,
     layer_curves,
@@ -56,8 +58,8 @@ def _table_row(results: TrainingResults, arm: str) -> tuple[str, ...]:
         _accuracy_text(values, results.n_test),
         _distance(results, arm, float(values.mean())),
         f"{np.mean([_number(row['loss']) for row in last]):.4g}",
-        f"{np.mean([_number(row['samples']) for row in last]):.0f}",
-        _mean_text(last, "pulses", ""),
+        count_text(float(np.mean([_number(row["samples"]) for row in last]))),
+        "" if (pulses := _mean(last, "pulses")) is None else count_text(pulses),
         _mean_time(last),
         _mean_text(last, "energy_J", "J"),
         *mark,
@@ -90,10 +92,25 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
             (f"cost_{k}", Table(("quantity", "value"), cost_rows(costs), arm))
             for k, (arm, costs) in enumerate(results.costs.items())
         )
-        text = "From the operation log and the card's cost model; the notes above say what is in it, what is zero and what is assumed."
+        text = "From the operation log and the card's cost model; what is in it, zero or assumed stands under What the figures rest on."
         sections.append(Section("Energy and latency", (text,), tables))
     sections += assumed_sections(results.assumed)
-    return write_page(run, results.title, sections, headline=_headline(results, arms, digital), notes=results.notes)
+    ended = [_ended(results, arm) for arm in arms if results.ended(arm)]
+    head = training_head(configuration_of(run), run.load_json("decisions") or {}, ended, results.twins, results.n_test)
+    headline = _headline(results, arms, digital)
+    return write_page(run, results.title, sections, head=head, headline=headline, notes=results.notes)
+
+
+def _ended(results: TrainingResults, arm: str) -> Ended:
+    last = _last_rows(results, arm)
+    return Ended(
+        arm,
+        {row["seed"]: _number(row["accuracy"]) for row in last},
+        float(np.mean([_number(row["samples"]) for row in last])),
+        _mean(last, "pulses"),
+        _mean(last, "chip_time_s"),
+        _mean(last, "energy_J"),
+    )
 
 
 def _headline(results: TrainingResults, arms: list[str], digital: list[str]) -> list[Fact]:

@@ -43,7 +43,7 @@ def test_report_and_results(tmp_path: Path) -> None:
     assert outcome.report.stat().st_size > 10_000
     assert len(outcome.results.rows) == 3 * 2 + 3 * 2 * 2
     assert "1 day" in outcome.table
-    assert "digital (ideal)" in outcome.table
+    assert "digital twin" in outcome.table
     assert any("epoch 4 of 4" in line for line in lines)
     again = EstimateResults.load(RunDirectory.open(tmp_path / "run"))
     assert list(again.rows) == list(outcome.results.rows)

@@ -25,9 +25,9 @@ STUDIES = {
 
 def test_the_table_holds_the_numbers(tmp_path: Path) -> None:
     table = estimate_table(estimate(new_run(tmp_path / "run")))
-    assert table.header == ("time", "accuracy % [95 %]", "sd", "worst chip", "yield >= 94 % [95 %]", "vs digital")
+    assert table.header == ("time", "accuracy % [95 %]", "sd", "worst chip", "yield >= 94 % [95 %]", "vs twin")
     digital, first, hour, day = table.rows
-    assert digital[:2] == ("digital (ideal)", "96.00 [90.16, 98.43]")
+    assert digital[:2] == ("digital twin", "96.00 [90.16, 98.43]")
     # chips 95, 94, 93 %: mean 94, sd 1, half width t(0.975, 2)/sqrt(3) = 2.484; two of three reach 94 %
     assert first == ("1 s", "94.00 [91.52, 96.48]", "1.00", "93.00", "67 [21, 94]", "-2.00")
     assert hour[0] == "1 h"

@@ -24,9 +24,9 @@ def test_the_table_holds_the_last_evaluation(tmp_path: Path) -> None:
     assert rows["np"]["vs twin"] == "-5.00"
     assert rows["np + natural"]["vs twin"] == "-10.00"
     assert rows["twin"]["vs twin"] == ""
-    assert (rows["np"]["pulses"], rows["np"]["chip time"], rows["np"]["energy"]) == ("20 k", "2 s", "")
+    assert (rows["np"]["pulses"], rows["np"]["chip time"], rows["np"]["energy"]) == ("20\u202f000", "2 s", "")
     assert rows["twin"]["pulses"] == ""
-    assert rows["np"]["samples"] == "2000"
+    assert rows["np"]["samples"] == "2\u202f000"
 
 
 def test_one_seed_has_wilsons_interval(tmp_path: Path) -> None:

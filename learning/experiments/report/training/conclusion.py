@@ -1,0 +1,161 @@
+"""What a training comes to, in a sentence: the best arm that is truly on a chip, its distance to its twin, what it cost. It never draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, wilson_interval
+from learning.experiments.report.head import (
+    PageHead,
+    Tree,
+    cards_of,
+    converter_text,
+    data_text,
+    device_text,
+    network_text,
+    part,
+    plain,
+)
+from learning.experiments.report.style import count_text, engineering, time_label
+
+EXACT = "ideal"
+"""Write scheme that writes exactly and for nothing: an arm with it learns on no chip."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An arm's last evaluation, seed by seed.
+
+    Attributes:
+        name: of the arm. accuracy: seed -> share. samples: training samples. pulses, chip_time, energy: means, None where unknown.
+    """
+
+    name: str
+    accuracy: Mapping[Any, float]
+    samples: float
+    pulses: float | None
+    chip_time: float | None
+    energy: float | None
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over the seeds."""
+        return float(np.mean(list(self.accuracy.values())))
+
+
+def training_head(
+    tree: Tree, decisions: Tree, ended: Sequence[Ended], twins: Mapping[str, str], n_test: int
+) -> PageHead:
+    """Head of a training's report.
+
+    Args:
+        tree: its configuration. decisions: arm -> what was decided for it. ended: arms that came to their end, twins included.
+        twins: arm -> its twin. n_test: test samples.
+    """
+    seeds = tree.get("seeds") or ()
+    subject = plain(
+        [
+            ("network", network_text(tree)),
+            ("data set", data_text(tree, n_test)),
+            ("device", device_text(cards_of([tree]))),
+            ("converters", converter_text(tree)),
+            ("arms", ", ".join(one.name for one in ended if one.name not in set(twins.values()))),
+            ("training", _training_text(tree)),
+            (
+                "seeds",
+                f"{', '.join(map(str, seeds))} (each a chip, first weights and an order of the data)" if seeds else "",
+            ),
+        ]
+    )
+    return PageHead(training_sentence(tree, decisions, ended, twins, n_test), subject, cards=cards_of([tree]))
+
+
+def training_sentence(
+    tree: Tree, decisions: Tree, ended: Sequence[Ended], twins: Mapping[str, str], n_test: int
+) -> str:
+    """The best arm on a chip; that there is none where no arm is; arguments as in `training_head`."""
+    compared = [one for one in ended if one.name not in set(twins.values())]
+    on_chip = [one for one in compared if on_a_chip(one, arm_setting(tree, decisions, one.name))]
+    if not compared:
+        return "No arm came to its end." if twins else ""
+    best = max(on_chip or compared, key=lambda one: one.mean)
+    where = "on a chip" if on_chip else "of all; none of the arms is on a chip"
+    twin = next((one for one in ended if one.name == twins.get(best.name)), None)
+    parts = [
+        f"The best arm {where} is {best.name}: {_accuracy(best, n_test)}",
+        *([] if twin is None else [_distance(best, twin)]),
+    ]
+    return f"{', '.join(parts)}. It took {_cost(best)}."
+
+
+def on_a_chip(one: Ended, setting: Mapping[str, Any]) -> bool:
+    """Whether an arm learns on cells that are pulsed or programmed, by a scheme that is not exact and free."""
+    scheme = setting.get("tile.writing")
+    kind = scheme.get("kind") if isinstance(scheme, Mapping) else scheme
+    return one.pulses is not None and setting.get("device") is not None and kind != EXACT
+
+
+def arm_setting(tree: Tree, decisions: Tree, name: str) -> dict[str, Any]:
+    """What counts of an arm's configuration: device and write scheme, its own keys and its hardware's on top of the file's."""
+    found: dict[str, Any] = {"device": tree.get("device"), "tile.writing": part(tree, "tile.writing")}
+    hardware = next((on for on in tree.get("hardware") or () if name.endswith(f", {on.get('name')}")), None)
+    base = name.removesuffix(f", {hardware['name']}") if hardware else name
+    arm = next((one for one in tree.get("arms") or () if one.get("name") == base), None)
+    for entry in (hardware, arm):
+        for key, value in ((entry or {}).get("set") or {}).items():
+            if key in found:
+                found[key] = value
+            elif key == "tile" and isinstance(value, Mapping) and "writing" in value:
+                found["tile.writing"] = value["writing"]
+    decided = decisions.get(name)
+    if found["tile.writing"] is None and isinstance(decided, Mapping):
+        found["tile.writing"] = decided.get("tile.writing")
+    return found
+
+
+def _accuracy(one: Ended, n_test: int) -> str:
+    values = np.array(list(one.accuracy.values()))
+    if values.size > 1:
+        mean = mean_interval(values, bounds=SHARE)
+        over = f"over {values.size} seeds"
+    else:
+        mean = wilson_interval(round(float(values[0]) * n_test), n_test)
+        over = "of the test samples alone, one seed"
+    return f"{100 * mean.value:.2f} % (95 % interval {100 * mean.low:.2f} to {100 * mean.high:.2f} {over})"
+
+
+def _distance(one: Ended, twin: Ended) -> str:
+    """Accuracy below or above the twin's, paired seed by seed where both have the seeds."""
+    shared = [seed for seed in one.accuracy if seed in twin.accuracy]
+    gap = 100 * (one.mean - twin.mean)
+    text = f"{abs(gap):.2f} points {'below' if gap < 0 else 'above'} its digital twin ({100 * twin.mean:.2f} %"
+    if len(shared) < 2 or len(shared) != len(one.accuracy):
+        return f"{text})"
+    paired = mean_interval([one.accuracy[seed] - twin.accuracy[seed] for seed in shared])
+    return f"{text}; difference {100 * paired.low:+.2f} to {100 * paired.high:+.2f})"
+
+
+def _cost(one: Ended) -> str:
+    parts = [f"{count_text(one.samples)} training samples"]
+    if one.pulses is not None:
+        parts.append(f"{count_text(one.pulses)} pulses")
+    if one.chip_time is not None:
+        parts.append(f"{time_label(one.chip_time)} of chip time")
+    if one.energy is not None:
+        parts.append(engineering(one.energy, "J"))
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _training_text(tree: Tree) -> str:
+    rule = part(tree, "rule.kind") or tree.get("rule")
+    words = [
+        ("rule", rule),
+        ("learning rate", tree.get("learning_rate")),
+        ("batch", tree.get("batch")),
+        ("epochs", tree.get("epochs")),
+    ]
+    return ", ".join(f"{name} {value}" for name, value in words if value is not None)
