@@ -25,6 +25,7 @@ from analog_sim.wires.pairs import arranged, net, net_transposed, parted
 from analog_sim.wires.single import Solver, currents, read
 from analog_sim.wires.spec import TransposedSpec, WiresSpec
 from analog_sim.wires.topology import End, Line, Topology, WiresError, simple
+from analog_sim.wires.writing import across
 
 __all__ = [
     "MODES",
@@ -47,6 +48,7 @@ __all__ = [
     "TransposedSpec",
     "WiresError",
     "WiresSpec",
+    "across",
     "arranged",
     "column_scale",
     "currents",
