@@ -40,7 +40,7 @@ class FirstOrder:
         topology: the wires, both lines resistive, without a selector. modes: (modes, rows) orthonormal drives of the response.
 
     Attributes:
-        drop_error: of the last measurement, relative to the IR drop. refreshes: matrices made anew.
+        drop_error: of the last measurement of this base, relative to the IR drop; 0 before. refreshes: matrices made anew.
     """
 
     def __init__(self, topology: Topology, modes: F64) -> None:
@@ -109,6 +109,6 @@ class FirstOrder:
         known = effective_matrix(cells, self.topology, _BASE)
         self._cells, self._known = cells.copy(), known.matrix
         self._response = response(cells, self.topology, self.modes)
-        self._reached, self._error = _LEAST, known.error
+        self._reached, self._error, self.drop_error = _LEAST, known.error, 0.0  # of what is returned from now on
         self.refreshes += 1
         return Step(known.matrix, known.error, True)

@@ -358,7 +358,7 @@ def test_a_programmed_tile(mapping: dict) -> None:
 
 def test_what_wires_are_refused_for() -> None:
     curved = replace(CELL, iv_alpha=2.0)
-    with pytest.raises(UserError, match=r"tile\.wires\.selector: .* iv_alpha = 2 per volt"):
+    with pytest.raises(UserError, match=r"tile\.wires\.selector: .*iv_alpha = 2 per volt"):
         Tile(TileSpec(wires=WIRES.model_copy(update={"selector": 5.0})), curved, (3, 4), Streams(0))
     Tile(TileSpec(wires=WiresSpec(word_line=0.0, bit_line=0.0)), curved, (3, 4), Streams(0))
     there = PhysicalArray("a", array_of(None, pair=True), np.zeros((2, ROWS, COLS), bool))

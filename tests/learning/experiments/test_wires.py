@@ -45,7 +45,7 @@ def test_an_estimate_sees_wires_and_says_so(tmp_path: Path) -> None:
 def test_cells_that_are_not_ohmic_with_a_selector_are_refused(tmp_path: Path) -> None:
     card = load_card("pcm").model_copy(update={"iv_alpha": 1.0})
     experiment = validate(SMALL | {"device": card, "tile": {"wires": WIRES | {"selector": "100 ohm"}}}, Experiment)
-    with pytest.raises(UserError, match=r"tile\.wires\.selector: .* iv_alpha = 1 "):
+    with pytest.raises(UserError, match=r"tile\.wires\.selector: .*iv_alpha = 1 "):
         estimate(experiment, out=tmp_path / "run", say=lambda line: None, progress=False)
 
 
@@ -78,7 +78,8 @@ def test_products_of_every_step_of_learning(update: str) -> None:
         assert np.abs(array.inside.conductance_now() - g).max() > 0.0, "weights have changed"
     statistics = tile.writing_statistics()
     assert (statistics["wires_corrected"] > 0) == (update != "exact")
-    assert statistics["wires_error"] <= (1e-3 if update == "first_order" else 1e-6)
+    assert statistics["wires_error"] <= (0.02 if update == "first_order" else 1e-6)
+    assert (0.0 < statistics["wires_drop_error"] <= 0.02) == (update == "first_order")
 
 
 def test_training_on_chip_with_wires(tmp_path: Path) -> None:
