@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from analog_sim.chip.backends.replay import Replay
 from analog_sim.config import UserError
 from learning.common.identity import Identity, digest, files_of, program_identity
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
 from learning.experiments.defaults.resumed import as_started
-from learning.experiments.defaults.settled import decide, settled, training_notes
+from learning.experiments.defaults.settled import Decisions, checked_decisions, decide, settled, training_notes
 from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.monte_carlo.progress import Shown
@@ -41,9 +42,10 @@ from learning.experiments.runs.files import (
     write_text,
     writing,
 )
+from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
-from learning.experiments.training.chip import check
+from learning.experiments.training.chip import check, with_start
 from learning.experiments.training.comparison import comparison, last_rows, mean
 from learning.experiments.training.data import TrainData, same_data, training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
@@ -124,7 +126,7 @@ def plan(experiment: TrainExperiment, decided: Mapping[str, Any] | None = None) 
     Raises:
         UserError: arms that make no experiment, or that would share a name or a folder.
     """
-    asked = arms_of(experiment)
+    asked = {name: with_start(arm) for name, arm in arms_of(experiment).items()}
     decisions = {name: (decided or {}).get(name, decide(arm)) for name, arm in asked.items()}
     arms = {name: settled(arm, decisions[name]) for name, arm in asked.items()}
     notes = dict.fromkeys(note for name, arm in asked.items() for note in training_notes(arm, arms[name]))
@@ -218,9 +220,10 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     return Outcome(table, report, results, all_diverged=not ended)
 
 
-def _decided(out: Path | None) -> dict[str, Any] | None:
-    """Decisions of the run in `out`; None when it left none."""
-    return None if out is None else RunDirectory(out).load_json(DECISIONS)
+def _decided(out: Path | None) -> Mapping[str, Decisions] | None:
+    """Decisions of the run in `out`; None when it left none. Raises UserError."""
+    found = None if out is None else RunDirectory(out).load_json(DECISIONS)
+    return None if out is None or found is None else checked_decisions(found, out / f"{DECISIONS}.json")
 
 
 def identity_of(arms: Iterable[TrainExperiment], data: TrainData) -> Identity:
@@ -273,6 +276,9 @@ def _train(
             raise
         rows = trainer.curve.rows
         ending = Ending(sample=trainer.samples, message=str(error))
+    else:
+        if not isinstance(trainer.experiment.chip, Replay):  # the recorded run has left it
+            save_network(own.path / NETWORK_FILE, trainer.learned())
     finally:
         trainer.close()
     histograms = {
