@@ -74,7 +74,7 @@ def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         pytest.skip("no bash")
     completion.main(["bash"])
     script = capsys.readouterr().out
-    program = f'analog-hil() {{ [ "$*" = "completion words est" ] && echo estimate; }}\n{script}\n'
+    program = f'analog-hil() {{ [ "$1 $2 $3" = "completion words est" ] && echo estimate; }}\n{script}\n'
     program += 'COMP_WORDS=(analog-hil est); COMP_CWORD=1; _analog_hil; printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("estimate\n", "")

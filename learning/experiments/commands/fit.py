@@ -49,12 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with TerminalLife() as life:
         result, page = fit_card(config, options.out, life)
     say(verdict_text(result))
-    if result.pulse is not None and result.pulse.laws:
-        show(law_table(result.pulse.laws))
+    if result.pulse is not None and result.pulse.fit.laws:
+        show(law_table(result.pulse.fit.laws))
     for line in (*result.notes, *about_fitted(result), *result.counted):
         say(f"- {line}")
     print(f"\ncard: {result.card}")
-    if result.law_card is not None:
-        print(f"card of the best law: {result.law_card}")
+    if result.files.law_card is not None:
+        print(f"card of the best law: {result.files.law_card}")
     print(f"report: {page}")
     return 0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devices.measurements.configuration.measurement_config import MeasurementConfig
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.pipeline.result import FitResult
 from learning.experiments.report.measurement.page import write_fit_report
 from learning.experiments.runs.compiling import compiling
 from learning.experiments.runs.run_folder import RunDirectory
