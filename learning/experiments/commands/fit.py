@@ -58,12 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("writing the report")
         page = write_fit_report(run, result)
     print(verdict_text(result))
-    if result.pulse is not None and result.pulse.laws:
-        print(f"\n{law_table(result.pulse.laws).text()}")
+    if result.pulse is not None and result.pulse.fit.laws:
+        print(f"\n{law_table(result.pulse.fit.laws).text()}")
     for line in (*result.notes, *about_fitted(result), *result.counted):
         print(f"- {line}")
     print(f"\ncard: {result.card}")
-    if result.law_card is not None:
-        print(f"card of the best law: {result.law_card}")
+    if result.files.law_card is not None:
+        print(f"card of the best law: {result.files.law_card}")
     print(f"report: {page}")
     return 0
