@@ -22,7 +22,7 @@ from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import noisy_adc
-from analog_sim.reads.kernels.product import WIDTH, multiply, multiply_parallel, pack_rows, transpose_panels
+from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_panels
 from learning.common.patches.windows import Windows
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
 from learning.optimizers.kernels import adam
@@ -105,10 +105,7 @@ TWINS: dict[str, tuple[str, str]] = {
         "naive_kernels.py:noisy_reading",
         f"{HERE}:test_noisy_adc",
     ),
-    **{
-        f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:product", f"{HERE}:test_products")
-        for name in ("multiply", "multiply_parallel")
-    },
+    "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
     **{
         f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
         for name in ("pack_rows", "transpose_panels")
@@ -407,10 +404,9 @@ def test_products(shape: tuple[int, int]) -> None:
     turned = np.zeros((-(-shape[0] // WIDTH), shape[1], WIDTH), np.float32)
     transpose_panels(packed, turned)
     np.testing.assert_array_equal(turned, np.asarray(twins.panels(matrix.T, WIDTH), np.float32))
-    for kernel in (multiply, multiply_parallel):
-        out = np.empty((11, shape[1]), np.float32)
-        kernel(v, packed, out)
-        np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
+    out = np.empty((11, shape[1]), np.float32)
+    multiply(v, packed, out, 0, len(packed))
+    np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
 
 
 def test_scatter_rows() -> None:
