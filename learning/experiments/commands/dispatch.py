@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "cards": "list the device cards: technology, window, states, source",
         "runs": "list run folders with what they were, state and result",
         "benchmark": "time the emulator beside PyTorch and NumPy",
+        "docs": "open the documentation, which came with the program",
     }
 )
 """Name -> what it does; the module of the same name here has its `main`."""
