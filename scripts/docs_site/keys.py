@@ -266,6 +266,7 @@ def _yaml(value: Any) -> str:
 
 def _plain(text: str) -> str:
     """A docstring's text in Markdown: double back-quotes become single ones, other signs are no markup."""
+    text = re.sub(r"(?<![`\w])None(?![`\w])", "`null`", text)
     parts = re.split(r"(``.*?``|`.*?`)", text)
     return "".join(
         f"`{part.strip('`')}`" if part.startswith("`") else re.sub(r"([\\*_\[\]<>])", r"\\\1", part) for part in parts
@@ -283,7 +284,16 @@ def _made_up(name: str, value: Schema) -> Any:
             return not value.get("default", False)
         if one.get("type") in ("number", "integer"):
             found = UNIT.search(" ".join(str(each.get("description", "")) for each in _alternatives(value)))
-            number = one.get("minimum", 1) or (0.1 if one["type"] == "number" else 1)
+            least = one.get("minimum", one.get("exclusiveMinimum", 0))
+            number = (
+                least
+                if least > 0 and "minimum" in one
+                else 0.1
+                if one.get("maximum", 2) <= 1
+                else least + 1
+                if least > 0
+                else 1
+            )
             return f"{number:g} {found['unit']}" if found and found["unit"] else number
         if one.get("type") == "string":
             return f"my_{name}"
