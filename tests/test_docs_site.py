@@ -22,6 +22,7 @@ def reference() -> dict[str, str]:
     """Pages of the key reference."""
     sys.path.insert(0, str(ROOT / "scripts" / "docs_site"))
     try:
+        import api  # noqa: F401  (found there by the tests below)
         import keys
     finally:
         sys.path.pop(0)
@@ -61,6 +62,19 @@ def test_links_within_the_reference_lead_somewhere(reference: dict[str, str]) ->
         for page, anchor in re.findall(r"\]\(([\w/]*\.md)?#?([\w-]*)\)", text):
             assert (page or name) in reference, f"{name}: {page}"
             assert not anchor or anchor in anchors[page or name], f"{name}: {page}#{anchor}"
+
+
+def test_every_name_of_the_door_is_on_its_page(reference: dict[str, str]) -> None:
+    import analog_hil
+    import api
+
+    page = api.page()
+    for name in getattr(analog_hil, "__all__", ()):
+        assert f"\n## `ah.{name}`\n" in page
+    lines = api.entry("ah.docs", docs.main)
+    assert lines[0] == "## `ah.docs`"
+    assert "ah.docs(arguments" in lines[3]
+    assert "exit status" in lines[6]
 
 
 def test_the_command_says_where_the_pages_are(

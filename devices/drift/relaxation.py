@@ -31,7 +31,7 @@ class Relaxation(DriftLaw):
         mean: of the change, siemens per decade of time.
         std: of the change, siemens per square root of a decade, so that the variance grows by std**2 per decade.
         initial: standard deviation in siemens of relaxation that is over before t_0, added to the programming error.
-        tail: decades of time over which bursts make the tails heavy, not below 0; 0 for normal increments.
+        tail: decades after which the excess kurtosis has fallen to 3 (without skew), not below 0; 0 for normal increments.
         skew: of the change, cut to [-0.99, 0.99]; nothing without a tail.
         reference_g_max: the g_max at which the polynomials were measured, in siemens.
         t_0: seconds after writing from which the change counts.

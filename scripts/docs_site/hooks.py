@@ -23,6 +23,7 @@ PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is generated: key reference, gallery, changes."""
     sys.path.insert(0, str(Path(__file__).parent))
+    import api
     import gallery
     import keys
 
@@ -34,6 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, "gallery/index.md", content=text))
     for name, svg in figures.items():
         files.append(File.generated(config, f"gallery/{name}", content=svg))
+    files.append(File.generated(config, "api.md", content=api.page()))
     files.append(File.generated(config, "changelog.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
     return files
 
