@@ -65,8 +65,9 @@ def test_links_within_the_reference_lead_somewhere(reference: dict[str, str]) ->
 
 
 def test_every_name_of_the_door_is_on_its_page(reference: dict[str, str]) -> None:
-    import analog_hil
     import api
+
+    import analog_hil
 
     page = api.page()
     for name in getattr(analog_hil, "__all__", ()):

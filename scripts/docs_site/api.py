@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
 import analog_hil
 
 SECTION = re.compile(r"^(Args|Arguments|Attributes|Returns|Yields|Raises|Source|Example|Examples):$", re.MULTILINE)
+
+ENTRY = re.compile(r"(?:^|(?<=[.;] ))(\*{0,2}[a-z_]\w*(?:, [a-z_]\w*)*|[A-Z]\w*Error): ")
+"""Where an entry of a section begins: `name, other: `."""
 
 
 def page() -> str:
@@ -49,7 +53,7 @@ def _signature(name: str, value: Any) -> str:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return name
-    text = f"{name}{signature}"
+    text = f"{name}{_bare(signature)}"
     if len(text) <= 90:
         return text
     parameters, star = [], False
@@ -58,9 +62,18 @@ def _signature(name: str, value: Any) -> str:
             parameters.append("    *,")
             star = True
         star = star or parameter.kind is inspect.Parameter.VAR_POSITIONAL
-        parameters.append(f"    {parameter},")
-    returned = "" if signature.return_annotation is inspect.Signature.empty else f" -> {signature.return_annotation}"
+        parameters.append(f"    {_bare(parameter)},")
+    returned = (
+        "" if signature.return_annotation is inspect.Signature.empty else f" -> {_bare(signature.return_annotation)}"
+    )
     return "\n".join([f"{name}(", *parameters, f"){returned}"])
+
+
+def _bare(annotated: Any) -> str:
+    """As text, annotations without the quotes of postponed evaluation."""
+    return re.sub(
+        r"""(: |-> )(?:'([^']*)'|"([^"]*)")""", lambda found: found[1] + (found[2] or found[3]), str(annotated)
+    ).strip("'")
 
 
 def _body(text: str) -> str:
@@ -69,14 +82,12 @@ def _body(text: str) -> str:
     for block in re.split(r"\n\n+", text.strip()):
         if SECTION.match(block):
             title, _, rest = block.partition("\n")
-            items = re.sub(r"\n\s{5,}", " ", inspect.cleandoc("\n" + rest)) if rest else ""
-            entries = [
-                re.sub(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*):", r"`\1`:", line.strip())
-                for line in items.splitlines()
-                if line.strip()
-            ]
+            words = " ".join(rest.split())
+            begins = [found.start() for found in ENTRY.finditer(words)]
+            cuts = [*([0] if not begins or begins[0] else []), *begins, len(words)]
+            entries = [ENTRY.sub(r"`\1`: ", words[a:b].strip(), count=1) for a, b in pairwise(cuts)]
             blocks.append("\n".join([f"**{title}**", "", *(f"- {line}" for line in entries)]))
-        elif block.startswith("    ") or "\n    " in block and block.lstrip().startswith(("ah.", ">>>")):
+        elif block.startswith("    ") or ("\n    " in block and block.lstrip().startswith(("ah.", ">>>"))):
             blocks.append("\n".join(["```text", inspect.cleandoc("\n" + block), "```"]))
         else:
             blocks.append(re.sub(r"``(.+?)``", r"`\1`", block))
