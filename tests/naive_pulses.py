@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel
 from analog_sim.cells.state import GAIN_UNIT, CellState
 from analog_sim.pulses.composed_tables import composed_of
-from analog_sim.pulses.kernels.merging import Composed
+from analog_sim.pulses.kernels.merging import ComposedTables
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 LANES, STEPS = 32, 16
@@ -200,7 +200,7 @@ class Cell:
         width = self.model.window if windows is None else float(np.diff(windows[self.table])[0])
         return self.gain[up] * width
 
-    def composed(self, n: int, half: int, tables: Composed) -> int:
+    def composed(self, n: int, half: int, tables: ComposedTables) -> int:
         """Up to MOST of the n pulses (n < 0: down) at once, if the cell may; returns how many are left."""
         law = self.model.pulse
         assert law is not None

@@ -28,10 +28,6 @@ FULL = MappingProxyType(
 
 LONG = MappingProxyType(
     {
-        "analog_sim/pulses/kernels/pulses.py:pulse_rows": (
-            130,
-            "one loop over rows; cut, its parts cost a tenth of an update",
-        ),
         "devices/measurements/fit/pulse/fit.py:fit_pulses": (93, "the order of the fits"),
         "devices/measurements/pipeline/pipeline.py:fit_measurements": (124, "to become a loop over stage objects"),
         "learning/experiments/report/measurement/page.py:_pulses": (

@@ -7,15 +7,15 @@ between two calls (drift exponents, relaxation paths) follows from the chip's id
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
+from analog_sim.cells.cell_model import CellModel, ReadNoiseModel, RelaxationModel
 from analog_sim.cells.kernels import ageing as kernels
-from analog_sim.cells.kernels.bursts import KEPT, relax_cells_in_bursts
+from analog_sim.cells.kernels.bursts import KEPT
+from analog_sim.cells.kernels.relaxation import AgedCells, Paths, RelaxationTables, relax_cells
 from analog_sim.cells.state import CellState, target_unit
 from analog_sim.random.streams import Streams
 from analog_sim.threads import in_parts
@@ -48,18 +48,6 @@ def in_spans(kernel: Callable[..., None], spans: I64, *arguments: object) -> Non
     in_parts(lambda first, last: kernel(spans[first:last], *arguments), len(spans), -(-WORTH_A_THREAD // each))
 
 
-@dataclass
-class _Paths:
-    """What is remembered of the relaxation paths, see `kernels.ageing.relax_cells` and `kernels.bursts.relax_cells_in_bursts`.
-
-    Attributes:
-        kept: (2, N) W and normal, or (4, N) for paths in bursts. decade: (N,).
-    """
-
-    kept: F32
-    decade: npt.NDArray[np.int8]
-
-
 class Ageing:
     """The time laws of the cells of one crossbar.
 
@@ -71,12 +59,13 @@ class Ageing:
     def __init__(self, cell: CellModel, streams: Streams) -> None:
         self.cell = cell
         self._nu: F32 | None = None
-        self._paths: _Paths | None = None
+        self._paths: Paths | None = None
         self._nu_key = streams.stream("fabrication.drift").reserve(0)[:2]
         self._path_key = streams.stream("relaxation").reserve(0)[:2]
         self._noise = interleave(cell.read.white, cell.read.flicker)
         self._flickers = bool(cell.read.flicker.any())
         self._scale = np.float32(cell.g_min), np.float32(1.0 / cell.window)
+        self._relaxation = None if cell.relaxation is None else relaxation_tables(cell.relaxation, *self._scale)
         self._per_code = np.float32(target_unit(cell))
 
     def conductance(self, state: CellState, now: float) -> F32:
@@ -104,18 +93,8 @@ class Ageing:
             in_spans(kernels.drift_cells, spans, source, times, self._exponents(state), now, drift.t_ref, flat)
             source = flat
         if relaxation is not None:
-            paths = self._known_paths(state)
-            codes = self._codes(state, relaxation.state)
-            cells = spans, source, written, codes, times, now, relaxation.t_0
-            rest = *self._scale, fault, *self._path_key
-            if relaxation.in_bursts:
-                both = interleave(relaxation.mean, relaxation.std, relaxation.tail, relaxation.skew)
-                halves = np.ascontiguousarray(both[:, :2]), np.ascontiguousarray(both[:, 2:])
-                in_spans(relax_cells_in_bursts, *cells, *halves, *rest, paths.kept, paths.decade, flat)
-            else:
-                tables = interleave(relaxation.mean, relaxation.std)
-                w, step = paths.kept
-                in_spans(kernels.relax_cells, *cells, tables, *rest, w, step, paths.decade, flat)
+            cells = AgedCells(source, written, self._codes(state, relaxation.state), times, fault)
+            in_spans(relax_cells, spans, cells, self._relaxation, now, *self._path_key, self._known_paths(state), flat)
 
     def written(self, state: CellState, now: float, spans: I64) -> None:
         """Take note that cells in the spans, and no others, were written at chip time `now`."""
@@ -176,11 +155,11 @@ class Ageing:
         """Targets of all cells for a law that is stated against them, as codes; none for one of the state as written."""
         return _NO_CODES if at != "target" or state.target is None else state.target.ravel()
 
-    def _known_paths(self, state: CellState) -> _Paths:
+    def _known_paths(self, state: CellState) -> Paths:
         if self._paths is None:
             law, n = self.cell.relaxation, state.g.size
             assert law is not None
-            self._paths = _Paths(np.zeros((KEPT if law.in_bursts else 2, n), np.float32), np.full(n, -1, np.int8))
+            self._paths = Paths(np.zeros((KEPT if law.in_bursts else 2, n), np.float32), np.full(n, -1, np.int8))
         return self._paths
 
 
@@ -190,6 +169,16 @@ def interleave(*tables: F32) -> F32:
     u = np.linspace(0.0, 1.0, nodes)
     columns = [t[0] if t.shape[1] == nodes else np.interp(u, np.linspace(0.0, 1.0, t.shape[1]), t[0]) for t in tables]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def relaxation_tables(law: RelaxationModel, g_min: np.float32, per_window: np.float32) -> RelaxationTables:
+    """The law as the kernel takes it."""
+    if not law.in_bursts:
+        moments, shapes = interleave(law.mean, law.std), np.empty((0, 2), np.float32)
+    else:
+        both = interleave(law.mean, law.std, law.tail, law.skew)
+        moments, shapes = np.ascontiguousarray(both[:, :2]), np.ascontiguousarray(both[:, 2:])
+    return RelaxationTables(moments, shapes, law.t_0, g_min, per_window)
 
 
 def largest_relative(noise: ReadNoiseModel) -> np.float32:

@@ -17,8 +17,8 @@ from analog_sim.pulses.kernels.cells import Cells
 from analog_sim.pulses.kernels.counts import largest_in_rows
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
-from analog_sim.pulses.kernels.merging import DENSE, Composed
-from analog_sim.pulses.kernels.plans import Counts, Train
+from analog_sim.pulses.kernels.merging import DENSE, ComposedTables
+from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Stream
 from analog_sim.threads import in_parts
@@ -43,14 +43,14 @@ class PreparedPulses:
     """A plan as the kernels take it.
 
     Attributes:
-        counts, train: see the kernels; one of them is empty.
+        counts, train: see the kernels; one of them is None.
         rows: those in which any cell may change, ascending, counted through all planes.
         slots: pulse slots used (what the operation takes in time).
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
     """
 
-    counts: Counts
-    train: Train
+    counts: PreparedCounts | None
+    train: PreparedTrain | None
     rows: I64
     slots: int
     busiest: I64
@@ -62,14 +62,13 @@ def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -
     if isinstance(plan, PulseCounts):
         counts = _counts(plan, state.g.shape, cell.half_select)
         slots = int(counts.largest.max())
-        busy = counts.largest > 0 if not counts.times.size else np.ones(planes * rows, bool)
-        return PreparedPulses(counts, _no_train(planes), np.flatnonzero(busy), slots, np.empty(0, np.int64))
+        busy = counts.largest > 0 if not counts.disturbance.size else np.ones(planes * rows, bool)
+        return PreparedPulses(counts, None, np.flatnonzero(busy), slots, np.empty(0, np.int64))
     _check(plan, planes, rows, cols)
-    nothing = Counts(np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.int32))
     train, fired, busiest = _train(plan, planes, cell.half_select)
     busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
-    return PreparedPulses(nothing, train, of_planes, plan.length * len(plan.row_bits), busiest)
+    return PreparedPulses(None, train, of_planes, plan.length * len(plan.row_bits), busiest)
 
 
 def apply_pulses(
@@ -92,48 +91,51 @@ def apply_pulses(
             else None.
         now: chip time in seconds.
     """
-    rows = state.g.shape[1]
     cells = _cells(cell, state, present, now)
     composed = _composed(cell, law, plan)
     place = stream.reserve(1)
 
     def run(first: int, last: int) -> int:
-        return int(kernels.pulse_rows(first, last, cells, law, composed, plan.train, plan.counts, place))
+        if plan.counts is not None:
+            return int(kernels.pulse_rows_by_counts(first, last, cells, law, composed, plan.counts, place))
+        return int(kernels.pulse_rows_by_train(first, last, cells, law, composed, plan.train, place))
 
+    rows = len(cells.g) if plan.counts is not None else state.g.shape[1]
     return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
 
 
-def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> Composed:
+def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:
     """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
     if law.axis.kind == LINEAR:
         return nothing_composed()
-    if plan.counts.pulses.size:
+    if plan.counts is not None:
         pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
         dense = bool(pulses.max(initial=0) > DENSE * plan.counts.pulses.shape[1])
     else:
-        starts, cols = plan.train.start, plan.train.col_sign.shape[1]
+        assert plan.train is not None
+        starts, cols = plan.train.list_start, plan.train.column_signs.shape[1]
         firing = starts[:, -1, 2] - starts[:, 0, 0]
         dense = bool((plan.busiest * firing > DENSE * (cols * starts.shape[1])).any())
     return composed_of(cell) if dense else nothing_composed()
 
 
-def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Counts:
+def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> PreparedCounts:
     given = plan.counts
     if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
     signed = np.ascontiguousarray(given, np.int32)
-    times = np.empty((0, 0), np.float32)
+    disturbance = np.empty((0, 0), np.float32)
     if half_select and signed.any():
         # Every pulse half-selects the other cells of its row and of its column.
         along_row = signed.sum(axis=2, keepdims=True, dtype=np.int64)
         along_col = signed.sum(axis=1, keepdims=True, dtype=np.int64)
-        times = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
+        disturbance = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
     largest = np.empty(shape[0] * shape[1], np.int32)
     largest_in_rows(signed.reshape(-1, shape[2]), largest)
-    return Counts(signed.reshape(-1, shape[2]), times, largest)
+    return PreparedCounts(signed.reshape(-1, shape[2]), disturbance, largest)
 
 
-def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, npt.NDArray[np.uint64], I64]:
+def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
     """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `PreparedPulses.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
@@ -155,7 +157,7 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[Train, np
     if half_select:
         when[:] = _all_samples(samples)
     act = np.array(_ACTS[planes, plan.mode], np.int8)
-    return Train(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
+    return PreparedTrain(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:
@@ -204,13 +206,3 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
         target=flat(state.target, np.uint16),
         nominal=np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
     )
-
-
-def _no_train(planes: int) -> Train:
-    """A train without samples, for cells that are pulsed by counts."""
-    words = np.empty((1, 0, 0), np.uint32)
-    signs = np.empty((0, 0), np.int8)
-    rows = np.empty((0, 0), np.uint64)
-    start = np.empty((0, 1, 3), np.int64)
-    act = np.zeros((planes, 2), np.int8)
-    return Train(rows, rows, words, signs, np.empty(0, np.uint32), start, act, np.float32(0))

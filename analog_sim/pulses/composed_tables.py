@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, PulseModel
-from analog_sim.pulses.kernels.merging import CELLS, MOST, OFF, TURNS, Composed
+from analog_sim.pulses.kernels.merging import GAIN_UNITS, MOST, PARTS, TABLES, ComposedTables
 from analog_sim.pulses.response_tables import grid_of, lines_of, score_weights
 
 F64 = npt.NDArray[np.float64]
@@ -40,7 +40,7 @@ MOVE, VARIANCE, LARGEST_OFF = 0.05, 0.01, 3.0
 """How far the gain of a cell may be from the table's, see `_even_off`; and in any case."""
 
 
-def composed_of(cell: CellModel) -> Composed:
+def composed_of(cell: CellModel) -> ComposedTables:
     """Tables of up to `MOST` pulses for a card, none for abrupt steps; kept for the last few cards.
 
     Raises ValueError when they are too many for the index.
@@ -50,19 +50,19 @@ def composed_of(cell: CellModel) -> Composed:
     return _composed(cell.pulse, tuple(float(w) for w in widths))
 
 
-def nothing_composed() -> Composed:
+def nothing_composed() -> ComposedTables:
     """No tables, for operations in which nothing is merged by them."""
     none = np.empty(0, np.float32)
-    return Composed(np.empty(0, np.uint64), np.uint32(0), 0, none)
+    return ComposedTables(np.empty(0, np.uint64), np.uint32(0), 0, none)
 
 
 @lru_cache(maxsize=8)
-def _composed(pulse: PulseModel, widths: tuple[float, ...]) -> Composed:
+def _composed(pulse: PulseModel, widths: tuple[float, ...]) -> ComposedTables:
     intervals = pulse.up_mean.shape[1] - 1
     base, shift = grid_of(intervals)
     doublings = max(0, int(np.ceil(np.log2(STATES / intervals))))
     states = intervals * 2**doublings + 1
-    if len(widths) * states * TURNS * CELLS >= 2**32:
+    if len(widths) * states * TABLES * PARTS >= 2**32:
         raise ValueError(f"pulse tables: {len(widths)} tables of {intervals + 1} nodes are too many for a 32-bit index")
     both = ((pulse.up_mean, pulse.up_std), (pulse.down_mean, pulse.down_std))
     if max(np.median(np.abs(mean) + std) for mean, std in both) > ABRUPT * min(widths):
@@ -75,7 +75,7 @@ def _composed(pulse: PulseModel, widths: tuple[float, ...]) -> Composed:
     start = base + np.arange(states) / 2**doublings
     middles = np.array([[_compose(side, start, base, intervals) for side in device] for device in steps])
     moves = middles - start[:, None]
-    return Composed(
+    return ComposedTables(
         _packed(moves, start, _largest_off(steps, moves, start, base)),
         np.uint32(shift - doublings),
         states,
@@ -99,7 +99,7 @@ def _levels() -> tuple[I64, F64, I64]:
     left = np.unique(4 * cell + part, return_inverse=True)[1]
     number = int(left.max()) + 1
     which = np.concatenate([left, 2 * number - 1 - left])
-    cells = np.concatenate([cell, CELLS - 1 - cell])
+    cells = np.concatenate([cell, PARTS - 1 - cell])
     _, first = np.unique(which, return_index=True)
     return which, np.bincount(which) / 2.0**16, cells[first]
 
@@ -157,34 +157,34 @@ def _cut(values: F64, weights: F64, probability: F64) -> F64:
     return low + np.diff(at) / probability
 
 
-def _lines_of_cells(moves: F64) -> F64:
-    """Steps of the cells, (..., Q, CELLS, 2): the mean in each and their rise to the end at the median; 0 where never drawn.
+def _lines_of_parts(moves: F64) -> F64:
+    """Steps of the parts of probability, (..., Q, PARTS, 2): the mean in each and their rise to the end at the median; 0 where never drawn.
 
-    moves: (..., Q, M). The mean over a cell is that of its levels; ends are half-way between the means of the outermost levels and
-    their neighbours. A cell of one value has no rise.
+    moves: (..., Q, M). The mean over a part is that of its levels; ends are half-way between the means of the outermost levels and
+    their neighbours. A part of one value has no rise.
     """
-    _, p, cells = _levels()
+    _, p, parts = _levels()
     between = (moves[..., 1:] + moves[..., :-1]) / 2
     below = np.concatenate([2 * moves[..., :1] - between[..., :1], between], axis=-1)
     above = np.concatenate([between, 2 * moves[..., -1:] - between[..., -1:]], axis=-1)
-    lines = np.zeros((*moves.shape[:-1], CELLS, 2))
-    for cell in np.unique(cells):
-        inside = np.flatnonzero(cells == cell)
+    lines = np.zeros((*moves.shape[:-1], PARTS, 2))
+    for part in np.unique(parts):
+        inside = np.flatnonzero(parts == part)
         mean = moves[..., inside] @ p[inside] / p[inside].sum()
         rise = above[..., inside[-1]] - below[..., inside[0]]
-        rise *= 0 if min(cell, CELLS - 1 - cell) < _FIRST_LINE else 1 if cell < CELLS // 2 else -1
-        lines[..., cell, 0] = mean
-        lines[..., cell, 1] = rise
+        rise *= 0 if min(part, PARTS - 1 - part) < _FIRST_LINE else 1 if part < PARTS // 2 else -1
+        lines[..., part, 0] = mean
+        lines[..., part, 1] = rise
     return lines
 
 
 _FIRST_LINE = 12
-"""Cells below the fourth octave hold one value of t each, at their outer end."""
+"""Parts below the fourth octave hold one value of t each, at their outer end."""
 
 
 def _packed(moves: F64, start: F64, off: I64) -> npt.NDArray[np.uint64]:
-    """The words of `Composed` from the moves (T, 2, MOST, Q, M) of the states `start` (Q,) and `_largest_off` (T, 2, MOST, Q)."""
-    lines = _lines_of_cells(moves) / np.arange(1, MOST + 1)[:, None, None, None]
+    """The words of `ComposedTables` from the moves (T, 2, MOST, Q, M) of the states `start` (Q,) and `_largest_off` (T, 2, MOST, Q)."""
+    lines = _lines_of_parts(moves) / np.arange(1, MOST + 1)[:, None, None, None]
     value, rise = lines[..., 0], 4 * lines[..., 1]
     slope = np.zeros_like(value)
     slope[:, :, :, :-1] = np.diff(value, axis=3) / np.diff(start)[:, None]
@@ -199,7 +199,7 @@ def _packed(moves: F64, start: F64, off: I64) -> npt.NDArray[np.uint64]:
     intercept = _normal(value - slope * at[:, None] - 1.125 * rise).view(np.uint32)
     intercept = intercept & np.uint32(0xFFFFFF00) | off[..., None].astype(np.uint32)
     words = intercept.astype(np.uint64) << np.uint64(32) | lower
-    up, down = words[:, 0], words[:, 1]  # (T, MOST, Q, CELLS)
+    up, down = words[:, 0], words[:, 1]  # (T, MOST, Q, PARTS)
     none = np.zeros_like(up[:, :1])
     return np.ascontiguousarray(np.concatenate([down[:, ::-1], none, up], axis=1).swapaxes(1, 2)).ravel()
 
@@ -210,9 +210,9 @@ def _normal(x: F64) -> npt.NDArray[np.float32]:
 
 
 def _largest_off(steps: F64, moves: F64, start: F64, base: int) -> I64:
-    """OFF (1 + |e|) of the largest e for which cells of (1 + e) times the gain may use a table from each state to the next.
+    """GAIN_UNITS (1 + |e|) of the largest e for which cells of (1 + e) times the gain may use a table from each state to the next.
 
-    At least OFF for |e| > 0; 1 where only the table's own gain may (paths touch a bound), 0 where none may: the moves of the states
+    At least GAIN_UNITS for |e| > 0; 1 where only the table's own gain may (paths touch a bound), 0 where none may: the moves of the states
     between differ from lines by too much. (T, 2, MOST, Q).
 
     steps: (T, 2, K - 1, M, 2), moves: (T, 2, MOST, Q, M), both in grid units.
@@ -232,8 +232,8 @@ def _largest_off(steps: F64, moves: F64, start: F64, base: int) -> I64:
     beside = np.zeros(low.shape)
     beside[..., :-1] = _beside_lines(moves) @ p
     least[..., :-1] = np.minimum(least[..., :-1], least[..., 1:])
-    units = np.floor(OFF * (1 + np.minimum(least, LARGEST_OFF))).astype(np.int64)
-    return np.where(beside <= error, np.where(units > OFF, units, 1), 0)
+    units = np.floor(GAIN_UNITS * (1 + np.minimum(least, LARGEST_OFF))).astype(np.int64)
+    return np.where(beside <= error, np.where(units > GAIN_UNITS, units, 1), 0)
 
 
 def _beside_lines(moves: F64) -> F64:

@@ -73,5 +73,6 @@ def _normalisation(spec: DataSpec, x: F32) -> tuple[F32, F32]:
 
 def _form(spec: DataSpec, x: F32, offset: F32, scale: F32) -> F32:
     if offset.any() or (scale != 1).any():
-        x = (x - offset) / scale
+        x = x - offset
+        x /= scale
     return x.reshape(len(x), -1) if spec.flatten else x

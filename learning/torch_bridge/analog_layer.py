@@ -118,8 +118,12 @@ class AnalogLayer(nn.Module, abc.ABC):
         self._written: list[F32] | None = None
 
     @abc.abstractmethod
-    def rows(self, x: Tensor) -> Iterator[list[Tensor]]:
-        """Inputs of the tiles, chunk by chunk: one tensor (B, n_in without bias) per tile."""
+    def rows(self, x: Tensor) -> list[Tensor]:
+        """Inputs of the tiles: one tensor (B, n_in without bias) per tile, differentiable."""
+
+    @abc.abstractmethod
+    def some_rows(self, x: Tensor, most: int) -> list[F32]:
+        """Inputs of the tiles, taken evenly from all: at most `most` of them, without gradients."""
 
     def write(self) -> None:
         """Program the tiles to the digital weights, and remember these as written."""
@@ -185,7 +189,7 @@ class AnalogLayer(nn.Module, abc.ABC):
         return result
 
     def _on_tiles(self, x: Tensor) -> Tensor:
-        """Products of all chunks and groups: (rows, n_out of the layer), the bias added."""
+        """Products of all groups: (rows, n_out of the layer), the bias added."""
         self.read = True
         if "torch._dynamo" in sys.modules:  # else nothing can be compiling, and importing it takes a second
             result: Tensor = _uncompiled()(self, x)
@@ -196,12 +200,8 @@ class AnalogLayer(nn.Module, abc.ABC):
         matrices: list[Tensor | None] = [None] * self._groups()
         if torch.is_grad_enabled():
             matrices = [*self._matrices()]
-        chunks = [
-            [self._run(x, tile, w) for x, tile, w in zip(parts, self.tiles, matrices, strict=True)]
-            for parts in self.rows(x)
-        ]
-        joined = [parts[0] if len(parts) == 1 else torch.cat(parts, dim=1) for parts in chunks]
-        y = joined[0] if len(joined) == 1 else torch.cat(joined)
+        parts = [self._run(x, tile, w) for x, tile, w in zip(self.rows(x), self.tiles, matrices, strict=True)]
+        y = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if self.bias is None or self.bias_input is not None:
             return y
         bias = self.bias.to(y.dtype)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from analog_sim.tiles.digital import DigitalTile
 from learning.common.weight_tile import TileFactory, WeightTile
-from learning.torch_bridge.convert import Bias, Plan, analog_layers, calibrate, record_inputs
+from learning.torch_bridge.convert import Bias, Plan, analog_layers
+from learning.torch_bridge.inputs import DrivenInputs, calibrate_on, driven_inputs
 from learning.torch_bridge.modules import AnalogLayer
 from learning.torch_bridge.twin import predict
 
@@ -49,17 +52,13 @@ class ChipNetwork:
         for layer in self.layers.values():
             layer.write()
 
-    def calibrate(self, x: F32) -> None:
-        """Fix converter ranges with inputs (N, ...) of the network."""
-        calibrate(self._module, torch.tensor(x))
+    def calibrate(self, inputs: Mapping[str, list[F32]]) -> None:
+        """Fix converter ranges with inputs of the layers, as `ideal_inputs` finds them."""
+        calibrate_on(self._module, inputs)
 
     def scores(self, x: F32, batch: int) -> F32:
         """Outputs (N, classes) of the chip for inputs (N, ...), `batch` at a time."""
         return predict(self._module, x, batch)
-
-    def inputs(self, x: F32, rows: int) -> dict[str, list[F32]]:
-        """What drives each tile in the ideal network: layer -> (<= rows, n_in) per tile."""
-        return record_inputs(self._module, torch.tensor(x), rows)
 
 
 def product_error(layer: AnalogLayer, inputs: list[F32]) -> float:
@@ -77,10 +76,6 @@ def product_error(layer: AnalogLayer, inputs: list[F32]) -> float:
     return (wrong / right) ** 0.5 if right > 0.0 else 0.0
 
 
-def largest_inputs(plan: Plan, build_tile: TileFactory, x: F32) -> dict[str, float]:
-    """Largest absolute input of every layer for inputs (N, ...) of the network: a good drive of its bias line."""
-    inputs = ChipNetwork(plan, build_tile).inputs(x, rows=1 << 16)
-    return {
-        name: max((float(np.abs(part).max()) for part in parts if part.size), default=0.0) or 1.0
-        for name, parts in inputs.items()
-    }
+def ideal_inputs(plan: Plan, x: F32, rows: int) -> DrivenInputs:
+    """What drives each tile of the ideal network for inputs (N, ...) of it: at most so many rows per tile."""
+    return driven_inputs(plan.build(lambda name, shape: DigitalTile(shape), write=False), torch.tensor(x), rows)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from learning.common.patches.windows import Patches, Windows
 from learning.common.weight_tile import WeightTile
 from learning.torch_bridge.analog_layer import BACKWARD, AnalogLayer, Backward, analog_layers, digitally
-from learning.torch_bridge.arrays import to_torch
+from learning.torch_bridge.arrays import to_numpy, to_torch
 
 __all__ = [
     "BACKWARD",
@@ -33,10 +33,12 @@ __all__ = [
 F32 = npt.NDArray[np.float32]
 
 PATCH_BYTES = 1 << 20
-"""Patches of a convolution are made and read as many at a time as fit into this many bytes, about a second-level cache (one at least).
+"""Patches of a convolution are made and read as many at a time as fit into this many bytes, about a second-level cache.
 
 Ranges that follow a batch (`per_batch`, `dynamic`) follow such a strip.
 """
+FEWEST = 128
+"""Patches of a strip, however long they are: fewer are not worth their Python."""
 
 
 @final
@@ -50,9 +52,14 @@ class AnalogLinear(AnalogLayer):
         self.in_features = layer.in_features
         self.out_features = layer.out_features
 
-    def rows(self, x: Tensor) -> Iterator[list[Tensor]]:
+    def rows(self, x: Tensor) -> list[Tensor]:
         """All leading dimensions are the batch."""
-        yield [x.reshape(-1, self.in_features)]
+        return [x.reshape(-1, self.in_features)]
+
+    def some_rows(self, x: Tensor, most: int) -> list[F32]:
+        """Every so many-th."""
+        (rows,) = self.rows(x)
+        return [to_numpy(rows[:: max(1, -(-len(rows) // most))])]
 
     def forward(self, x: Tensor) -> Tensor:
         """``y = W x + b`` over the last dimension of x."""
@@ -107,15 +114,14 @@ class AnalogConv2d(AnalogLayer):
         y = self._on_tiles(x)
         return y.reshape(x.shape[0], height, width, self.out_channels).permute(0, 3, 1, 2)
 
-    def rows(self, x: Tensor) -> Iterator[list[Tensor]]:
-        """Patches ordered (channel, kernel row, kernel column): all of them where gradients are needed, else some at a time."""
-        if torch.is_grad_enabled():
-            yield list(self._unfold(self._padded(x)).chunk(self.groups, dim=1))
-            return
-        groups = self._patches(x)
-        for first, count in self._strips(groups[0]):
-            fresh = [np.empty((count, patches.length), np.float32) for patches in groups]
-            yield [to_torch(patches.read(first, rows), x) for patches, rows in zip(groups, fresh, strict=True)]
+    def rows(self, x: Tensor) -> list[Tensor]:
+        """Patches ordered (channel, kernel row, kernel column), differentiable."""
+        columns = F.unfold(self._padded(x), self.kernel_size, dilation=self.dilation, stride=self.stride)
+        return list(columns.transpose(1, 2).reshape(-1, columns.shape[1]).chunk(self.groups, dim=1))
+
+    def some_rows(self, x: Tensor, most: int) -> list[F32]:
+        """Every so many-th patch."""
+        return [patches.some(max(1, -(-len(patches) // most))) for patches in self._patches(x)]
 
     def _products(self, x: Tensor) -> Tensor:
         """As any layer; without gradients strip by strip through the same memory, so that patches stay in the cache."""
@@ -142,7 +148,7 @@ class AnalogConv2d(AnalogLayer):
     @staticmethod
     def _strips(patches: Patches) -> Iterator[tuple[int, int]]:
         """First patch and number of patches, strip by strip."""
-        step = max(1, PATCH_BYTES // (4 * patches.length))
+        step = max(FEWEST, PATCH_BYTES // (4 * patches.length))
         for first in range(0, len(patches), step):
             yield first, min(step, len(patches) - first)
 
@@ -165,11 +171,6 @@ class AnalogConv2d(AnalogLayer):
         if min(sizes) < 1:
             raise ValueError(f"AnalogConv2d: kernel of span {tuple(spans)} is larger than the padded image {padded}")
         return sizes[0], sizes[1]
-
-    def _unfold(self, images: Tensor) -> Tensor:
-        """Differentiable patches (images * positions, channels * kernel)."""
-        columns = F.unfold(images, self.kernel_size, dilation=self.dilation, stride=self.stride)
-        return columns.transpose(1, 2).reshape(-1, columns.shape[1])
 
 
 def _pair(value: tuple[int, ...]) -> tuple[int, int]:

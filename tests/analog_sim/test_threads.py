@@ -27,6 +27,17 @@ def test_policy_holds_within_the_block_and_not_after():
     assert (numba.get_num_threads(), blas_threads(), {k: os.environ.get(k) for k in threads.ENVIRONMENT}) == before
 
 
+def test_fits_use_one_thread_of_blas_and_leave_the_rest():
+    before = (numba.get_num_threads(), blas_threads())
+
+    @threads.one_blas_thread()
+    def inside():
+        return numba.get_num_threads(), blas_threads()
+
+    assert inside() == (before[0], {1})
+    assert (numba.get_num_threads(), blas_threads()) == before
+
+
 def test_policy_is_undone_after_an_error():
     before = numba.get_num_threads()
     with pytest.raises(RuntimeError, match="inside"), threads.thread_policy(1):

@@ -10,12 +10,18 @@ import jsonschema
 import pytest
 import yaml
 
-from analog_sim.config import json_schema, load_config, validate
+from analog_sim.config import expand_sweep, json_schema, load_config, validate
 from analog_sim.config.yaml12 import Loader
 from devices.card import CARDS, DeviceCard
 from learning.experiments.commands._cli import main_guard
+from learning.experiments.commands.check import schema_of
+from learning.experiments.training.load import load_training
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+CONFIGS = SCRIPTS.parent / "configs"
+EXAMPLES = sorted(
+    path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "measurements"
+)  # those name lab files
 COMMANDS = SCRIPTS.parent / "learning" / "experiments" / "commands"
 MODEL = """
 from typing import Annotated, Literal
@@ -162,3 +168,14 @@ def test_packaged_cards_fit_the_model_and_the_schema(card: Path) -> None:
     assert [
         error.message for error in editor.iter_errors(yaml.load(card.read_text(encoding="utf-8"), Loader=Loader))
     ] == []
+
+
+@pytest.mark.parametrize("config", EXAMPLES, ids=lambda path: path.relative_to(CONFIGS).with_suffix("").as_posix())
+def test_packaged_configurations_load_with_all_arms_and_points(config: Path) -> None:
+    """Without data: whether the data sets are at hand is another matter."""
+    name, model = schema_of(config, ())
+    if name == "train/1":
+        load_training(config)
+        return
+    for point in expand_sweep(config):
+        load_config(config, model, overrides=point.overrides)

@@ -92,15 +92,16 @@ def test_cards_lists_every_card_with_window_and_source() -> None:
 
 
 def test_runs_lists_what_runs_were_and_a_damaged_one(tmp_path: Path) -> None:
-    one, two, three, four = (new_run(tmp_path / name) for name in ("a", "b", "c", "d"))
+    one, two, three, four, five = (new_run(tmp_path / name) for name in ("a", "b", "c", "d", "e"))
     estimate(one).save(one)
     training(two).save(two)
     (one.path / "report.html").write_text("")
     (four.path / "summary.json").write_text("{")
+    (five.path / "summary.json").write_text('{"kind": "sweep", "title": "t", "points": 3}')
     done = run("runs", tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [str(each.path) for each in (one, two, three, four)]
+    assert [line.split()[0] for line in lines] == [str(each.path) for each in (one, two, three, four, five)]
     assert "  estimate  finished  " in lines[0]
     assert "(mean of 3 chips; digital " in lines[0]
     assert " at 1 s, " in lines[0]
@@ -108,6 +109,7 @@ def test_runs_lists_what_runs_were_and_a_damaged_one(tmp_path: Path) -> None:
     assert " %" in lines[1]
     assert "  unfinished" in lines[2]
     assert "  damaged: " in lines[3]
+    assert "summary.json: points: input should be a valid list" in lines[4]
     assert run("runs", tmp_path / "none").stderr == f"{tmp_path / 'none'}: no such folder\n"
 
 

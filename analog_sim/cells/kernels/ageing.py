@@ -1,4 +1,4 @@
-"""Kernels of time: power-law drift and log-time relaxation of every cell, and the variance of one read. Flat arrays only.
+"""Kernels of time: power-law drift of every cell, and the variance of one read. Flat arrays only; relaxation: `kernels.relaxation`.
 
 Loops are short and of one width, because one that mixes float64 times with float32 polynomials takes twice as long.
 What time does is evaluated for spans of cells, (n, 2) int64 of first and last + 1: a whole array in chunks, or the rows that were pulsed.
@@ -8,25 +8,21 @@ Where a table is read at the target, `codes` are those of `analog_sim.cells.stat
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
 from analog_sim.cells.kernels.tables import pair_at, places, places_of_targets, references
 from analog_sim.random.kernels import math as fm
-from analog_sim.random.kernels.philox import fill_normals, normal_pair, philox, signed
+from analog_sim.random.kernels.philox import fill_normals
 
 CHUNK = 1024  # cells that are looked up into a scratch that stays in L1, and then computed
 _DEAD = np.uint8(4)
 _HEALTHY = np.uint8(0)
-_LOW = np.uint64(0xFFFFFFFF)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _UNKNOWN = np.int8(-1)
 _LEAST_STATE = np.float32(1e-6)  # of the window: below it the noise of 1/f is in proportion to the conductance
 _FIRST = np.uint32(0)
-_LOG10_2 = np.float32(math.log10(2.0))
 
 
 @njit(cache=True, nogil=True, fastmath=False)
@@ -78,91 +74,6 @@ def drift_cells(spans, g, t_written, nu, now, t_ref, out):
             x[i] = -nn[i] * fm.log2(x[i])
         for i in range(e - o):
             oo[i] = gg[i] * fm.exp2(x[i])
-
-
-@njit(cache=True)
-def _walk(cell, written, whole, w, step, decade, key0, key1):
-    """Bring a cell's path to the decade `whole`: W at its start in w[cell], the normal on which it moves in step[cell].
-
-    The normal of decade k is the first of the Philox block (k, cell, time of writing): a pure function, so that it needs no memory; what
-    was worked out for an earlier decade is used. written: bits of the time.
-    """
-    low, high = written & _LOW, written >> np.uint64(32)
-    start = np.int64(decade[cell]) + 1
-    if start > whole:
-        start = 0
-    if start == 0:
-        w[cell] = _ZERO
-        step[cell] = _ZERO
-    for k in range(start, whole + 1):
-        a, b, _, _ = philox(np.uint64(k), np.uint64(cell), low, high, key0, key1)
-        n, _ = normal_pair(signed(a), signed(b))
-        w[cell] += step[cell]
-        step[cell] = n
-    decade[cell] = np.int8(whole)
-
-
-@njit(cache=True, nogil=True, fastmath=False)
-def relax_cells(
-    spans,
-    g,
-    written,
-    codes,
-    t_written,
-    now,
-    t_0,
-    tables,
-    g_min,
-    per_window,
-    fault,
-    key0,
-    key1,
-    w,
-    step,
-    decade,
-    out,
-):
-    """Write ``max(0, g + mean(u) s + std(u) W(s))`` to out, (N,), ``s = log10(1 + age / t_0)``; g in a faulty cell. out may be g.
-
-    u is the state of `written`, (N,) siemens, the cell as written, or the target.
-
-    W is pinned at whole decades by independent normals and has the right variance at any time (between two decades it moves on one
-    normal). tables: (K, 2) mean and standard deviation per decade. w, step (N,) float32 and decade (N,) int8: what is remembered of the
-    paths, see `_walk`; decade -1 where nothing is. t_written: (N,) float64 seconds. fault: (N,) uint8 or (0,).
-    """
-    bits = t_written.view(np.uint64)
-    per_t_0 = 1.0 / t_0
-    for c in range(spans.shape[0]):
-        o, e = spans[c, 0], spans[c, 1]
-        q = e - o
-        gg, tt, dd, ww, nn, oo = g[o:e], t_written[o:e], decade[o:e], w[o:e], step[o:e], out[o:e]
-        k, f, s = np.empty(q, np.uint32), np.empty(q, np.float32), np.empty(q, np.float32)
-        mean, std, moved = np.empty(q, np.float32), np.empty(q, np.float32), np.empty(q, np.float32)
-        turned = np.int32(0)
-        for i in range(q):
-            s[i] = np.float32(1.0 + max(now - tt[i], 0.0) * per_t_0)
-        for i in range(q):
-            s[i] = fm.log2(s[i]) * _LOG10_2
-        for i in range(q):
-            turned |= np.int32(np.int32(s[i]) != np.int32(dd[i]))
-        if turned:
-            for i in range(q):
-                if np.int32(s[i]) != np.int32(dd[i]):
-                    _walk(o + i, bits[o + i], np.int64(s[i]), w, step, decade, key0, key1)
-        if codes.shape[0] > 0:
-            places_of_targets(codes[o:e], written[o:e], g_min, per_window, tables.shape[0], k, f)
-        else:
-            places(written[o:e], g_min, per_window, tables.shape[0], k, f)
-        for i in range(q):
-            mean[i], std[i] = pair_at(tables, k[i], f[i])
-        for i in range(q):
-            path = ww[i] + nn[i] * np.sqrt(s[i] - np.float32(dd[i]))
-            moved[i] = max(gg[i] + mean[i] * s[i] + std[i] * path, _ZERO)
-        if fault.shape[0] > 0:
-            for i in range(q):
-                moved[i] = moved[i] if fault[o + i] == _HEALTHY else gg[i]
-        for i in range(q):
-            oo[i] = moved[i]
 
 
 @njit(cache=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from analog_sim.cells.kernels.tables import load_pair
 from analog_sim.random.kernels.math import fma
 from analog_sim.random.kernels.options import WITHIN
 
@@ -25,6 +26,8 @@ A_NODE = np.uint64(11)
 _0 = np.float32(0.0)
 _UP = np.uint64(0)
 _DOWN = np.uint64(1)
+_A_PAIR = np.uint64(1)
+_A_NODE_OF_TWO_PAIRS = np.uint64(2)
 
 
 class Axis(NamedTuple):
@@ -48,8 +51,8 @@ class Axis(NamedTuple):
 class Law(NamedTuple):
     """The response to a pulse: flat tables, `axis.stride` numbers for each device.
 
-    tables: (2, devices * stride), up and down, everything as intercept and slope in y: LINEAR, the step for each bin of the
-        noise; NODES, mean and std for each node; BINS, the step for each node and bin.
+    tables: (2 * devices * stride,), all devices up, then all down, everything as intercept and slope in y: LINEAR, the step for each bin
+        of the noise; NODES, mean and std for each node; BINS, the step for each node and bin.
     means: (2, devices * nodes * 2), the mean step, for half-selected cells.
     line: (2, 4), m0, m1, s0, s1 of a LINEAR law. scores: (bins,), the normal score of each bin.
     """
@@ -67,15 +70,54 @@ def node_below(axis, bits):
     return np.uint64(np.uint32(bits - axis.first_bits) >> axis.shift)
 
 
+@njit(**WITHIN)
+def held(axis, y):
+    """The state y where the window ends the step."""
+    return min(max(y, axis.base), axis.base + axis.scale)
+
+
+@njit(**WITHIN)
+def step_of_bin(tables, first, bin_, y):
+    """Step at one pulse of a law that is tabled by bins, siemens: ``intercept + slope y``.
+
+    LINEAR laws, and one node of BINS. first: place of the node's numbers in the flat tables, np.uint64. bin_: of the noise, np.uint16.
+    y: np.float32, grid units.
+    """
+    intercept, slope = load_pair(tables, first + (np.uint64(bin_) << _A_PAIR))
+    return fma(slope, y, intercept)
+
+
+@njit(**WITHIN)
+def step_of_score(tables, first, score, y):
+    """Step at one pulse of a law of mean and spread, siemens: ``mean(y) + std(y) score``.
+
+    One node of NODES. first, y: as in `step_of_bin`; score: the normal score of the noise's bin.
+    """
+    mean, slope = load_pair(tables, first)
+    std, spreading = load_pair(tables, first + np.uint64(2))
+    return fma(fma(spreading, y, std), score, fma(slope, y, mean))
+
+
+@njit(**WITHIN)
+def numbers_of_bins(axis, device, bits):
+    """Where the node below the coordinate of these bits (np.uint32) begins in the table of a device of BINS, which begins at `device`."""
+    return device + (node_below(axis, bits) << A_NODE)
+
+
+@njit(**WITHIN)
+def numbers_of_node(axis, device, bits):
+    """The same in a table of NODES."""
+    return device + (node_below(axis, bits) << _A_NODE_OF_TWO_PAIRS)
+
+
 @njit(cache=True, nogil=True)
 def disturb(axis, means, row, times):
     """Move every cell of a row by `times` mean steps (C,) float32, positive up; no noise. What half-selected cells suffer."""
     y, y_bits, up, down, table = row.y, row.y_bits, row.up, row.down, row.table
-    high = axis.base + axis.scale
     for j in range(table.shape[0]):
         v = y[j]
         side = _UP if times[j] > _0 else _DOWN
         device = np.uint64(table[j]) // np.uint64(axis.stride)
         t = (device * np.uint64(axis.nodes) + node_below(axis, y_bits[j])) << np.uint64(1)
         step = fma(means[side, t + np.uint64(1)], v, means[side, t])
-        y[j] = min(max(fma(abs(times[j]) * (up[j] if times[j] > _0 else down[j]), step, v), axis.base), high)
+        y[j] = held(axis, fma(abs(times[j]) * (up[j] if times[j] > _0 else down[j]), step, v))

@@ -7,8 +7,17 @@ in mispredicted ends than the pulses do; for long lists `pulse_parts` has less t
 import numpy as np
 from numba import njit
 
-from analog_sim.cells.kernels.tables import load_pair
-from analog_sim.pulses.kernels.laws import A_NODE, BINS, LINEAR, NODES, node_below
+from analog_sim.pulses.kernels.laws import (
+    A_NODE,
+    BINS,
+    LINEAR,
+    NODES,
+    held,
+    numbers_of_bins,
+    numbers_of_node,
+    step_of_bin,
+    step_of_score,
+)
 from analog_sim.pulses.kernels.noise import refill
 from analog_sim.random.kernels.math import fma
 from analog_sim.random.kernels.options import CALLED, WITHIN
@@ -55,6 +64,13 @@ def turn_list(entries, listed):
         entries[q] ^= _A_SIDE
 
 
+@njit(**WITHIN)
+def _pulse(entry):
+    """Side and cell of an entry."""
+    pulse = np.uint64(entry)
+    return pulse & _SIDE, pulse >> _1_PLACE
+
+
 @njit(**CALLED)
 def run_list(axis, tables, scores, row, entries, number, listed, noise):
     """The first `number` pulses of a list, one after the other: ``y += gain step``, held in the window.
@@ -64,8 +80,6 @@ def run_list(axis, tables, scores, row, entries, number, listed, noise):
     """
     bins = noise.bins
     y, y_bits, up, down, table = row.y, row.y_bits, row.up, row.down, row.table
-    low = axis.base
-    high = axis.base + axis.scale
     size = np.uint64(tables.shape[0]) >> _1_PLACE
     used = noise.at[0]
     made = noise.at[1]
@@ -79,50 +93,30 @@ def run_list(axis, tables, scores, row, entries, number, listed, noise):
         p = np.uint64(used)
         if axis.kind == LINEAR:
             for q in range(np.uint64(now)):
-                entry = np.uint64(entries[c + q])
-                side = entry & _SIDE
-                j = entry >> _1_PLACE
+                side, j = _pulse(entries[c + q])
                 v = y[j]
-                t = (side << A_NODE) | (np.uint64(bins[p + q]) << _1_PLACE)
-                step, slope = load_pair(tables, t)
-                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
-                y[j] = min(max(v, low), high)
+                step = step_of_bin(tables, side << A_NODE, bins[p + q], v)
+                y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         elif axis.kind == NODES:
             for q in range(np.uint64(now)):
-                entry = np.uint64(entries[c + q])
-                side = entry & _SIDE
-                j = entry >> _1_PLACE
+                side, j = _pulse(entries[c + q])
                 v = y[j]
-                t = side * size + np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
-                mean, slope = load_pair(tables, t)
-                std, spreading = load_pair(tables, t + np.uint64(2))
-                step = fma(fma(spreading, v, std), scores[np.uint64(bins[p + q])], fma(slope, v, mean))
-                y[j] = min(max(fma(up[j] if side == _UP else down[j], step, v), low), high)
+                first = numbers_of_node(axis, side * size + np.uint64(table[j]), y_bits[j])
+                step = step_of_score(tables, first, scores[np.uint64(bins[p + q])], v)
+                y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         elif axis.devices == 1:
             for q in range(np.uint64(now)):
-                entry = np.uint64(entries[c + q])
-                side = entry & _SIDE
-                j = entry >> _1_PLACE
+                side, j = _pulse(entries[c + q])
                 v = y[j]
-                t = side * size + (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
-                step, slope = load_pair(tables, t)
-                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
-                y[j] = min(max(v, low), high)
+                step = step_of_bin(tables, numbers_of_bins(axis, side * size, y_bits[j]), bins[p + q], v)
+                y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         else:
             for q in range(np.uint64(now)):
-                entry = np.uint64(entries[c + q])
-                side = entry & _SIDE
-                j = entry >> _1_PLACE
+                side, j = _pulse(entries[c + q])
                 v = y[j]
-                t = (
-                    side * size
-                    + np.uint64(table[j])
-                    + (node_below(axis, y_bits[j]) << A_NODE)
-                    + (np.uint64(bins[p + q]) << _1_PLACE)
-                )
-                step, slope = load_pair(tables, t)
-                v = fma(up[j] if side == _UP else down[j], fma(slope, v, step), v)
-                y[j] = min(max(v, low), high)
+                first = numbers_of_bins(axis, side * size + np.uint64(table[j]), y_bits[j])
+                step = step_of_bin(tables, first, bins[p + q], v)
+                y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         used += now
         done += now
     noise.at[0] = used

@@ -29,14 +29,14 @@ F32 = npt.NDArray[np.float32]
 MOST = 16
 """Pulses that one step by a composed table takes at most."""
 
-TURNS = 2 * MOST + 1
+TABLES = 2 * MOST + 1
 """Tables for each state: of -MOST to MOST pulses, nothing at none."""
 
-OFF = 60
-"""Units of a table's largest difference of gain."""
+GAIN_UNITS = 60
+"""In which a table's largest difference of gain is counted."""
 
-CELLS = 128
-"""Numbers for each state of a composed table: 16 octaves of 4 from the least step to the median, and back to the largest."""
+PARTS = 128
+"""Parts of the probability in a composed table, a number each: 16 octaves of 4 from the least step to the median, and back."""
 
 DENSE = np.float32(1.5)
 """Pulses for each cell of a row, at once, above which merging is the faster way."""
@@ -51,54 +51,55 @@ _3_QUARTERS = np.float32(0.75)
 _MERGE_MOVE = np.float32(0.1)
 _MERGE_SPREAD = np.float32(1e-4)
 _MERGE_MARGIN = np.float32(5.0)
-_OFF = np.float32(OFF)
+_GAIN_UNITS = np.float32(GAIN_UNITS)
 _LOW_BITS = np.int32(255)
 _SAME_GAIN = np.float32(1e-3)
 _MOST = np.int32(MOST)
 _NO_PULSE = np.int32(0)
 _16 = np.int32(16)
 _OCTAVE = np.uint32(21)  # places below the octave and quarter of a float32
-_FIRST_CELL = np.uint32(0x3F800000 >> 21)
+_FIRST_PART = np.uint32(0x3F800000 >> 21)
 _ONE_BITS = np.uint32(0x3F800000)
-_TURNS = np.uint32(TURNS)
-_CELLS = np.uint32(CELLS)
-_IN_CELL = np.uint32(2**21 - 1)
+_TABLES = np.uint32(TABLES)
+_PARTS = np.uint32(PARTS)
+_IN_PART = np.uint32(2**21 - 1)
 _BEYOND = np.uint32(0x7FFF)
-_LAST_CELL = np.uint32(CELLS - 1)
+_LAST_PART = np.uint32(PARTS - 1)
 
 
-class Composed(NamedTuple):
+class ComposedTables(NamedTuple):
     """Steps of 1 to `MOST` pulses for each device and direction; no words: nothing is merged by tables.
 
-    words: (devices * states * TURNS * CELLS,), the step of one of the n pulses in grid units, ``intercept + slope y + rise x``, x = 1
-        at the outer end of a cell of probability and 5/4 at its other end. Upper half: the intercept, a float32 whose lower 8 bits are
-        `OFF` (1 + |e|), rounded down, of the largest |e|; 1: the table's gain only; 0: not even that. Lower half: the slope, a float32
-        whose lower 16 bits are the upper ones of the rise.
-    shift: the state below y is ``(bits(y) - first_bits) >> shift``. states: of the grid.
-    siemens: (devices,), of a grid unit of the table.
+    words: (devices * states * TABLES * PARTS,), the step of one of the n pulses in grid units, ``intercept + slope y + rise x``, x = 1
+        at the outer end of a part of the probability and 5/4 at its other end. Upper half: the intercept, a float32 whose lower 8 bits
+        are `GAIN_UNITS` (1 + |e|), rounded down, of the largest |e|; 1: the table's gain only; 0: not even that. Lower half: the slope,
+        a float32 whose lower 16 bits are the upper ones of the rise.
+    state_shift: the state below y is ``(bits(y) - first_bits) >> state_shift``. states: of the grid.
+    grid_unit: (devices,), siemens of a grid unit of the table.
     """
 
     words: npt.NDArray[np.uint64]
-    shift: np.uint32
+    state_shift: np.uint32
     states: int
-    siemens: F32
+    grid_unit: F32
 
 
-class Merging(NamedTuple):
+class MergeRoom(NamedTuple):
     """Scratch of a row whose pulses are merged, (C,) or longer unless said otherwise.
 
-    device: where a cell's composed table begins. siemens: of a grid unit of that table. ratios, offs: (2, C), see `compare_gains`.
-    halves: random bits. place, pair: of `_places`. z: normals, and how far a step is in its cell of probability.
+    table_start: where a cell's composed table begins. grid_unit: siemens of a grid unit of that table. gain_ratio, gain_off: (2, C), see
+        `compare_gains`.
+    halves: random bits. place, word: of the steps, see `_places`. z: normals, and how far a step is in its part of the probability.
     alone: cells that were left alone.
     """
 
-    device: npt.NDArray[np.uint32]
-    siemens: F32
-    ratios: F32
-    offs: F32
+    table_start: npt.NDArray[np.uint32]
+    grid_unit: F32
+    gain_ratio: F32
+    gain_off: F32
     halves: npt.NDArray[np.uint16]
     place: npt.NDArray[np.uint32]
-    pair: npt.NDArray[np.uint64]
+    word: npt.NDArray[np.uint64]
     z: F32
     alone: npt.NDArray[np.uint32]
 
@@ -165,38 +166,38 @@ def merge_linear(law, row, n, room, noise):
 
 @njit(error_model="numpy", **WITHIN)
 def compare_gains(r, composed, devices, row, room):
-    """Gains of row r over those of its tables, (1 + e), and OFF (1 + |e|), 1 for equal gains, into `room`.
+    """Gains of row r over those of its tables, (1 + e), and GAIN_UNITS (1 + |e|), 1 for equal gains, into `room`.
 
     devices: (rows, C), whose table a cell has, or size 0 where all have the first.
     """
-    siemens = room.siemens
+    unit = room.grid_unit
     if devices.size > 0:
-        for j in range(siemens.shape[0]):
+        for j in range(unit.shape[0]):
             device = np.uint64(devices[r, j])
-            room.device[j] = np.uint32(np.int64(device) * (composed.states * TURNS * CELLS))
-            siemens[j] = composed.siemens[device]
+            room.table_start[j] = np.uint32(np.int64(device) * (composed.states * TABLES * PARTS))
+            unit[j] = composed.grid_unit[device]
     for side in range(2):
         gain = row.up if side == 0 else row.down
-        ratios, offs = room.ratios[side], room.offs[side]
-        for j in range(siemens.shape[0]):
-            ratio = gain[j] * siemens[j]
+        ratios, offs = room.gain_ratio[side], room.gain_off[side]
+        for j in range(unit.shape[0]):
+            ratio = gain[j] * unit[j]
             off = abs(ratio - _1)
             ratios[j] = ratio
-            offs[j] = _1 if off <= _SAME_GAIN else _OFF * (off + _1)
+            offs[j] = _1 if off <= _SAME_GAIN else _GAIN_UNITS * (off + _1)
 
 
 @njit(**WITHIN)
-def _places(first_bits, shift, y_bits, n, halves, device, place, x):
-    """Place of every cell's step in the words of the tables, and x in 1 to 5/4, how far it is in the cell of probability."""
+def _places(first_bits, state_shift, y_bits, n, halves, table_start, place, x):
+    """Place of every cell's step in the words of the tables, and x in 1 to 5/4, how far it is in the part of the probability."""
     for j in range(n.shape[0]):
-        state = np.uint32(np.uint32(y_bits[j] - first_bits) >> shift)
+        state = np.uint32(np.uint32(y_bits[j] - first_bits) >> state_shift)
         turn = np.uint32(min(max(n[j], -_MOST), _MOST) + _MOST)
         half = np.uint32(halves[j])
         t = np.float32(np.int32((half & _BEYOND) * np.uint32(2) + np.uint32(1))).view(np.uint32)
-        cell = np.uint32(np.uint32(t >> _OCTAVE) - _FIRST_CELL)
-        cell = cell if half <= _BEYOND else np.uint32(_LAST_CELL - cell)
-        place[j] = np.uint32(np.uint32(np.uint32(state * _TURNS + turn) * _CELLS + cell) + device[j])
-        x[j] = np.uint32((t & _IN_CELL) | _ONE_BITS).view(np.float32)
+        part = np.uint32(np.uint32(t >> _OCTAVE) - _FIRST_PART)
+        part = part if half <= _BEYOND else np.uint32(_LAST_PART - part)
+        place[j] = np.uint32(np.uint32(np.uint32(state * _TABLES + turn) * _PARTS + part) + table_start[j])
+        x[j] = np.uint32((t & _IN_PART) | _ONE_BITS).view(np.float32)
 
 
 @njit(error_model="numpy", **WITHIN)
@@ -233,26 +234,26 @@ def _steps(axis, both, x, ratios, offs, y, n):
     return rest != _NO_PULSE
 
 
-@njit(forceinline=True)
+@njit(**WITHIN)
 def merge_composed(axis, composed, row, n, sent, room, noise):
     """Merge what may be merged of the signed pulses n of a row, `sent` of them, by tables: up to `MOST` at a time while those are dense.
 
     The cells with pulses left in n are set in `room.alone`; returns their number.
     """
-    y, y_bits, place, pair, words = row.y, row.y_bits, room.place, room.pair, composed.words
+    y, y_bits, place, word, words = row.y, row.y_bits, room.place, room.word, composed.words
     cols = n.shape[0]
-    both = pair.view(np.int32)
+    both = word.view(np.int32)
     before = sent + 1
     found = 1
     while found > 0 and sent < before and words.size > 0 and np.float32(sent) > DENSE * np.float32(cols):
         if axis.noisy:
             next_halves(noise.state, noise.words, (cols + 2 * LANES - 1) // (2 * LANES), room.halves)
-        _places(axis.first_bits, composed.shift, y_bits, n, room.halves, room.device, place, room.z)
+        _places(axis.first_bits, composed.state_shift, y_bits, n, room.halves, room.table_start, place, room.z)
         for j in range(cols):
-            pair[j] = words[np.uint64(place[j])]
+            word[j] = words[np.uint64(place[j])]
         before = sent
         sent = 0
-        found = np.int64(_steps(axis, both, room.z, room.ratios, room.offs, y, n))
+        found = np.int64(_steps(axis, both, room.z, room.gain_ratio, room.gain_off, y, n))
         if found > 0:
             for j in range(cols):
                 sent += np.int64(abs(n[j]))

@@ -3,13 +3,21 @@
 import numpy as np
 from numba import njit
 
-from analog_sim.cells.kernels.tables import load_pair
-from analog_sim.pulses.kernels.laws import A_NODE, BINS, LINEAR, NODES, node_below
+from analog_sim.pulses.kernels.laws import (
+    BINS,
+    LINEAR,
+    NODES,
+    held,
+    numbers_of_bins,
+    numbers_of_node,
+    step_of_bin,
+    step_of_score,
+)
 from analog_sim.pulses.kernels.noise import refill
 from analog_sim.random.kernels.math import fma
 from analog_sim.random.kernels.options import CALLED, WITHIN
 
-_1_PLACE = np.uint64(1)
+_NODE_0 = np.uint64(0)
 
 
 @njit(**WITHIN)
@@ -57,8 +65,7 @@ def run_parts(axis, tables, scores, row, columns, parts, number, listed, noise):
     """
     bins = noise.bins
     y, y_bits, table = row.y, row.y_bits, row.table
-    low = axis.base
-    high = axis.base + axis.scale
+    size = tables.shape[0] // 2
     used = noise.at[0]
     made = noise.at[1]
     for part in range(number):
@@ -66,7 +73,7 @@ def run_parts(axis, tables, scores, row, columns, parts, number, listed, noise):
         count = parts[3 * part + 1]
         side = np.uint64(parts[3 * part + 2])
         gain = row.up if side == np.uint64(0) else row.down
-        steps = tables[side]
+        steps = tables[size:] if side else tables[:size]
         while count > 0:
             if used == made:
                 made = refill(noise, axis.noisy, axis.kind == BINS, listed)
@@ -77,39 +84,25 @@ def run_parts(axis, tables, scores, row, columns, parts, number, listed, noise):
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = np.uint64(bins[p + q]) << _1_PLACE
-                    step, slope = load_pair(steps, t)
-                    v = fma(gain[j], fma(slope, v, step), v)
-                    y[j] = min(max(v, low), high)
+                    y[j] = held(axis, fma(gain[j], step_of_bin(steps, _NODE_0, bins[p + q], v), v))
             elif axis.kind == NODES:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = np.uint64(table[j]) + (node_below(axis, y_bits[j]) << np.uint64(2))
-                    mean, slope = load_pair(steps, t)
-                    std, spreading = load_pair(steps, t + np.uint64(2))
-                    step = fma(fma(spreading, v, std), scores[np.uint64(bins[p + q])], fma(slope, v, mean))
-                    y[j] = min(max(fma(gain[j], step, v), low), high)
+                    first = numbers_of_node(axis, np.uint64(table[j]), y_bits[j])
+                    y[j] = held(axis, fma(gain[j], step_of_score(steps, first, scores[np.uint64(bins[p + q])], v), v))
             elif axis.devices == 1:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = (node_below(axis, y_bits[j]) << A_NODE) + (np.uint64(bins[p + q]) << _1_PLACE)
-                    step, slope = load_pair(steps, t)
-                    v = fma(gain[j], fma(slope, v, step), v)
-                    y[j] = min(max(v, low), high)
+                    first = numbers_of_bins(axis, _NODE_0, y_bits[j])
+                    y[j] = held(axis, fma(gain[j], step_of_bin(steps, first, bins[p + q], v), v))
             else:
                 for q in range(np.uint64(now)):
                     j = np.uint64(columns[c + q])
                     v = y[j]
-                    t = (
-                        np.uint64(table[j])
-                        + (node_below(axis, y_bits[j]) << A_NODE)
-                        + (np.uint64(bins[p + q]) << _1_PLACE)
-                    )
-                    step, slope = load_pair(steps, t)
-                    v = fma(gain[j], fma(slope, v, step), v)
-                    y[j] = min(max(v, low), high)
+                    first = numbers_of_bins(axis, np.uint64(table[j]), y_bits[j])
+                    y[j] = held(axis, fma(gain[j], step_of_bin(steps, first, bins[p + q], v), v))
             c += np.uint64(now)
             used += now
             listed -= now

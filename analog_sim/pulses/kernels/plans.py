@@ -13,35 +13,36 @@ F32 = npt.NDArray[np.float32]
 _32_BITS = np.uint64(0xFFFFFFFF)
 
 
-class Train(NamedTuple):
-    """A pulse train made ready; without samples when cells are pulsed by counts.
+class PreparedTrain(NamedTuple):
+    """A pulse train as the kernels take it.
 
-    row_bits, when: of `bits.turn_rows`; streams without a pulse are void, but with half-selection, where a row counts as firing in
-        every sample. col_words: of `bits.split_words`.
-    columns, start: of `bits.column_lists`.
-    act: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
-    half: fraction of a mean step that a half-selected cell suffers.
+    row_streams, firing: of `bits.turn_rows`, bits of every row and sample, and the samples in which a row fires; streams without a pulse
+        are void, but with half-selection, where a row counts as firing in every sample.
+    column_words: of `bits.split_words`. column_signs: (S, C) of -1 or +1.
+    columns, list_start: of `bits.column_lists`, which columns fire in a slot.
+    action: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
+    half_select: fraction of a mean step that a half-selected cell suffers.
     """
 
-    row_bits: npt.NDArray[np.uint64]
-    when: npt.NDArray[np.uint64]
-    col_words: npt.NDArray[np.uint32]
-    col_sign: npt.NDArray[np.int8]
+    row_streams: npt.NDArray[np.uint64]
+    firing: npt.NDArray[np.uint64]
+    column_words: npt.NDArray[np.uint32]
+    column_signs: npt.NDArray[np.int8]
     columns: npt.NDArray[np.uint32]
-    start: npt.NDArray[np.int64]
-    act: npt.NDArray[np.int8]
-    half: np.float32
+    list_start: npt.NDArray[np.int64]
+    action: npt.NDArray[np.int8]
+    half_select: np.float32
 
 
-class Counts(NamedTuple):
-    """Signed numbers of pulses, (planes * rows, cols) or size 0.
+class PreparedCounts(NamedTuple):
+    """Signed numbers of pulses, (planes * rows, cols).
 
-    times: mean steps of disturbance that every cell suffers after all pulses, same shape or size 0.
+    disturbance: mean steps that every cell suffers after all pulses as a half-selected one, same shape or size 0.
     largest: (planes * rows,), most pulses on any cell of a row.
     """
 
     pulses: npt.NDArray[np.int32]
-    times: F32
+    disturbance: F32
     largest: npt.NDArray[np.int32]
 
 

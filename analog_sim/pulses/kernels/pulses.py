@@ -8,36 +8,28 @@ position in the row): the same bits on any number of threads.
 There are two ways through the pulses of a row, and the plan alone decides between them, sample by sample:
 
     listed    which columns fire in a slot is known from one list for all rows; a row runs the lists of the slots in which it fires,
-              one by one (`pulse_parts`) or, when they are short, put one after the other (`pulse_lists`); both cells of a pair get
+              one by one (`kernels.parts`) or, when they are short, put one after the other (`kernels.lists`); both cells of a pair get
               the same pulses with opposite signs, so that the second runs what was listed for the first
     merged    where pulses are dense, the n pulses that a cell gets in a sample are one step, in distribution the same;
-              `pulse_merging` says how nearly, and leaves alone the cells for which it is not
+              `kernels.merging` says how nearly, and leaves alone the cells for which it is not
 """
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from analog_sim.pulses.kernels.bits import MAX_LENGTH, NEGATIVE, lowest_bit, popcount
-from analog_sim.pulses.kernels.cells import Origin, Row, load_row, store_row
+from analog_sim.pulses.kernels.bits import NEGATIVE, lowest_bit, popcount
+from analog_sim.pulses.kernels.cells import load_row, store_row
 from analog_sim.pulses.kernels.laws import LINEAR, disturb
-from analog_sim.pulses.kernels.lists import AT_ONCE, add_list, apart, list_kth_pulses, run_list, turn_list
-from analog_sim.pulses.kernels.merging import DENSE, Merging, compare_gains, leave_alone, merge_composed, merge_linear
-from analog_sim.pulses.kernels.noise import BUFFER, LANES, STATE, WORDS, Noise, seed_row
+from analog_sim.pulses.kernels.lists import add_list, apart, list_kth_pulses, run_list, turn_list
+from analog_sim.pulses.kernels.merging import DENSE, compare_gains, leave_alone, merge_composed, merge_linear
+from analog_sim.pulses.kernels.noise import seed_row
 from analog_sim.pulses.kernels.parts import add_parts, columns_at_once, run_parts, turn_parts
 from analog_sim.pulses.kernels.plans import coincidences
+from analog_sim.pulses.kernels.rooms import MOST_LISTED, MOST_PARTS, row_room
 from analog_sim.random.kernels.options import WITHIN
 
 FEW = 4
 """Of how many cells one may be left alone by a composed table; once more are, a row goes on without tables."""
-
-MOST_LISTED = 1024
-"""Pulses from which on a list is run."""
-
-MOST_PARTS = 256
-"""Parts that are collected before they are run."""
 
 SHORT = 8.0
 """Mean length of the lists of columns up to which those of a row are put one after the other (the result is the same)."""
@@ -45,81 +37,56 @@ SHORT = 8.0
 FEW_COUNTED = np.float32(0.25)
 """Counted pulses for each cell of a row up to which they are sent one by one: a merged step costs every cell of the row the same."""
 
-COUNTS = -1
-"""What happens to a row, in place of a sample: pulses by counts."""
-
-DISTURBANCE = -2
-"""The same: half-selected cells move."""
-
 _0 = np.float32(0.0)
 _NO_BITS = np.uint64(0)
 _ONE_BIT = np.uint64(1)
+_NONE = np.int64(0)  # a plain 0 would have functions compiled for this very number
 
 
-class Listed(NamedTuple):
-    """Pulses of a row that are not yet sent, as entries or as parts; only as much is touched as is listed.
+@njit(**WITHIN)
+def _begin_row(r, cells, axis, composed, place, room):
+    """Load row r and seed its noise. place: (key0, key1, call)."""
+    load_row(r, cells, axis, room.row, room.origin)
+    if composed.words.size > 0:
+        compare_gains(r, composed, cells.table, room.row, room.merging)
+    key0, key1, call = place
+    seed_row(room.noise.state, key0, key1, np.uint64(r), call)
+    room.noise.at[0] = 0
+    room.noise.at[1] = 0
 
-    entries: of `pulse_lists`. parts: of `pulse_parts`. lane, left: (C + 1,), cells that a merging left alone, and their pulses.
+
+@njit(**WITHIN)
+def _send_alone(law, room):
+    """Pulse the cells that a merging left alone one by one: the first pulses of all, then the second ones."""
+    entries, cell, left = room.waiting.entries, room.alone.cell, room.alone.pulses
+    found, need, most = apart(room.n, cell, left, room.merging.alone)
+    for k in range(most):
+        now = list_kth_pulses(k, found, cell, left, entries)
+        run_list(law.axis, law.tables, law.scores, room.row, entries, now, need, room.noise)
+        need -= now
+
+
+@njit(**WITHIN)
+def _send_at_once(law, composed, hits, few, room):
+    """Send the `hits` signed pulses `room.n` as one step where that is the same in distribution, one by one elsewhere.
+
+    few: send all of them one by one, if the law is linear. Returns how many cells were left alone.
     """
-
-    entries: npt.NDArray[np.uint32]
-    parts: npt.NDArray[np.int64]
-    lane: npt.NDArray[np.uint32]
-    left: npt.NDArray[np.int32]
-
-
-@njit(forceinline=True)
-def _row(cols):
-    """Room for a row. Made in the kernel, not handed in: so the compiler knows that no two arrays overlap."""
-    y, up, down = np.empty(cols, np.float32), np.empty(cols, np.float32), np.empty(cols, np.float32)
-    return Row(y, y.view(np.uint32), up, down, np.zeros(cols, np.uint32))
-
-
-@njit(forceinline=True)
-def _origin(cols):
-    """Room for where it comes from."""
-    return Origin(np.empty(cols, np.float32), np.empty(cols, np.float32), np.empty(cols, np.float32))
-
-
-@njit(forceinline=True)
-def _noise():
-    """Generators that are yet to be seeded."""
-    bins = np.full(BUFFER, 8, np.uint16)  # any bin will do for a law without noise
-    return Noise(np.empty(STATE, np.int32), np.empty(WORDS, np.int32), bins, np.empty(2, np.int64))
-
-
-@njit(forceinline=True)
-def _merging(cols, composed):
-    """Room for merging; every cell has the first table until `compare_gains` knows better."""
-    siemens = np.full(cols, composed.siemens[0] if composed.words.size > 0 else _0, np.float32)
-    return Merging(
-        np.zeros(cols, np.uint32),
-        siemens,
-        np.empty((2, cols), np.float32),
-        np.empty((2, cols), np.float32),
-        np.zeros(cols + 2 * LANES, np.uint16),
-        np.empty(cols, np.uint32),
-        np.empty(cols, np.uint64),
-        np.zeros(cols + 2 * LANES, np.float32),
-        np.empty(cols + 1, np.uint32),
-    )
-
-
-@njit(forceinline=True)
-def _listed(cols, length):
-    """Room for lists."""
-    return Listed(
-        np.empty(MOST_LISTED + cols * max(length, 1) + AT_ONCE, np.uint32),
-        np.empty(3 * (MOST_PARTS + 2 * MAX_LENGTH), np.int64),
-        np.empty(cols + 1, np.uint32),
-        np.empty(cols + 1, np.int32),
-    )
+    if law.axis.kind != LINEAR:
+        found = merge_composed(law.axis, composed, room.row, room.n, hits, room.merging, room.noise)
+    elif few:
+        found = leave_alone(room.n, room.merging.alone)
+    else:
+        found = merge_linear(law, room.row, room.n, room.merging, room.noise)
+    if found > 0:
+        _send_alone(law, room)
+    return found
 
 
 @njit(**WITHIN)
 def _take_counts(pulses, r, n, total):
     """Pulses of row r into n and their numbers into total (C,) int32; returns how many there are."""
-    hits = np.int64(0)
+    hits = _NONE
     for j in range(n.shape[0]):
         n[j] = pulses[r, j]
         total[j] = abs(n[j])
@@ -127,157 +94,174 @@ def _take_counts(pulses, r, n, total):
     return hits
 
 
-@njit(**WITHIN)
-def _add_samples(when, i, events, number):
-    """Append the samples in which row i fires to a list of so many events; returns its new length."""
-    for w in range(when.shape[1]):
-        left_over = when[i, w]
-        while left_over != _NO_BITS:
-            events[number] = 64 * w + np.int64(lowest_bit(left_over))
-            left_over &= left_over - _ONE_BIT
-            number += 1
-    return number
-
-
-@njit(forceinline=True)
-def _run_alone(axis, tables, scores, row, n, found, room, listed, noise):
-    """Pulse the `found` cells that a merging left alone one by one: the first pulses of all, then the second ones."""
-    entries, lane, left = listed.entries, listed.lane, listed.left
-    found, need, most = apart(n, lane, left, room.alone)
-    for k in range(most):
-        now = list_kth_pulses(k, found, lane, left, entries)
-        run_list(axis, tables, scores, row, entries, now, need, noise)
-        need -= now
-
-
 @njit(cache=True, nogil=True)
-def pulse_rows(first_row, last_row, cells, law, composed, train, counts, place):
-    """Pulse rows first_row ... last_row - 1 of every plane of a crossbar (row i of plane p is row p rows + i of the arrays) by a train, or
-    by counts.
+def pulse_rows_by_counts(first_row, last_row, cells, law, composed, counts, place):
+    """Pulse rows first_row ... last_row - 1 of an array by counts, then disturb their half-selected cells.
 
     Args:
-        first_row, last_row: int, of a plane.
-        cells, law, composed, train, counts: see the classes.
+        first_row, last_row: int, of the arrays: rows of all planes.
+        cells, law, composed, counts: see the classes.
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
         Number of pulses sent.
     """
-    row_bits, when, col_words, col_sign, columns, start, act, half = train
-    pulses, times, largest = counts
-    axis, tables, means, _, scores = law
-    flat_tables = tables.reshape(-1)
+    disturbed = counts.disturbance.size > 0
     cols = cells.g.shape[1]
-    planes = act.shape[0]
+    room = row_room(cols, 0, composed)
+    z = room.merging.z
+    sent = _NONE
+    for r in range(first_row, last_row):
+        if counts.largest[r] == 0 and not disturbed:
+            continue
+        hits = _take_counts(counts.pulses, r, room.n, room.total)
+        _begin_row(r, cells, law.axis, composed, place, room)
+        if counts.largest[r] > 0:
+            _send_at_once(law, composed, hits, np.float32(hits) <= FEW_COUNTED * np.float32(cols), room)
+        if disturbed:
+            for j in range(cols):
+                z[j] = counts.disturbance[r, j]
+            disturb(law.axis, law.means, room.row, z)
+        store_row(r, cells, law.axis, room.row, room.origin, room.total)
+        sent += hits
+    return sent
+
+
+@njit(**WITHIN)
+def _samples_of_row(train, i, samples):
+    """The samples in which row i fires into `samples`; returns their number."""
+    number = 0
+    for w in range(train.firing.shape[1]):
+        left_over = train.firing[i, w]
+        while left_over != _NO_BITS:
+            samples[number] = 64 * w + np.int64(lowest_bit(left_over))
+            left_over &= left_over - _ONE_BIT
+            number += 1
+    return number
+
+
+@njit(**WITHIN)
+def _list_sample(train, s, bits, above, below, short, waiting, parts, listed):
+    """Add the pulses of a row of stream `bits` in sample s to what waits; returns the new numbers of parts and pulses.
+
+    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing. short: list them as entries.
+    """
+    while bits != _NO_BITS:
+        k = lowest_bit(bits)
+        bits &= bits - _ONE_BIT
+        if short:
+            listed = add_list(train.list_start, s, k, above, below, train.columns, waiting.entries, listed)
+        else:
+            parts, listed = add_parts(train.list_start, s, k, above, below, waiting.parts, parts, listed)
+    return parts, listed
+
+
+@njit(**WITHIN)
+def _send_listed(law, train, short, room, parts, listed):
+    """Send the pulses that wait."""
+    axis, waiting = law.axis, room.waiting
+    if short:
+        run_list(axis, law.tables, law.scores, room.row, waiting.entries, listed, listed, room.noise)
+    else:
+        run_parts(axis, law.tables, law.scores, room.row, train.columns, waiting.parts, parts, listed, room.noise)
+
+
+@njit(**WITHIN)
+def _send_train(plane, i, law, composed, train, samples, short, counted, room):
+    """Send the pulses of row i of a plane in the samples in which it fires.
+
+    counted: keep the pulses of every cell in `room.total`.
+
+    Returns:
+        pulses sent; whether the last list held all of them; parts and pulses of that list.
+    """
+    n, total, z = room.n, room.total, room.merging.z
+    cols, length = n.shape[0], train.list_start.shape[1]
+    disturbed = train.half_select > _0
+    sent, parts, listed = _NONE, _NONE, _NONE
+    whole, tabled = True, composed.words.size > 0
+    for e in range(samples.shape[0]):
+        s = samples[e]
+        stream = train.row_streams[i, s]
+        turn = np.int64(stream >> np.uint64(63))
+        bits = stream & ~NEGATIVE
+        above, below = np.int32(train.action[plane, turn]), np.int32(train.action[plane, 1 - turn])
+        firing = train.list_start[s, length - 1, 2] - train.list_start[s, 0, 0]
+        pairs = np.float32(np.int64(popcount(bits)) * firing)
+        merged = (law.axis.kind == LINEAR or tabled) and pairs > DENSE * np.float32(cols * length)
+        hits = _NONE
+        if merged or counted:
+            hits = coincidences(bits, above, below, train.column_words, s, train.column_signs, True, n)
+        if counted:
+            for j in range(cols):
+                total[j] += abs(n[j])
+        if not merged:
+            parts, listed = _list_sample(train, s, bits, above, below, short, room.waiting, parts, listed)
+        last = e == samples.shape[0] - 1
+        if merged or disturbed or last or (listed >= MOST_LISTED if short else parts >= MOST_PARTS):
+            _send_listed(law, train, short, room, parts, listed)
+            sent += listed
+            whole = whole and last and not merged and not disturbed
+            if not whole:
+                parts, listed = _NONE, _NONE
+        if merged:
+            sent += hits
+            found = _send_at_once(law, composed, hits, False, room)
+            tabled = tabled and FEW * found <= cols
+        if disturbed:
+            coincidences(bits, above, below, train.column_words, s, train.column_signs, False, n)
+            for j in range(cols):
+                z[j] = train.half_select * np.float32(n[j])
+            disturb(law.axis, law.means, room.row, z)
+    return sent, whole, parts, listed
+
+
+@njit(cache=True, nogil=True)
+def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place):
+    """Pulse rows first_row ... last_row - 1 of every plane of a crossbar (row i of plane p is row p rows + i of the arrays) by a train.
+
+    Args:
+        first_row, last_row: int, of a plane.
+        cells, law, composed, train: see the classes.
+        place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
+
+    Returns:
+        Number of pulses sent.
+    """
+    action = train.action
+    planes = action.shape[0]
     rows = cells.g.shape[0] // planes
-    opposite = planes == 2 and act[0, 0] == -act[1, 0] and act[0, 1] == -act[1, 1]
-    samples, length = start.shape[0], start.shape[1]
-    tabled = composed.words.size > 0
+    opposite = planes == 2 and action[0, 0] == -action[1, 0] and action[0, 1] == -action[1, 1]
     counted = cells.counter.size > 0 or cells.t_written.size > 0 or cells.present.size > 0
-    short = columns_at_once(start) <= SHORT
-    row, origin, noise = _row(cols), _origin(cols), _noise()
-    room, waiting = _merging(cols, composed), _listed(cols, length)
-    entries, parts, z = waiting.entries, waiting.parts, room.z
-    n, total = np.zeros(cols, np.int32), np.zeros(cols, np.int32)
-    events = np.empty(samples + 3, np.int64)
-    key0, key1, call = place
-    sent = 0
-    hits = np.int64(0)
-    number = 0  # parts that wait
-    listed = 0  # pulses that wait
-    happens = 0
+    short = columns_at_once(train.list_start) <= SHORT
+    room = row_room(cells.g.shape[1], train.list_start.shape[1], composed)
+    samples = np.empty(train.list_start.shape[0] + 1, np.int64)
+    sent, number, parts, listed = _NONE, _NONE, _NONE, _NONE
     whole = False
-    above = np.int32(0)
-    below = np.int32(0)
     for q in range(first_row * planes, last_row * planes):
         plane = q % planes
         i = q // planes
         r = plane * rows + i
-        # The cells of the second plane get the pulses of the first the other way: a list that held all of them is run again.
-        again = plane > 0 and whole and opposite
-        if pulses.size > 0:
-            happens = np.int64(largest[r] > 0)
-            events[0] = COUNTS
-            if happens + times.size > 0:  # else there is nothing to look at
-                hits = _take_counts(pulses, r, n, total)
-                sent += hits
-        elif plane == 0:
-            happens = _add_samples(when, i, events, 0)
-        if counted and pulses.size == 0 and not again:
-            for j in range(cols):
-                total[j] = np.int32(0)
-        if times.size > 0:
-            events[happens] = DISTURBANCE
-            happens += 1
-        if happens == 0:
+        if plane == 0:
+            number = _samples_of_row(train, i, samples)
+        if number == 0:
             continue
-        load_row(r, cells, axis, row, origin)
-        if tabled:
-            compare_gains(r, composed, cells.table, row, room)
-        seed_row(noise.state, key0, key1, np.uint64(r), call)
-        noise.at[0] = 0
-        noise.at[1] = 0
-        poor = False
-        if again and short:
-            turn_list(entries, listed)
-        elif again:
-            turn_parts(parts, number)
+        _begin_row(r, cells, law.axis, composed, place, room)
+        if plane > 0 and whole and opposite:
+            # The cells of the second plane get the pulses of the first the other way, and as many of them: what held all is run again.
+            if short:
+                turn_list(room.waiting.entries, listed)
+            else:
+                turn_parts(room.waiting.parts, parts)
+            _send_listed(law, train, short, room, parts, listed)
+            sent += listed
         else:
-            listed = 0
-            number = 0
-            whole = True
-        for e in range(happens - 1 if again else 0, happens):
-            s = events[e]
-            merged = s == COUNTS
-            disturbed = s == DISTURBANCE
-            if s >= 0 and not again:
-                turn = np.int64(row_bits[i, s] >> np.uint64(63))
-                bits = row_bits[i, s] & ~NEGATIVE
-                above = np.int32(act[plane, turn])
-                below = np.int32(act[plane, 1 - turn])
-                firing = start[s, length - 1, 2] - start[s, 0, 0]
-                pairs = np.float32(np.int64(popcount(bits)) * firing)
-                merged = (axis.kind == LINEAR or (tabled and not poor)) and pairs > DENSE * np.float32(cols * length)
-                disturbed = half > _0
-                if merged or counted:
-                    hits = coincidences(bits, above, below, col_words, s, col_sign, True, n)
-                    sent += hits if merged else 0
-                    if counted:
-                        for j in range(cols):
-                            total[j] += abs(n[j])
-                while bits != _NO_BITS and not merged:
-                    k = lowest_bit(bits)
-                    bits &= bits - _ONE_BIT
-                    if short:
-                        listed = add_list(start, s, k, above, below, columns, entries, listed)
-                    else:
-                        number, listed = add_parts(start, s, k, above, below, parts, number, listed)
-            full = listed >= MOST_LISTED if short else number >= MOST_PARTS
-            if merged or disturbed or full or e == happens - 1:
-                if number == 0:
-                    run_list(axis, flat_tables, scores, row, entries, listed, listed, noise)
-                else:
-                    run_parts(axis, tables, scores, row, columns, parts, number, listed, noise)
-                sent += listed
-                whole = whole and e == happens - 1 and not merged and not disturbed
-                if not whole:
-                    listed = 0
-                    number = 0
-            if merged:
-                if axis.kind != LINEAR:
-                    found = merge_composed(axis, composed, row, n, hits, room, noise)
-                    poor = FEW * found > cols
-                elif s == COUNTS and np.float32(hits) <= FEW_COUNTED * np.float32(cols):
-                    found = leave_alone(n, room.alone)
-                else:
-                    found = merge_linear(law, row, n, room, noise)
-                if found > 0:
-                    _run_alone(axis, flat_tables, scores, row, n, found, room, waiting, noise)
-            if disturbed:
-                if s >= 0:
-                    coincidences(row_bits[i, s] & ~NEGATIVE, above, below, col_words, s, col_sign, False, n)
-                for j in range(cols):
-                    z[j] = half * np.float32(n[j]) if s >= 0 else times[r, j]
-                disturb(axis, means, row, z)
-        store_row(r, cells, axis, row, origin, total)
+            if counted:
+                for j in range(room.total.shape[0]):
+                    room.total[j] = np.int32(0)
+            now, whole, parts, listed = _send_train(
+                plane, i, law, composed, train, samples[:number], short, counted, room
+            )
+            sent += now
+        store_row(r, cells, law.axis, room.row, room.origin, room.total)
     return sent

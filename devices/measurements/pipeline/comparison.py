@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analog_sim.threads import one_blas_thread
 from devices.card import DeviceCard
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import histories_of
@@ -38,6 +39,7 @@ class CardComparison:
     counted: tuple[str, ...]
 
 
+@one_blas_thread()
 def compare_card(
     card: DeviceCard, config: MeasurementConfig, *, seed: int = 0, say: Say = lambda text: None
 ) -> CardComparison:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analog_sim.threads import one_blas_thread
 from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
@@ -43,6 +44,7 @@ from devices.window import Window
 Say = Callable[[str], None]
 
 
+@one_blas_thread()
 def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda text: None) -> FitResult:
     """Read, fit, prove and write the card with its tables into a folder.
 

@@ -9,15 +9,15 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def gather_rows(pixels, distances, steps, size, start, rows):
-    """Write patch ``start + r`` into the first numbers of row r.
+def gather_rows(pixels, distances, steps, size, start, every, rows):
+    """Write patch ``start + r every`` into the first numbers of row r.
 
     pixels: all images, flat. distances: (K,) unsigned, from the first pixel of a patch to each of its pixels. steps: pixels from one
     image, line of patches and patch to the next. size: patches (H', W') of an image. rows: (R, K or more).
     """
     per_image = size[0] * size[1]
     for r in range(rows.shape[0]):
-        image, rest = divmod(start + r, per_image)
+        image, rest = divmod(start + r * every, per_image)
         y, x = divmod(rest, size[1])
         patch, row = pixels[image * steps[0] + y * steps[1] + x * steps[2] :], rows[r]
         for k in range(distances.shape[0]):

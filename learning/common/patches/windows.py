@@ -98,17 +98,22 @@ class Patches:
 
     def all(self) -> F32:
         """Every patch, (B H' W', length)."""
-        return self.read(0, np.empty((len(self), self.length), np.float32))
+        return self.some(every=1)
 
-    def read(self, first: int, rows: F32) -> F32:
+    def some(self, every: int) -> F32:
+        """Every so many-th patch, from the first on."""
+        return self.read(0, np.empty((-(-len(self) // every), self.length), np.float32), every)
+
+    def read(self, first: int, rows: F32, every: int = 1) -> F32:
         """Write the patches from `first` on into rows (R, length or more), whose further columns stay as they are.
 
         Raises:
             ValueError: patches beyond the last, or rows too short for one.
         """
-        if first < 0 or first + len(rows) > len(self) or rows.shape[1] < self.length:
+        last = first + (len(rows) - 1) * every
+        if first < 0 or (len(rows) and last >= len(self)) or rows.shape[1] < self.length:
             raise ValueError(
-                f"patches {first} to {first + len(rows)} into rows of {rows.shape[1]}: there are {len(self)} of {self.length}"
+                f"patches {first} to {last + 1} into rows of {rows.shape[1]}: there are {len(self)} of {self.length}"
             )
-        gather_rows(self.pixels, self.distances, self.steps, self.size, first, rows)
+        gather_rows(self.pixels, self.distances, self.steps, self.size, first, every, rows)
         return rows

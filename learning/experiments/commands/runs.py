@@ -71,7 +71,9 @@ def about(run: RunDirectory) -> tuple[str, str]:
 
         return "training", accuracy_of_arms(TrainingResults.load(run))
     if kind == "sweep":
-        return "sweep", f"{len(summary.get('points', ()))} points"
+        from learning.experiments.report.estimate.comparison import Comparison
+
+        return "sweep", f"{len(Comparison.summary(run).points)} points"
     return _KINDS.get(str(find_key(run.path / "config.yaml", "schema")[0]), "sweep or search"), ""
 
 

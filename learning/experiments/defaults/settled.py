@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.config import override
+from analog_sim.config import ConfigError, UserError, override, validate
+from analog_sim.tiles.tile import TileSpec
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.scheme import WriteScheme
 from learning.experiments.configs.train import TrainExperiment, TwinSpec
 from learning.experiments.defaults.statements import about_card, about_circuit, about_energy, about_wires
 
 Decisions = Mapping[str, Any]
+DECIDED = tuple(f"{tile}.{key}" for tile in ("tile", "matrix_tile") for key in ("writing", "compensation"))
+"""Keys that are decided when they are left out."""
 
 
 def decide(setup: TrainExperiment) -> dict[str, Any]:
@@ -36,6 +40,26 @@ def decide(setup: TrainExperiment) -> dict[str, Any]:
             found[f"{key}.writing"] = scheme_for(cell).model_dump(mode="json")
         if spec.compensation == "auto":
             found[f"{key}.compensation"] = "none" if setup.compensate_every is None else "global"
+    return found
+
+
+def checked_decisions(found: Mapping[str, Any], path: Path) -> Mapping[str, Decisions]:
+    """Arm -> its decisions, as `decide` makes them, from the content of a file that a user may have edited. Raises UserError."""
+    for arm, decisions in found.items():
+        if not isinstance(decisions, dict):
+            raise UserError(f"{path}: {arm}: must be decisions (got {decisions!r}); choose another --out")
+        for key, value in decisions.items():
+            if key not in DECIDED:
+                raise UserError(
+                    f"{path}: {arm}: '{key}' is not decided (allowed: {', '.join(DECIDED)}); choose another --out"
+                )
+            name = key.partition(".")[2]
+            try:
+                whole = value is not None and validate({name: value}, TileSpec).model_dump(mode="json")[name] == value
+            except ConfigError:
+                whole = False
+            if not whole:
+                raise UserError(f"{path}: {arm}: {key}: no such decision (got {value!r}); choose another --out")
     return found
 
 

@@ -15,10 +15,11 @@ from analog_sim.random.streams import Streams
 from analog_sim.tiles.column_scaled import ColumnScaledTile
 from analog_sim.tiles.tile import Tile
 from learning.common.weight_tile import WeightTile
-from learning.experiments.estimation.prepared import PROBE, Prepared
+from learning.experiments.estimation.prepared import Prepared
 from learning.experiments.estimation.studies import Variant
 from learning.experiments.monte_carlo.evaluate import Task
 from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.results import LAYER_ERROR
 from learning.experiments.report.style import time_label
 from learning.experiments.runs.result_log import Row
@@ -26,8 +27,6 @@ from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ChipNetwork, product_error
 
 F32 = npt.NDArray[np.float32]
-ERROR_ROWS = 256
-"""Inputs per tile that measure the error of a layer's products."""
 
 
 @final
@@ -53,11 +52,12 @@ class Chip:
             self._made.append(tile)
             return tile if variant.weight_scale == "layer" else ColumnScaledTile(tile)
 
-        self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=prepared.bias_inputs)
+        drives = None if prepared.calibration is None else prepared.calibration.largest
+        self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=drives)
         with self.clock.parallel():
             self.network.write()
-        if len(prepared.x_calibration):
-            self.network.calibrate(prepared.x_calibration)
+        if prepared.calibration is not None:
+            self.network.calibrate(prepared.calibration.rows)
         self._born = self.clock.now
 
     @property
@@ -89,10 +89,6 @@ class Chip:
             )
         return accuracy(scores, self._prepared.y_test)
 
-    def layer_inputs(self) -> dict[str, list[F32]]:
-        """What drives each tile in the ideal network, for some of the test images."""
-        return self.network.inputs(self._prepared.x_test[:PROBE], ERROR_ROWS)
-
     def layer_errors(self, inputs: dict[str, list[F32]]) -> dict[str, float]:
         """Layer -> error of its products, now."""
         layers = self.network.layers
@@ -114,7 +110,7 @@ def run_chip(prepared: Prepared, task: Task) -> list[Row]:
     (variant,) = task.args
     chip = Chip(prepared, variant, int(task.key["chip"] or 0))
     nominal = variant.study == "nominal"
-    inputs = chip.layer_inputs() if nominal else {}
+    inputs = prepared.probes.rows if nominal else {}
     rows: list[Row] = []
     for age in variant.times:
         chip.wait_until(age)
@@ -123,4 +119,6 @@ def run_chip(prepared: Prepared, task: Task) -> list[Row]:
         row: Row = {"time_s": age, "accuracy": found}
         row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
         rows.append(row)
+    del chip
+    release_memory()
     return rows

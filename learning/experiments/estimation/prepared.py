@@ -12,16 +12,17 @@ import numpy.typing as npt
 
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.config import UserError
-from analog_sim.tiles.digital import DigitalTile
 from learning.common.identity import Identity, data_parts, digest, files_of, program_identity
 from learning.data.dataset import Dataset
 from learning.data.form import formed
+from learning.data.spec import DataSpec
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.studies import swept
 from learning.experiments.monte_carlo.metrics import accuracy
 from learning.torch_bridge.arrays import set_torch_threads
-from learning.torch_bridge.chip_network import largest_inputs
+from learning.torch_bridge.chip_network import ideal_inputs
 from learning.torch_bridge.convert import Decided, Plan
+from learning.torch_bridge.inputs import DrivenInputs
 from learning.torch_bridge.load_model import load_checkpoint
 from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
 from learning.torch_bridge.twin import Convergence, predict, trained_twin
@@ -32,6 +33,8 @@ SAMPLE = 8
 """Images with which a network is checked."""
 PROBE = 64
 """Test images whose inputs measure the error of each layer."""
+CALIBRATION_ROWS, ERROR_ROWS = 1024, 256
+"""Inputs per tile that set its converters, and that measure the error of its products."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ class Prepared:
 
     Attributes:
         source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on all test images.
-        bias_inputs: layer -> drive of a bias line.
-        x_test, y_test: test images as the network gets them, labels. x_calibration: training images for the converters.
+        x_test, y_test: test images as the network gets them, labels.
+        calibration: what training images make of the inputs of the layers, for the converters; None when there are none.
+        probes: what some of the test images make of them, to measure the error of products with.
         batch: test images at a time. seed: of all chips. chip: what is driven.
         digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
         convergence: how far its training came; None for weights of the user's own.
@@ -51,10 +55,10 @@ class Prepared:
     source: Source
     weights: Weights
     decided: Decided
-    bias_inputs: dict[str, float]
     x_test: F32
     y_test: I64
-    x_calibration: F32
+    calibration: DrivenInputs | None
+    probes: DrivenInputs
     batch: int
     seed: int
     chip: ChipBackend
@@ -89,11 +93,12 @@ def source_of(experiment: Experiment, data: Dataset) -> Source:
 
 @dataclass(frozen=True)
 class Checked:
-    """Data and an untrained network that fit together: source to make it from, plan of how it goes on a chip."""
+    """Data and a network that fit together: source to make it from, plan of how it goes on a chip, whether it has its weights."""
 
     data: Dataset
     source: Source
     plan: Plan
+    trained: bool
 
 
 def check(experiment: Experiment) -> Checked:
@@ -103,7 +108,7 @@ def check(experiment: Experiment) -> Checked:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
     experiment.chip.check()
-    data = formed(experiment.dataset)
+    data = formed(_needed(experiment))
     source = source_of(experiment, data)
     weights = None
     if experiment.model is not None and experiment.model.checkpoint is not None:
@@ -116,7 +121,16 @@ def check(experiment: Experiment) -> Checked:
         raise UserError(
             f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
         )
-    return Checked(data, source, plan)
+    return Checked(data, source, plan, trained=weights is not None)
+
+
+def _needed(experiment: Experiment) -> DataSpec:
+    """The data set without the training samples that nobody will look at: with trained weights only those of the calibration count."""
+    spec, trained = experiment.dataset, experiment.model is not None and experiment.model.checkpoint is not None
+    if not trained or spec.normalise is not None:
+        return spec
+    most = max(1, experiment.calibration)
+    return spec.model_copy(update={"train_limit": min(spec.train_limit or most, most)})
 
 
 def identity_of(experiment: Experiment, checked: Checked) -> Identity:
@@ -168,18 +182,18 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         if cached:
             say("digital network: trained before, from the cache")
     weights = weights_of(module)
-    plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
+    plan = checked.plan
+    if not checked.trained:
+        plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
     calibration = data.x_train[: experiment.calibration]
     return Prepared(
         source=source,
         weights=weights,
         decided=plan.decided,
-        bias_inputs=largest_inputs(plan, lambda name, shape: DigitalTile(shape), calibration)
-        if len(calibration)
-        else {},
         x_test=data.x_test,
         y_test=data.y_test,
-        x_calibration=calibration,
+        calibration=ideal_inputs(plan, calibration, CALIBRATION_ROWS) if len(calibration) else None,
+        probes=ideal_inputs(plan, data.x_test[:PROBE], ERROR_ROWS),
         batch=experiment.batch,
         seed=experiment.seed,
         chip=experiment.chip,

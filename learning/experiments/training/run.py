@@ -17,7 +17,7 @@ from analog_sim.config import UserError
 from learning.common.identity import Identity, digest, files_of, program_identity
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
 from learning.experiments.defaults.resumed import as_started
-from learning.experiments.defaults.settled import decide, settled, training_notes
+from learning.experiments.defaults.settled import Decisions, checked_decisions, decide, settled, training_notes
 from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.monte_carlo.progress import Shown
@@ -218,9 +218,10 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     return Outcome(table, report, results, all_diverged=not ended)
 
 
-def _decided(out: Path | None) -> dict[str, Any] | None:
-    """Decisions of the run in `out`; None when it left none."""
-    return None if out is None else RunDirectory(out).load_json(DECISIONS)
+def _decided(out: Path | None) -> Mapping[str, Decisions] | None:
+    """Decisions of the run in `out`; None when it left none. Raises UserError."""
+    found = None if out is None else RunDirectory(out).load_json(DECISIONS)
+    return None if out is None or found is None else checked_decisions(found, out / f"{DECISIONS}.json")
 
 
 def identity_of(arms: Iterable[TrainExperiment], data: TrainData) -> Identity:

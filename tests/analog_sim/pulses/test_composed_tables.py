@@ -12,7 +12,7 @@ from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel, PulseModel, V
 from analog_sim.cells.state import GAIN_UNIT, fabricate
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
-from analog_sim.pulses.kernels.merging import CELLS, MOST, TURNS
+from analog_sim.pulses.kernels.merging import MOST, PARTS, TABLES
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
@@ -87,8 +87,8 @@ def test_tables_keep_the_moments_of_one_step(name):
     octave = np.frexp(t)[1] - 1
     quarters = 4 * (t / 2.0**octave - 1)
     left = 4 * octave + np.floor(quarters).astype(int)
-    row = tables.words.reshape(tables.states, TURNS, CELLS)[state, MOST + 1]
-    words = np.concatenate([row[left], row[CELLS - 1 - left]])
+    row = tables.words.reshape(tables.states, TABLES, PARTS)[state, MOST + 1]
+    words = np.concatenate([row[left], row[PARTS - 1 - left]])
     x = np.tile(1 + quarters % 1 / 4, 2)
     intercept, slope = (
         (words >> np.uint64(b) & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.float32) for b in (32, 0)

@@ -22,6 +22,7 @@ from torch_models import (
 
 from analog_sim.config import UserError
 from analog_sim.tiles.digital import DigitalTile
+from learning.torch_bridge import inputs
 from learning.torch_bridge.convert import analog_layers, calibrate, convert, digitally, prepare, record_inputs
 
 X = torch.linspace(-1, 1, 4 * 64).reshape(4, 1, 8, 8)
@@ -159,13 +160,26 @@ def test_recorded_inputs_and_calibration() -> None:
 
     original = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10)).eval()
     made = convert(original, lambda name, shape: Listening(shape), sample=X, bias="chip")
-    inputs = calibrate(made, X, rows=50)
-    assert inputs["0"][0].shape == (50, 9)
-    assert inputs["3"][0].shape == (4, 72)
-    np.testing.assert_allclose(inputs["3"][0], original[:3](X).detach().numpy(), rtol=1e-5, atol=1e-6)
-    assert seen[0].shape == (50, 10)
+    driven = calibrate(made, X, rows=50)
+    assert driven["0"][0].shape == (48, 9)  # every third patch
+    assert driven["3"][0].shape == (4, 72)
+    np.testing.assert_allclose(driven["3"][0], original[:3](X).detach().numpy(), rtol=1e-5, atol=1e-6)
+    assert seen[0].shape == (48, 10)
     assert (seen[0][:, -1] == 1.0).all()
     assert record_inputs(made, X, rows=10**6)["0"][0].shape == (4 * 36, 9)
+
+
+def test_inputs_are_taken_from_all_samples_however_many_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = convert(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 10)).eval(), exact, sample=X)
+    whole = record_inputs(made, X, rows=10**6)
+    largest = inputs.driven_inputs(made, X).largest
+    monkeypatch.setattr(inputs, "BATCH", 3)
+    parts = record_inputs(made, X, rows=10**6)
+    for name, (rows,) in whole.items():
+        np.testing.assert_allclose(parts[name][0], rows, rtol=1e-5, atol=1e-6)
+        assert largest[name] == pytest.approx(np.abs(rows).max(), rel=1e-6)
+    assert inputs.driven_inputs(made, X).largest == pytest.approx(largest, rel=1e-6)
+    assert len(record_inputs(made, X, rows=10)["0"][0]) == 10
 
 
 def test_digitally_is_left_again() -> None:

@@ -75,9 +75,9 @@ def test_chunks_do_not_show(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -
     layer = nn.Conv2d(2, 3, 3)
     made, x = conv(layer), torch.randn(7, 2, 6, 6)
     monkeypatch.setattr(modules, "PATCH_BYTES", patch_bytes)
+    monkeypatch.setattr(modules, "FEWEST", 1)
     with torch.no_grad():
         close(made(x), layer(x))
-        assert len(list(made.rows(x))) == {1: 112, 5000: 2, 1 << 30: 1}[patch_bytes]
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5), (0, 5)])

@@ -83,8 +83,8 @@ class Comparison:
         run.save_json("summary", {"kind": "sweep", "title": self.title, "points": points})
 
     @classmethod
-    def load(cls, run: RunDirectory) -> Comparison:
-        """Read what `save` wrote and the points' results. Raises UserError when the sweep is not finished."""
+    def summary(cls, run: RunDirectory) -> SweepSummary:
+        """Its points, without their results. Raises UserError when the sweep is not finished."""
         found = run.load_json("summary")
         if found is None or found.get("kind") != "sweep":
             raise UserError(f"{run.path}: holds no finished sweep (summary.json); resume the sweep first")
@@ -93,6 +93,12 @@ class Comparison:
         for point in summary.points:
             if Path(point.folder).name != point.folder or set(point.label) != set(summary.points[0].label):
                 raise UserError(f"{path}: points: not those of one sweep (got {point.folder!r}); {run.again}")
+        return summary
+
+    @classmethod
+    def load(cls, run: RunDirectory) -> Comparison:
+        """Read what `save` wrote and the points' results. Raises UserError when the sweep is not finished."""
+        summary = cls.summary(run)
         points = tuple(
             EstimatePoint(p.label, p.folder, EstimateResults.load(RunDirectory.open(run.path / p.folder)))
             for p in summary.points

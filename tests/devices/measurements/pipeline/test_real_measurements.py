@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden.cases import different, lines_of_fit, table, text
 
 from analog_sim.config import discover, load_config
 from devices.card import load_card
@@ -106,6 +107,7 @@ def test_the_emulator_shows_the_facts_of_the_ramps(fitted: FitResult) -> None:
 
 @pytest.mark.jit
 def test_what_the_report_of_the_ramps_says(fitted: FitResult) -> None:
+    assert different(text(lines_of_fit(fitted)), table("fit_pulse_ramps")) == []
     assert fitted.pulse is not None
     assert [law.kind for law in fitted.pulse.laws[:2]] == ["piecewise", "exp_step"], (
         "the step grows: saturating laws do not fit"
@@ -146,6 +148,7 @@ def test_gong() -> None:
 def test_slow_read_noise_of_gong_is_not_taken_for_scatter_of_pulses(tmp_path: Path) -> None:
     """The changes about the mean curve scatter by 3.3 uS over one pulse and 5 uS over 64, where they stay: pulses add little."""
     result = fit_measurements(config("gong"), tmp_path)
+    assert different(text(lines_of_fit(result)), table("fit_gong")) == []
     assert result.pulse is not None
     noise, scatter = result.pulse.noise, result.pulse.scatter
     assert result.pulse.evidence.correlated_gain > 20.0
@@ -190,6 +193,7 @@ def test_taox() -> None:
 @pytest.mark.jit
 def test_twenty_devices_are_twenty_tables(tmp_path: Path) -> None:
     result = fit_measurements(config("taox"), tmp_path)
+    assert different(text(lines_of_fit(result)), table("fit_taox")) == []
     cell = load_card(result.card).compile()
     assert cell.pulse is not None
     assert cell.pulse.tables == 20
@@ -222,6 +226,7 @@ def test_technology_c_short_file() -> None:
 @pytest.mark.jit
 def test_technology_c(tmp_path: Path) -> None:
     result = fit_measurements(config("relaxation_techC"), tmp_path)
+    assert different(text(lines_of_fit(result)), table("fit_relaxation_techC")) == []
     assert result.histories is not None
     assert len(result.histories) == 16292
     assert result.ageing[0].kind == "burst_relaxation"
@@ -253,6 +258,7 @@ def test_technology_a_noise(tmp_path: Path) -> None:
     assert [len(one.g) for one in series] == [100_000] * 5
     assert [one.interval for one in series] == pytest.approx([1 / 400] * 5)
     result = fit_measurements(config("noise_techA"), tmp_path)
+    assert different(text(lines_of_fit(result)), table("fit_noise_techA")) == []
     assert result.noise is not None
     for one in result.noise.spectra:
         assert "flicker" in one.parts

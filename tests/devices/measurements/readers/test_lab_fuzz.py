@@ -12,22 +12,19 @@ Nonsense is what a reader hands on, unflagged, although
 What cannot be seen is not nonsense: a digit exchanged for another, a bit turned over in an HDF5 file, which has no checksum, a unit of the
 header exchanged for another that exists, a line that is missing. Touched header lines excuse rule 1 and 2.
 
-`ANALOG_HIL_FUZZ=300` tries 300 files, seeds 0 to 299; the suite tries the first 72. A hang is a minute.
+`ANALOG_HIL_FUZZ=300` tries 300 files, seeds 0 to 299; the suite tries the first 72. A hang is a minute of processor time.
 """
 
 import gzip
 import os
-import signal
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from hang_helpers import no_hang
 from lab_mutations import Base, bases, mutated
 
 from analog_sim.config import UserError, validate
@@ -71,20 +68,6 @@ class Outcome:
 
     measured: Measurements | None
     message: str
-
-
-@contextmanager
-def no_hang(seconds: int) -> Iterator[None]:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"longer than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def config_of(base: Base, path: Path) -> MeasurementConfig:

@@ -48,6 +48,14 @@ def test_a_strip_is_a_part_of_all_and_leaves_further_columns_alone():
     assert (rows[:, -2:] == 9.0).all()
 
 
+def test_some_patches_are_spread_evenly():
+    images = np.random.default_rng(3).normal(size=(2, 3, 5, 6)).astype(np.float32)
+    patches = Windows((2, 2)).patches(images)
+    for every in (1, 3, 39, 40, 100):
+        np.testing.assert_array_equal(patches.some(every), patches.all()[::every])
+    assert Windows((2, 2)).patches(images[:0]).some(7).shape == (0, 12)
+
+
 def test_gathering_and_adding_up_are_transposes():
     rng = np.random.default_rng(2)
     images = rng.normal(size=(2, 3, 6, 5)).astype(np.float32)

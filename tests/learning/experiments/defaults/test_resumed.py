@@ -11,6 +11,7 @@ from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.sign import Sign
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.defaults.resumed import as_started
+from learning.experiments.defaults.settled import checked_decisions
 from learning.experiments.estimation.run import estimate
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 from learning.experiments.training.run import train
@@ -137,3 +138,19 @@ def test_training_goes_on_with_what_was_decided_for_its_cells(tmp_path: Path, mo
     train(experiment, out=tmp_path / "run", resume=True, say=said.append)
     assert RunDirectory(tmp_path / "run").load_json("decisions") == {arm: decided}
     assert any("weights are written by stochastic_pulse" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": "text"}, r"a: must be decisions \(got 'text'\)"),
+        ({"a": {"learning_rate": 1.0}}, "a: 'learning_rate' is not decided"),
+        ({"a": {"tile.writing": {"kind": "sing"}}}, "a: tile.writing: no such decision"),
+        ({"a": {"tile.writing": None}}, "a: tile.writing: no such decision"),
+        ({"a": {"tile.compensation": "glob"}}, "a: tile.compensation: no such decision"),
+        ({"a": {"tile.compensation": 7.5}}, "a: tile.compensation: no such decision"),
+    ],
+)
+def test_decisions_that_nobody_made_are_refused_by_file_and_arm(content: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=rf"decisions\.json: {message}.*; choose another --out"):
+        checked_decisions(content, Path("decisions.json"))

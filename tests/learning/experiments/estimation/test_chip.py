@@ -68,7 +68,7 @@ def test_time_stands_still_while_measuring_and_passes_as_told() -> None:
     made.wait_until(1.0)
     assert made.age == pytest.approx(1.0, abs=1e-3)
     made.accuracy()
-    made.layer_errors(made.layer_inputs())
+    made.layer_errors(prepared().probes.rows)
     assert made.age == pytest.approx(1.0, abs=2e-2)  # the longest single read only
     made.wait_until(86400.0)
     assert made.age == pytest.approx(86400.0, abs=1e-2)
@@ -79,7 +79,7 @@ def test_time_stands_still_while_measuring_and_passes_as_told() -> None:
 def test_errors_grow_with_age_and_compensation_helps() -> None:
     def at_one_day(compensation: str) -> tuple[float, float]:
         made = chip(tile={"compensation": compensation})
-        inputs = made.layer_inputs()
+        inputs = prepared().probes.rows
         made.wait_until(1.0)
         young = made.layer_errors(inputs)
         made.wait_until(86400.0)
@@ -97,14 +97,15 @@ def test_on_the_ideal_card_a_chip_is_the_digital_network() -> None:
     made = Chip(p, variants(experiment)[0], 0)
     made.wait_until(86400.0)
     assert made.accuracy() == p.digital_accuracy
-    assert max(made.layer_errors(made.layer_inputs()).values()) < 1e-5
+    assert max(made.layer_errors(p.probes.rows).values()) < 1e-5
 
 
 def test_bias_on_the_chip_is_driven_by_the_largest_input() -> None:
     made = chip(bias="chip")
     layer = made.network.layers["fc1"]
     assert isinstance(layer, AnalogLayer)
-    assert layer.bias_input == pytest.approx(prepared().x_calibration.max())
+    data = check(small()).data
+    assert layer.bias_input == pytest.approx(data.x_train[: small().calibration].max())
     assert made.tiles[0].shape == (12, 65)
 
 
@@ -116,7 +117,7 @@ def test_a_scale_for_each_column_helps_small_columns() -> None:
             smallest = np.abs(wanted).max(axis=1).argmin()
             errors = [np.abs(t.read_weights(exact=True) - wanted)[smallest].mean() for t in (one, other)]
             assert errors[1] < 0.9 * errors[0]
-    inputs = by_column.layer_inputs()
+    inputs = prepared().probes.rows
     assert by_column.layer_errors(inputs)["fc1"] < by_layer.layer_errors(inputs)["fc1"]
 
 

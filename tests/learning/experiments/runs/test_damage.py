@@ -9,10 +9,8 @@ and resumes it. `ANALOG_HIL_FUZZ=150 pytest tests/learning/experiments/runs/test
 import os
 import random
 import shutil
-import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import pytest
 import yaml
 from damage_helpers import copied, damage
 from estimate_helpers import SMALL, silent, small
+from hang_helpers import no_hang
 from markupsafe import Markup
 
 from analog_sim.config import UserError, validate
@@ -64,7 +63,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[P
     """Finished runs, and how each is resumed; figures are left out, which take longer than all else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        nothing = _Embedded(Markup(""), "", "", raster=False, width=1)
+        nothing = _Embedded(Markup(""), "", "", raster=False, width=1, least=1, series=Markup(""))
         patch.setattr("learning.experiments.report.page._embed", lambda plot, folder: nothing)
         base = tmp_path_factory.mktemp("runs")
         one, setup, points = small(**TINY), validate(TRAINING, TrainExperiment), base / "sweep.yaml"
@@ -93,23 +92,9 @@ def trained(setup: TrainExperiment, out: Path) -> tuple[object, ...]:
     return found.table, list(found.results.curves), list(found.results.layers)
 
 
-@contextmanager
-def time_limit() -> Iterator[None]:
-    def hang(number: int, frame: object) -> None:
-        raise TimeoutError(f"hangs: no end within {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, hang)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def outcome(action: Callable[[], object]) -> tuple[object, str]:
     """What an action returned, and what it told: a line of refusal, or its warnings."""
-    with warnings.catch_warnings(record=True) as told, time_limit():
+    with warnings.catch_warnings(record=True) as told, no_hang(SECONDS):
         warnings.simplefilter("always")
         try:
             found = action()
@@ -119,7 +104,7 @@ def outcome(action: Callable[[], object]) -> tuple[object, str]:
 
 
 @pytest.mark.jit
-@pytest.mark.skipif(os.name == "nt", reason="limits time by SIGALRM")
+@pytest.mark.skipif(os.name == "nt", reason="limits time by signals")
 def test_damage_is_told_or_leaves_the_results_as_they_were(
     runs: dict[str, tuple[Path, Resume]], tmp_path: Path
 ) -> None:
