@@ -37,8 +37,11 @@ DATA: Rows = {
 
 LAYERS: Rows = {
     "avg_pool": [{"size": 2}, {"size": 3, "stride": 1}],
+    "batch_norm": [{}],
     "conv2d": [{"channels": 3, "kernel": 3}, {"channels": 2, "kernel": 2, "stride": 2, "padding": 1}],
+    "dropout": [{"share": 0.2}],
     "flatten": [{}],
+    "gelu": [{}],
     "identity": [{}],
     "leaky_relu": [{}, {"leak": 0.2}],
     "linear": [{"units": 4}],
@@ -46,6 +49,13 @@ LAYERS: Rows = {
     "relu": [{}],
     "sigmoid": [{}],
     "tanh": [{}],
+}
+
+NETWORKS: Rows = {
+    "conv": [{"channels": [2], "hidden": [5], "batch_norm": False}],
+    "layers": [{"layers": ["flatten", {"kind": "linear", "units": 10}]}],
+    "lenet": [{"channels": [2, 3], "hidden": [6]}],
+    "mlp": [{}, {"hidden": [7, 6], "activation": "gelu", "init": "lecun_uniform"}],
 }
 
 LOSSES: Rows = {"cross_entropy": [{}], "mse": [{}]}
@@ -272,6 +282,7 @@ REGISTRIES: dict[str, tuple[str, Rows]] = {
     "learning.data": ("learning.data.spec:DataSpec", DATA),
     "learning.decorrelation": ("learning.decorrelation.base:Method", DECORRELATION),
     "learning.losses": ("learning.losses.base:Loss", LOSSES),
+    "learning.network.forms": ("learning.network.spec:NetworkSpec", NETWORKS),
     "learning.network.layers": ("learning.network.layers.base:Layer", LAYERS),
     "learning.experiments.parallel": ("learning.experiments.parallel.base:Parallel", PARALLEL),
     "learning.optimizers": ("learning.optimizers.base:Optimizer", OPTIMIZERS),

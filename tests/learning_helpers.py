@@ -12,8 +12,8 @@ from learning.common.weight_tile import TileMaker, digital_tile
 from learning.decorrelation.decorrelator import DecorrelationSpec
 from learning.losses.base import Loss
 from learning.losses.cross_entropy import CrossEntropy
+from learning.network.forms.layers import LayerList
 from learning.network.network import Network, build_network
-from learning.network.spec import NetworkSpec
 from learning.rules.base import Gradient, Rule
 
 F32 = npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ def make_network(
     **spec: Any,
 ) -> Network:
     return build_network(
-        validate({"layers": list(layers), **spec}, NetworkSpec),
+        validate({"layers": list(layers), **spec}, LayerList),
         shape,
         classes,
         make_tile=make_tile,

@@ -326,6 +326,16 @@ def tests_of(mutant: Mutant, root: Path) -> list[list[str]]:
     return runs
 
 
+def copy_to(root: Path) -> None:
+    """Copy the repository without its history, caches and the runs that a user has made in it (a package is called `runs` as well)."""
+    hidden = shutil.ignore_patterns(".git", "__pycache__", ".*_cache")
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return set(hidden(folder, names)) | ({"runs"} & set(names) if Path(folder) == ROOT else set())
+
+    shutil.copytree(ROOT, root, ignore=left_out)
+
+
 def _sources(root: Path) -> Iterator[Path]:
     for package in PACKAGES:
         yield from sorted((root / package).rglob("*.py"))
@@ -389,8 +399,7 @@ def main() -> int:
     print("| subject | fault | tests | result |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "copy"
-        ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", "runs")
-        shutil.copytree(ROOT, root, ignore=ignored)
+        copy_to(root)
         right: dict[str, bool] = {}
         for mutant in chosen:
             began = time.monotonic()

@@ -123,10 +123,14 @@ class Matrix:
 
     def effective(self, *, exact: bool = True) -> F32:
         """``diag(g) R`` (n, n) by reading the tile back; exact: the emulator's truth, for metrics."""
+        return self.gain[:, None] * self.read(exact=exact)
+
+    def read(self, *, exact: bool = True) -> F32:
+        """R (n, n) without the gains, as in `effective`."""
         r = self.tile.read_weights(exact=exact)
         if self.bypass:
             r += np.eye(self.size, dtype=np.float32)
-        return self.gain[:, None] * r
+        return r
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -1,5 +1,6 @@
 """One layer's decorrelation at work: running mean, matrix, method, on the part of the batch it learns from. It never sees a loss."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -80,11 +81,14 @@ class DecorrelationSpec(StrictModel):
         """Whether the identity is added digitally to what the tile returns."""
         return self.identity == "bypass" and not self.method.stands_still
 
-    def make_tile(self, name: str, n: int, on_chip: TileMaker) -> WeightTile:
-        """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital."""
+    def make_tile(self, name: str, n: int, on_chip: TileMaker, learned: F32 | None = None) -> WeightTile:
+        """The tile `name` of one layer's R (n, n), on the chip by `on_chip` or digital; learned: R to go on from, None the identity."""
         if self.method.stands_still:
             return IdentityTile(n)
-        return (on_chip if self.where == "chip" else digital_tile)(name, self.start(n), "decorrelation")
+        held = self.start(n)
+        if learned is not None:
+            held = learned - np.eye(n, dtype=np.float32) if self.bypass else learned
+        return (on_chip if self.where == "chip" else digital_tile)(name, held, "decorrelation")
 
     def copy_tile(self, name: str, tile: WeightTile) -> WeightTile:
         """A digital tile that holds what `tile`, one of `make_tile`, truly holds."""
@@ -145,6 +149,14 @@ class Decorrelator:
         # z is what is left of the batch mean after subtracting the running mean.
         keep = min(self.spec.mean_memory, (self._batches - 1) / self._batches)
         self.mean += np.float32(1.0 - keep) * part.z.mean(axis=0)
+
+    def go_on_from(self, mean: F32 | None, gain: F32 | None) -> None:
+        """Start with a mean (n,) that was learned or measured before, with its whole memory, and with learned gains (n,)."""
+        if mean is not None:
+            self.mean[:] = mean
+            self._batches = math.ceil(1.0 / (1.0 - self.spec.mean_memory))
+        if gain is not None:
+            self.matrix.gain[:] = gain
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

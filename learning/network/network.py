@@ -21,7 +21,9 @@ from analog_sim.writing.proposal import Dense
 from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
-from learning.network.layers.base import DigitalLayer, Layer, Shape, WeightedLayer
+from learning.network.layers.base import DigitalLayer, Shape, TrainingLayer, WeightedLayer
+from learning.network.learned import GAIN, MATRIX, MEAN, LearnedNetwork
+from learning.network.placed import PlacedLayer, placed_layers
 from learning.network.spec import NetworkSpec
 
 F32 = npt.NDArray[np.float32]
@@ -301,78 +303,75 @@ def matrix_name(layer: str) -> str:
 def build_network(
     spec: NetworkSpec,
     shape: Shape,
-    classes: int,
+    outputs: int,
     *,
     make_tile: TileMaker,
     streams: Streams,
     decorrelation: DecorrelationSpec | None = None,
+    start: LearnedNetwork | None = None,
 ) -> Network:
     """Build and initialise a network.
 
     Weights are drawn from the streams "init"/<layer>, so two networks of one seed begin alike whatever their tiles are made of.
 
     Args:
-        spec: section `network`. shape: of one input sample. classes: outputs the data asks for.
+        spec: section `network`. shape: of one input sample. outputs: that the data ask for.
         make_tile: makes the tiles. streams: the run's random streams. decorrelation: section `decorrelation`, or None.
+        start: trained weights in place of drawn ones, as made by `learning.network.starting.start_from` for this network.
 
     Raises:
-        UserError: layers that do not fit together, or that end in another number of outputs than the data has classes.
+        UserError: layers that do not fit together, that only digital training has, or that end in another number of outputs.
     """
-    head, groups = _group(spec.layers)
-    at = shape
-    for number, layer in enumerate(head):
-        at = _fits(layer, at, number)
+    head: list[DigitalLayer] = []
     built: list[WeightLayer] = []
-    number = len(head)
-    for index, (kind, tail) in enumerate(groups):
-        before, name = at, f"{kind.kind}{index + 1}"
-        at = _fits(kind, at, number)
-        n_out, n_in = kind.matrix(before)
-        on_line = spec.bias == "chip"
-        weights = spec.draw(n_out, n_in, streams.stream("init", name))
-        if on_line:
-            weights = np.concatenate([weights, np.zeros((n_out, 1), np.float32)], axis=1)
-        tile = make_tile(name, weights)
-        decorrelator = None
-        if decorrelation is not None and decorrelation.covers(index):
-            holder = decorrelation.make_tile(matrix_name(name), n_in, make_tile)
-            decorrelator = Decorrelator(decorrelation, holder, streams.stream("decorrelation", name), matrix_name(name))
-        bias = np.zeros(n_out, np.float32) if spec.bias == "digital" else None
-        line = spec.bias_line if on_line else None
-        built.append(WeightLayer(name, kind, before, tile, bias, line, decorrelator, tail))
-        for offset, layer in enumerate(tail):
-            at = _fits(layer, at, number + 1 + offset)
-        number += 1 + len(tail)
-    if at != (classes,):
-        raise UserError(f"network: ends in samples of shape {at}, the data need ({classes},): one output per class")
+    for place in placed_layers(spec, shape, outputs):
+        layer = place.layer
+        if isinstance(layer, WeightedLayer):
+            built.append(_weight_layer(place, layer, len(built), spec, make_tile, streams, decorrelation, start))
+        elif isinstance(layer, DigitalLayer) and built:
+            built[-1].tail = (*built[-1].tail, layer)
+        elif isinstance(layer, DigitalLayer):
+            head.append(layer)
+        elif isinstance(layer, TrainingLayer):
+            raise UserError(f"network: layer '{place.name}': {layer.kind} {layer.reason}")
     if decorrelation is not None and decorrelation.layers != "all":
         unknown = [index for index in decorrelation.layers if index >= len(built)]
         if unknown:
             raise UserError(
                 f"decorrelation.layers: got {unknown}, allowed 0 to {len(built) - 1}: there are {len(built)} weighted layers"
             )
-    return Network(head, tuple(built))
+    return Network(tuple(head), tuple(built))
 
 
-def _group(
-    layers: Sequence[Layer],
-) -> tuple[tuple[DigitalLayer, ...], list[tuple[WeightedLayer, tuple[DigitalLayer, ...]]]]:
-    """Digital layers before the first weights, then every weighted layer with the digital layers after it."""
-    head: list[DigitalLayer] = []
-    groups: list[tuple[WeightedLayer, list[DigitalLayer]]] = []
-    for layer in layers:
-        if isinstance(layer, WeightedLayer):
-            groups.append((layer, []))
-        elif isinstance(layer, DigitalLayer):
-            (groups[-1][1] if groups else head).append(layer)
-    return tuple(head), [(kind, tuple(tail)) for kind, tail in groups]
-
-
-def _fits(layer: Layer, shape: Shape, number: int) -> Shape:
-    try:
-        return layer.output_shape(shape)
-    except ValueError as error:
-        raise UserError(f"network.layers[{number}]: {error}") from error
+def _weight_layer(
+    place: PlacedLayer,
+    kind: WeightedLayer,
+    index: int,
+    spec: NetworkSpec,
+    make_tile: TileMaker,
+    streams: Streams,
+    decorrelation: DecorrelationSpec | None,
+    start: LearnedNetwork | None,
+) -> WeightLayer:
+    """One weighted layer, the index-th, with first weights on its tile and nothing behind it yet."""
+    name = place.name
+    n_out, n_in = kind.matrix(place.before)
+    weights = spec.draw(n_out, n_in, streams.stream("init", name)) if start is None else start.weights(name)
+    first = None if start is None else start.get(name, "bias")
+    bias = np.zeros(n_out, np.float32) if first is None else first.copy()
+    line = None
+    if spec.bias == "chip":
+        line = 1.0 if spec.bias_line == "auto" else spec.bias_line
+        weights = np.concatenate([weights, bias[:, None] / np.float32(line)], axis=1)
+    tile = make_tile(name, weights)
+    decorrelator = None
+    if decorrelation is not None and decorrelation.covers(index):
+        matrix = None if start is None else start.get(name, MATRIX)
+        holder = decorrelation.make_tile(matrix_name(name), n_in, make_tile, matrix)
+        decorrelator = Decorrelator(decorrelation, holder, streams.stream("decorrelation", name), matrix_name(name))
+        if start is not None:
+            decorrelator.go_on_from(start.get(name, MEAN), start.get(name, GAIN))
+    return WeightLayer(name, kind, place.before, tile, bias if spec.bias == "digital" else None, line, decorrelator, ())
 
 
 def _digital(layer: WeightLayer) -> WeightLayer:

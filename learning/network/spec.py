@@ -1,43 +1,44 @@
-"""Section `network` of an experiment: the layers, where biases live, how weights begin. It never builds anything."""
+"""Section `network` of an experiment, the same in `estimate/1` and `train/1`: the layers, biases, first weights. It never builds anything.
 
+Every form is a list of layers: `layers` is the list itself, `mlp`, `lenet` and `conv` are short for lists that depend on the samples.
+"""
+
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from analog_sim.config import StrictModel, one_of
+from analog_sim.config import Part, one_of
 from analog_sim.random.streams import Stream
-from learning.network.layers.base import Layer, WeightedLayer
+from learning.network.layers.base import Layer, Shape
 
 F32 = npt.NDArray[np.float32]
+Size = Annotated[int, Field(ge=1, le=10**6)]
 
 
-class NetworkSpec(StrictModel):
+class NetworkSpec(Part):
     """A feed-forward network.
 
     Attributes:
-        layers: in order; a layer without options may be written by its bare kind, such as `relu`.
         bias: in the digital periphery, on an extra line of the crossbar with a constant input, or none.
-        bias_line: the constant input of that line.
-        init: distribution of the first weights: uniform in +-1/sqrt(n_in) ("lecun_uniform", torch's default for linear
-            layers), normal with variance 2/n_in ("he_normal") or 2/(n_in + n_out) ("xavier_normal"), or zeros ("zeros").
-            Biases begin at 0.
+        bias_line: the constant input of that line; "auto" is 1 where a network learns on the chip, and the largest input of the layer in
+            an estimate.
+        init: distribution of the first weights: uniform in +-1/sqrt(n_in) ("lecun_uniform"), normal with variance 2/n_in ("he_normal")
+            or 2/(n_in + n_out) ("xavier_normal"), or zeros ("zeros"), with biases 0. "auto" is he_normal where a network learns on
+            the chip, and torch's own first weights and biases, uniform in +-1/sqrt(n_in), in digital training.
         init_scale: factor on the first weights.
     """
 
-    layers: Annotated[tuple[Annotated[Layer, one_of("learning.network.layers", Layer)], ...], Field(min_length=1)]
     bias: Literal["digital", "chip", "none"] = "digital"
-    bias_line: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
-    init: Literal["lecun_uniform", "he_normal", "xavier_normal", "zeros"] = "he_normal"
+    bias_line: Annotated[float, Field(gt=0.0, le=1e6)] | Literal["auto"] = "auto"
+    init: Literal["auto", "lecun_uniform", "he_normal", "xavier_normal", "zeros"] = "auto"
     init_scale: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
 
-    @field_validator("layers")
-    @classmethod
-    def _has_weights(cls, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-        if not any(isinstance(layer, WeightedLayer) for layer in layers):
-            raise ValueError("needs at least one layer with weights (linear or conv2d)")
-        return layers
+    @abstractmethod
+    def listed(self, shape: Shape, outputs: int) -> tuple[Layer, ...]:
+        """The layers for samples of `shape` and so many outputs. Raises UserError when the form does not fit the samples."""
 
     def draw(self, n_out: int, n_in: int, stream: Stream) -> F32:
         """First weights (n_out, n_in)."""
@@ -46,6 +47,10 @@ class NetworkSpec(StrictModel):
         if self.init == "lecun_uniform":
             bound = self.init_scale / n_in**0.5
             return (stream.uniforms((n_out, n_in)) * np.float32(2.0) - np.float32(1.0)) * np.float32(bound)
-        variance = 2.0 / n_in if self.init == "he_normal" else 2.0 / (n_in + n_out)
+        variance = 2.0 / (n_in + n_out) if self.init == "xavier_normal" else 2.0 / n_in
         drawn: F32 = stream.normals((n_out, n_in)) * np.float32(self.init_scale * variance**0.5)
         return drawn
+
+
+AnyNetwork = Annotated[NetworkSpec, one_of("learning.network.forms", NetworkSpec, default="layers")]
+"""Field of an experiment that holds a network in any form."""

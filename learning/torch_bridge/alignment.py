@@ -1,4 +1,4 @@
-"""True gradients of the ideal twin, layer by layer, and how well a learning rule's updates point along them.
+"""True gradients of a torch module, layer by layer, and how well a learning rule's updates point along them.
 
 ``cos(g, u) = <g, u> / (|g| |u|)`` over all elements of a weight matrix. It never changes the module.
 """
@@ -25,7 +25,7 @@ def layer_gradients(
     """Gradient of the loss with respect to the weights of every Linear and Conv2d layer that learns, by autograd.
 
     Args:
-        module: the twin; evaluated as it is, in training or evaluation mode. x: (B, ...) inputs. y: (B,) labels, or
+        module: the network in torch; evaluated as it is, in training or evaluation mode. x: (B, ...) inputs. y: (B,) labels, or
             targets as `loss` takes them. loss: (outputs, targets) -> scalar.
 
     Returns:

@@ -16,33 +16,52 @@ import torch
 from torch import nn
 
 from analog_sim.config import UserError
-from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork
+from learning.network.layers.base import Shape
+from learning.network.learned import LearnedNetwork
+from learning.network.spec import NetworkSpec
 from learning.torch_bridge.load_model import load_factory
 from learning.torch_bridge.model_code import model_code
 from learning.torch_bridge.plain import unwrapped_float
 from learning.torch_bridge.plan import Decided, Plan
 from learning.torch_bridge.prepare import prepare, prepare_again
-from learning.torch_bridge.twin import build_network
+from learning.torch_bridge.torch_network import torch_learned, torch_network
 
 F32 = npt.NDArray[np.float32]
 Weights = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class TwinSource:
-    """A network from configuration, for images (C, H, W)."""
+class ConfiguredSource:
+    """A network from configuration, for samples of `shape`; seed: of its first weights where the configuration says how to draw them."""
 
-    spec: MlpNetwork | LenetNetwork | ConvNetwork
-    image: tuple[int, int, int]
-    classes: int
+    spec: NetworkSpec
+    shape: Shape
+    outputs: int
+    seed: int = 0
 
     def make(self) -> nn.Module:
         """The untrained network."""
-        return build_network(self.spec, self.image, self.classes)
+        return torch_network(self.spec, self.shape, self.outputs, self.seed)
 
     def identity(self) -> object:
         """What tells it from others, JSON-able."""
-        return [self.spec.model_dump(mode="json"), list(self.image), self.classes]
+        return [self.spec.model_dump(mode="json"), list(self.shape), self.outputs]
+
+
+@dataclass(frozen=True)
+class LearnedSource:
+    """A network that was trained before, on a chip or digitally, with its weights."""
+
+    learned: LearnedNetwork
+
+    def make(self) -> nn.Module:
+        """The network with what it has learned."""
+        return torch_learned(self.learned)
+
+    def identity(self) -> object:
+        """What tells it from others, JSON-able."""
+        learned = self.learned
+        return [learned.spec.model_dump(mode="json"), list(learned.shape), list(learned.outputs), list(learned.on_chip)]
 
 
 @dataclass(frozen=True)
@@ -65,7 +84,7 @@ class FileSource:
         return model_code(self.file)
 
 
-Source = TwinSource | FileSource
+Source = ConfiguredSource | LearnedSource | FileSource
 
 
 def weights_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:

@@ -8,14 +8,16 @@ from pydantic import Field, model_validator
 
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.backends.emulated import Emulated
-from analog_sim.config import DataFile, Q, Resolver, StrictModel, at_key, one_of
+from analog_sim.config import DataFile, NamedPath, Q, Resolver, StrictModel, at_key, one_of
 from analog_sim.tiles.nonidealities import SCALES, WITHOUT
 from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
 from learning.data.spec import AnyData
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
-from learning.network.twin_spec import MlpNetwork, Network, TwinTraining
+from learning.network.forms.mlp import Mlp
+from learning.network.spec import AnyNetwork, NetworkSpec
+from learning.network.training_spec import DigitalTraining
 
 Share = Annotated[float, Q("fraction", "", ge=0, le=1)]
 NonIdeality = Literal[
@@ -40,7 +42,7 @@ class UserModel(StrictModel):
 
     Attributes:
         file, factory: the Python file and the function, class or module in it; the file is executed.
-        checkpoint: its weights, a state_dict; without one the module is trained like the twin.
+        checkpoint: its weights, a state_dict; without one the module is trained like a network of the file.
     """
 
     file: DataFile
@@ -121,9 +123,10 @@ class Experiment(StrictModel):
 
     Attributes:
         name: heading of the report and default name of the run folder.
-        dataset: samples, published or the user's own. network, training: the digital twin and how it is trained; or
-        model: the user's own module. digital: layers of it that stay digital.
-        bias: added digitally, or one more line of every array.
+        dataset: samples, published or the user's own. network, training: the digital network and how it is trained; or
+        weights: a network that was trained before, on a chip or digitally: folder of a run or of one of its arms; or
+        model: the user's own module. digital: layers that stay digital.
+        bias: added digitally, or one more line of every array; null for what `network` says (digital for a model).
         weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
             and a digital gain that undoes it: more accurate when columns differ, as after folded batch normalisation.
         device: a packaged card by name, a card's path, or the card itself.
@@ -139,11 +142,12 @@ class Experiment(StrictModel):
     schema_: Annotated[Literal["estimate/1"], Field(alias="schema")] = "estimate/1"
     name: Annotated[str, Field(min_length=1, max_length=200)] = "estimate"
     dataset: AnyData
-    network: Network | None = None
-    training: TwinTraining = TwinTraining()
+    network: AnyNetwork | None = None
+    weights: NamedPath | None = None
+    training: DigitalTraining = DigitalTraining()
     model: UserModel | None = None
     digital: tuple[str, ...] = ()
-    bias: Literal["digital", "chip"] = "digital"
+    bias: Literal["digital", "chip"] | None = None
     weight_scale: Literal["layer", "column"] = "layer"
     device: DeviceCard
     chip: Annotated[ChipBackend, one_of("analog_sim.chip.backends", ChipBackend)] = Emulated()
@@ -167,6 +171,8 @@ class Experiment(StrictModel):
     def _fits_together(self) -> Self:
         if self.model is not None and self.network is not None:
             raise at_key("network", "is not used when a model is given; remove one of the two")
+        if self.model is not None and self.weights is not None:
+            raise at_key("weights", "is of a network of this program; weights of a model are its model.checkpoint")
         if any(a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)):
             raise at_key("times", f"must increase (got {', '.join(f'{t:g} s' for t in self.times)})")
         if self.weight_scale == "column" and not isinstance(self.tile.mapping.weight_max, str):
@@ -181,9 +187,16 @@ class Experiment(StrictModel):
         return self
 
     @property
-    def twin(self) -> MlpNetwork | Network:
-        """Configuration of the digital twin's network; only without `model`."""
-        return self.network if self.network is not None else MlpNetwork()
+    def digital_network(self) -> NetworkSpec:
+        """The digital network, without `model`."""
+        return self.network if self.network is not None else Mlp()
+
+    @property
+    def bias_place(self) -> Literal["digital", "chip"]:
+        """Where biases are."""
+        if self.bias is None:
+            return "chip" if self.network is not None and self.network.bias == "chip" else "digital"
+        return self.bias
 
     @property
     def study_times(self) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from analog_sim.chip.backends.emulated import Emulated
 from analog_sim.config import (
     ConfigError,
     Location,
+    NamedPath,
     Override,
     Problem,
     Q,
@@ -35,7 +36,7 @@ from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.losses.cross_entropy import CrossEntropy
 from learning.losses.losses import AnyLoss
-from learning.network.spec import NetworkSpec
+from learning.network.spec import AnyNetwork
 from learning.optimizers.base import Optimizer
 from learning.optimizers.sgd import SGD
 from learning.rules.backprop import Backprop
@@ -75,7 +76,9 @@ class TrainExperiment(StrictModel):
         name: heading of the report and default name of the run folder.
         dataset: samples, published or the user's own.
         validation: hold out that many of the last training samples and evaluate on them instead of the test part.
-        network: layers that learn. loss: what is minimised. rule: how the network learns. decorrelation: of the layers' inputs, or null.
+        network: layers that learn. weights: a network that was trained before, on a chip or digitally, to start from: folder of a run or
+            of one of its arms; `network` may then be left out. See `learning.network.starting` for decorrelating matrices.
+        loss: what is minimised. rule: how the network learns. decorrelation: of the layers' inputs, or null.
         optimizer: turns gradients into steps, in the digital periphery. learning_rate: step size at the start of the run.
         schedule: how it goes to final_rate * learning_rate.
         final_rate: the learning rate at the end as a share of `learning_rate`.
@@ -112,7 +115,8 @@ class TrainExperiment(StrictModel):
     name: Annotated[str, Field(min_length=1, max_length=200)] = "train"
     dataset: AnyData
     validation: Annotated[int, Field(ge=0, le=10**9)] = 0
-    network: NetworkSpec
+    network: AnyNetwork | None = None
+    weights: NamedPath | None = None
     loss: AnyLoss = CrossEntropy()
     rule: Annotated[Rule, one_of("learning.rules", Rule)] = Backprop()
     decorrelation: DecorrelationSpec | None = None
@@ -145,6 +149,10 @@ class TrainExperiment(StrictModel):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
+        if self.network is None and self.weights is None:
+            raise at_key(
+                "network", "missing; write the layers of a network, or weights: the folder of a run to start from"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise at_key("seeds", f"must be distinct (got {', '.join(map(str, self.seeds))})")
         for key, listed in (("arms", self.arms), ("hardware", self.hardware)):

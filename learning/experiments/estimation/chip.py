@@ -52,8 +52,7 @@ class Chip:
             self._made.append(tile)
             return tile if variant.weight_scale == "layer" else ColumnScaledTile(tile)
 
-        drives = None if prepared.calibration is None else prepared.calibration.largest
-        self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=drives)
+        self.network = ChipNetwork(prepared.plan(), build, bias=variant.bias, bias_inputs=prepared.bias_inputs)
         with self.clock.parallel():
             self.network.write()
         if prepared.calibration is not None:

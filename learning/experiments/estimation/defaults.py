@@ -22,8 +22,8 @@ def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
 
 
 def with_epochs(experiment: Experiment, images: int) -> Experiment:
-    """The estimate with the epochs of its digital network written out; unchanged where weights come from a checkpoint."""
-    if experiment.model is not None and experiment.model.checkpoint is not None:
+    """The estimate with the epochs of its digital network written out; unchanged where weights are given."""
+    if experiment.weights is not None or (experiment.model is not None and experiment.model.checkpoint is not None):
         return experiment
     training = experiment.training.model_copy(update={"epochs": experiment.training.epochs_for(images)})
     return experiment.model_copy(update={"training": training})
@@ -37,7 +37,7 @@ def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...
         *([kept] if experiment.digital else []),
         *about_drift(hardware.cell, tile),
         *about_card(card),
-        about_circuit(tile, bias=experiment.bias),
+        about_circuit(tile, bias=experiment.bias_place),
         *about_wires(tile),
         _about_measuring(experiment),
         about_energy(card, tile),

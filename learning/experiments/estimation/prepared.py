@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,25 @@ from learning.data.spec import DataSpec
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.studies import swept
 from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.runs.network_file import network_file, read_network
+from learning.network.learned import MATRIX, LearnedNetwork
+from learning.network.network import matrix_name
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ideal_inputs
 from learning.torch_bridge.convert import Decided, Plan
+from learning.torch_bridge.digital_training import Convergence, predict, trained_network
 from learning.torch_bridge.inputs import DrivenInputs
 from learning.torch_bridge.load_model import load_checkpoint
-from learning.torch_bridge.source import FileSource, Source, TwinSource, Weights, planned, planned_again, weights_of
-from learning.torch_bridge.twin import Convergence, predict, trained_twin
+from learning.torch_bridge.source import (
+    ConfiguredSource,
+    FileSource,
+    LearnedSource,
+    Source,
+    Weights,
+    planned,
+    planned_again,
+    weights_of,
+)
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -43,6 +55,7 @@ class Prepared:
 
     Attributes:
         source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on all test images.
+        bias_inputs: layer -> drive of a bias line, 1 where there is none. classes: names of the outputs.
         x_test, y_test: test images as the network gets them, labels.
         calibration: what training images make of the inputs of the layers, for the converters; None when there are none.
         probes: what some of the test images make of them, to measure the error of products with.
@@ -55,6 +68,8 @@ class Prepared:
     source: Source
     weights: Weights
     decided: Decided
+    bias_inputs: dict[str, float]
+    classes: tuple[str, ...]
     x_test: F32
     y_test: I64
     calibration: DrivenInputs | None
@@ -75,6 +90,16 @@ class Prepared:
             )
         return planned_again(self.source, self.weights, self.decided)
 
+    def learned(self, experiment: Experiment) -> LearnedNetwork | None:
+        """The network as another experiment can start from it; None for the user's own module."""
+        if isinstance(self.source, LearnedSource):
+            return self.source.learned
+        if not isinstance(self.source, ConfiguredSource):
+            return None
+        return LearnedNetwork(
+            self.source.spec, self.source.shape, self.classes, self.weights, dataset=_dataset(experiment)
+        ).as_list()
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers on the chip."""
@@ -85,10 +110,28 @@ def source_of(experiment: Experiment, data: Dataset) -> Source:
     """Where the network comes from."""
     if experiment.model is not None:
         return FileSource(experiment.model.file, experiment.model.factory)
-    image = (1, 1, math.prod(data.shape))
-    if len(data.shape) == 3:
-        image = (data.shape[0], data.shape[1], data.shape[2])
-    return TwinSource(experiment.twin, image, len(data.classes))
+    if experiment.weights is not None:
+        return LearnedSource(read_network(experiment.weights).fitted(experiment.network, data.shape, data.classes))
+    return ConfiguredSource(experiment.digital_network, data.shape, len(data.classes), experiment.training.seed)
+
+
+def with_learned(experiment: Experiment) -> Experiment:
+    """The estimate with the file that its weights are in, and with the network that they are of where it names none. Raises UserError."""
+    if experiment.weights is None:
+        return experiment
+    path = network_file(experiment.weights)
+    network = experiment.network if experiment.network is not None else read_network(path).spec
+    return experiment.model_copy(update={"weights": path, "network": network})
+
+
+def stays_digital(experiment: Experiment, source: Source) -> tuple[str, ...]:
+    """Layers that stay digital: as asked, and decorrelating matrices that were digital where the network learned."""
+    if not isinstance(source, LearnedSource):
+        return experiment.digital
+    learned = source.learned
+    matrices = (place.name for place in learned.placed() if learned.get(place.name, MATRIX) is not None)
+    kept = (matrix_name(name) for name in matrices if name not in learned.on_chip)
+    return tuple(dict.fromkeys((*experiment.digital, *kept)))
 
 
 @dataclass(frozen=True)
@@ -115,18 +158,20 @@ def check(experiment: Experiment) -> Checked:
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         weights = weights_of(module)
-    plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
+    kept = stays_digital(experiment, source)
+    plan = planned(source, weights, data.x_test, kept, batch=experiment.batch, whole=True)
     outputs = predict(plan.module, data.x_test[:SAMPLE])
     if outputs.ndim != 2 or outputs.shape[1] != len(data.classes):
         raise UserError(
             f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
         )
-    return Checked(data, source, plan, trained=weights is not None)
+    return Checked(data, source, plan, trained=weights is not None or isinstance(source, LearnedSource))
 
 
 def _needed(experiment: Experiment) -> DataSpec:
     """The data set without the training samples that nobody will look at: with trained weights only those of the calibration count."""
-    spec, trained = experiment.dataset, experiment.model is not None and experiment.model.checkpoint is not None
+    spec, model = experiment.dataset, experiment.model
+    trained = experiment.weights is not None or (model is not None and model.checkpoint is not None)
     if not trained or spec.normalise is not None:
         return spec
     most = max(1, experiment.calibration)
@@ -149,6 +194,34 @@ def identity_of(experiment: Experiment, checked: Checked) -> Identity:
 def weights_part(weights: Weights) -> dict[str, str]:
     """The weights of the network, which decide results however they came about: from a checkpoint, the cache or training."""
     return {"weights of the digital network": digest(dict(weights))}
+
+
+def _bias_inputs(experiment: Experiment, plan: Plan, inputs: DrivenInputs | None) -> dict[str, float]:
+    """Layer -> constant input of its bias line: as the network says, else the largest input that it has for the calibration samples."""
+    line = "auto" if experiment.network is None else experiment.network.bias_line
+    if line != "auto":
+        return dict.fromkeys((layer.name for layer in plan.layers), line)
+    return {} if inputs is None else inputs.largest
+
+
+def _dataset(experiment: Experiment) -> dict[str, Any]:
+    """Section `dataset` as it stands in a file."""
+    found: dict[str, Any] = experiment.model_dump(mode="json", include={"dataset"})["dataset"]
+    return found
+
+
+def _origin(experiment: Experiment, source: Source) -> tuple[str, ...]:
+    """A sentence on the data that given weights were trained on, where these are others."""
+    if not isinstance(source, LearnedSource):
+        return ()
+    here = _dataset(experiment)
+    then = source.learned.dataset
+    limits = ("train_limit", "test_limit")
+    changed = [key for key in {**then, **here} if key not in limits and then.get(key) != here.get(key)]
+    if not changed:
+        return ()
+    said = "; ".join(f"{key}: {then.get(key)}, here {here.get(key)}" for key in changed)
+    return (f"the weights were trained on other data or another form of them (dataset.{said}).",)
 
 
 def _report(say: Callable[[str], None], epoch: int, epochs: int, loss: float) -> None:
@@ -174,9 +247,11 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         module.eval()
+    elif isinstance(source, LearnedSource):
+        module = source.make()
     else:
         identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]
-        module, convergence, cached = trained_twin(
+        module, convergence, cached = trained_network(
             source.make, identity, data, experiment.training, partial(_report, say)
         )
         if cached:
@@ -186,13 +261,16 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
     if not checked.trained:
         plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
     calibration = data.x_train[: experiment.calibration]
+    inputs = ideal_inputs(plan, calibration, CALIBRATION_ROWS) if len(calibration) else None
     return Prepared(
         source=source,
         weights=weights,
         decided=plan.decided,
+        bias_inputs=_bias_inputs(experiment, plan, inputs),
+        classes=data.classes,
         x_test=data.x_test,
         y_test=data.y_test,
-        calibration=ideal_inputs(plan, calibration, CALIBRATION_ROWS) if len(calibration) else None,
+        calibration=inputs,
         probes=ideal_inputs(plan, data.x_test[:PROBE], ERROR_ROWS),
         batch=experiment.batch,
         seed=experiment.seed,
@@ -200,6 +278,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         digital_accuracy=accuracy(predict(module, data.x_test, experiment.batch), data.y_test),
         notes=(
             *([convergence.sentence()] if convergence is not None and not convergence.reached else []),
+            *_origin(experiment, source),
             *([data.note] if data.note else []),
             *experiment.device.cautions(),
             *plan.notes,

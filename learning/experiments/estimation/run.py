@@ -17,12 +17,13 @@ from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.estimation.chip import run_chip
 from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
-from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part
+from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
 from learning.experiments.report.style import time_label
+from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.torch_bridge.arrays import set_torch_threads
@@ -62,7 +63,7 @@ def estimate(
     """
     if resume:
         experiment = as_started(experiment, out, FREE)
-    experiment = with_compensation(experiment, hardware_of(experiment))
+    experiment = with_learned(with_compensation(experiment, hardware_of(experiment)))
     points = variants(experiment)
     check_variants(points)
     with thread_policy(1):
@@ -77,6 +78,8 @@ def estimate(
         with run.locked():
             prepared = prepare_estimate(experiment, checked, say)
             run.bind(identity.with_parts(weights_part(prepared.weights)))
+            if (learned := prepared.learned(experiment)) is not None:
+                save_network(run.path / NETWORK_FILE, learned)
             nominal = points[0]
             notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
@@ -148,7 +151,7 @@ def check_variants(points: Sequence[Variant]) -> None:
 def describe(experiment: Experiment) -> str:
     """Say what an estimate would do, after all checks that need no training. Raises UserError."""
     hardware = hardware_of(experiment)
-    experiment = with_compensation(experiment, hardware)
+    experiment = with_learned(with_compensation(experiment, hardware))
     points = variants(experiment)
     check_variants(points)
     checked = check(experiment)

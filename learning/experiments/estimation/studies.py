@@ -67,7 +67,7 @@ def swept(experiment: Experiment) -> Iterator[tuple[str, Experiment]]:
 def _variant(
     study: str, value: str, hardware: Hardware, experiment: Experiment, times: tuple[float, ...], chips: int
 ) -> Variant:
-    return Variant(study, value, hardware, experiment.bias, experiment.weight_scale, times, chips)
+    return Variant(study, value, hardware, experiment.bias_place, experiment.weight_scale, times, chips)
 
 
 def hardware_of(experiment: Experiment) -> Hardware:

@@ -17,8 +17,11 @@ from analog_sim.writing.proposal import OuterProduct
 from learning.common.needs import Needs, check_periphery, check_tile, check_writing
 from learning.common.weight_tile import Role, TileMaker, WeightTile, digital_tile
 from learning.experiments.configs.train import TrainExperiment
+from learning.experiments.runs.network_file import network_file, read_network
 from learning.experiments.training.data import Order, TrainData
+from learning.network.learned import LearnedNetwork
 from learning.network.network import Network, build_network
+from learning.network.starting import start_from
 
 F32 = npt.NDArray[np.float32]
 
@@ -28,10 +31,12 @@ class Setup:
     """A network on its chip.
 
     Attributes:
-        network: with its first weights. clock: chip time, shared by all tiles. record: of the chip's operations, None without one.
+        network: with its first weights. start: what they were taken from, None where they were drawn.
+        clock: chip time, shared by all tiles. record: of the chip's operations, None without one.
     """
 
     network: Network
+    start: LearnedNetwork | None
     clock: Clock
     record: Record | None
 
@@ -44,6 +49,9 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path 
     Raises:
         UserError: the network does not fit the data, or the chip cannot serve the rule or the decorrelation.
     """
+    start = start_of(experiment, data)
+    spec = experiment.network if start is None else start.spec
+    assert spec is not None, "an experiment has a network or weights"
     streams, clock = Streams(seed), Clock()
     maker: TileMaker = digital_tile
     record: Record | None = None
@@ -52,19 +60,38 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path 
         fabric = experiment.chip.fabric(experiment.device.compile(), chip, clock, folder)
         maker, clock, record = _Maker(experiment, fabric, chip), fabric.clock, fabric.record
     network = build_network(
-        experiment.network,
+        spec,
         data.shape,
         len(data.classes),
         make_tile=maker,
         streams=streams,
         decorrelation=experiment.decorrelation,
+        start=start,
     )
     who = f"rule {experiment.rule.kind}"
     check_periphery(who, experiment.rule.needs, experiment.periphery)
     _check_matrices(who, experiment, len(network.layers))
     for layer in network.layers:
         check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
-    return Setup(network, clock, record)
+    return Setup(network, start, clock, record)
+
+
+def start_of(experiment: TrainExperiment, data: TrainData) -> LearnedNetwork | None:
+    """The trained network that learning starts from, as its matrices begin; None without one. Raises UserError."""
+    if experiment.weights is None:
+        return None
+    learned = read_network(experiment.weights)
+    x = data.x[: experiment.calibration]
+    return start_from(learned, experiment.network, experiment.decorrelation, x, data.classes)
+
+
+def with_start(experiment: TrainExperiment) -> TrainExperiment:
+    """An arm with the file that its weights are in, and with the network that they are of where it names none. Raises UserError."""
+    if experiment.weights is None:
+        return experiment
+    path = network_file(experiment.weights)
+    network = experiment.network if experiment.network is not None else read_network(path).spec
+    return experiment.model_copy(update={"weights": path, "network": network})
 
 
 def _check_matrices(who: str, experiment: TrainExperiment, layers: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_sim.chip.backends.replay import Replay
 from analog_sim.config import UserError
 from learning.common.identity import Identity, digest, files_of, program_identity
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
@@ -41,9 +42,10 @@ from learning.experiments.runs.files import (
     write_text,
     writing,
 )
+from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
-from learning.experiments.training.chip import check
+from learning.experiments.training.chip import check, with_start
 from learning.experiments.training.comparison import comparison, last_rows, mean
 from learning.experiments.training.data import TrainData, same_data, training_data
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
@@ -124,7 +126,7 @@ def plan(experiment: TrainExperiment, decided: Mapping[str, Any] | None = None) 
     Raises:
         UserError: arms that make no experiment, or that would share a name or a folder.
     """
-    asked = arms_of(experiment)
+    asked = {name: with_start(arm) for name, arm in arms_of(experiment).items()}
     decisions = {name: (decided or {}).get(name, decide(arm)) for name, arm in asked.items()}
     arms = {name: settled(arm, decisions[name]) for name, arm in asked.items()}
     notes = dict.fromkeys(note for name, arm in asked.items() for note in training_notes(arm, arms[name]))
@@ -274,6 +276,9 @@ def _train(
             raise
         rows = trainer.curve.rows
         ending = Ending(sample=trainer.samples, message=str(error))
+    else:
+        if not isinstance(trainer.experiment.chip, Replay):  # the recorded run has left it
+            save_network(own.path / NETWORK_FILE, trainer.learned())
     finally:
         trainer.close()
     histograms = {

@@ -20,10 +20,13 @@ from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.monte_carlo.metrics import accuracy
 from learning.experiments.report.training.results import CURVE_COLUMNS, LAYER_COLUMNS
+from learning.experiments.runs import checkpoint
 from learning.experiments.runs.result_log import ResultLog, Row
-from learning.experiments.training import checkpoint, probe
+from learning.experiments.training import probe
 from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
+from learning.network.learned import LearnedNetwork
+from learning.network.starting import learned_from
 from learning.rules.base import Proposed
 
 F32 = npt.NDArray[np.float32]
@@ -62,7 +65,9 @@ class Trainer:
         self.done = 0
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
-        self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source)])
+        start = {} if setup.start is None else dict(setup.start.arrays)
+        self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source), start])
+        self._spec = experiment.network if setup.start is None else setup.start.spec
         self.diverged = False
         self.curve = ResultLog(folder / "metrics.csv", CURVE)
         self.layers = ResultLog(folder / "layers.csv", LAYER)
@@ -292,6 +297,12 @@ class Trainer:
         self._histograms = {name: list(counts) for name, counts in state["histograms"].items()}
         if self.record is not None and state["position"] is not None:
             self.record.seek(int(state["position"]))
+
+    def learned(self) -> LearnedNetwork:
+        """What the network has learned so far. A chip that shows nothing of its inside is read for it."""
+        assert self._spec is not None, "an experiment has a network or weights"
+        dataset = self.experiment.model_dump(mode="json", include={"dataset"})["dataset"]
+        return learned_from(self.network, self._spec, self.data.shape, self.data.classes, dataset)
 
     def close(self) -> None:
         """Write what the record of the chip still holds back."""

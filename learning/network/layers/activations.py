@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
+from scipy.special import ndtr
 
 from learning.network.layers.base import F32, DigitalLayer, Shape
 
@@ -98,3 +99,18 @@ class Sigmoid(Activation):
     def slope(self, x: F32, y: F32) -> F32:
         """``y (1 - y)``."""
         return y * (np.float32(1.0) - y)
+
+
+class Gelu(Activation):
+    """``f(x) = x Phi(x)``, Phi the distribution function of the normal distribution (Hendrycks & Gimpel, arXiv:1606.08415, Eq. 1)."""
+
+    kind: Literal["gelu"] = "gelu"
+
+    def forward(self, x: F32) -> F32:
+        """x Phi(x)."""
+        return x * ndtr(x)
+
+    def slope(self, x: F32, y: F32) -> F32:
+        """``Phi(x) + x phi(x)``, phi the normal density."""
+        density = np.exp(np.float32(-0.5) * x * x) * np.float32(1.0 / (2.0 * np.pi) ** 0.5)
+        return ndtr(x) + x * density

@@ -1,13 +1,16 @@
 """What a layer of a network is: a pure description with its arithmetic. It never holds a weight and never sees a tile.
 
 A weighted layer turns its input into rows that a crossbar multiplies (`gather`), and the crossbar's rows into its output
-(`assemble`); a digital layer (activation, pooling, reshaping) is a function with a derivative.
+(`assemble`); a digital layer (activation, pooling, reshaping) is a function with a derivative; a training layer (batch normalisation,
+dropout) exists while a network is trained digitally.
 """
 
 from abc import abstractmethod
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from analog_sim.config import Part
 
@@ -16,7 +19,14 @@ Shape = tuple[int, ...]
 
 
 class Layer(Part):
-    """One layer of the YAML list `network.layers`."""
+    """One layer of the YAML list `network.layers`.
+
+    Attributes:
+        name: of the layer and of its tiles, in tables and files; null for its kind and number. It is the place of its tiles on the chip,
+            so that another name gives other cells.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=100)] | None = None
 
     @abstractmethod
     def output_shape(self, shape: Shape) -> Shape:
@@ -33,6 +43,20 @@ class DigitalLayer(Layer):
     @abstractmethod
     def backward(self, grad: F32, x: F32, y: F32) -> F32:
         """Return ``dL/dx`` from grad = dL/dy (B, ...), the input x and the output y."""
+
+
+class TrainingLayer(Layer):
+    """A layer that only digital training has: a network that learns on a chip is refused with it. Its samples keep their shape.
+
+    Attributes:
+        reason: why it cannot be in a network that learns on a chip, and what to write.
+    """
+
+    reason: ClassVar[str]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
 
 
 class WeightedLayer(Layer):

@@ -17,7 +17,7 @@ from learning.common.identity import Identity, digest, files_of, program_digest,
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.run import estimate
 from learning.experiments.runs.run_folder import RunDirectory
-from learning.torch_bridge import twin as twin_module
+from learning.torch_bridge import digital_training
 
 MODEL = "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
 TINY: dict[str, Any] = {
@@ -168,7 +168,7 @@ def test_a_resume_on_other_contents_is_refused(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr("learning.common.identity.program_digest", lambda: "0" * 64)
         pattern = r"program: was \w{12}, now 0{12}"
     else:  # the cache was lost, and training gave other weights, on another machine say
-        monkeypatch.setattr("learning.experiments.estimation.prepared.trained_twin", other_weights)
+        monkeypatch.setattr("learning.experiments.estimation.prepared.trained_network", other_weights)
         pattern = "weights of the digital network: was"
     with pytest.raises(UserError, match=pattern):
         run(2, True)
@@ -176,7 +176,7 @@ def test_a_resume_on_other_contents_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def other_weights(make: Any, *arguments: Any) -> tuple[torch.nn.Module, Any, bool]:
-    module, convergence, cached = twin_module.trained_twin(make, *arguments)
+    module, convergence, cached = digital_training.trained_network(make, *arguments)
     with torch.no_grad():
         next(module.parameters()).add_(1e-3)
     return module, convergence, cached
@@ -211,7 +211,7 @@ def test_the_model_may_not_change_between_two_chips(tmp_path: Path) -> None:
         prepared.plan()
 
 
-def test_a_cached_twin_is_bound_to_the_program_and_is_trained_again_when_damaged(
+def test_a_cached_network_is_bound_to_the_program_and_is_trained_again_when_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from learning.experiments.estimation.prepared import check, prepare_estimate
@@ -225,7 +225,7 @@ def test_a_cached_twin_is_bound_to_the_program_and_is_trained_again_when_damaged
         return "digital network: trained before, from the cache" in lines
 
     assert [told(), told()] == [False, True]
-    (file,) = (tmp_path / "own-cache").rglob("twins/*.npz")
+    (file,) = (tmp_path / "own-cache").rglob("networks/*.npz")
     with np.load(file) as found:
         arrays = {name: found[name] for name in found.files}
     np.savez(

@@ -11,8 +11,8 @@ from analog_sim.config import ConfigError, UserError, validate
 from analog_sim.random.streams import Streams
 from learning.common.weight_tile import digital_tile
 from learning.losses.losses import make_loss
+from learning.network.forms.layers import LayerList
 from learning.network.network import Network, Shift
-from learning.network.spec import NetworkSpec
 
 BYPASS = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital", "identity": "bypass"}
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital"}
@@ -298,7 +298,7 @@ def test_networks_that_do_not_fit_are_refused(layers: list[Any], shape: tuple[in
 
 def test_a_network_needs_weights() -> None:
     with pytest.raises(ConfigError, match="at least one layer with weights"):
-        validate({"layers": ["relu"]}, NetworkSpec)
+        validate({"layers": ["relu"]}, LayerList)
 
 
 def test_decorrelation_of_a_layer_that_is_not_there_is_refused() -> None:

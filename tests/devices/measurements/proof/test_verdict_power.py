@@ -11,6 +11,7 @@ from verdict_study import SETTINGS, proven, verdicts
 
 from devices.measurements.data.start_states import StartStates
 from devices.measurements.data.traces import Traces
+from devices.measurements.proof.quantities import of_pulses
 from devices.measurements.proof.replay import replay
 
 pytestmark = pytest.mark.jit
@@ -27,11 +28,31 @@ def test_a_right_card_is_good(number: int, good: int) -> None:
     assert found["good"] >= good, found
 
 
-@pytest.mark.parametrize("number", [0, 2, 4], ids=[SETTINGS[k].name for k in (0, 2, 4)])
+@pytest.mark.parametrize("number", [0, 1, 2, 4], ids=[SETTINGS[k].name for k in (0, 1, 2, 4)])
 def test_a_card_that_is_wrong_by_half_is_not_good(number: int) -> None:
     setting = SETTINGS[number]
     found = {name: verdicts(setting, card, 2, FIRST + 100) for name, card in setting.wrong().items()}
     assert not any(counts["good"] for counts in found.values()), found
+
+
+def test_scatter_of_pulses_that_reads_hide_is_not_shown() -> None:
+    """Read noise of a mean step, pulses that scatter by 30 %: the scatter of all changes says nothing of the pulses' own."""
+    noisy = SETTINGS[1]
+    proof = proven(noisy, noisy.right, FIRST)
+    assert proof.verdict == "unproven"
+    assert "beneath the read noise" in proof.sentence()
+
+
+def test_consecutive_changes_tell_the_scatter_of_pulses_from_that_of_reads() -> None:
+    rng = np.random.default_rng(0)
+    n, pulses, reads = 40_000, 0.3, 1.0
+    change = pulses * rng.normal(size=n) + np.diff(reads * rng.normal(size=n + 1))
+    follows = np.arange(n) % 50 > 0  # runs of 50
+    alone = of_pulses(change, follows)
+    error = alone.std() / np.sqrt(n)
+    assert error < 0.02
+    assert alone.mean() == pytest.approx(pulses**2, abs=4.0 * 1.5 * error)  # terms of neighbours are correlated
+    np.testing.assert_allclose(of_pulses(change, np.zeros(n, bool)), change**2)
 
 
 def test_few_devices_do_not_show_their_spread() -> None:

@@ -98,7 +98,7 @@ def test_defaults_of_studies() -> None:
     experiment = validate(plain, Experiment)
     assert experiment.times == (1.0, 3600.0, 86400.0, 2629800.0, 31557600.0)
     assert experiment.chips == 25
-    assert experiment.twin.kind == "mlp"
+    assert experiment.digital_network.kind == "mlp"
 
 
 def test_schema_for_editors() -> None:

@@ -15,7 +15,7 @@ from learning.experiments.defaults.settled import checked_decisions
 from learning.experiments.estimation.run import estimate
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 from learning.experiments.training.run import train
-from learning.network import twin_spec
+from learning.network import training_spec
 
 
 class Short(StrictModel):
@@ -100,8 +100,8 @@ def test_an_estimate_goes_on_with_the_defaults_it_began_with(tmp_path: Path, mon
     first = estimate(left_out, out=tmp_path / "run", say=silent, progress=False)
     config = (tmp_path / "run" / CONFIG).read_text(encoding="utf-8")
     assert "compensation: global" in config
-    monkeypatch.setattr(twin_spec, "LEAST_STEPS", 2)
-    monkeypatch.setattr(twin_spec, "LEAST_EPOCHS", 2)
+    monkeypatch.setattr(training_spec, "LEAST_STEPS", 2)
+    monkeypatch.setattr(training_spec, "LEAST_EPOCHS", 2)
     again = estimate(
         left_out.model_copy(update={"chips": 2}), out=tmp_path / "run", resume=True, say=silent, progress=False
     )

@@ -179,8 +179,8 @@ def test_bad_checkpoints_and_outputs_end_before_any_work(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_the_form_of_the_images_is_a_part_of_the_twins_identity() -> None:
-    """A twin that was trained on other inputs must not come from the cache."""
+def test_the_form_of_the_images_is_a_part_of_the_networks_identity() -> None:
+    """A network that was trained on other inputs must not come from the cache."""
     from learning.experiments.estimation.prepared import check, prepare_estimate
 
     weights = []

@@ -22,10 +22,10 @@ from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.monte_carlo.evaluate import Task, run_tasks
 from learning.experiments.monte_carlo.worker import print_anything
 from learning.experiments.parallel.loky import Loky
+from learning.experiments.runs import checkpoint
 from learning.experiments.runs.files import read_json, write_arrays, write_json, write_text
 from learning.experiments.runs.result_log import ResultLog, read_rows
 from learning.experiments.runs.run_lock import run_lock
-from learning.experiments.training import checkpoint
 from learning.experiments.training.run import train
 
 COLUMNS = {"study": str, "chip": int, "time_s": float, "accuracy": float}

@@ -13,9 +13,9 @@ from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of, with_sweep
 from learning.experiments.report.rebuild import rebuild
 from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.runs import checkpoint
 from learning.experiments.runs.result_log import read_rows
 from learning.experiments.runs.run_folder import RunDirectory
-from learning.experiments.training import checkpoint
 from learning.experiments.training.comparison import first_reaching
 from learning.experiments.training.data import Order, training_data
 from learning.experiments.training.run import TWIN, describe, place, plan, train

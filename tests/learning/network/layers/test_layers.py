@@ -32,6 +32,7 @@ def torch_of(case: dict[str, Any]) -> torch.nn.Module:
             return torch.nn.LeakyReLU(case.get("leak", 0.01))
         case kind:
             return {
+                "gelu": torch.nn.GELU,
                 "identity": torch.nn.Identity,
                 "relu": torch.nn.ReLU,
                 "sigmoid": torch.nn.Sigmoid,
@@ -43,7 +44,7 @@ def images(seed: int, shape: tuple[int, ...]) -> F32:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-DIGITAL = [c for c in catalogue_helpers.cases(catalogue.LAYERS) if c["kind"] not in ("linear", "conv2d")]
+DIGITAL = [c for c in catalogue_helpers.cases(catalogue.LAYERS) if isinstance(make(c), DigitalLayer)]
 
 
 @pytest.mark.parametrize("case", DIGITAL, ids=catalogue_helpers.name)

@@ -1,4 +1,4 @@
-"""The torch twin computes what the network on tiles computes, and autograd gives what its backpropagation proposes."""
+"""A network in torch computes what the network on tiles computes, and autograd gives what its backpropagation proposes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from learning.losses.cross_entropy import CrossEntropy
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
 from learning.torch_bridge.alignment import alignment, layer_gradients
-from learning.torch_bridge.network_twin import digital_layer, torch_twin
+from learning.torch_bridge.torch_network import digital_layer, torch_copy
 
 DECORRELATION: dict[str, Any] = {
     "none": None,
@@ -24,6 +24,7 @@ EVERY_LAYER = (
     "identity",
     {"kind": "conv2d", "channels": 4, "kernel": 3, "stride": 2, "padding": 1},
     "sigmoid",
+    "gelu",
     {"kind": "avg_pool", "size": 2, "stride": 1},
     {"kind": "conv2d", "channels": 3, "kernel": 1},
     {"kind": "leaky_relu", "leak": 0.3},
@@ -72,13 +73,13 @@ def test_outputs_and_gradients(layers: Any, shape: Any, spec: dict[str, Any], de
     rng = np.random.default_rng(1)
     x = rng.normal(size=(6, *shape)).astype(np.float32)
     y = np.array([0, 1, 2, 2, 1, 0])
-    twin = torch_twin(network)
-    np.testing.assert_allclose(twin(torch.tensor(x)).detach(), network.output(x), rtol=1e-4, atol=1e-5)
+    copy = torch_copy(network)
+    np.testing.assert_allclose(copy(torch.tensor(x)).detach(), network.output(x), rtol=1e-4, atol=1e-5)
 
     rule = Backprop()
     proposed = rule.propose(network, CrossEntropy(), x, y, rule.init(network, Streams(0))).layers
     assert proposed is not None
-    gradients = layer_gradients(twin, x, y)
+    gradients = layer_gradients(copy, x, y)
     assert list(gradients) == [layer.name for layer in network.layers]
     for layer, mine in zip(network.layers, proposed, strict=True):
         dense = mine.weights.dense()[:, : layer.inputs]
@@ -86,12 +87,12 @@ def test_outputs_and_gradients(layers: Any, shape: Any, spec: dict[str, Any], de
         assert alignment({"a": -dense}, {"a": gradients[layer.name]})["a"] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_the_twin_has_weights_of_its_own() -> None:
+def test_the_copy_has_weights_of_its_own() -> None:
     network = make_network()
-    twin = torch_twin(network)
+    copy = torch_copy(network)
     before = network.layers[0].tile.read_weights(exact=True)
     with torch.no_grad():
-        twin.get_submodule(network.layers[0].name).weight += 1.0
+        copy.get_submodule(network.layers[0].name).weight += 1.0
     assert np.array_equal(network.layers[0].tile.read_weights(exact=True), before)
 
 

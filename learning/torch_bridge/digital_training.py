@@ -1,4 +1,4 @@
-"""The ideal digital twin: a plain torch network built from configuration, trained once and kept in the user's cache.
+"""Digital training in torch, once for every network: what was trained is kept in the user's cache.
 
 It never sees a chip. The same configuration on the same data gives the same bits; torch's global generator is left alone.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import io
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from analog_sim.config import UserError
 from learning.common.identity import digest, program_identity
 from learning.data.dataset import Dataset
 from learning.data.download import write_atomically
-from learning.network.twin_spec import ConvNetwork, LenetNetwork, MlpNetwork, TwinTraining
+from learning.network.training_spec import DigitalTraining
 from learning.torch_bridge.arrays import to_numpy
 
 I64 = npt.NDArray[np.int64]
@@ -37,20 +35,12 @@ F32 = npt.NDArray[np.float32]
 _CONTENT = "__digest__"
 """Array of a cache file beside the weights: what they were when they were written."""
 
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-}
 STILL_TO_GAIN = 0.0025
 """A network has converged when more epochs would move its training accuracy by no more than this, see `Convergence`."""
 _CONVERGENCE = "convergence of training"
-"""Entry of a cached twin beside its weights."""
+"""Entry of a cached network beside its weights."""
 Progress = Callable[[int, int, float], None]
 """Called after every epoch with (epoch, epochs, mean training loss)."""
-Named = tuple[str, nn.Module]
 
 
 @dataclass(frozen=True)
@@ -91,74 +81,7 @@ class Convergence:
         )
 
 
-def build_network(
-    spec: MlpNetwork | LenetNetwork | ConvNetwork, image: tuple[int, int, int], classes: int
-) -> nn.Sequential:
-    """Return an untrained network for images (C, H, W), initialised from torch's global generator.
-
-    Raises:
-        UserError: the images are too small for the network.
-    """
-    if isinstance(spec, MlpNetwork):
-        sizes = (image[0] * image[1] * image[2], *spec.hidden)
-        return _named([("flatten", nn.Flatten()), *_dense(sizes, classes, _ACTIVATIONS[spec.activation])])
-    if isinstance(spec, LenetNetwork):
-        return _lenet(spec, image, classes)
-    return _conv(spec, image, classes)
-
-
-def _named(layers: Iterable[Named]) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(layers))
-
-
-def _dense(
-    sizes: tuple[int, ...], classes: int, activation: Callable[[], nn.Module], dropout: float = 0.0
-) -> Iterator[Named]:
-    for k, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
-        yield f"fc{k}", nn.Linear(n_in, n_out)
-        yield f"act_fc{k}", activation()
-        if dropout:
-            yield f"dropout{k}", nn.Dropout(dropout)
-    yield f"fc{len(sizes)}", nn.Linear(sizes[-1], classes)
-
-
-def _lenet(spec: LenetNetwork, image: tuple[int, int, int], classes: int) -> nn.Sequential:
-    channels, height, width = image
-    padding = 2 if min(height, width) < 32 else 0
-    out = [((n + 2 * padding - 4) // 2 - 4) // 2 for n in (height, width)]
-    if min(out) < 1:
-        raise UserError(f"network: lenet needs images of at least 12 x 12 (got {height} x {width})")
-    first, second = spec.channels
-    return _named(
-        [
-            ("conv1", nn.Conv2d(channels, first, 5, padding=padding)),
-            ("act_conv1", nn.ReLU()),
-            ("pool1", nn.MaxPool2d(2)),
-            ("conv2", nn.Conv2d(first, second, 5)),
-            ("act_conv2", nn.ReLU()),
-            ("pool2", nn.MaxPool2d(2)),
-            ("flatten", nn.Flatten()),
-            *_dense((second * out[0] * out[1], *spec.hidden), classes, nn.ReLU),
-        ]
-    )
-
-
-def _conv(spec: ConvNetwork, image: tuple[int, int, int], classes: int) -> nn.Sequential:
-    channels, height, width = image
-    stages: list[Named] = []
-    for k, n_out in enumerate(spec.channels, start=1):
-        if min(height, width) < 2:
-            raise UserError(f"network: {len(spec.channels)} stages of pooling are too many for {image[1]} x {image[2]}")
-        stages.append((f"conv{k}", nn.Conv2d(channels, n_out, 3, padding=1, bias=not spec.batch_norm)))
-        if spec.batch_norm:
-            stages.append((f"norm{k}", nn.BatchNorm2d(n_out)))
-        stages += [(f"act_conv{k}", nn.ReLU()), (f"pool{k}", nn.MaxPool2d(2))]
-        channels, height, width = n_out, height // 2, width // 2
-    dense = _dense((channels * height * width, *spec.hidden), classes, nn.ReLU, spec.dropout)
-    return _named([*stages, ("flatten", nn.Flatten()), *dense])
-
-
-def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Progress | None = None) -> Convergence:
+def train(module: nn.Module, data: Dataset, training: DigitalTraining, progress: Progress | None = None) -> Convergence:
     """Train a module in place on `data`; return how far it came.
 
     Raises:
@@ -201,11 +124,11 @@ def train(module: nn.Module, data: Dataset, training: TwinTraining, progress: Pr
     return Convergence(epochs, shares[max(0, -(-epochs // 2) - 1)], shares[-1])
 
 
-def trained_twin(
+def trained_network(
     module: Callable[[], nn.Module],
     identity: object,
     data: Dataset,
-    training: TwinTraining,
+    training: DigitalTraining,
     progress: Progress | None = None,
 ) -> tuple[nn.Module, Convergence, bool]:
     """Return a trained module in evaluation mode, how far it came, and whether its weights came from the cache.
@@ -216,12 +139,12 @@ def trained_twin(
             starts with count as well, which may come from elsewhere.
         data, training, progress: as in `train`.
 
-    Two runs that train the same twin at once both write the same file, whole. A file that cannot be read is trained anew.
+    Two runs that train the same network at once both write the same file, whole. A file that cannot be read is trained anew.
     """
     with _seeded(training.seed, training.threads):
         made = module()
     key = _key([identity, _digest(made)], data, training)
-    path = user_cache_folder() / "twins" / f"{key}.npz"
+    path = user_cache_folder() / "networks" / f"{key}.npz"
     before = _restore(made, path)
     if before is not None:
         return made.eval(), before, True
@@ -243,7 +166,7 @@ def predict(module: nn.Module, x: F32, batch: int = 256) -> F32:
     return to_numpy(torch.cat(parts))
 
 
-def _optimizer(module: nn.Module, training: TwinTraining) -> torch.optim.Optimizer:
+def _optimizer(module: nn.Module, training: DigitalTraining) -> torch.optim.Optimizer:
     parameters: Iterable[Tensor] = module.parameters()
     if training.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=training.rate, weight_decay=training.weight_decay)
@@ -287,7 +210,7 @@ def _seeded(seed: int, threads: int) -> Iterator[None]:
             random.setstate(pythons)
 
 
-def _key(identity: object, data: Dataset, training: TwinTraining) -> str:
+def _key(identity: object, data: Dataset, training: DigitalTraining) -> str:
     """Everything that decides the weights: the program and its libraries, the network, the data, the training."""
     parts = {
         "program": dict(program_identity().parts),
