@@ -221,6 +221,7 @@ READERS: Rows = {
     ],
     "neurosim": [{"path": str(MEASURED / "neurosim.txt"), "unit": "uS"}],
     "noise_series": [{"path": str(MEASURED / "noise_series.tsv"), "sample_rate": "100 Hz", "leading": 2}],
+    "operations": [{"path": str(MEASURED / "operations.record")}],
     "pulse_ramps": [
         {
             "path": str(MEASURED / "pulse_ramps.csv"),

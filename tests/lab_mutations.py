@@ -56,6 +56,7 @@ def bases() -> dict[str, Base]:
         "keysight_b1500": _catalogued("keysight_b1500", ",", (3,), lambda x: x / V_READ),
         "neurosim": _catalogued("neurosim", "\t", (1,), lambda x: 1e-6 * x),
         "noise_series": _catalogued("noise_series", "\t"),
+        "operations": _catalogued("operations"),
         "pulse_ramps": _catalogued("pulse_ramps", ",", None, lambda x: 1e-3 / x if x else np.nan),
         "pymeasure": _catalogued("pymeasure", ",", (2,), lambda x: 1e-9 * x / V_READ),
         "retention": _catalogued("retention", ",", (1, 2, 3), lambda x: 1e-6 * x),

@@ -22,20 +22,11 @@ SOURCES = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py
 MOST_FILES, MOST_LINES, MOST_ARGUMENTS = 15, 80, 8
 
 FULL = MappingProxyType(
-    {"learning/torch_bridge": (20, "the only folder that may import torch; its readers of modules want a room")}
+    {"learning/torch_bridge": (19, "the only folder that may import torch; its readers of modules want a room")}
 )
 """Folder -> files, why."""
 
-LONG = MappingProxyType(
-    {
-        "devices/measurements/fit/pulse/fit.py:fit_pulses": (93, "the order of the fits"),
-        "devices/measurements/pipeline/pipeline.py:fit_measurements": (124, "to become a loop over stage objects"),
-        "learning/experiments/report/measurement/page.py:_pulses": (
-            81,
-            "its results are to become typed records",
-        ),
-    }
-)
+LONG: MappingProxyType[str, tuple[int, str]] = MappingProxyType({})
 """File and function -> lines, why."""
 
 WIDE = MappingProxyType(
@@ -47,28 +38,6 @@ WIDE = MappingProxyType(
         "analog_sim/wires/series.py:born.series": (9, "a kernel"),
         "analog_sim/wires/single.py:conjugate.conjugate_gradients": (16, "a kernel"),
         "analog_sim/writing/trains.py:kernels.share_strength": (9, "a kernel"),
-        "devices/measurements/fit/pulse/fit.py:PulseFit": (
-            12,
-            "its results are to become typed records",
-        ),
-        "devices/measurements/fit/pulse/laws.py:LawFit": (
-            16,
-            "its results are to become typed records",
-        ),
-        "devices/measurements/fit/pulse/statespace.py:_filter": (15, "a kernel"),
-        "devices/measurements/pipeline/pipeline.py:FitResult": (17, "to become results of stage objects"),
-        "devices/measurements/proof/distribution.py:Bin": (
-            13,
-            "its results are to become typed records",
-        ),
-        "devices/measurements/proof/proof.py:Bin": (
-            15,
-            "its results are to become typed records",
-        ),
-        "devices/measurements/proof/steps.py:Bin": (
-            13,
-            "its results are to become typed records",
-        ),
         "learning/optimizers/adam.py:adam": (11, "a kernel"),
         "learning/torch_bridge/plain.py:nn.Conv2d": (9, "torch's own order"),
     }

@@ -6,11 +6,11 @@ import numpy as np
 from pydantic import model_validator
 
 from analog_sim.cells.cell_model import DriftModel, RelaxationModel
-from analog_sim.config import DataFile, at_key
+from analog_sim.config import at_key
 from devices.drift.bursts import aged_factor, aged_moments
 from devices.drift.law import AgeingTables, DriftLaw
 from devices.drift.moments import power_moment
-from devices.tables_file import check, interpolate, load_tables, scale
+from devices.tables_file import TablesSource, check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 BURSTS = {"drift.tail": "K", "drift.skew": "K"}
@@ -34,7 +34,7 @@ class MeasuredDrift(DriftLaw):
     """
 
     kind: Literal["measured"] = "measured"
-    file: DataFile
+    file: TablesSource
 
     @model_validator(mode="after")
     def _tables(self) -> Self:

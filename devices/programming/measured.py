@@ -5,9 +5,8 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from analog_sim.cells.cell_model import VerifyModel
-from analog_sim.config import DataFile
 from devices.programming.law import ProgrammingLaw
-from devices.tables_file import check, interpolate, load_tables, scale
+from devices.tables_file import TablesSource, check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 
@@ -19,7 +18,7 @@ class MeasuredProgramming(ProgrammingLaw):
     """
 
     kind: Literal["measured"] = "measured"
-    file: DataFile
+    file: TablesSource
 
     @model_validator(mode="after")
     def _tables(self) -> Self:

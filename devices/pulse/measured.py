@@ -7,10 +7,9 @@ import numpy.typing as npt
 from pydantic import model_validator
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, PulseModel
-from analog_sim.config import DataFile
 from devices.normal import below, density
 from devices.pulse.law import PulseLaw
-from devices.tables_file import check, load_tables, scale
+from devices.tables_file import TablesSource, check, load_tables, scale
 from devices.window import F32, F64, Values, Window
 
 
@@ -27,7 +26,7 @@ class MeasuredPulse(PulseLaw):
     """
 
     kind: Literal["measured"] = "measured"
-    file: DataFile
+    file: TablesSource
 
     @model_validator(mode="after")
     def _tables(self) -> Self:

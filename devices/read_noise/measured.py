@@ -4,9 +4,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from analog_sim.config import DataFile
 from devices.read_noise.law import ReadNoiseLaw
-from devices.tables_file import check, interpolate, load_tables, scale
+from devices.tables_file import TablesSource, check, interpolate, load_tables, scale
 from devices.window import F64, Values, Window
 
 
@@ -23,7 +22,7 @@ class MeasuredReadNoise(ReadNoiseLaw):
     """
 
     kind: Literal["measured"] = "measured"
-    file: DataFile
+    file: TablesSource
 
     @model_validator(mode="after")
     def _tables(self) -> Self:

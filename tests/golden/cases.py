@@ -22,8 +22,8 @@ from catalogue import WRITING
 from analog_sim.config import load_config, validate
 from devices.card import load_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.pipeline.result import FitResult
 from learning.experiments.configs.train import TrainExperiment
 
 HERE = Path(__file__).resolve().parent

@@ -40,7 +40,7 @@ class Tape:
             appended; a file that does not exist is then made.
 
     Attributes:
-        position: number of the next operation.
+        position: number of the next operation. cut: whether the file ended within an operation, which is left out.
 
     Raises:
         UserError: no such file, another chip's record, a damaged one.
@@ -51,6 +51,7 @@ class Tape:
         self.position = 0
         self._writer: FrameWriter | None = None
         self._length, end = 0, None
+        self.cut = False
         if path.exists() or not write:
             recorded: dict[str, Any] | None = None
             for header, _, place in read_frames(path):
@@ -64,6 +65,7 @@ class Tape:
             if recorded is not None and chip is not None:
                 self._same_chip(recorded, chip)
             self.chip = recorded or {}
+            self.cut = end is not None and path.stat().st_size > end
             if recorded is None:
                 path.unlink()
                 end = None

@@ -1,17 +1,22 @@
-"""A fitted device as files: the card (YAML) with its tables (.npz) beside it. It never fits anything."""
+"""A fitted device as a card: composed in memory, and as files, the card (YAML) with its tables (.npz) beside it. It never fits anything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 
-from devices.card import load_card
-from devices.tables_file import save_tables
+from analog_sim.cells.cell_model import CellModel
+from analog_sim.config import validate
+from devices.card import DeviceCard, load_card
+from devices.tables_file import DeviceTables, save_tables
 from devices.window import Window
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass
@@ -19,7 +24,7 @@ class CardParts:
     """What a card will hold.
 
     Attributes:
-        name, reference: of the card. window: nominal. parts: keys of the card besides the window. arrays: of the tables file.
+        name, reference: of the card. window: nominal. parts: keys of the card besides the window. arrays: of its tables.
     """
 
     name: str
@@ -30,15 +35,39 @@ class CardParts:
 
     def measured(self, key: str, arrays: Mapping[str, npt.ArrayLike]) -> None:
         """Add a measured part: `key` of the card, its arrays prefixed with it."""
-        self.parts[key] = {"kind": "measured", "file": f"{self.name}.npz"}
+        self.parts[key] = {"kind": "measured"}
         self.arrays |= {f"{key}.{name}": values for name, values in arrays.items()}
+
+    def keys(self, tables: object, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The card as a mapping; `tables`: what its measured parts name as their file. `extra`: keys put on top, mappings key by key."""
+        parts = {
+            key: {**part, "file": tables} if isinstance(part, dict) and part.get("kind") == "measured" else part
+            for key, part in self.parts.items()
+        }
+        return {
+            "schema": "card/1",
+            "name": self.name,
+            "reference": self.reference,
+            "g_min": siemens(self.window.g_min),
+            "g_max": siemens(self.window.g_max),
+            **_merged(parts, extra),
+        }
+
+    def card(self, extra: Mapping[str, Any] = NOTHING) -> DeviceCard:
+        """The card in memory, to the digits of its files. Raises ConfigError when `extra` does not fit a card."""
+        tables = DeviceTables.of(self.name, self.window, self.arrays)
+        return validate(self.keys(tables, extra), DeviceCard, source=f"card {self.name}")
+
+    def compile(self) -> CellModel:
+        """The card's tables for the emulator."""
+        return self.card().compile()
 
 
 def write_card(folder: Path, parts: CardParts, extra: Mapping[str, Any], comments: tuple[str, ...] = ()) -> Path:
     """Write `name.npz` and `name.yaml` into a folder and return the path of the YAML, which has been read back and checked.
 
     Args:
-        folder: must exist. parts: what was fitted. extra: keys of the configuration put on top, mappings key by key.
+        folder: made when missing. parts: what was fitted. extra: keys of the configuration put on top, mappings key by key.
         comments: lines for the head of the file.
 
     Raises ConfigError when `extra` does not fit a card.
@@ -46,15 +75,8 @@ def write_card(folder: Path, parts: CardParts, extra: Mapping[str, Any], comment
     folder.mkdir(parents=True, exist_ok=True)
     if parts.arrays:
         save_tables(folder / f"{parts.name}.npz", parts.window, parts.arrays)
-    data: dict[str, Any] = {
-        "schema": "card/1",
-        "name": parts.name,
-        "reference": parts.reference,
-        "g_min": siemens(parts.window.g_min),
-        "g_max": siemens(parts.window.g_max),
-        **_merged(parts.parts, extra),
-    }
     text = "".join(f"# {line}\n" for line in comments)
+    data = parts.keys(f"{parts.name}.npz", extra)
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     path = folder / f"{parts.name}.yaml"
     path.write_text(text, encoding="utf-8")

@@ -133,6 +133,11 @@ class MeasurementConfig(StrictModel):
     held_out: HeldOut = HeldOut()
     card: Mapping[str, Any] = Field(default_factory=dict)
 
+    @property
+    def given_window(self) -> Window | None:
+        """The card's window, where the file gives one."""
+        return None if self.window is None else self.window.window
+
     @model_validator(mode="after")
     def _some_files(self) -> Self:
         if not self.measurements:

@@ -1,70 +1,41 @@
-"""What was fitted, put on a card: tables or law, noise, spread, faults, programming error. It never fits."""
+"""What was fitted of pulses, put on a card, and the files of a card. It never fits."""
 
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import numpy.typing as npt
 
-from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, part_of_law, siemens, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
-from devices.measurements.fit.ageing.fit import AgeingFit
-from devices.measurements.fit.noise.fit import NoiseFit
-from devices.measurements.fit.programming.fit import ProgrammingFit
 from devices.measurements.fit.pulse.fit import PulseFit
 from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.pipeline.write_by_pulses import PulseWriting, write_by_pulses
 
 
-def compose(
-    parts: CardParts,
-    config: MeasurementConfig,
-    pulse: PulseFit | None,
-    programming: ProgrammingFit | None,
-    ageing: tuple[AgeingFit, ...],
-    noise: NoiseFit | None,
-) -> None:
-    """Add what was fitted to a card."""
-    if pulse is not None:
-        use = config.pulse.use
-        law = law_of(pulse, use)
-        if law is None:
-            arrays: dict[str, npt.ArrayLike] = {"up": pulse.tables.up, "down": pulse.tables.down}
-            if pulse.tables.windows is not None:
-                arrays["windows"] = pulse.tables.windows
-            parts.measured("pulse", arrays)
-        else:
-            parts.parts["pulse"] = part_of_law(law.part)
-            if config.window is None:
-                parts.window = law.window
-        if pulse.read_std > 0 and noise is None:
-            parts.parts["read_noise"] = {"kind": "constant", "std": siemens(pulse.read_std), "of": "reading"}
-        _variation(parts, pulse)
-    if programming is not None:
-        parts.measured("programming", {"std": programming.table})
-        if len(programming.stuck):
-            parts.parts["faults"] = {
-                "stuck_random": len(programming.stuck) / (len(programming.stuck) + programming.cells)
-            }
-    if ageing:
-        parts.measured("drift", ageing[0].tables)
-        if config.temperature is not None:
-            parts.parts["temperature"] = f"{config.temperature - 273.15:.6g} C"
-    if noise is not None:
-        parts.measured("read_noise", {"white": noise.white, "flicker": noise.flicker, "t_read": noise.t_read})
+@dataclass(frozen=True)
+class CardFiles:
+    """Paths of the card and, where pulses were measured, of a second one with the best law in place of the tables."""
+
+    card: Path
+    law_card: Path | None
 
 
-def add_writing(
-    config: MeasurementConfig, parts: CardParts, pulse: PulseFit | None, programming: ProgrammingFit | None
-) -> PulseWriting | None:
-    """Add the programming error that pulses leave, when it was not measured and not given."""
-    if pulse is None or programming is not None or "programming" in config.card or not config.write_by_pulses.enabled:
-        return None
-    with tempfile.TemporaryDirectory() as scratch:
-        cell = load_card(write_card(Path(scratch), parts, config.card)).compile()
-    writing = write_by_pulses(cell, max_pulses=config.write_by_pulses.max_pulses, seed=config.held_out.seed)
-    parts.measured("programming", {"std": writing.std})
-    return writing
+def add_pulse(parts: CardParts, config: MeasurementConfig, pulse: PulseFit) -> None:
+    """Add a fitted pulse response to a card: tables or law, read noise among the pulses, spread, stuck cells."""
+    law = law_of(pulse, config.pulse.use)
+    if law is None:
+        arrays: dict[str, npt.ArrayLike] = {"up": pulse.tables.up, "down": pulse.tables.down}
+        if pulse.tables.windows is not None:
+            arrays["windows"] = pulse.tables.windows
+        parts.measured("pulse", arrays)
+    else:
+        parts.parts["pulse"] = part_of_law(law.part)
+        if config.window is None:
+            parts.window = law.window
+    if pulse.read_std > 0:
+        parts.parts["read_noise"] = {"kind": "constant", "std": siemens(pulse.read_std), "of": "reading"}
+    _add_variation(parts, pulse)
 
 
 def law_of(pulse: PulseFit, use: str) -> LawFit | None:
@@ -74,7 +45,7 @@ def law_of(pulse: PulseFit, use: str) -> LawFit | None:
     return pulse.laws[0] if use == "best_law" else next(fit for fit in pulse.laws if fit.kind == use)
 
 
-def _variation(parts: CardParts, pulse: PulseFit) -> None:
+def _add_variation(parts: CardParts, pulse: PulseFit) -> None:
     if pulse.gains is not None:
         spreads = {
             "step": pulse.gains.common.value,
@@ -90,21 +61,45 @@ def _variation(parts: CardParts, pulse: PulseFit) -> None:
         parts.parts["faults"] = {name: count / stuck.tested for name, count in rates.items() if count}
 
 
-def write_law_card(
-    folder: Path, config: MeasurementConfig, pulse: PulseFit | None, noise: NoiseFit | None, parts: CardParts
-) -> Path | None:
-    """A second card with the best parametric law in place of the tables."""
-    if pulse is None or not pulse.laws or config.pulse.use != "measured":
-        return None
-    best = pulse.laws[0]
-    law = CardParts(
-        f"{config.name}_{best.kind}", config.reference, best.window if config.window is None else parts.window
+def add_writing(config: MeasurementConfig, parts: CardParts) -> tuple[str, ...]:
+    """Add the programming error that pulses leave, when it was not measured and not given; return what the report says of it."""
+    known = "pulse" not in parts.parts or "programming" in parts.parts or "programming" in config.card
+    if known or not config.write_by_pulses.enabled:
+        return ()
+    cell = parts.card(config.card).compile()
+    writing = write_by_pulses(cell, max_pulses=config.write_by_pulses.max_pulses, seed=config.held_out.seed)
+    parts.measured("programming", {"std": writing.std})
+    return (_words(writing),)
+
+
+def _words(writing: PulseWriting) -> str:
+    return (
+        f"programming was not measured: its error is that of write-verify by single pulses on emulated cells, at most"
+        f" {writing.max_pulses} of them to within {1e6 * writing.tolerance:.3g} uS"
+        f"{'' if writing.reads == 1 else f' by the mean of {writing.reads} reads'}; it leaves"
+        f" {1e6 * float(writing.std.min()):.3g} to {1e6 * float(writing.std.max()):.3g} uS"
+        f" ({np.mean(writing.reached):.0%} of the cells within tolerance, {np.mean(writing.pulses):.1f} pulses a cell)"
     )
-    law.parts = {**parts.parts, "pulse": part_of_law(best.part)}
-    kept = {name: values for name, values in parts.arrays.items() if not name.startswith("pulse.")}
-    if kept:
-        law.arrays = kept
-        for key in ("programming", "drift", "read_noise"):
-            if isinstance(law.parts.get(key), dict) and law.parts[key].get("kind") == "measured":
-                law.parts[key] = {"kind": "measured", "file": f"{law.name}.npz"}
-    return write_card(folder, law, config.card, ("The best parametric law of the same measurement.",))
+
+
+def write_cards(
+    folder: Path, config: MeasurementConfig, laws: tuple[LawFit, ...], parts: CardParts, files: int
+) -> CardFiles:
+    """Write the card, and a second one with the best pulse law in place of the tables.
+
+    Args:
+        folder: made when missing. config: what was asked. laws: the best first. parts: of the card. files: how many it was fitted from.
+    """
+    comments = (f"Fitted by scripts/fit_device.py from {files or 'step distribution'} file(s); tables beside it.",)
+    card = write_card(folder, parts, config.card, comments)
+    if not laws or config.pulse.use != "measured":
+        return CardFiles(card, None)
+    best = laws[0]
+    law = CardParts(
+        name=f"{config.name}_{best.kind}",
+        reference=config.reference,
+        window=best.window if config.window is None else parts.window,
+        parts={**parts.parts, "pulse": part_of_law(best.part)},
+        arrays={name: values for name, values in parts.arrays.items() if not name.startswith("pulse.")},
+    )
+    return CardFiles(card, write_card(folder, law, config.card, ("The best parametric law of the same measurement.",)))

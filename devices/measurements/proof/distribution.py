@@ -87,7 +87,7 @@ def distribution_proof(
         if drawn:
             shown += _shown(samples, copies, word)
     yardstick = "the data against themselves" if drawn else f"{CELLS} draws from the tables"
-    return Proof("the pulse response", how, tuple(bins), (), facts, yardstick=yardstick, shown=tuple(shown))
+    return Proof("pulse", how, tuple(bins), (), facts, yardstick=yardstick, shown=tuple(shown))
 
 
 Samples = Sequence[dict[int, F64]]
@@ -113,21 +113,23 @@ def _split_bins(
         whole = low < high
         place = "all states" if whole else f"{low:.0%} of the window"
         scale = float(measured.std())
+        wasserstein, ks = two_sample(measured, emulated)
         found.append(
             Bin(
-                f"{word} at {place}",
-                direction,
-                low,
-                high,
-                len(measured),
-                len(emulated),
-                (float(measured.mean()), float(emulated.mean())),
-                (scale, float(emulated.std())),
-                *two_sample(measured, emulated),
-                0.0,
-                0.0,
-                scale,
-                (float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0))),
+                label=f"{word} at {place}",
+                direction=direction,
+                low=low,
+                high=high,
+                measured=len(measured),
+                emulated=len(emulated),
+                mean=(float(measured.mean()), float(emulated.mean())),
+                std=(scale, float(emulated.std())),
+                wasserstein=wasserstein,
+                ks=ks,
+                band=0.0,
+                ks_band=0.0,
+                scale=scale,
+                wrong_sign=(float(np.mean(measured * direction < 0)), float(np.mean(emulated * direction < 0))),
                 whole=whole,
             )
         )

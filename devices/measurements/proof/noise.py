@@ -74,4 +74,4 @@ def noise_proof(
             )
         )
         facts[f"{label}: standard deviation of the reads"] = (float(about.std()), float(emulated.std()), "S")
-    return Proof("read noise", how, tuple(bins), (), facts)
+    return Proof("noise", how, tuple(bins), (), facts)

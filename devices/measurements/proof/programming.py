@@ -1,8 +1,6 @@
 """Held-out programmed cells against emulated cells programmed to the same targets. It never fits the user's card."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,64 +8,41 @@ import numpy.typing as npt
 from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.random.streams import Streams
-from devices.card import load_card
-from devices.measurements.card_files.card_file import CardParts, write_card
+from devices.measurements.card_files.card_file import CardParts
 from devices.measurements.configuration.measurement_config import MeasurementConfig
-from devices.measurements.data.histories import Histories
 from devices.measurements.data.split import folds_of
-from devices.measurements.fit.programming.fit import ProgrammingFit, fit_programming
+from devices.measurements.fit.programming.fit import fit_programming
 from devices.measurements.proof.proof import Proof, compare
-from devices.measurements.table.sink import UNFIT, Role
-from devices.measurements.table.table import MeasurementTable
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]
 
 FEWEST_PAIRS, PAIRS_PER_BIN, MOST_BINS = 40, 25, 6
 EMULATED = 4000
-WHAT = "programming"
 
 
-def programming_pairs(tables: Mapping[Role, MeasurementTable], histories: Histories | None) -> tuple[F64, F64] | None:
-    """Targets and results, (C,) siemens each, of programming rows or of the first reads of retention; None without targets."""
-    if "programming" in tables:
-        table = tables["programming"]
-        good = (table.flag & UNFIT) == 0
-        target, result = table.target_S[good], table.conductance()[good]
-    elif histories is not None:
-        target, result = histories.target, histories.initial
-    else:
-        return None
-    known = np.isfinite(target) & np.isfinite(result)
-    return (target[known], result[known]) if known.any() else None
-
-
-def prove_programming(
-    config: MeasurementConfig, pairs: tuple[F64, F64], whole: ProgrammingFit, window: Window, trial: Path
-) -> Proof:
+def prove_programming(config: MeasurementConfig, target: F64, result: F64, window: Window) -> Proof:
     """Leave out every fold of the cells in turn, program emulated cells of the others' fit to its targets, and compare the errors.
 
     The card holds the spread about the mean error, so both are compared about the mean of their bin: a bias is reported, and
     left to whoever programs the chip.
 
     Args:
-        config: what is held out. pairs: targets and results. whole: the fit of all. window: of the card. trial: scratch folder.
+        config: what is held out. target, result: (C,) siemens, of cells that are not stuck. window: of the card.
     """
     held = config.held_out
-    target, result = (np.delete(values, whole.stuck) for values in pairs)
     if held.by == "none" or len(target) < FEWEST_PAIRS:
-        return Proof(WHAT, "nothing is held out: too few cells, so the fit is not proven", ())
+        return Proof("programming", "nothing is held out: too few cells, so the fit is not proven", ())
     parts = folds_of(len(target), held.fraction, np.random.default_rng(held.seed))
     copies, order = [], []
     for number, own in enumerate(parts):
         rest = np.setdiff1d(np.arange(len(target)), own)
         part = fit_programming(target[rest], result[rest], window)
         if part is None:
-            return Proof(WHAT, "nothing is held out: too few cells, so the fit is not proven", ())
-        card = CardParts(WHAT, "", window)
+            return Proof("programming", "nothing is held out: too few cells, so the fit is not proven", ())
+        card = CardParts("programming", "", window)
         card.measured("programming", {"std": part.table})
-        cell = load_card(write_card(trial, card, {})).compile()
-        copies.append(_programmed(cell, target[own], max(1, EMULATED // len(target)), held.seed + number))
+        copies.append(_programmed(card.compile(), target[own], max(1, EMULATED // len(target)), held.seed + number))
         order.append(own)
     at = np.concatenate(order)
     copy = np.concatenate(copies, axis=1)
@@ -104,4 +79,4 @@ def _compared(target: F64, measured: F64, emulated: F64, how: str, seed: int) ->
         facts[f"{label}: mean"] = (float(own.mean()), float(copy.mean()), "S")
         facts[f"{label}: spread"] = (float(own.std()), float(copy.std()), "S")
         bins.append(compare(own - own.mean(), copy - copy.mean(), None, label=label, low=low, high=high, rng=rng))
-    return Proof(WHAT, how, tuple(bins), (), facts)
+    return Proof("programming", how, tuple(bins), (), facts)

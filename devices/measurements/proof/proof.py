@@ -4,7 +4,9 @@ It never judges by one number alone: a distance that the data show against thems
 that is significant but small is called small.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -35,6 +37,12 @@ RESOLUTION = 0.02
 """Share of the mean step (or change) below which a difference counts as zero: data without scatter have no yardstick of their own."""
 
 Verdict = Literal["good", "fair", "bad", "unproven"]
+ReportKey = Literal["pulse", "ageing", "programming", "noise"]
+"""A quantity of the cell that is fitted and proven by itself: by it reports find its sections."""
+WORDS: Mapping[ReportKey, str] = MappingProxyType(
+    {"pulse": "the pulse response", "ageing": "ageing", "programming": "programming", "noise": "read noise"}
+)
+"""The quantities as sentences name them, in the order of reports."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class Curve:
     Attributes:
         kind: what x is. label: in words. x: pulse numbers or seconds. mean, std: (2, n) siemens, measured and emulated.
         count: (n,) measured traces at each x. chance: factor by which the spread in the later half may differ from itself (99 %).
+        direction: of the pulses, +1 or -1; 0 over seconds.
     """
 
     kind: Literal["pulses", "seconds"]
@@ -111,6 +120,7 @@ class Curve:
     std: F64
     count: npt.NDArray[np.int64]
     chance: float = 1.0
+    direction: int = 0
 
     @property
     def later(self) -> npt.NDArray[np.bool_]:
@@ -152,7 +162,7 @@ class Proof:
     """Everything a comparison found.
 
     Attributes:
-        what: the compared quantity. how: what was held out, in a sentence. bins: comparisons. curves: mean and spread.
+        key: the compared quantity. how: what was held out, in a sentence. bins: comparisons. curves: mean and spread.
         facts: name -> (measured, emulated, unit), whole-sample numbers. yardstick: what the band is of.
         lags: scatter of changes over several reads, empty where there are no runs long enough.
         together: how many bands the farthest bin of one state may lie off by chance (99 %), where bins hold the same devices and go
@@ -161,7 +171,7 @@ class Proof:
             cards that were proven.
     """
 
-    what: str
+    key: ReportKey
     how: str
     bins: tuple[Bin, ...]
     curves: tuple[Curve, ...] = ()
@@ -171,6 +181,11 @@ class Proof:
     together: float | None = None
     shown: tuple[Shown, ...] = ()
     differs: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """The compared quantity in words."""
+        return WORDS[self.key]
 
     @property
     def spread_off(self) -> tuple[float, Curve | None]:
@@ -421,20 +436,22 @@ def compare(
         else (np.nan, np.nan)
     )
     resolution = RESOLUTION * abs(float(pooled.mean()))
+    wasserstein, ks = two_sample(measured, emulated)
     return Bin(
-        label,
-        direction,
-        low,
-        high,
-        len(measured),
-        len(emulated),
-        (float(measured.mean()), float(emulated.mean())),
-        (float(measured.std()), float(emulated.std())),
-        *two_sample(measured, emulated),
-        float(band[0]),
-        float(band[1]),
-        max(float(pooled.std()), resolution),
-        wrong,
-        resolution,
-        whole,
+        label=label,
+        direction=direction,
+        low=low,
+        high=high,
+        measured=len(measured),
+        emulated=len(emulated),
+        mean=(float(measured.mean()), float(emulated.mean())),
+        std=(float(measured.std()), float(emulated.std())),
+        wasserstein=wasserstein,
+        ks=ks,
+        band=float(band[0]),
+        ks_band=float(band[1]),
+        scale=max(float(pooled.std()), resolution),
+        wrong_sign=wrong,
+        resolution=resolution,
+        whole=whole,
     )

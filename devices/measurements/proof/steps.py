@@ -109,7 +109,7 @@ def steps_proof(
     curves, more = ramp_curves(held_out, emulated, rng, several=several)
     together = _together(compared, bins, held_out, fitted, rng, resamples) if several else None
     shown = shown_by(held_out, emulated, (states[0], states[1]), several=several)
-    return Proof("the pulse response", how, tuple(bins), curves, facts | more, together=together, shown=shown)
+    return Proof("pulse", how, tuple(bins), curves, facts | more, together=together, shown=shown)
 
 
 def _steps(traces: Traces, state: F64, direction: int, several: bool) -> tuple[F64, F64, npt.NDArray[np.int64]]:
@@ -181,19 +181,19 @@ def _devices_are_drawn(fitted: Traces, held_out: Traces) -> bool:
 def _never_reached(label: str, direction: int, low: float, high: float, held: F64) -> Bin:
     spread = float(held.std()) or abs(float(held.mean())) or 1e-12
     return Bin(
-        f"{label} (never reached by the emulator)",
-        direction,
-        low,
-        high,
-        len(held),
-        0,
-        (float(held.mean()), np.nan),
-        (float(held.std()), np.nan),
-        spread,
-        1.0,
-        0.0,
-        0.0,
-        spread,
+        label=f"{label} (never reached by the emulator)",
+        direction=direction,
+        low=low,
+        high=high,
+        measured=len(held),
+        emulated=0,
+        mean=(float(held.mean()), np.nan),
+        std=(float(held.std()), np.nan),
+        wasserstein=spread,
+        ks=1.0,
+        band=0.0,
+        ks_band=0.0,
+        scale=spread,
     )
 
 

@@ -70,7 +70,7 @@ def fit_laws(
         say("looking for read noise that is correlated from read to read")
     if most == "correlated" and int(np.diff(traces.start).max()) >= LONG_ENOUGH:
         slow = fit_law(fits[0].family, traces, start, held, noise="correlated", begin=fits[0], intervals=False)
-        slow_gain = fits[0].aic - slow.aic
+        slow_gain = fits[0].score.aic - slow.score.aic
         if shows_correlation(fits[0], slow, held):
             others = [
                 fit_law(fit.family, traces, start, held, noise="correlated", begin=fit, intervals=False)
@@ -82,14 +82,15 @@ def fit_laws(
 
 def _white_noise(best: LawFit, traces: Traces, start: Start, gain: F64 | None) -> tuple[float, float]:
     """By how much AIC prefers white noise to none, whether devices are alike or have first gains, and its size in siemens."""
-    better = fit_law(best.family, traces, start, None, noise="none", begin=best, intervals=False).aic - best.aic
+    exact = fit_law(best.family, traces, start, None, noise="none", begin=best, intervals=False)
+    better = exact.score.aic - best.score.aic
     if gain is None:
         return better, best.noise.white
     models: tuple[NoiseModel, ...] = ("white", "none")
     white, plain = (
         fit_law(best.family, traces, start, None, noise=model, gain=gain, intervals=False) for model in models
     )
-    return max(better, plain.aic - white.aic), white.noise.white
+    return max(better, plain.score.aic - white.score.aic), white.noise.white
 
 
 def shows_correlation(white: LawFit, slow: LawFit, held: Traces | None) -> bool:
@@ -97,8 +98,8 @@ def shows_correlation(white: LawFit, slow: LawFit, held: Traces | None) -> bool:
 
     Its length means nothing where its size is 0, so that chance gains more by these two parameters than AIC's own count allows for.
     """
-    lost = 0.0 if held is None else float(white.held_out - slow.held_out) * int(held.inside().sum())
-    return white.aic - slow.aic > CLEAR_CORRELATED and lost <= MOST_LOST
+    lost = 0.0 if held is None else float(white.score.held_out - slow.score.held_out) * int(held.inside().sum())
+    return white.score.aic - slow.score.aic > CLEAR_CORRELATED and lost <= MOST_LOST
 
 
 def correlation_within_devices(best: LawFit, traces: Traces, start: Start, window: Window, one_by_one: bool) -> float:
@@ -119,7 +120,7 @@ def correlation_within_devices(best: LawFit, traces: Traces, start: Start, windo
     for own, gain in groups:
         white = fit_law(best.family, own, start, None, gain=gain, intervals=False)
         slow = fit_law(best.family, own, start, None, noise="correlated", begin=white, gain=gain, intervals=False)
-        total += white.aic - slow.aic
+        total += white.score.aic - slow.score.aic
     return total
 
 
@@ -156,11 +157,11 @@ def _every_law(
 def best_first(fits: Sequence[LawFit], held: Traces | None) -> tuple[LawFit, ...]:
     """Sort laws by AIC, those last that predict the held-out reads clearly worse than the best does, the more the later."""
     reads = 0 if held is None else int(held.inside().sum())
-    most = max(fit.held_out for fit in fits)
+    most = max(fit.score.held_out for fit in fits)
 
     def key(fit: LawFit) -> tuple[float, float, int]:
-        lost = reads * float(most - fit.held_out) if reads else 0.0
-        return (lost if lost > MOST_LOST else 0.0), *fit.order
+        lost = reads * float(most - fit.score.held_out) if reads else 0.0
+        return (lost if lost > MOST_LOST else 0.0), *fit.score.order
 
     return tuple(sorted(fits, key=key))
 
@@ -196,7 +197,9 @@ def with_gains(
     refitted = [refit(fit, gain) for fit in fits]
     if held is not None:
         scores = [_held_out_score(fit, held, gains, tables_on(fit, window, start.hard)) for fit in refitted]
-        refitted = [replace(fit, held_out=score) for fit, score in zip(refitted, scores, strict=True)]
+        refitted = [
+            replace(fit, score=replace(fit.score, held_out=score)) for fit, score in zip(refitted, scores, strict=True)
+        ]
     return best_first(refitted, held), gains, gain
 
 

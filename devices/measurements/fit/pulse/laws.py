@@ -34,26 +34,17 @@ TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class LawFit:
-    """A law at its maximum of likelihood.
+class LawScore:
+    """By what a fitted law is compared with others.
 
     Attributes:
-        family: what was fitted. kind: of the part. part, window: what the card takes.
-        estimates: parameters with intervals, the read noise last. noise: of the reads.
         loglik: log-likelihood of the fitted traces; reads: how many reads it counts. parameters: how many.
         held_out: mean log density per read of the held-out traces, nats; NaN without held-out traces.
         misfit: largest distance (Kolmogorov-Smirnov) of the standardised innovations of the reads from a standard normal,
             state bin by state bin; worst_state: the bin, in siemens.
         bias: largest mean error of the step in a state bin that the innovations tell, in units of the mean absolute step.
-        converged: whether the optimiser stopped by itself. model: of the read noise. x: parameters as the optimiser sees them.
     """
 
-    family: LawFamily
-    kind: str
-    part: PulseLaw
-    window: Window
-    estimates: tuple[Estimate, ...]
-    noise: ReadNoise
     loglik: float
     reads: int
     parameters: int
@@ -61,9 +52,6 @@ class LawFit:
     misfit: float
     worst_state: float
     bias: float
-    converged: bool
-    model: NoiseModel
-    x: F64
 
     @property
     def aic(self) -> float:
@@ -79,14 +67,36 @@ class LawFit:
         return self.aic, self.parameters
 
     @property
-    def step_std(self) -> float:
-        """Scatter of a pulse in the middle of the window, mean of both directions, siemens."""
-        return float(np.mean([self.part.step_std(np.array(0.5), up, self.window) for up in (False, True)]))
-
-    @property
     def adequate(self) -> bool:
         """Whether no state bin's mean step is off by more than a quarter of the mean step."""
         return self.bias <= 0.25
+
+
+@dataclass(frozen=True)
+class LawFit:
+    """A law at its maximum of likelihood.
+
+    Attributes:
+        family: what was fitted. kind: of the part. part, window: what the card takes.
+        estimates: parameters with intervals, the read noise last. noise: of the reads. score: by which laws are compared.
+        converged: whether the optimiser stopped by itself. model: of the read noise. x: parameters as the optimiser sees them.
+    """
+
+    family: LawFamily
+    kind: str
+    part: PulseLaw
+    window: Window
+    estimates: tuple[Estimate, ...]
+    noise: ReadNoise
+    score: LawScore
+    converged: bool
+    model: NoiseModel
+    x: F64
+
+    @property
+    def step_std(self) -> float:
+        """Scatter of a pulse in the middle of the window, mean of both directions, siemens."""
+        return float(np.mean([self.part.step_std(np.array(0.5), up, self.window) for up in (False, True)]))
 
 
 def tables_of(part: PulseLaw, window: Window, nodes: int = NODES, *, hard: bool = True) -> StepTables:
@@ -144,23 +154,26 @@ def fit_law(
     held = np.nan
     if held_out is not None and len(held_out):
         held = float(objective(x, traces=held_out).loglik.sum() / held_out.inside().sum())
+    unknown = np.nan, np.nan, np.nan
     fit = LawFit(
-        family,
-        family.kind,
-        part,
-        window,
-        tuple(Estimate(p.name, values[p.name], np.nan, np.nan, np.nan, p.unit, "not computed") for p in definitions),
-        noise_of(values),
-        float(scored.loglik.sum()),
-        int(traces.inside().sum()),
-        len(definitions),
-        held,
-        misfit,
-        worst,
-        bias,
-        bool(result.success),
-        noise,
-        x,
+        family=family,
+        kind=family.kind,
+        part=part,
+        window=window,
+        estimates=tuple(Estimate(p.name, values[p.name], *unknown, p.unit, "not computed") for p in definitions),
+        noise=noise_of(values),
+        score=LawScore(
+            loglik=float(scored.loglik.sum()),
+            reads=int(traces.inside().sum()),
+            parameters=len(definitions),
+            held_out=held,
+            misfit=misfit,
+            worst_state=worst,
+            bias=bias,
+        ),
+        converged=bool(result.success),
+        model=noise,
+        x=x,
     )
     return with_intervals(fit, traces, start, gain) if intervals else fit
 

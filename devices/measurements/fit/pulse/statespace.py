@@ -10,6 +10,7 @@ state off, mean, variance and covariance are those of the cut normal.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,39 +66,52 @@ def run_filter(traces: Traces, law: StepTables, noise: ReadNoise, gain: F64 | No
         noise: of the reads.
         gain: (R, 2) factors on the steps (down, up) of each trace; 1 when None.
     """
-    n = len(traces.g)
-    out = np.zeros((5, n))
+    out = np.zeros((5, len(traces.g)))
     factors = np.ones((len(traces), 2)) if gain is None else np.ascontiguousarray(gain, np.float64)
-    _filter(
-        traces.g,
-        traces.pulses,
-        traces.direction.astype(np.int64),
-        traces.start,
-        np.ascontiguousarray(law.mean, np.float64),
-        np.gradient(
-            law.mean, (law.g_max - law.g_min) / (law.mean.shape[1] - 1), axis=1
-        ),  # continuous, for the optimiser's sake
-        np.ascontiguousarray(law.std, np.float64),
-        law.g_min,
-        law.g_max - law.g_min,
-        noise.white**2,
-        noise.correlated**2,
-        noise.correlation,
-        law.hard,
-        factors,
-        out,
+    reads = _Reads(traces.g, traces.pulses, traces.direction.astype(np.int64), traces.start)
+    width = law.g_max - law.g_min
+    step = _Step(
+        mean=np.ascontiguousarray(law.mean, np.float64),
+        rise=np.gradient(law.mean, width / (law.mean.shape[1] - 1), axis=1),  # continuous, for the optimiser's sake
+        std=np.ascontiguousarray(law.std, np.float64),
+        g_min=law.g_min,
+        width=width,
+        hard=law.hard,
     )
+    _filter(reads, step, (noise.white**2, noise.correlated**2, noise.correlation), factors, out)
     return Filtered(out[0], out[1], out[2], out[3], out[4])
 
 
+class _Reads(NamedTuple):
+    """N reads of R traces for the kernel: siemens, pulses and direction before each, (R + 1,) where the traces begin."""
+
+    g: F64
+    pulses: npt.NDArray[np.int64]
+    direction: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+
+
+class _Step(NamedTuple):
+    """Tables of the step for the kernel: mean, its slope and standard deviation, (2, K); the window; whether it cuts states off."""
+
+    mean: F64
+    rise: F64
+    std: F64
+    g_min: float
+    width: float
+    hard: bool
+
+
 @njit(cache=True, fastmath=False)
-def _filter(  # type: ignore[no-untyped-def]
-    g, pulses, direction, start, mean, rise, std, g_min, width, white, slow, rho, hard, gain, out
-):
+def _filter(reads, step_of, noise, gain, out):  # type: ignore[no-untyped-def]
     """Fill out[0..4] with log density, mean and variance of the read, filtered mean of the state, weight; see `run_filter`.
 
     State m with variance p, slow noise x with variance q, covariance c. Before the first read any state is as likely as another.
+    `noise`: variance of the white and of the slow part, siemens squared, and the correlation of the slow one from read to read.
     """
+    g, pulses, direction, start = reads
+    mean, rise, std, g_min, width, hard = step_of
+    white, slow, rho = noise
     nodes = mean.shape[1] - 1
     log_2pi = 1.8378770664093453
     floor = 1e-18 * width * width

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from devices.card import DeviceCard
-from devices.measurements.proof.proof import Proof
+from devices.measurements.proof.proof import Proof, ReportKey
 from learning.experiments.report.head import Badge, PageHead, plain
 from learning.experiments.report.page import Section
 
@@ -23,9 +23,9 @@ MEASURED_FIGURES = ("ramps", "ageing", "programming", "spectra", "steps")
 
 @dataclass(frozen=True)
 class Need:
-    """What a use of the card rests on: words of a proof's subject, what to call it, and whether the card has it without measurement."""
+    """What a use of the card rests on: the key of a proof, what to call it, and whether the card has it without measurement."""
 
-    word: str
+    key: ReportKey
     name: str
     lacking: bool
 
@@ -60,7 +60,7 @@ def inference_needs(card: DeviceCard) -> tuple[Need, ...]:
     return (
         Need("programming", "programming error", card.programming.kind == "none"),
         Need("ageing", "retention", card.drift.kind == "none"),
-        Need("read noise", "read noise", card.read_noise.kind == "none"),
+        Need("noise", "read noise", card.read_noise.kind == "none"),
     )
 
 
@@ -71,7 +71,7 @@ def training_needs(card: DeviceCard) -> tuple[Need, ...]:
 
 def use(purpose: str, proofs: Sequence[Proof], needs: Sequence[Need]) -> Badge:
     """Verdict and sentence for one use: the worst of what was measured for it, never better than what was not measured allows."""
-    found = {need.name: [proof for proof in proofs if need.word in proof.what] for need in needs}
+    found = {need.name: [proof for proof in proofs if proof.key == need.key] for need in needs}
     measured = [proof for of_need in found.values() for proof in of_need]
     missing = [need for need in needs if not found[need.name]]
     ideal = " and ".join(need.name for need in missing if need.lacking)

@@ -82,7 +82,7 @@ def ramps_over_pulses(curves: Sequence[Curve]) -> Figure:
     figure, axs = new_figure(7.2, 4.2, 2, max(1, len(curves)), share_x=False)
     for k, curve in enumerate(curves):
         top, bottom = axs[k], axs[len(curves) + k]
-        colour = UP if curve.label == "potentiation" else DOWN
+        colour = UP if curve.direction > 0 else DOWN
         top.set_title(curve.label)
         for row, (line, style, name) in enumerate(((FOREGROUND, "-", "measured"), (colour, (0, (4, 2)), "emulated"))):
             top.plot(curve.x, US * curve.mean[row], color=line, linestyle=style, label=name)

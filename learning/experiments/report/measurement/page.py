@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from devices.card import load_card
+from devices.measurements.data.pulse_kinds import ConditionRow
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.fit.pulse.laws import LawFit
+from devices.measurements.fit.pulse.spread import Gains
+from devices.measurements.fit.pulse.stuck import StuckReport
 from devices.measurements.pipeline.comparison import CardComparison
-from devices.measurements.pipeline.result import FitResult
-from devices.measurements.proof.proof import Bin, Proof
+from devices.measurements.pipeline.fit_result import FitResult
+from devices.measurements.pipeline.pulse_stage import FittedPulse, WholeReplay
+from devices.measurements.proof.proof import WORDS, Bin, Proof, ReportKey
 from learning.experiments.defaults.statements import about_card, assumed_values
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.head import Badge, PageHead
@@ -37,10 +43,7 @@ def write_fit_report(run: RunDirectory, result: FitResult) -> Path:
     """Write report.html, figures and tables of a fit into the run's folder; return the page's path."""
     sections = [
         _verdict(result),
-        *_pulses(result),
-        *_ageing(result),
-        *_programming(result),
-        *_noise(result),
+        *(section for key in WORDS if key in result.fitted for section in SECTIONS[key](result)),
         _data(result),
         *assumed_sections(assumed_values([load_card(result.card)])),
     ]
@@ -72,14 +75,8 @@ def write_comparison_report(run: RunDirectory, name: str, comparison: CardCompar
                 f"distances_{k}", distances(proof), f"Distance of the emulated from the measured device, {proof.what}."
             )
         )
-        if proof.what == "ageing" and proof.curves:
-            plots.append(
-                Plot("ageing", ageing_over_time(proof.curves), "Change since the first read, measured and emulated.")
-            )
-        if proof.what == "the pulse response" and proof.curves:
-            plots.append(
-                Plot("ramps", ramps_over_pulses(proof.curves), "Mean and spread over ramps, measured and emulated.")
-            )
+        if proof.curves:
+            plots.append(_curves(proof))
     if comparison.traces is not None and comparison.replayed is not None:
         caption = "Change per pulse against the state: median and 5 to 95 %; dots are measured."
         plots.append(Plot("steps", steps_over_state(comparison.traces, comparison.replayed), caption, raster=True))
@@ -92,6 +89,13 @@ def write_comparison_report(run: RunDirectory, name: str, comparison: CardCompar
     return write_page(run, f"Card {name} against a measurement", with_figure_first(sections), head=head)
 
 
+def _curves(proof: Proof) -> Plot:
+    """Mean and spread against what the quantity is followed over."""
+    if proof.key == "ageing":
+        return Plot("ageing", ageing_over_time(proof.curves), "Change since the first read, measured and emulated.")
+    return Plot("ramps", ramps_over_pulses(proof.curves), "Mean and spread over ramps, measured and emulated.")
+
+
 def verdict_text(result: FitResult) -> str:
     """First lines for the terminal: one per kind of measurement, a bad one first."""
     return "\n".join(result.sentences)
@@ -99,16 +103,16 @@ def verdict_text(result: FitResult) -> str:
 
 def law_table(laws: tuple[LawFit, ...]) -> Table:
     """How the pulse laws compare."""
-    best = min((law.aic for law in laws if np.isfinite(law.aic)), default=0.0)
+    best = min((law.score.aic for law in laws if np.isfinite(law.score.aic)), default=0.0)
     rows = [
         (
             law.kind,
-            str(law.parameters),
-            "" if np.isnan(law.held_out) else f"{law.held_out:.3f}",
-            f"{law.aic - best:+.1f}" if np.isfinite(law.aic) else "too few reads",
-            f"{law.misfit:.2f}",
-            f"{100 * max(law.bias, 0.0):.0f} %",
-            "yes" if law.adequate else "no",
+            str(law.score.parameters),
+            "" if np.isnan(law.score.held_out) else f"{law.score.held_out:.3f}",
+            f"{law.score.aic - best:+.1f}" if np.isfinite(law.score.aic) else "too few reads",
+            f"{law.score.misfit:.2f}",
+            f"{100 * max(law.score.bias, 0.0):.0f} %",
+            "yes" if law.score.adequate else "no",
         )
         for law in laws
     ]
@@ -227,86 +231,93 @@ def _verdict(result: FitResult) -> Section:
 
 
 def _pulses(result: FitResult) -> list[Section]:
-    sections = []
-    proof = next((proof for proof in result.proofs if proof.what == "the pulse response"), None)
-    if result.traces is not None and result.replayed is not None and result.whole is not None:
-        whole = result.whole
-        plots = [
-            Plot(
-                "steps",
-                steps_over_state(result.traces, result.replayed),
-                "Change per pulse against the state: median and 5 to 95 %; dots are measured. The state is that of the reads before the"
-                " last one, so that it shares no read noise with the step.",
-                raster=True,
-            )
-        ]
-        if whole.curves:
-            plots.append(
-                Plot(
-                    "ramps",
-                    ramps_over_pulses(whole.curves),
-                    "Mean and spread over ramps, measured and emulated with the final card.",
-                )
-            )
-        shown = _shown_bins(proof if proof is not None and proof.bins else whole)
-        if shown:
-            plots.append(
-                Plot(
-                    "distributions",
-                    distributions(result.traces, result.replayed, shown),
-                    "Distribution of the steps; the worst bin first.",
-                )
-            )
-        caption = "The whole experiment, and the same experiment on emulated cells of the final card, reads included"
-        sections.append(Section("Pulses", (), (("facts", fact_table(whole, caption)),), tuple(plots)))
+    found, proof = result.pulse, result.proven.get("pulse")
+    if found is None:
+        return []
+    sections = [] if result.whole is None else [_whole(result.whole, proof)]
     if proof is not None and proof.facts:
-        caption = "Held-out part" if result.traces is not None else "Compared samples"
+        caption = "Compared samples" if result.whole is None else "Held-out part"
         sections.append(Section("Held-out numbers", (), (("facts_held_out", fact_table(proof, caption)),)))
-    pulse = result.pulse
-    if pulse is not None and pulse.laws:
+    pulse = found.fit
+    if pulse.laws:
         sections.append(
             Section("Pulse laws", (), (("laws", law_table(pulse.laws)), ("parameters", estimate_table(pulse.laws))))
         )
-    if pulse is not None and pulse.gains is not None:
-        rows = [
-            (name, _value(e), _interval(e))
-            for name, e in (
-                ("common to both directions", pulse.gains.common),
-                ("potentiation's own", pulse.gains.up),
-                ("depression's own", pulse.gains.down),
-            )
-        ]
-        table = Table(
-            ("relative spread of the step size", "value", "95 % interval"),
-            tuple(rows),
-            "What is left after each device's own error",
-        )
-        plot = Plot("gains", gains_of_devices(pulse.gains), "Step size of each device, 95 % intervals.")
-        sections.append(Section("Device to device", (), (("spread", table),), (plot,)))
-    if pulse is not None and pulse.stuck is not None and pulse.stuck.tested:
-        stuck = pulse.stuck
-        low, high = stuck.interval
-        text = (
-            f"{len(stuck.cells)} of {stuck.tested} cells do not move when pulsed ({100 * low:.2g} to {100 * high:.2g} %, 95 % Wilson):"
-            f" {stuck.low} low, {stuck.high} high, {stuck.elsewhere} between."
-        )
-        sections.append(Section("Stuck cells", (text,)))
-    if result.kinds:
-        kinds = tuple(
-            (
-                f"{ {1: 'up', -1: 'down'}.get(row.direction, 'unknown') }, {row.condition}",
-                str(row.pulses),
-                engineering(row.mean, "S"),
-                engineering(row.std, "S"),
-                "yes" if row.fitted else "no",
-            )
-            for row in result.kinds
-        )
-        table = Table(
-            ("kind of pulse", "pulses", "mean change", "spread", "fitted"), kinds, "Amplitudes and widths in the data"
-        )
-        sections.append(Section("Kinds of pulses", (), (("kinds", table),)))
+    if pulse.gains is not None:
+        sections.append(_devices(pulse.gains))
+    if pulse.stuck is not None and pulse.stuck.tested:
+        sections.append(_stuck(pulse.stuck))
+    if isinstance(found, FittedPulse) and found.kinds:
+        sections.append(_kinds(found.kinds))
     return sections
+
+
+def _whole(whole: WholeReplay, proof: Proof | None) -> Section:
+    """The whole experiment beside its replay, with the distributions of some bins, of the proof where it has any."""
+    plots = [
+        Plot(
+            "steps",
+            steps_over_state(whole.traces, whole.replayed),
+            "Change per pulse against the state: median and 5 to 95 %; dots are measured. The state is that of the reads before the"
+            " last one, so that it shares no read noise with the step.",
+            raster=True,
+        )
+    ]
+    if whole.proof.curves:
+        caption = "Mean and spread over ramps, measured and emulated with the final card."
+        plots.append(Plot("ramps", ramps_over_pulses(whole.proof.curves), caption))
+    shown = _shown_bins(proof if proof is not None and proof.bins else whole.proof)
+    if shown:
+        figure = distributions(whole.traces, whole.replayed, shown)
+        plots.append(Plot("distributions", figure, "Distribution of the steps; the worst bin first."))
+    caption = "The whole experiment, and the same experiment on emulated cells of the final card, reads included"
+    return Section("Pulses", (), (("facts", fact_table(whole.proof, caption)),), tuple(plots))
+
+
+def _devices(gains: Gains) -> Section:
+    """How much devices differ."""
+    rows = [
+        (name, _value(e), _interval(e))
+        for name, e in (
+            ("common to both directions", gains.common),
+            ("potentiation's own", gains.up),
+            ("depression's own", gains.down),
+        )
+    ]
+    table = Table(
+        ("relative spread of the step size", "value", "95 % interval"),
+        tuple(rows),
+        "What is left after each device's own error",
+    )
+    plot = Plot("gains", gains_of_devices(gains), "Step size of each device, 95 % intervals.")
+    return Section("Device to device", (), (("spread", table),), (plot,))
+
+
+def _stuck(stuck: StuckReport) -> Section:
+    low, high = stuck.interval
+    text = (
+        f"{len(stuck.cells)} of {stuck.tested} cells do not move when pulsed ({100 * low:.2g} to {100 * high:.2g} %, 95 % Wilson):"
+        f" {stuck.low} low, {stuck.high} high, {stuck.elsewhere} between."
+    )
+    return Section("Stuck cells", (text,))
+
+
+def _kinds(rows: tuple[ConditionRow, ...]) -> Section:
+    """What every kind of pulse does."""
+    cells = tuple(
+        (
+            f"{ {1: 'up', -1: 'down'}.get(row.direction, 'unknown') }, {row.condition}",
+            str(row.pulses),
+            engineering(row.mean, "S"),
+            engineering(row.std, "S"),
+            "yes" if row.fitted else "no",
+        )
+        for row in rows
+    )
+    table = Table(
+        ("kind of pulse", "pulses", "mean change", "spread", "fitted"), cells, "Amplitudes and widths in the data"
+    )
+    return Section("Kinds of pulses", (), (("kinds", table),))
 
 
 def _shown_bins(proof: Proof) -> list[Bin]:
@@ -323,10 +334,10 @@ def _shown_bins(proof: Proof) -> list[Bin]:
 
 
 def _ageing(result: FitResult) -> list[Section]:
-    if not result.ageing:
+    if result.ageing is None:
         return []
-    proof = next((proof for proof in result.proofs if proof.what == "ageing"), None)
-    fit = result.ageing[0]
+    proof, laws = result.proven.get("ageing"), result.ageing.laws
+    fit = laws[0]
     rows = tuple(
         (
             law.kind,
@@ -335,7 +346,7 @@ def _ageing(result: FitResult) -> list[Section]:
             f"{law.aic:.1f}",
             f"{engineering(law.time, 's')}",
         )
-        for law in result.ageing
+        for law in laws
     )
     table = Table(
         ("law", "parameters", "held-out (nats/read)", "AIC (fitted cells)", "t_0 or t_ref"),
@@ -360,9 +371,9 @@ def _ageing(result: FitResult) -> list[Section]:
 
 
 def _programming(result: FitResult) -> list[Section]:
-    fit = result.programming
-    if fit is None:
+    if result.programming is None or result.programming.fit is None:
         return []
+    fit = result.programming.fit
     kurtosis = float(np.median(fit.excess))
     shape = (
         "close to normal"
@@ -382,6 +393,7 @@ def _programming(result: FitResult) -> list[Section]:
 def _noise(result: FitResult) -> list[Section]:
     if result.noise is None:
         return []
+    found = result.noise.fit.spectra
     rows = tuple(
         (
             engineering(one.mean, "S"),
@@ -393,7 +405,7 @@ def _noise(result: FitResult) -> list[Section]:
             f"{one.exponent:.2f} ± {one.exponent_error:.2f}" if np.isfinite(one.exponent_error) else "",
             f"{one.misfit:.3f}",
         )
-        for one in result.noise.spectra
+        for one in found
     )
     table = Table(
         ("mean", "spread of reads", "white", "1/f coefficient", "telegraph", "dwell", "slope", "KS"),
@@ -401,8 +413,8 @@ def _noise(result: FitResult) -> list[Section]:
         "Parts of the spectrum that AIC keeps. The 1/f coefficient is the root of A in S(f) = A / f; slope: exponent when it is free; "
         "KS: distance of the scaled periodogram from its distribution.",
     )
-    noisy = [one for one in result.noise.spectra if one.parts]
-    silent = len(result.noise.spectra) - len(noisy)
+    noisy = [one for one in found if one.parts]
+    silent = len(found) - len(noisy)
     texts = (f"{silent} series hold the same value in every read: no noise, no spectrum.",) if silent else ()
     if not noisy:
         return [Section("Read noise", texts, (("spectra", table),))]
@@ -413,6 +425,12 @@ def _noise(result: FitResult) -> list[Section]:
         raster=True,
     )
     return [Section("Read noise", texts, (("spectra", table),), (plot,))]
+
+
+SECTIONS: Mapping[ReportKey, Callable[[FitResult], list[Section]]] = MappingProxyType(
+    {"pulse": _pulses, "ageing": _ageing, "programming": _programming, "noise": _noise}
+)
+"""What the page shows of each quantity."""
 
 
 def _data(result: FitResult) -> Section:

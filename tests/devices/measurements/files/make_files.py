@@ -16,6 +16,12 @@ from trace_writers import (  # noqa: E402
     write_retention_wide,
 )
 
+from analog_sim.chip.clock import Clock  # noqa: E402
+from analog_sim.chip.fabric import EmulatedFabric  # noqa: E402
+from analog_sim.chip.record.taped import recording  # noqa: E402
+from analog_sim.chip.sealed import SealedFabric  # noqa: E402
+from analog_sim.pulses.plans import PulseCounts  # noqa: E402
+from analog_sim.random.streams import Streams  # noqa: E402
 from devices.card import DeviceCard  # noqa: E402
 from devices.measurements.fit.pulse.quantiles import scores  # noqa: E402
 from devices.tables_file import save_tables  # noqa: E402
@@ -89,6 +95,23 @@ def main() -> None:
             "drift.nu_high": 0.1,
         },
     )
+    write_record(HERE / "operations.record", card)
+
+
+def write_record(path: Path, card: DeviceCard) -> None:
+    """A session on a recorded chip: four cells programmed, read, pulsed, left alone."""
+    path.unlink(missing_ok=True)
+    fabric = recording(SealedFabric(EmulatedFabric(card.compile(), Streams(1), Clock())), path, {}, remembers=False)
+    chip = fabric.crossbar(("sample",), 2, 2, pair=False)
+    chip.program(np.array([[[10e-6, 15e-6], [20e-6, 25e-6]]], np.float32))
+    chip.read_conductance()
+    for sign in (1, 1, 1, -1, -1):
+        chip.pulse(PulseCounts(np.full((1, 2, 2), sign, np.int16)))
+        chip.read_conductance()
+    for seconds in (1.0, 10.0):
+        chip.wait(seconds)
+        chip.read_conductance()
+    fabric.record.close()
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from devices.measurements.configuration.measurement_config import MeasurementCon
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.traces import Traces, traces_of
 from devices.measurements.fit.noise.fit import series_of
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.pipeline.result import FitResult
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Op
 from devices.measurements.text.problems import ReadLog
@@ -86,17 +86,16 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
 @pytest.mark.jit
 def test_the_emulator_shows_the_facts_of_the_ramps(fitted: FitResult) -> None:
     """Mean step growing with the state, wrong-sign steps, spread and end points, reads included; 10 replicas of every ramp."""
-    assert fitted.replayed is not None
-    change, at, direction = fitted.replayed.changes()
-    before = fitted.replayed.g[at - 1]
+    assert fitted.whole is not None
+    change, at, direction = fitted.whole.replayed.changes()
+    before = fitted.whole.replayed.g[at - 1]
     for side, mean, std in ((1, 4.433e-6, 1.732e-6), (-1, -5.523e-6, 0.815e-6)):
         own = direction == side
         assert change[own].mean() == pytest.approx(mean, rel=0.02)
         assert change[own].std() == pytest.approx(std, rel=0.05)
         np.testing.assert_allclose(1e6 * np.array(quarters(before[own], change[own])), QUARTERS[side], rtol=0.04)
     assert np.mean(change[direction == 1] < 0) == pytest.approx(0.0022, abs=0.001)
-    assert fitted.whole is not None
-    facts = fitted.whole.facts
+    facts = fitted.whole.proof.facts
     for word in ("potentiation", "depression"):
         for what in ("mean", "spread"):
             measured, emulated, _ = facts[f"{word}: end of a ramp, {what}"]
@@ -109,14 +108,14 @@ def test_the_emulator_shows_the_facts_of_the_ramps(fitted: FitResult) -> None:
 def test_what_the_report_of_the_ramps_says(fitted: FitResult) -> None:
     assert different(text(lines_of_fit(fitted)), table("fit_pulse_ramps")) == []
     assert fitted.pulse is not None
-    assert [law.kind for law in fitted.pulse.laws[:2]] == ["piecewise", "exp_step"], (
+    assert [law.kind for law in fitted.pulse.fit.laws[:2]] == ["piecewise", "exp_step"], (
         "the step grows: saturating laws do not fit"
     )
-    assert [law.kind for law in fitted.pulse.laws if law.adequate] == ["piecewise", "exp_step"]
-    held_out = [law.held_out for law in fitted.pulse.laws]
+    assert [law.kind for law in fitted.pulse.fit.laws if law.score.adequate] == ["piecewise", "exp_step"]
+    held_out = [law.score.held_out for law in fitted.pulse.fit.laws]
     assert held_out[0] == max(held_out)
-    assert fitted.pulse.read_std == pytest.approx(0.25e-6, abs=0.05e-6)
-    assert fitted.pulse.evidence.model == "white", (
+    assert fitted.pulse.fit.read_std == pytest.approx(0.25e-6, abs=0.05e-6)
+    assert fitted.pulse.fit.evidence.model == "white", (
         "changes over many pulses grow faster than a random walk: no slow read noise"
     )
     (proof,) = fitted.proofs
@@ -150,8 +149,8 @@ def test_slow_read_noise_of_gong_is_not_taken_for_scatter_of_pulses(tmp_path: Pa
     result = fit_measurements(config("gong"), tmp_path)
     assert different(text(lines_of_fit(result)), table("fit_gong")) == []
     assert result.pulse is not None
-    noise, scatter = result.pulse.noise, result.pulse.scatter
-    assert result.pulse.evidence.correlated_gain > 20.0
+    noise, scatter = result.pulse.fit.noise, result.pulse.fit.scatter
+    assert result.pulse.fit.evidence.correlated_gain > 20.0
     assert noise.white == pytest.approx(2.2e-6, rel=0.1)
     assert noise.correlated == pytest.approx(2.6e-6, rel=0.15)
     assert 5.0 < noise.length < 15.0
@@ -227,11 +226,11 @@ def test_technology_c_short_file() -> None:
 def test_technology_c(tmp_path: Path) -> None:
     result = fit_measurements(config("relaxation_techC"), tmp_path)
     assert different(text(lines_of_fit(result)), table("fit_relaxation_techC")) == []
-    assert result.histories is not None
-    assert len(result.histories) == 16292
-    assert result.ageing[0].kind == "burst_relaxation"
-    plain = next(fit for fit in result.ageing if fit.kind == "relaxation")
-    assert result.ageing[0].held_out > plain.held_out + 0.2, "nats per held-out read"
+    assert result.ageing is not None
+    assert len(result.ageing.histories) == 16292
+    assert result.ageing.laws[0].kind == "burst_relaxation"
+    plain = next(fit for fit in result.ageing.laws if fit.kind == "relaxation")
+    assert result.ageing.laws[0].held_out > plain.held_out + 0.2, "nats per held-out read"
     proof, programming = result.proofs
     assert programming.what == "programming"
     assert programming.verdict == "fair", programming.sentence()
@@ -243,8 +242,8 @@ def test_technology_c(tmp_path: Path) -> None:
     assert max(b.relative for b in proof.bins) < 0.13, "a path of normal steps is 0.46 off, and bad in every bin"
     assert "3 of 20 bins within the 95 % band" in proof.sentence(), "the band of all cells is narrow"
     assert result.programming is not None
-    assert np.median(result.programming.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
-    assert np.median(result.programming.excess) == pytest.approx(-1.2, abs=0.15)
+    assert np.median(result.programming.fit.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
+    assert np.median(result.programming.fit.excess) == pytest.approx(-1.2, abs=0.15)
     assert any("negative conductance" in line for line in result.counted)
     assert any("cells partly return" in note for note in result.notes)
 
@@ -258,11 +257,11 @@ def test_technology_a_noise(tmp_path: Path) -> None:
     result = fit_measurements(config("noise_techA"), tmp_path)
     assert different(text(lines_of_fit(result)), table("fit_noise_techA")) == []
     assert result.noise is not None
-    for one in result.noise.spectra:
+    for one in result.noise.fit.spectra:
         assert "flicker" in one.parts
         assert "telegraph" in one.parts
         assert 0.9 < one.exponent < 1.8
-    loudest = max(result.noise.spectra, key=lambda one: one.std)
+    loudest = max(result.noise.fit.spectra, key=lambda one: one.std)
     assert loudest.mean == pytest.approx(85.3e-6, rel=0.01)
 
 

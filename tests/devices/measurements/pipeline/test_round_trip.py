@@ -22,8 +22,8 @@ from analog_sim.random.streams import Streams
 from devices.card import DeviceCard, load_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.pipeline.comparison import compare_card
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.pipeline.result import FitResult
 from devices.measurements.pipeline.write_by_pulses import write_by_pulses
 from devices.measurements.text.problems import MeasurementError
 
@@ -65,7 +65,7 @@ def test_every_pulse_format(kind: str, tmp_path: Path) -> None:
         held_out={"by": "none"},
     )
     assert result.pulse is not None
-    law = result.pulse.laws[0]
+    law = result.pulse.fit.laws[0]
     width = stats.norm.isf(0.5e-5) / 1.96  # budget of the intervals: 1e-5 each instead of 5 %
     for estimate in law.estimates:
         middle, half = 0.5 * (estimate.low + estimate.high), 0.5 * (estimate.high - estimate.low)
@@ -111,8 +111,8 @@ def test_the_card_of_tables_is_a_card_of_the_project(proven: FitResult) -> None:
         g = truth.window.conductance(u)
         np.testing.assert_allclose(card.step_mean(card.window.state(g), up), truth.step_mean(u, up), atol=0.09e-6)
         np.testing.assert_allclose(card.step_std(card.window.state(g), up), truth.step_std(u, up), rtol=0.25)
-    assert proven.law_card is not None
-    other = load_card(proven.law_card)
+    assert proven.files.law_card is not None
+    other = load_card(proven.files.law_card)
     assert other.pulse is not None
     assert other.pulse.kind in ("soft_bounds", "linear_step")
 
@@ -153,9 +153,9 @@ def test_spread_and_stuck_cells_come_back(tmp_path: Path) -> None:
         held_out={"by": "none"},
     )
     assert result.pulse is not None
-    assert result.pulse.stuck is not None
-    assert len(result.pulse.stuck.cells) == stuck
-    gains = result.pulse.gains
+    assert result.pulse.fit.stuck is not None
+    assert len(result.pulse.fit.stuck.cells) == stuck
+    gains = result.pulse.fit.gains
     assert gains is not None
     assert gains.common.low <= 0.2 <= gains.common.high
     for own in (gains.up, gains.down):
@@ -215,14 +215,14 @@ def retention_of(true: DeviceCard, tmp_path: Path, level: np.ndarray) -> FitResu
 def test_retention_and_programming_come_back(tmp_path: Path) -> None:
     true = true_card(**RETENTION, drift=RELAXATION)
     result = retention_of(true, tmp_path, np.random.default_rng(27).integers(10, 36, 3000))
-    assert result.ageing[0].kind == "relaxation"
+    assert result.ageing.laws[0].kind == "relaxation"
     card = load_card(result.card)
     for t in (10.0, 1e3, 1e5):
         for u in (0.4, 0.6, 0.8):
             assert float(card.aged_mean(u, t)) == pytest.approx(float(true.aged_mean(u, t)), abs=0.12e-6)
             assert float(card.aged_std(u, t)) == pytest.approx(float(true.aged_std(u, t)), rel=0.12)
     np.testing.assert_allclose(card.program_std(1e-6 * np.array([15.0, 25.0, 33.0])), 0.4e-6, rtol=0.12)
-    assert sorted(proof.what for proof in result.proofs) == ["ageing", "programming"]
+    assert sorted(proof.key for proof in result.proofs) == ["ageing", "programming"]
     assert all(proof.verdict == "good" for proof in result.proofs), result.sentences
 
 
@@ -231,7 +231,7 @@ def test_a_heavy_tailed_retention_comes_back(tmp_path: Path) -> None:
     tail, skew = 5.0, -0.4
     true = true_card(**RETENTION, drift={**RELAXATION, "tail": [tail], "skew": [skew]})
     result = retention_of(true, tmp_path, np.repeat([12, 24, 34], 1000))
-    best = result.ageing[0]
+    best = result.ageing.laws[0]
     assert best.kind == "burst_relaxation"
     stretch = np.log10(1 + 1e5 / best.time) / np.log10(1 + 1e5)  # a tail is in decades of the fitted t_0
     width = stats.norm.isf(0.5e-5)  # budget: 1e-5 for each of the six
@@ -244,7 +244,7 @@ def test_a_heavy_tailed_retention_comes_back(tmp_path: Path) -> None:
         for u in (0.4, 0.6, 0.8):
             assert float(card.aged_mean(u, t)) == pytest.approx(float(true.aged_mean(u, t)), abs=0.15e-6)
             assert float(card.aged_std(u, t)) == pytest.approx(float(true.aged_std(u, t)), rel=0.15)
-    proof = next(proof for proof in result.proofs if proof.what == "ageing")
+    proof = next(proof for proof in result.proofs if proof.key == "ageing")
     assert proof.verdict == "good", proof.sentence()
 
 
@@ -310,7 +310,7 @@ def test_several_amplitudes_are_told_apart(tmp_path: Path) -> None:
     reader = {"kind": "csv", "path": str(path), "role": "pulses", "columns": {"v": "v", "g": "g"}}
     result = fit([reader], tmp_path / "most", pulse={"laws": ["linear_step"]})
     assert float(load_card(result.card).step_mean(0.5, True)) == pytest.approx(0.1e-6, rel=0.1)
-    assert {(row.direction, row.condition.amplitude): row.fitted for row in result.kinds} == {
+    assert {(row.direction, row.condition.amplitude): row.fitted for row in result.pulse.kinds} == {
         (1, 1.0): True,
         (1, 1.5): False,
         (-1, 1.2): True,

@@ -104,4 +104,4 @@ def test_the_spread_of_devices_does_not_hide_the_read_noise() -> None:
     assert fit.gains.common.value == pytest.approx(own.std() / own.mean(), rel=0.1)
     assert fit.gains.gain.mean() == pytest.approx(1.0, abs=0.05)
     assert fit.laws[0].kind == "soft_bounds"
-    assert fit.laws[0].held_out > fit.laws[1].held_out
+    assert fit.laws[0].score.held_out > fit.laws[1].score.held_out

@@ -104,7 +104,7 @@ def row(ratio: float, half: float, *, required: bool = True) -> Shown:
 def test_a_good_verdict_needs_the_mean_step_shown() -> None:
     rng = np.random.default_rng(2)
     a, b, c = (rng.normal(1.0, 0.3, 4000) for _ in range(3))
-    good = Proof("x", "how", (compare_samples(a, b, c, label="all", direction=1, whole=True, rng=rng),))
+    good = Proof("pulse", "how", (compare_samples(a, b, c, label="all", direction=1, whole=True, rng=rng),))
     assert good.verdict == "good"
     assert replace(good, shown=(row(1.0, 0.2),)).verdict == "good"
     vague = replace(good, shown=(row(1.0, 0.3),))

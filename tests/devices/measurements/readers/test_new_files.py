@@ -20,8 +20,8 @@ from devices.measurements.fit.pulse.history import history_note
 from devices.measurements.fit.pulse.quantiles import fitted_table
 from devices.measurements.fit.pulse.statespace import StepTables
 from devices.measurements.fit.pulse.tables import window_span_note
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
-from devices.measurements.pipeline.result import FitResult
 from devices.measurements.proof.proof import Bin, Curve, Lag, Proof, compare
 from devices.measurements.table.sink import Measurements, Sink
 from devices.measurements.table.table import Op
@@ -146,19 +146,19 @@ def bins(*distances: float, band: float = 0.1, whole: bool = False) -> tuple[Bin
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (bins(0.05, 0.05), "GOOD FIT of steps: 2 of 2 bins within the 95 % band of the data against themselves; worst"),
+        (bins(0.05, 0.05), "GOOD FIT of the pulse response: 2 of 2 bins within the 95 % band of the data against themselves; worst"),
         (bins(*[0.05] * 9, 0.12), "9 of 10 bins .* themselves, the others no farther outside than chance explains; worst"),
         (bins(0.05, *[0.14] * 4), "GOOD .* 1 of 5 .*, the others off by less than 0.15 standard deviations .* too little"),
-        (bins(0.05, *[0.05] * 3, band=0.4), "^UNPROVEN steps: cannot tell, the data are too few or scatter too much .*: 4 of 4 bins"),
+        (bins(0.05, *[0.05] * 3, band=0.4), "^UNPROVEN .*: cannot tell, the data are too few or scatter too much .*: 4 of 4 bins"),
         (bins(*[0.05] * 3, band=0.4) + bins(0.05, whole=True), "^GOOD .* in places the data differ from themselves by up to 0.40"),
-        (bins(*[0.7] * 3, band=0.4), "^BAD FIT of steps: 0 of 3 bins"),
+        (bins(*[0.7] * 3, band=0.4), "^BAD FIT of the pulse response: 0 of 3 bins"),
         (bins(*[0.05] * 9) + bins(0.13, whole=True), "^GOOD .* 0.15 standard deviations of the data, which is too little"),
-        (bins(*[0.05] * 9, band=0.2) + bins(0.3, band=0.2, whole=True), "^FAIR FIT of steps: 9 of 10"),
-        (bins(0.05, *[0.3] * 4), "FAIR FIT of steps: 1 of 5 bins within the 95 % band of the data against themselves; worst"),
+        (bins(*[0.05] * 9, band=0.2) + bins(0.3, band=0.2, whole=True), "^FAIR FIT of the pulse response: 9 of 10"),
+        (bins(0.05, *[0.3] * 4), "FAIR FIT of the pulse response: 1 of 5 bins within the 95 % band of the data against themselves; worst"),
     ],
 )  # fmt: skip
 def test_the_first_line_says_why_a_fit_is_good(found: tuple[Bin, ...], words: str) -> None:
-    assert re.search(words, Proof("steps", "", found).sentence())
+    assert re.search(words, Proof("pulse", "", found).sentence())
 
 
 def test_the_first_line_says_what_a_fit_is_fair_for() -> None:
@@ -166,27 +166,29 @@ def test_the_first_line_says_what_a_fit_is_fair_for() -> None:
     narrow = Curve("pulses", "potentiation", x, np.stack([x, x]), np.stack([x + 1, 2 * (x + 1)]), np.full(10, 20), 1.2)
     steps = bins(0.05, 0.05)
     assert (
-        Proof("steps", "", steps, (narrow,))
+        Proof("pulse", "", steps, (narrow,))
         .sentence()
-        .startswith("FAIR FIT of steps, for its spread over ramps: 2 of 2")
+        .startswith("FAIR FIT of the pulse response, for its spread over ramps: 2 of 2")
     )
     lag = Lag(1, 4, 1.0, 1.3, 1.1)
-    both = Proof("steps", "", steps, (narrow,), lags=(lag,)).sentence()
-    assert both.startswith("FAIR FIT of steps, for its spread over ramps and its scatter over several reads: 2 of 2")
+    both = Proof("pulse", "", steps, (narrow,), lags=(lag,)).sentence()
+    assert both.startswith(
+        "FAIR FIT of the pulse response, for its spread over ramps and its scatter over several reads: 2 of 2"
+    )
     by_chance = Curve("pulses", "potentiation", x, narrow.mean, narrow.std, narrow.count, 2.5)
-    assert Proof("steps", "", steps, (by_chance,)).sentence().startswith("GOOD FIT of steps: 2 of 2")
+    assert Proof("pulse", "", steps, (by_chance,)).sentence().startswith("GOOD FIT of the pulse response: 2 of 2")
 
 
 def test_bins_of_the_same_devices_go_outside_together() -> None:
     outside = bins(*[0.25] * 9, band=0.2) + bins(0.1, band=0.2, whole=True)
-    assert Proof("steps", "", outside).verdict == "fair"
-    assert Proof("steps", "", outside, together=1.4).verdict == "good"
-    assert Proof("steps", "", outside, together=1.2).verdict == "fair"
+    assert Proof("pulse", "", outside).verdict == "fair"
+    assert Proof("pulse", "", outside, together=1.4).verdict == "good"
+    assert Proof("pulse", "", outside, together=1.2).verdict == "fair"
 
 
 def test_a_mean_step_below_the_scatter_is_said() -> None:
     found = [replace(b, mean=(0.01, 0.05)) for b in bins(0.05, 0.05) + bins(0.05, whole=True)]
-    line = Proof("steps", "", tuple(found)).sentence()
+    line = Proof("pulse", "", tuple(found)).sentence()
     assert "single steps scatter too much to show their mean" in line
 
 

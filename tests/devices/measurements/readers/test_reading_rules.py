@@ -20,7 +20,7 @@ from devices.measurements.data.alternation import turns_of
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.pulse_kinds import check_devices
 from devices.measurements.data.traces import traces_of
-from devices.measurements.pipeline.composition import compose
+from devices.measurements.pipeline.ageing_stage import FittedAgeing
 from devices.measurements.pipeline.reading import LIFE_SECONDS, Life, describe, read_measurements
 from devices.measurements.readers import keysight_b1500 as keysight_module
 from devices.measurements.table.sink import Measurements, Sink
@@ -524,7 +524,10 @@ def test_a_bake_is_on_the_card(tmp_path: Path) -> None:
     assert any("temperature: ... C" in note for note in read_measurements(config(baked), print).log.notes)
     parts = CardParts("x", "", Window(1e-6, 9e-6))
     tables = {"mean": 1e-7 * np.ones(3), "std": 1e-7 * np.ones(3), "initial_std": np.zeros(3), "t_0": 1.0}
-    compose(parts, config(baked, temperature="100 C"), None, None, (SimpleNamespace(tables=tables),), None)  # type: ignore[arg-type]
+    laws = (SimpleNamespace(tables=tables),)
+    asked = config(baked, temperature="100 C")
+    histories = histories_of(read_measurements(asked, print).tables["retention"], ReadLog())
+    FittedAgeing(asked, histories, parts.window, (), (), laws).compile(parts)  # type: ignore[arg-type]
     card = load_card(write_card(tmp_path, parts, {}))
     assert card.temperature == pytest.approx(373.15)
     (caution,) = card.cautions()

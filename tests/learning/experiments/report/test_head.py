@@ -75,7 +75,7 @@ def test_a_training_names_the_best_arm_that_is_on_a_chip() -> None:
 
 
 def test_a_use_is_never_better_than_what_was_not_measured() -> None:
-    pulse, proof = load_card("ecram"), Proof("the pulse response", "nothing is held out", ())
+    pulse, proof = load_card("ecram"), Proof("pulse", "nothing is held out", ())
     overall, inference, training = fit_head((proof,), pulse, (("a.csv", 3),), "1 to 11 µS").badges
     assert (overall.verdict, training.verdict, inference.verdict) == ("unproven",) * 3
     assert "not on this measurement alone" in inference.text

@@ -15,7 +15,8 @@ from report_helpers import estimate, new_run, training
 
 from devices.card import load_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
-from devices.measurements.pipeline.result import FitResult
+from devices.measurements.pipeline.composition import CardFiles
+from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.proof.proof import Bin, Curve, Proof
 from learning.experiments.report.device.page import write_device_report
 from learning.experiments.report.device.results import measure
@@ -60,10 +61,11 @@ def fit_report(folder: Path) -> Path:
     card = load_card("reram_wan2022")
     result = FitResult(
         config=MeasurementConfig.model_construct(name="a_lab_with_a_long_name"),
-        card=Path("reram_wan2022"),
-        law_card=None,
+        files=CardFiles(Path("reram_wan2022"), None),
         window=card.window,
-        proofs=proofs,
+        fitted={},
+        proven={proof.key: proof for proof in proofs},
+        whole=None,
         notes=("A fact.",),
         counted=(),
         rows=(("/a/long/path/of/a/file/in/a/laboratory/with_relaxation_data.tsv.gz", 89115),),

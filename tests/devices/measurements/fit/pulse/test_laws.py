@@ -118,7 +118,7 @@ def test_piecewise_follows_any_shape() -> None:
         if "[" in estimate.name:
             side, node = estimate.name[:-1].split("[")
             assert abs(estimate.value - 0.7e-6 * nodes[side][int(node)]) < 4.5 * estimate.std, estimate
-    assert found.adequate
+    assert found.score.adequate
     law = tables_of(found.part, found.window)
     u = np.linspace(0, 1, law.mean.shape[1])
     np.testing.assert_allclose(law.mean[1], 0.7e-6 * np.interp(u, [0, 0.5, 1], nodes["up"]), atol=0.12e-6)
@@ -141,9 +141,9 @@ def test_laws_are_told_apart_and_an_unfit_one_is_called_so() -> None:
     laws = {kind: families(False)[kind] for kind in ("soft_bounds", "linear_step", "power_step", "exp_step")}
     found = fit_pulses(split(traces), window=WINDOW, laws=laws, read_noise="correlated", tables_per_device=False)
     assert found.laws[0].kind == "exp_step"
-    assert max(found.laws, key=lambda law: law.held_out).kind == "exp_step"
-    assert found.laws[0].adequate
-    verdicts = {law.kind: law.adequate for law in found.laws}
+    assert max(found.laws, key=lambda law: law.score.held_out).kind == "exp_step"
+    assert found.laws[0].score.adequate
+    verdicts = {law.kind: law.score.adequate for law in found.laws}
     assert not verdicts["soft_bounds"]
     assert not verdicts["linear_step"]
     poor = fit_pulses(
@@ -163,9 +163,11 @@ def test_held_out_reads_decide_between_laws_before_aic() -> None:
         measure(card("linear_step", {"states": 60}).compile(), cells=4, up=30, down=30, start=0.1, seed=8)
     )
     fit = fit_law(families(False)["linear_step"][0], traces, first_look(traces, WINDOW), traces, max_iterations=5)
-    reads = int(traces.inside().sum())
-    flexible = replace(fit, kind="flexible", loglik=fit.loglik + 50.0, held_out=fit.held_out - 40.0 / reads)
-    near = replace(fit, kind="near", loglik=fit.loglik + 10.0, held_out=fit.held_out - 1.0 / reads)
+    own, reads = fit.score, int(traces.inside().sum())
+    flexible = replace(
+        fit, kind="flexible", score=replace(own, loglik=own.loglik + 50.0, held_out=own.held_out - 40.0 / reads)
+    )
+    near = replace(fit, kind="near", score=replace(own, loglik=own.loglik + 10.0, held_out=own.held_out - 1.0 / reads))
     assert [law.kind for law in best_first([flexible, fit, near], traces)] == ["near", "linear_step", "flexible"]
     assert [law.kind for law in best_first([flexible, fit, near], None)] == ["flexible", "near", "linear_step"]
 

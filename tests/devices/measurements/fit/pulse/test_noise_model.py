@@ -176,7 +176,7 @@ def test_round_trip_and_a_wrong_split_is_seen(tmp_path: Path) -> None:
 
 
 def test_lags_judge_the_split() -> None:
-    good = Proof("x", "", (), lags=(Lag(1, 1, 1e-6, 1.05e-6, 1.1), Lag(1, 8, 2e-6, 3e-6, 1.6)))
+    good = Proof("pulse", "", (), lags=(Lag(1, 1, 1e-6, 1.05e-6, 1.1), Lag(1, 8, 2e-6, 3e-6, 1.6)))
     assert [lag.factor for lag in good.lags] == [1.0, 1.0]
     off = Lag(-1, 16, 2e-6, 1e-6, 1.3)
     assert off.ratio == 0.5
@@ -188,7 +188,7 @@ def test_lags_judge_the_split() -> None:
 def test_variogram_tells_slow_noise_from_white(slow: ReadNoise, inside: bool) -> None:
     data = traces(SLOW, reads=300, cells=10, seed=31)
     other = traces(slow, reads=300, cells=40, seed=32)
-    proof = with_lags(Proof("x", "", ()), data, data, other)
+    proof = with_lags(Proof("pulse", "", ()), data, data, other)
     assert {lag.reads for lag in proof.lags} == {1, 2, 4, 8, 16}
     assert (max(lag.factor for lag in proof.lags) < 1.1) == inside
     assert len(proof.facts) == len(proof.lags) == 10
@@ -196,4 +196,4 @@ def test_variogram_tells_slow_noise_from_white(slow: ReadNoise, inside: bool) ->
     few = replace(
         short, g=short.g[:30], pulses=short.pulses[:30], direction=short.direction[:30], start=np.array([0, 30])
     )
-    assert with_lags(Proof("x", "", ()), few, few, few).lags == ()
+    assert with_lags(Proof("pulse", "", ()), few, few, few).lags == ()
