@@ -11,6 +11,7 @@ from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.pipeline.ageing_stage import AgeingStage
+from devices.measurements.pipeline.composition import moved
 from devices.measurements.pipeline.distribution_stage import DistributionStage
 from devices.measurements.pipeline.noise_stage import NoiseStage
 from devices.measurements.pipeline.pipeline import stages_of, window_of_reads
@@ -71,6 +72,16 @@ def test_a_card_in_memory_is_that_of_its_files(tmp_path: Path) -> None:
     assert whole[0].read.t_read == whole[1].read.t_read
     with pytest.raises(ConfigError, match="card x: "):
         parts().card({"cost": {"t_pulse": "3 V"}})
+
+
+def test_a_table_is_moved_to_another_window_at_equal_conductances() -> None:
+    """The card of the best law has its law's window; its other tables once kept the states of the first card's."""
+    old, new = Window(2 * US, 42 * US), Window(0.0, 50 * US)
+    table = np.linspace(0.1, 0.5, 5) * US  # 0.1 uS at 2 uS, 0.01 per uS
+    other = np.asarray(moved(table, old, new))
+    np.testing.assert_allclose(np.interp(np.array([12.5, 37.5]) * US, new.grid(5), other), [0.205 * US, 0.455 * US])
+    assert other[[0, -1]].tolist() == pytest.approx([0.1 * US, 0.5 * US])
+    assert moved(1.5, old, new) == 1.5
 
 
 def test_tables_in_memory_are_checked_as_those_of_a_file() -> None:
