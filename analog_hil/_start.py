@@ -13,12 +13,10 @@ def main() -> int:
 def run(command: str | None) -> int:
     """Run one command on sys.argv, or with None the one that sys.argv names; return the exit status."""
     try:
-        from analog_sim import check_shadowing
-
-        check_shadowing()
+        check()
     except ModuleNotFoundError:
         message = "analog-hil is not installed; in its folder: python -m pip install -c constraints.txt -e ."
-    except ImportError as error:  # ShadowedPackageError, or a package analog_sim that is not ours and has no guard
+    except ImportError as error:  # ShadowedPackageError
         message = str(error)
     else:
         from learning.experiments.commands.dispatch import dispatch, run_command
@@ -26,3 +24,16 @@ def run(command: str | None) -> int:
         return dispatch(sys.argv[1:]) if command is None else run_command(command)
     print(message, file=sys.stderr)
     return 2
+
+
+def check() -> None:
+    """Check that all packages are ours, before one that shadows them breaks. Raises ImportError naming the folder that shadows."""
+    try:
+        from analog_sim import check_shadowing
+    except ModuleNotFoundError:
+        raise
+    except ImportError as error:  # a package analog_sim that is not ours has no guard
+        raise ImportError(
+            f"package 'analog_sim' of analog-hil is shadowed by {error.path}; rename that folder or file, or run from another folder"
+        ) from error
+    check_shadowing()

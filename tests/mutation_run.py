@@ -36,7 +36,6 @@ LIBRARIES = (
     "pydantic",
     "yaml",
     "matplotlib.pyplot",
-    "tqdm",
 )
 """Imported once for all runs; not torch, since our packages must come before it, and no plugin of pytest."""
 

@@ -2,11 +2,35 @@
 
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 from catalogue import REGISTRIES
 
 from analog_sim.config import Part, discover
+
+RUN_BY = {
+    "analog_sim.chip.backends": ("conformance/conftest.py", "CHIPS"),
+    "analog_sim.writing": ("golden/cases.py", "WRITING"),
+    "devices.drift": ("cards_helpers.py", "REGISTRIES"),
+    "devices.measurements.readers": ("devices/measurements/readers/test_readers.py", "READERS"),
+    "devices.programming": ("cards_helpers.py", "REGISTRIES"),
+    "devices.pulse": ("cards_helpers.py", "REGISTRIES"),
+    "devices.read_noise": ("cards_helpers.py", "REGISTRIES"),
+    "learning.data": ("learning/data/test_own.py", "DATA"),
+    "learning.decorrelation": ("learning/decorrelation/test_decorrelation.py", "DECORRELATION"),
+    "learning.losses": ("learning/losses/test_losses.py", "LOSSES"),
+    "learning.network.layers": ("learning/network/layers/test_layers.py", "LAYERS"),
+    "learning.optimizers": ("learning/optimizers/test_optimizers.py", "OPTIMIZERS"),
+    "learning.rules": ("learning/rules/test_rules.py", "RULES"),
+}
+"""Package -> the test file that runs every row of it, or gives them to the tests that do, and the name of its rows there."""
+
+ONLY_VALIDATED = {
+    "learning.experiments.parallel": "a row names a cluster; tests/learning/experiments/parallel runs what is at hand, loky and Dask"
+}
+"""Package -> why not."""
 
 ROWS = [
     (package, kind, i) for package, (_, rows) in REGISTRIES.items() for kind in rows for i in range(len(rows[kind]))
@@ -46,3 +70,13 @@ def test_row_is_valid_and_its_plugin_documented(package: str, kind: str, i: int)
     part.model_validate({"kind": kind, **REGISTRIES[package][1][kind][i]})
     assert importlib.import_module(part.__module__).__doc__, f"{part.__module__} does not say what it is for"
     assert part.__doc__, f"{part.__name__} has no docstring"
+
+
+def test_every_row_is_run() -> None:
+    assert set(RUN_BY) | set(ONLY_VALIDATED) == set(REGISTRIES)
+    for package, (file, rows) in RUN_BY.items():
+        text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        assert re.search(rf"(catalogue import .*|catalogue\.)\b{rows}\b", text), f"{package}: {file} has no rows {rows}"
+        assert len(re.findall(rf"\b{rows}\b", text)) > text.count("import " + rows), (
+            f"{package}: {file} makes no use of {rows}"
+        )

@@ -22,7 +22,7 @@ SOURCES = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py
 MOST_FILES, MOST_LINES, MOST_ARGUMENTS = 15, 80, 8
 
 FULL = MappingProxyType(
-    {"learning/torch_bridge": (20, "the only folder that may import torch; its readers of modules want a room")}
+    {"learning/torch_bridge": (19, "the only folder that may import torch; its readers of modules want a room")}
 )
 """Folder -> files, why."""
 

@@ -15,7 +15,6 @@ from analog_sim.chip.checks import check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
-from analog_sim.config import UserError
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.response_tables import compile_pulses
@@ -51,7 +50,7 @@ class EmulatedCrossbar:
         wires: resistance of the lines, which reads of whole vectors see; pulses, programming and `read_conductance` do not.
 
     Raises:
-        UserError: wires with cells that are not ohmic.
+        UserError: wires with a selector in series with cells that are not ohmic.
     """
 
     def __init__(
@@ -69,11 +68,6 @@ class EmulatedCrossbar:
     ) -> None:
         if rows < 1 or cols < 1:
             raise ValueError(f"a crossbar needs at least one row and one column (got {rows} x {cols})")
-        if wires is not None and not wires.ideal and cell.iv_alpha:
-            raise UserError(
-                f"tile.wires: reads with wires need ohmic cells, and {cell.name} has a non-linear I-V curve (got iv_alpha = "
-                f"{cell.iv_alpha:g} per volt, allowed: 0, or no wires)"
-            )
         self.cell = cell
         self.clock = Clock() if clock is None else clock
         self.log = OperationLog()
@@ -94,7 +88,7 @@ class EmulatedCrossbar:
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
         self._seen: ReadCache | None = None
-        self._wired = None if wires is None or wires.ideal else WiredReads(wires, pair)
+        self._wired = None if wires is None or wires.ideal else WiredReads(wires, pair, cell.iv_alpha)
         self._last_write = 0.0
         self._undisturbed_reads = 0
 
@@ -150,15 +144,19 @@ class EmulatedCrossbar:
         """Currents without noise, its variance, and the energy in joules, as in `sense`."""
         state = self._read_cache()
         alpha = self.cell.iv_alpha
+        applied = np.ascontiguousarray(v, np.float32)
         if alpha:
             v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
         v = np.ascontiguousarray(v, np.float32)
         if self._wired is not None:
-            return self._multiply_wired(self._wired, state, v, transpose, out)
+            current, variance = self._wired.read(state.g, state.cell_variance, applied, transpose, out)
+            # Of ideal wires, which bounds it: resistance in a driven network takes power away.
+            power = read_power(v, state.col_sum if transpose else state.row_sum)
+            return current, variance, float(power) * self.cell.cost.t_read
         load = state.col_sum if transpose else state.row_sum
         current = (state.back if transpose else state.forward).multiply(v, out)
         each = state.variance_back if transpose else state.variance
-        variance: F32 | None = None
+        variance = None
         if not isinstance(each, float):
             squared = np.empty_like(v)
             power = square_and_power(v, load, squared)
@@ -167,17 +165,6 @@ class EmulatedCrossbar:
             power = read_power(v, load)
             if each > 0.0:
                 variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
-        return current, variance, float(power) * self.cell.cost.t_read
-
-    def _multiply_wired(
-        self, wired: WiredReads, state: ReadCache, v: F32, transpose: bool, out: F32 | None
-    ) -> tuple[F32, F32 | None, float]:
-        """The same with wires. The energy is that of ideal wires, which bounds it: resistance in a driven network takes power away."""
-        g, each = state.g, state.cell_variance
-        current = wired.multiply(g, v, transpose, out)
-        silent = isinstance(each, float) and each == 0.0
-        variance = None if silent else wired.variance(g, each, v, transpose)
-        power = read_power(v, state.col_sum if transpose else state.row_sum)
         return current, variance, float(power) * self.cell.cost.t_read
 
     def _finish_read(self, v: F32, current: F32, joules: float, transpose: bool) -> None:

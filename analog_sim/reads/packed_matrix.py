@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.reads.kernels.product import WIDTH, multiply, multiply_parallel, pack_rows, transpose_panels
+from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_panels
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 _ALIGNMENT = 64  # bytes: a vector register, a line of the cache
-_WORTH_THREADS = 1 << 22
-"""Multiplications below which waking threads takes longer than they save, about 50 us of work."""
+_WORTH_A_THREAD = 1 << 21
+"""Multiplications of a part below which waking a thread takes longer than it saves, about 50 us of work."""
 
 
 class PackedMatrix:
@@ -68,8 +68,9 @@ class PackedMatrix:
             out = np.empty((len(v), self.cols), np.float32)
         _check(v, "v", (len(v), self.rows))  # the kernel goes by addresses
         _check(out, "out", (len(v), self.cols))
-        large = v.size * self.cols >= _WORTH_THREADS and numba.get_num_threads() > 1
-        (multiply_parallel if large else multiply)(v, self.array, out)
+        count = len(self.array)
+        least = max(1, -(-_WORTH_A_THREAD * count // max(1, v.size * self.cols)))
+        in_parts(lambda start, stop: multiply(v, self.array, out, start, stop), count, least)
         return out
 
 

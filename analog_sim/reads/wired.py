@@ -7,78 +7,45 @@ follows from the cells, from how many inputs they were read with, and from the l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.reads.packed_matrix import PackedMatrix
+from analog_sim.reads.wired_curved import curved_read
+from analog_sim.reads.wired_layout import LineLayout
+from analog_sim.reads.wired_noise import CellResponse, NoiseForm
 from analog_sim.wires import (
     Effective,
     End,
+    FirstOrder,
     Line,
     Network,
     NoiseTransfer,
+    Response,
+    Step,
     Topology,
     Tracker,
+    WiresError,
     WiresSpec,
-    arranged,
     currents,
     effective_matrix,
     factored,
     noise_transfer,
+    response,
 )
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
-ROWS_PER_SOLVE = {"exact": 10, "tracked": 20}
+ROWS_PER_SOLVE = {"exact": 10, "tracked": 20, "first_order": float("inf")}
 """Driven lines for which one solved input costs as much as the whole matrix, about (docs/wires.md, Speed)."""
+FEW_NOISY = 4
+"""Inputs whose read noise is solved one by one before the form of all inputs is made, which costs about as much."""
 _SLIGHT = 1e-6
 """Ohm in place of 0 at the terminals of lines without resistance: the noise transfer has no closed form for them."""
-
-
-class _Direction:
-    """Reads in one direction: which arrays carry the cells, how they are driven, and what of their currents is the output.
-
-    Args:
-        spec: the wires. pair: whether cross points hold two cells. transpose: bit lines are driven.
-    """
-
-    def __init__(self, spec: WiresSpec, pair: bool, transpose: bool) -> None:
-        self.topology = spec.backward() if transpose else spec.forward()
-        self._place = spec.pair if pair else "single"
-        self._transpose = transpose
-        self._opposed = self._place == ("columns" if transpose else "rows")
-        self._beside = self._place == ("rows" if transpose else "columns")
-
-    def arrays(self, planes: F32) -> list[F64]:
-        """Values of the cells (planes, rows, cols) as they lie on the arrays, (driven, sensed) each."""
-        if self._place == "single":
-            placed: tuple[F64, ...] = (np.asarray(planes[0], np.float64),)
-        else:
-            placed = arranged(planes[0], planes[1], self._place)
-        return [np.ascontiguousarray(a.T if self._transpose else a) for a in placed]
-
-    def driven(self, v: npt.NDArray[Any]) -> F64:
-        """Volts on the driven lines of an array, (B, lines), for inputs v (B, inputs)."""
-        volts = np.asarray(v, np.float64)
-        return np.stack([volts, -volts], 2).reshape(len(volts), -1) if self._opposed else volts
-
-    def output(self, each: list[F64], sign: float = -1.0) -> F64:
-        """Plus and `sign` times minus of what the arrays' sensed lines give, (B, lines) each."""
-        if self._place == "separate":
-            return each[0] + sign * each[1]
-        [found] = each
-        return found[:, 0::2] + sign * found[:, 1::2] if self._beside else found
-
-    def matrix(self, each: list[F64]) -> F32:
-        """Effective matrix (inputs, outputs) from those of the arrays."""
-        total = self.output(each)
-        if self._opposed:
-            total = total[0::2] - total[1::2]
-        return np.ascontiguousarray(total, np.float32)
 
 
 @dataclass
@@ -86,16 +53,19 @@ class _Seen:
     """What is known of one state of the cells in one direction.
 
     Attributes:
-        served: inputs read so far. due: the matrix had been made when a checkpoint was written.
-        effective: of the arrays. panels: the matrix of the reads. networks, noise: of the arrays.
+        served: inputs read so far; noisy: those of them whose noise was solved one by one. due: the matrix had been made when a checkpoint
+            was written.
+        effective: of the arrays. panels: the matrix of the reads. networks: of the arrays. each, form: noise per input and of all inputs.
     """
 
     served: int = 0
+    noisy: int = 0
     due: bool = False
     effective: list[Effective] | None = None
     panels: PackedMatrix | None = None
     networks: list[Network] | None = None
-    noise: list[NoiseTransfer] | None = None
+    each: list[NoiseTransfer] | None = None
+    form: NoiseForm | None = None
 
 
 @dataclass
@@ -103,14 +73,19 @@ class WiresReport:
     """What reads under wires have cost and how well they are known, since the array was made.
 
     Attributes:
-        solved: inputs solved one by one. matrices: effective matrices made anew. corrected: matrices corrected instead (`tracked`).
+        solved: inputs solved one by one. matrices: effective matrices made anew. corrected: matrices corrected instead (`tracked`,
+            `first_order`).
         error: largest measured error of a matrix, relative to the largest current of its probes.
+        noise_error: largest measured relative error of a standard deviation of read noise (`noise: form`), against one solve per input.
+        drop_error: largest measured error of a corrected matrix, relative to the IR drop (`first_order`).
     """
 
     solved: int = 0
     matrices: int = 0
     corrected: int = 0
     error: float = 0.0
+    noise_error: float = 0.0
+    drop_error: float = 0.0
 
 
 @dataclass
@@ -118,29 +93,62 @@ class WiredReads:
     """Reads of one array with wires.
 
     Args:
-        spec: the wires. pair: whether cross points hold two cells.
+        spec: the wires. pair: whether cross points hold two cells. alpha: 1/V, of cells with I = g sinh(alpha v) / alpha; 0: ohmic.
 
     Attributes:
         report: what they have cost.
+
+    Raises WiresError for a selector in series with cells that are not ohmic.
     """
 
     spec: WiresSpec
     pair: bool
+    alpha: float = 0.0
     report: WiresReport = field(default_factory=WiresReport)
 
     def __post_init__(self) -> None:
-        self._directions = [_Direction(self.spec, self.pair, transpose) for transpose in (False, True)]
-        self._mutual = self._directions[0].topology.reciprocal(self._directions[1].topology)
+        self._layouts = [LineLayout(self.spec, self.pair, transpose) for transpose in (False, True)]
+        self._mutual = self._layouts[0].topology.reciprocal(self._layouts[1].topology)
         self._trackers: list[list[Tracker]] = [[], []]
+        self._followers: list[list[FirstOrder]] = [[], []]
+        self._responses: list[tuple[tuple[int, ...], CellResponse, list[NoiseTransfer]] | None] = [None, None]
         self._seen = [_Seen(), _Seen()]
+        if self.alpha and self.spec.selector:
+            raise WiresError(
+                f"tile.wires.selector: cells with a non-linear I-V curve (iv_alpha = {self.alpha:g} per volt) cannot have a resistance in "
+                f"series (got {self.spec.selector:g} ohm, allowed: 0 ohm; make it part of the card's curve)"
+            )
 
     def forget(self) -> None:
         """Cells have changed or aged."""
         self._seen = [_Seen(), _Seen()]
 
+    def read(
+        self, g: F32, cell: F32 | float, v: F32, transpose: bool, out: F32 | None = None
+    ) -> tuple[F32, F32 | None]:
+        """Currents as `multiply` gives them, and their variance as `variance` does, None for silent cells.
+
+        Cells that are not ohmic are solved input by input, whatever the specification says of matrices and noise.
+        """
+        silent = isinstance(cell, float) and cell == 0.0
+        if not self.alpha:
+            current = self.multiply(g, v, transpose, out)
+            return current, None if silent else self.variance(g, cell, v, transpose)
+        std = (
+            None if silent else np.sqrt(np.broadcast_to(np.float32(cell), g.shape) if isinstance(cell, float) else cell)
+        )
+        current, variance, residual = curved_read(
+            self._layouts[transpose], self._bare(transpose), self.alpha, g, v, std
+        )
+        self.report.solved += len(v)
+        self.report.error = max(self.report.error, residual)
+        if out is not None:
+            out[...] = current
+        return (current if out is None else out), variance
+
     def multiply(self, g: F32, v: F32, transpose: bool, out: F32 | None = None) -> F32:
         """Currents (B, outputs), amperes, for inputs v (B, inputs) volts; g: (planes, rows, cols) siemens, into `out` when given."""
-        seen, way = self._seen[transpose], self._directions[transpose]
+        seen, way = self._seen[transpose], self._layouts[transpose]
         most = v.shape[1] / ROWS_PER_SOLVE[self.spec.update]
         if seen.panels is None and not seen.due and seen.served + len(v) <= most and not _closed(way.topology):
             seen.served += len(v)
@@ -159,26 +167,85 @@ class WiredReads:
         return self._panels(g, transpose).matrix()
 
     def variance(self, g: F32, cell: F32 | float, v: F32, transpose: bool) -> F32:
-        """Variance (B, outputs), amperes squared, of the read noise of the currents, by one solve per input (`noise_transfer`).
+        """Variance (B, outputs), amperes squared, of the read noise of the currents.
 
         Args:
             g: (planes, rows, cols) siemens. cell: variance of one read of every cell, siemens squared, of that shape or one number.
             v: (B, inputs) volts. transpose: bit lines are driven.
         """
-        seen, way, r = self._seen[transpose], self._directions[transpose], self.spec.selector
-        if seen.noise is None:
-            bare = replace(
-                way.topology, selector=0.0, word=_resistive(way.topology.word), bit=_resistive(way.topology.bit)
-            )
-            seen.noise = [noise_transfer(a / (1.0 + a * r), bare) for a in way.arrays(g)]
-        each = np.broadcast_to(np.float32(cell), g.shape) if isinstance(cell, float) else cell
-        std = np.sqrt(each) / np.square(1.0 + g * np.float32(r))  # d(g / (1 + g R)) / dg
+        seen = self._seen[transpose]
+        r = np.float32(self.spec.selector)
+        each = np.full(g.shape, cell, np.float32) if isinstance(cell, float) else cell
+        if r:
+            each = each / np.square(np.square(1.0 + g * r))  # d(g / (1 + g R)) / dg, squared
+        few = self.spec.update != "first_order" and seen.form is None and seen.noisy + len(v) <= FEW_NOISY
+        if self.spec.noise == "per_input" or few:
+            seen.noisy += len(v)
+            if seen.each is None:
+                topology, way = self._bare(transpose), self._layouts[transpose]
+                seen.each = [noise_transfer(a, topology) for a in way.arrays(self._in_series(g))]
+            return self._each_variance(seen.each, each, v, transpose)
+        if seen.form is None:
+            seen.form = self._form(g, each, transpose, isinstance(cell, float))
+        return seen.form.variance(np.ascontiguousarray(v, np.float32))
+
+    def _each_variance(self, each: list[NoiseTransfer], cell: F32, v: F32, transpose: bool) -> F32:
+        way = self._layouts[transpose]
         volts = way.driven(v)
-        found = [transfer.variance(a, volts) for transfer, a in zip(seen.noise, way.arrays(std), strict=True)]
+        arrays = way.arrays(np.sqrt(cell))
+        found = [transfer.variance(a, volts) for transfer, a in zip(each, arrays, strict=True)]
         return way.output(found, 1.0).astype(np.float32)
 
+    def _form(self, g: F32, cell: F32, transpose: bool, even: bool) -> NoiseForm:
+        """The quadratic form; its error is measured on one random input when the responses are new."""
+        self._panels(g, transpose)
+        known, new = self._responses[transpose], False
+        marks = tuple(f.refreshes for f in self._followers[transpose and not self._mutual])
+        if known is None or self._follows(transpose) is False or known[0] != marks:
+            known, new = (marks, *self._response(g, transpose)), True
+            self._responses[transpose] = known if self._follows(transpose) else None
+        placed = np.ascontiguousarray(cell.transpose(0, 2, 1) if transpose else cell)
+        form = NoiseForm(known[1], placed, even)
+        if new:
+            v = np.random.default_rng(placed.shape[1]).uniform(0.0, 1.0, (1, placed.shape[1])).astype(np.float32)
+            wanted, found = self._each_variance(known[2], cell, v, transpose), form.variance(v)
+            there = wanted > 0.0
+            if there.any():
+                error = float(np.abs(np.sqrt(found[there] / wanted[there]) - 1.0).max())
+                self.report.noise_error = max(self.report.noise_error, error)
+        return form
+
+    def _response(self, g: F32, transpose: bool) -> tuple[CellResponse, list[NoiseTransfer]]:
+        way, followers = self._layouts[transpose], self._followers[transpose and not self._mutual]
+        lines = g.shape[2 if transpose else 1]
+        if not self._follows(transpose):
+            found = self._responses_of(way.arrays(self._in_series(g)), transpose, lines)
+        elif transpose and self._mutual:  # of the forward base, seen from its other end
+            bases = [np.ascontiguousarray(follower.cells.T) for follower in followers]
+            found = self._responses_of(bases, transpose, lines)
+        else:
+            found = [follower.response() for follower in followers]
+        return CellResponse.of(way, lines, found), [NoiseTransfer.of(each) for each in found]
+
+    def _responses_of(self, arrays: list[F64], transpose: bool, lines: int) -> list[Response]:
+        drives = self._layouts[transpose].modes(lines)[1]
+        return [response(a, self._bare(transpose), drives) for a in arrays]
+
+    def _in_series(self, g: F32) -> F32:
+        """Cells with their selectors."""
+        return g / (np.float32(1.0) + g * np.float32(self.spec.selector)) if self.spec.selector else g
+
+    def _bare(self, transpose: bool) -> Topology:
+        """Wires without selector, and with a slight resistance where there is none."""
+        top = self._layouts[transpose].topology
+        return replace(top, selector=0.0, word=_resistive(top.word), bit=_resistive(top.bit))
+
+    def _follows(self, transpose: bool) -> bool:
+        """Whether matrices are corrected to first order."""
+        return self.spec.update == "first_order" and not _closed(self._layouts[transpose].topology)
+
     def _networks(self, g: F32, transpose: bool) -> list[Network]:
-        seen, way = self._seen[transpose], self._directions[transpose]
+        seen, way = self._seen[transpose], self._layouts[transpose]
         if seen.networks is None:
             seen.networks = [factored(a, way.topology) for a in way.arrays(g)]
         return seen.networks
@@ -191,40 +258,55 @@ class WiredReads:
             if seen.due:
                 self.report = before  # has been counted
             self.report.error = max(self.report.error, *(e.error for e in seen.effective))
-            seen.panels = PackedMatrix.of(self._directions[transpose].matrix([e.matrix for e in seen.effective]))
+            seen.panels = PackedMatrix.of(self._layouts[transpose].matrix([e.matrix for e in seen.effective]))
         return seen.panels
 
     def _effective(self, g: F32, transpose: bool) -> list[Effective]:
-        way = self._directions[transpose]
+        way = self._layouts[transpose]
         if transpose and self._mutual:
             self._panels(g, False)
             known = self._seen[False].effective
             assert known is not None
             return [replace(e, matrix=np.ascontiguousarray(e.matrix.T)) for e in known]
+        if self._follows(transpose):
+            arrays = way.arrays(self._in_series(g))
+            followers = self._followed(transpose, len(arrays), way.modes(g.shape[2 if transpose else 1])[1])
+            steps = [follower.matrix(a) for follower, a in zip(followers, arrays, strict=True)]
+            self.report.drop_error = max(self.report.drop_error, *(follower.drop_error for follower in followers))
+            return self._counted(steps)
         arrays = way.arrays(g)
-        if self.spec.update == "exact":
+        if self.spec.update != "tracked":
             self.report.matrices += len(arrays)
             return [effective_matrix(a, way.topology, self.spec.tolerance) for a in arrays]
         trackers = self._tracked(transpose, len(arrays))
-        steps = [tracker.matrix(a) for tracker, a in zip(trackers, arrays, strict=True)]
+        return self._counted([tracker.matrix(a) for tracker, a in zip(trackers, arrays, strict=True)])
+
+    def _counted(self, steps: list[Step]) -> list[Effective]:
         made = sum(step.refreshed for step in steps)
         self.report.matrices += made
         self.report.corrected += len(steps) - made
-        return [Effective(step.matrix, step.error, "tracked") for step in steps]
+        return [Effective(step.matrix, step.error, self.spec.update) for step in steps]
 
     def _tracked(self, transpose: bool, count: int) -> list[Tracker]:
         if not self._trackers[transpose]:
-            topology = self._directions[transpose].topology
+            topology = self._layouts[transpose].topology
             self._trackers[transpose] = [Tracker(topology, self.spec.tolerance) for _ in range(count)]
         return self._trackers[transpose]
+
+    def _followed(self, transpose: bool, count: int, drives: F64) -> list[FirstOrder]:
+        if not self._followers[transpose]:
+            self._followers[transpose] = [FirstOrder(self._bare(transpose), drives) for _ in range(count)]
+        return self._followers[transpose]
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: what the bits of later reads depend on besides the cells."""
         return {
             "served": [seen.served for seen in self._seen],
+            "noisy": [seen.noisy for seen in self._seen],
             "made": [seen.due or seen.panels is not None for seen in self._seen],
             "bases": [[tracker.base for tracker in side] for side in self._trackers],
-            "report": [self.report.solved, self.report.matrices, self.report.corrected, self.report.error],
+            "followed": [[[f.base, f.modes, f.reached] for f in side] for side in self._followers],
+            "report": list(asdict(self.report).values()),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -235,10 +317,18 @@ class WiredReads:
                 self._trackers[side] = []
             for tracker, base in zip(self._tracked(bool(side), len(bases)) if bases else [], bases, strict=True):
                 tracker.rebase(base)
-        for seen, served, made in zip(self._seen, state["served"], state["made"], strict=True):
-            seen.served, seen.due = int(served), bool(made)
-        solved, matrices, corrected, error = state["report"]
-        self.report = WiresReport(int(solved), int(matrices), int(corrected), float(error))
+        self._responses = [None, None]
+        for side, followed in enumerate(state.get("followed", [[], []])):
+            self._followers[side] = []
+            for base, drives, reached in followed:
+                follower = FirstOrder(self._bare(bool(side)), np.asarray(drives, np.float64))
+                follower.rebase(base, float(reached))
+                self._followers[side].append(follower)
+        for k, seen in enumerate(self._seen):
+            seen.served, seen.due = int(state["served"][k]), bool(state["made"][k])
+            seen.noisy = int(state["noisy"][k]) if "noisy" in state else 0
+        values = [float(x) for x in state["report"]]
+        self.report = WiresReport(*(int(x) for x in values[:3]), *values[3:])
 
 
 def _closed(topology: Topology) -> bool:

@@ -33,7 +33,7 @@ from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.reads.polarity import Polarity
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
-from analog_sim.wires import WiresSpec
+from analog_sim.wires import WiresSpec, shaped_planes
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
@@ -223,7 +223,7 @@ class Tile:
         self._program_blocks(w)
         for block in self.blocks:
             block.auto_range()
-        self._reference_compensation()
+        self._reference_compensation(w)
 
     def _check_programmed(self, operation: str) -> None:
         """Before the first weights there is no scale: what the cells of a new chip hold are no weights. Raises ValueError."""
@@ -237,17 +237,30 @@ class Tile:
         """
         self._check_programmed("write_weights")
         self._program_blocks(w)
-        self._reference_compensation()
+        self._reference_compensation(np.asarray(w, np.float32))
 
     def _program_blocks(self, w: F32) -> None:
         with self.clock.parallel():
             for block in self.blocks:
                 self._program_block(block, w)
 
-    def _reference_compensation(self) -> None:
-        """Digital gain of 1; outputs for the known inputs as they are now, which later measurements are compared with."""
+    def _reference_compensation(self, w: F32) -> None:
+        """Digital gain of 1; outputs for the known inputs as they are now, which later measurements are compared with.
+
+        With a gain for every column against the drop on the wires: the outputs of the weights w themselves, and the gains measured now.
+        """
         self._set_gain(np.ones(self.shape[0], np.float32))
+        if self._gains_columns:
+            self._probe_reference = self._polarity.drivable(self._probes.inputs()) @ w.T
+            self.compensate()
+            return
         self._probe_reference = None if self.spec.compensation == "none" else self._read_probes()
+
+    @property
+    def _gains_columns(self) -> bool:
+        """Whether every output has a gain that undoes what its wires take."""
+        wires = self.spec.wires
+        return wires is not None and wires.column_gain and not wires.ideal
 
     def new_arrays(self, name: str) -> "Tile":
         """A tile of the same cells, cut and scale on arrays of its own, for write schemes that need a second matrix; shares the clock.
@@ -317,6 +330,8 @@ class Tile:
             "wires_matrices": float(sum(report.matrices for report in reports)),
             "wires_corrected": float(sum(report.corrected for report in reports)),
             "wires_error": max(report.error for report in reports),
+            "wires_noise_error": max(report.noise_error for report in reports),
+            "wires_drop_error": max(report.drop_error for report in reports),
         }
 
     def _program_block(self, block: ArrayGroup, w: F32) -> None:
@@ -324,7 +339,15 @@ class Tile:
         for array, (part, _) in zip(block.arrays, digits(fraction, self.spec.mapping), strict=True):
             if block.reference:
                 part = np.pad(part, ((0, 0), (0, 1)))  # the reference cells hold the weight zero
-            array.program(targets(part, self.spec.mapping, self.cell))
+            array.program(self._shaped(targets(part, self.spec.mapping, self.cell)))
+
+    def _shaped(self, wanted: F32) -> F32:
+        """Targets (planes, rows, cols) siemens that make the effective matrix the wanted one, where the configuration says so."""
+        wires = self.spec.wires
+        if wires is None or wires.ideal or wires.programming == "nominal":
+            return wanted
+        window = (self.cell.g_min, self.cell.g_max)
+        return shaped_planes(wanted, wires.forward(), wires.pair, window, wires.rounds, scaled=wires.column_gain)
 
     def calibrate(self, x: F32) -> None:
         """Fit the converters' ranges to the weights as they are now, unless they are dynamic or fixed currents.
@@ -414,7 +437,7 @@ class Tile:
             return
         self._set_gain(np.ones(self.shape[0], np.float32))
         now, then = self._read_probes(), self._probe_reference
-        axis = None if self.spec.compensation == "global" else 0
+        axis = None if self.spec.compensation == "global" and not self._gains_columns else 0
         power, overlap = np.square(then).sum(axis=axis), (now * then).sum(axis=axis)
         usable = overlap > 0.1 * power  # a column that has all but vanished is not worth amplifying its noise
         gain = np.where(usable, power / np.where(usable, overlap, 1.0), 1.0)

@@ -33,6 +33,14 @@ def arranged(plus: npt.ArrayLike, minus: npt.ArrayLike, pair: Pair) -> tuple[F64
     return (np.stack([a, b], axis + 1).reshape((rows, 2 * cols) if axis else (2 * rows, cols)),)
 
 
+def parted(arrays: tuple[F64, ...], pair: Pair) -> F64:
+    """The planes (2, rows, cols) of what `arranged` has placed."""
+    if pair == "separate":
+        return np.stack(arrays)
+    [a] = arrays
+    return np.stack([a[:, 0::2], a[:, 1::2]] if pair == "columns" else [a[0::2], a[1::2]])
+
+
 def net(matrices: tuple[F64, ...], pair: Pair) -> F64:
     """Effective matrix (rows, cols) of the pairs, current on plus less current on minus, from those of the arrays of `arranged`.
 

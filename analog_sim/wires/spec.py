@@ -4,11 +4,12 @@ It solves nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from analog_sim.config import Q, StrictModel
+from analog_sim.wires.presets import PRESETS
 from analog_sim.wires.topology import Topology, WiresError, simple
 
 Ohm = Annotated[float, Q("resistance", "Ohm", ge=0.0)]
@@ -34,6 +35,7 @@ class WiresSpec(StrictModel):
     A driven, sensed or grounded end continues one segment beyond the nearest cell, then comes the resistance of its terminal.
 
     Attributes:
+        preset: name of a technology node that gives word_line and bit_line where they are not written (`analog_sim.wires.presets`).
         word_line, bit_line: resistance of the segment between two cells.
         driver, sense: resistance of a driver of a word line and of a sense amplifier of a bit line.
         drive: ends of the word lines that are driven. sense_at: ends of the bit lines that are sensed.
@@ -43,11 +45,37 @@ class WiresSpec(StrictModel):
             word line ("columns"), or on neighbouring word lines, driven with opposite voltages, of the same bit line ("rows").
         transposed: terminals of transposed reads; without it lines are driven where they are otherwise sensed, and the reverse, through the
             same driver and sense resistances.
-        tolerance: bound of the measured error of a current, relative to the largest current of the read.
-        update: effective matrices of cells that have changed are made anew ("exact") or corrected and measured, and made anew where that
-            misses the tolerance ("tracked").
+        tolerance: bound of the measured error of a current, relative to the largest current of the read ("exact" and "tracked").
+        update: effective matrices of cells that have changed are made anew ("exact"), corrected and measured and made anew where that
+            misses the tolerance ("tracked"), or corrected to first order and made anew where the measured error exceeds 2 % of the IR
+            drop ("first_order", for on-chip learning).
+        column_gain: after programming, a digital gain for every output is measured with known inputs (as many as `tile.probes` says) that
+            makes the outputs those of the weights; later drift compensation of the tile then measures the same gains anew.
+        programming: cells are programmed to the nominal conductances ("nominal"), or to those whose effective matrix is nearest to the
+            nominal one ("effective"; with column_gain up to a scale for every output).
+        rounds: corrections of the targets of effective programming, each with one effective matrix.
+        noise: variance of read noise by one product for any number of inputs ("form") or by one solve per input ("per_input").
     """
 
+    preset: (
+        Literal[
+            "200 nm",
+            "100 nm",
+            "50 nm",
+            "40 nm",
+            "32 nm",
+            "22 nm",
+            "14 nm",
+            "200 nm 1T1R",
+            "100 nm 1T1R",
+            "50 nm 1T1R",
+            "40 nm 1T1R",
+            "32 nm 1T1R",
+            "22 nm 1T1R",
+            "14 nm 1T1R",
+        ]
+        | None
+    ) = None
     word_line: Ohm
     bit_line: Ohm
     driver: Ohm = 0.0
@@ -59,7 +87,18 @@ class WiresSpec(StrictModel):
     pair: Literal["separate", "columns", "rows"] = "separate"
     transposed: TransposedSpec | None = None
     tolerance: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-7
-    update: Literal["exact", "tracked"] = "exact"
+    update: Literal["exact", "tracked", "first_order"] = "exact"
+    noise: Literal["form", "per_input"] = "form"
+    column_gain: bool = False
+    programming: Literal["nominal", "effective"] = "nominal"
+    rounds: Annotated[int, Field(ge=1, le=50)] = 3
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_preset(cls, data: Any) -> Any:
+        """Values that a preset gives and nobody wrote."""
+        known = PRESETS.get(data["preset"]) if isinstance(data, dict) and isinstance(data.get("preset"), str) else None
+        return data if known is None else {**known, **data}
 
     @property
     def ideal(self) -> bool:

@@ -22,9 +22,3 @@ def correlation_loss(y: F32) -> float:
     """
     total, diagonal, trace = _moments(y)
     return max(0.0, (total - diagonal) / trace**2) if trace > 0.0 else 0.0
-
-
-def whiteness_loss(y: F32) -> float:
-    """``n ||C||_F**2 / (tr C)**2 - 1``, the squared coefficient of variation of the eigenvalues of C: 0 when white, at most n - 1."""
-    total, _, trace = _moments(y)
-    return max(0.0, y.shape[1] * total / trace**2 - 1.0) if trace > 0.0 else 0.0

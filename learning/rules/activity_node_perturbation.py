@@ -48,20 +48,13 @@ class ActivityNodePerturbation(NoiseRule):
         before = [layer.a for layer in clean.layers]
         errors = [np.zeros_like(a) for a in before]
         scale = network.units / (len(base) * self.perturbations)
-        for _ in range(self.perturbations):
-            noise = self.noise(clean, memory)
-            after = self.perturbed(network, clean, noise)
-            change = loss.per_sample(after.output, target)
+        for _, losses, after in self.probes(network, loss, target, clean, memory):
             if self.two_sided:
-                opposite = self.perturbed(network, clean, [-xi for xi in noise])
-                change = 0.5 * (change - loss.per_sample(opposite.output, target))
-                moved = [
-                    np.float32(0.5) * (one.a - other.a)
-                    for one, other in zip(after.layers, opposite.layers, strict=True)
-                ]
+                change = 0.5 * (losses[0] - losses[1])
+                moved = [np.float32(0.5) * (one - other) for one, other in zip(*after, strict=True)]
             else:
-                change = change - base
-                moved = [one.a - a for one, a in zip(after.layers, before, strict=True)]
+                change = losses[0] - base
+                moved = [one - a for one, a in zip(after[0], before, strict=True)]
             length = sum(np.einsum("bi,bi->b", *(2 * [da.reshape(len(base), -1)])).astype(np.float64) for da in moved)
             if self.sigma == 0.0 and not length.any():
                 warnings.warn(NO_NOISE, StandingStillWarning, stacklevel=2)

@@ -4,7 +4,8 @@ A rule is frozen configuration; what it must remember (fixed feedback weights, a
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -22,6 +23,9 @@ from learning.network.network import Network, Trace
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+
+ROWS_AT_ONCE = 1024
+"""Rows of one read that perturbed copies of a batch make up at most, if a copy has fewer: what they leave at a layer stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,40 @@ class NoiseRule(PerturbationRule):
         """A second pass with injected noise."""
         return Needs(writable=True, second_pass=True, noise_injection=True)
 
-    def perturbed(self, network: Network, clean: Trace, noise: list[F32]) -> Trace:
-        """Pass the clean pass's input again with noise (rows, n_out) on every layer's pre-activations."""
+    def probes(
+        self, network: Network, loss: Loss, target: I64, clean: Trace, memory: Memory
+    ) -> Iterator[tuple[list[F32], F64, list[list[F32]]]]:
+        """Perturb a clean pass: for every perturbation its noise, losses and pre-activations, first of +noise, then, two-sided, of -noise.
+
+        Copies of the batch go through a tile as rows of one read, some `ROWS_AT_ONCE` of them.
+
+        Yields:
+            noise (rows, n_out) of every layer; losses (1 or 2, B); pre-activations (rows, n_out), a list of all layers for each sign.
+        """
+        signs = 2 if self.two_sided else 1
+        rows = max(len(layer.a) for layer in clean.layers)
+        together = max(1, ROWS_AT_ONCE // (signs * rows))
+        for first in range(0, self.perturbations, together):
+            noises = [self.noise(clean, memory) for _ in range(min(together, self.perturbations - first))]
+            copies = [part for noise in noises for part in (noise, [-xi for xi in noise])[:signs]]
+            trace = self._perturbed(network, clean, copies)
+            losses = loss.per_sample(trace.output, np.tile(target, len(copies))).reshape(-1, signs, len(target))
+            parts = [
+                [one.a[k * len(own.a) :][: len(own.a)] for one, own in zip(trace.layers, clean.layers, strict=True)]
+                for k in range(len(copies))
+            ]
+            for k, noise in enumerate(noises):
+                yield noise, losses[k], parts[signs * k : signs * (k + 1)]
+
+    def _perturbed(self, network: Network, clean: Trace, copies: list[list[F32]]) -> Trace:
+        """Pass the clean pass's input again, once for each copy, with its noise (rows, n_out) on every layer's pre-activations."""
+        noise = [np.concatenate(of_layer) for of_layer in zip(*copies, strict=True)]
+        before = clean.layers[0]
         if self.reread_first:
-            return network.repeat(clean, noise=noise)
-        return network.resume(clean, 0, clean.layers[0].a + noise[0], noise=noise)
+            driven = replace(before, x=np.tile(before.x, (len(copies), 1)))
+            return network.repeat(Trace((driven, *clean.layers[1:])), noise=noise)
+        a = np.concatenate([before.a + xi[0] for xi in copies])
+        return network.resume(clean, 0, a, noise=noise)
 
     def noise(self, clean: Trace, memory: Memory) -> list[F32]:
         """Normal noise of standard deviation sigma for every layer."""

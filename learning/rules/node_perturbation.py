@@ -25,14 +25,8 @@ class NodePerturbation(NoiseRule):
         base = loss.per_sample(clean.output, target)
         errors = [np.zeros_like(layer.a) for layer in clean.layers]
         scale = 1.0 / (self.sigma**2 * len(base) * self.perturbations)
-        for _ in range(self.perturbations):
-            noise = self.noise(clean, memory)
-            after = loss.per_sample(self.perturbed(network, clean, noise).output, target)
-            if self.two_sided:
-                opposite = self.perturbed(network, clean, [-xi for xi in noise])
-                change = 0.5 * (after - loss.per_sample(opposite.output, target))
-            else:
-                change = after - base
+        for noise, losses, _ in self.probes(network, loss, target, clean, memory):
+            change = 0.5 * (losses[0] - losses[1]) if self.two_sided else losses[0] - base
             for error, xi in zip(errors, noise, strict=True):
                 error += xi * per_row(scale * change, xi)
         return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

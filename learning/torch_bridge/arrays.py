@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -29,3 +32,13 @@ def set_torch_threads(n: int) -> None:
     if n < 1:
         raise ValueError(f"torch threads: got {n}, allowed: an integer >= 1")
     torch.set_num_threads(n)
+
+
+@contextmanager
+def torch_threads() -> Iterator[None]:
+    """Whatever the block makes of torch's threads, there are as many as before when it ends."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,10 +1,12 @@
-"""Where a network comes from, as a value that another process can make it from again: configuration, or the user's file.
+"""Where a network comes from, as a value that another process can make it from again: configuration, the user's file, an object.
 
-It never holds a module: a class from a user's file cannot be sent to a worker, its path can.
+A network from a file is never sent to a worker, its path is; only one that was given as an object travels itself.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,13 @@ import torch
 from torch import nn
 
 from analog_sim.config import UserError
+from learning.common.identity import digest
 from learning.network.layers.base import Shape
 from learning.network.learned import LearnedNetwork
 from learning.network.spec import NetworkSpec
 from learning.torch_bridge.load_model import load_factory
 from learning.torch_bridge.model_code import model_code
-from learning.torch_bridge.plain import unwrapped_float
+from learning.torch_bridge.plain import float_copy, unwrapped_float
 from learning.torch_bridge.plan import Decided, Plan
 from learning.torch_bridge.prepare import prepare, prepare_again
 from learning.torch_bridge.torch_network import torch_learned, torch_network
@@ -84,7 +87,51 @@ class FileSource:
         return model_code(self.file)
 
 
-Source = ConfiguredSource | LearnedSource | FileSource
+@dataclass(frozen=True)
+class GivenSource:
+    """A module that was given as an object, from Python; its class travels to workers by value where they cannot import it.
+
+    Attributes:
+        module: with its weights. made_of: what tells it from others, found once: a worker may not have the sources any more.
+    """
+
+    module: nn.Module
+    made_of: Mapping[str, str]
+
+    @classmethod
+    def of(cls, module: object) -> GivenSource:
+        """The source of a module. Raises UserError for anything else, and for a module that cannot be copied."""
+        if not isinstance(module, nn.Module):
+            raise UserError(f"model: must be a torch module (got {type(module).__name__})")
+        own = float_copy(module)
+        classes = {type(child) for child in own.modules() if not type(child).__module__.startswith("torch.")}
+        code = {kind.__qualname__: digest(_code(kind)) for kind in sorted(classes, key=lambda kind: kind.__qualname__)}
+        return cls(own, {"layers": repr(own), "weights": digest(weights_of(own)), **code})
+
+    @property
+    def name(self) -> str:
+        """What a run's configuration says of it: its class, and the digest of all that tells it from others."""
+        return f"{type(self.module).__name__} {digest(self.made_of)[:12]}"
+
+    def make(self) -> nn.Module:
+        """A copy with its weights."""
+        return copy.deepcopy(self.module)
+
+    def identity(self) -> object:
+        """What tells it from others: layers, weights, and the code of its own classes."""
+        return dict(self.made_of)
+
+
+def _code(kind: type) -> list[str]:
+    """Source of a class, or where there is none (an old notebook) its compiled methods."""
+    try:
+        return [inspect.getsource(kind)]
+    except (OSError, TypeError):
+        methods = {name: value.__code__ for name, value in vars(kind).items() if inspect.isfunction(value)}
+        return [f"{name} {code.co_code.hex()} {code.co_consts!r}" for name, code in sorted(methods.items())]
+
+
+Source = ConfiguredSource | LearnedSource | FileSource | GivenSource
 
 
 def weights_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:

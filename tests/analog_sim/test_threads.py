@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numba
 import numpy as np
@@ -113,3 +115,49 @@ def test_an_error_in_a_part_is_raised():
 
     with pytest.raises(ArithmeticError, match="0 to"):
         threads.in_parts(broken, 1000, 1)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
+def test_threads_are_kept_and_the_caller_does_the_first_part():
+    def who(first, last):
+        time.sleep(0.01)  # so that a free thread would take the other part
+        return threading.get_ident()
+
+    one, other = threads.in_parts(who, 2, 1)
+    assert one == threading.get_ident() != other
+    assert threads.in_parts(who, 2, 1) == [one, other], "the same thread again"
+
+
+def test_a_part_that_is_cut_again_does_not_wait_for_itself():
+    inner = threads.in_parts(lambda first, last: threads.in_parts(lambda a, b: b - a, last - first, 1), 100, 1)
+    assert sum(sum(part) for part in inner) == 100
+
+
+def test_parts_have_ended_when_an_error_is_raised():
+    ended = []
+
+    def work(first, last):
+        if first == 0:
+            raise ArithmeticError("the caller's own part")
+        time.sleep(0.02)
+        ended.append(first)
+
+    parts = numba.get_num_threads()
+    with pytest.raises(ArithmeticError, match="own part"):
+        threads.in_parts(work, parts, 1)
+    assert len(ended) == parts - 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_has_threads_of_its_own():
+    code = (
+        "import os, numba, analog_sim.threads as threads\n"
+        "count = lambda: sum(threads.in_parts(lambda a, b: b - a, 100, 1))\n"
+        "assert count() == 100\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if count() == 100 else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr

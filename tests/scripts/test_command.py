@@ -11,7 +11,7 @@ import pytest
 from report_helpers import estimate, new_run, training
 
 from learning.experiments.commands import dispatch
-from learning.experiments.commands._examples import config_file, example_names, examples
+from learning.experiments.runs.examples import config_file, example_names, examples
 
 ROOT = Path(__file__).resolve().parents[2]
 

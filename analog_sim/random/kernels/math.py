@@ -131,20 +131,3 @@ def sincos_quarter(x):
     s = fma(fma(fma(_S3, z, _S2), z, _S1), z, _S0) * x
     c = fma(fma(fma(_C2, z, _C1), z, _C0), z, _ONE)
     return s, c
-
-
-@njit(forceinline=True)
-def sincos_turns(x):
-    """sin(2 pi x) and cos(2 pi x) for |x| < 2**20 turns. Absolute error < 1.5e-7 (x is taken as exact)."""
-    y = x * np.float32(4.0)
-    t = y + _MAGIC
-    n = np.int32(np.int32(np.float32(t).view(np.int32)) - _MAGIC_BITS)
-    s, c = sincos_quarter(y - (t - _MAGIC))
-    odd = (n & np.int32(1)) != np.int32(0)
-    a = c if odd else s
-    b = s if odd else c
-    sign_a = np.int32((n & np.int32(2)) << np.int32(30))
-    sign_b = np.int32(((n + np.int32(1)) & np.int32(2)) << np.int32(30))
-    sin = np.int32(np.int32(np.float32(a).view(np.int32)) ^ sign_a).view(np.float32)
-    cos = np.int32(np.int32(np.float32(b).view(np.int32)) ^ sign_b).view(np.float32)
-    return sin, cos

@@ -152,37 +152,6 @@ def scaled_normal_pair(word0, word1, variance0, variance1):
     return a * _signed_sqrt(r2 * variance0, sign), b * _signed_sqrt(r2 * variance1, sign)
 
 
-@njit(forceinline=True)
-def _at(position):
-    """Block (np.uint64) and lane of the word at `position` (np.uint64) of a stream."""
-    in_chunk = np.int64(position & _IN_CHUNK)
-    block = (position >> _10 << _8) + np.uint64(in_chunk % CHUNK_BLOCKS)
-    return block, in_chunk // CHUNK_BLOCKS
-
-
-@njit(forceinline=True)
-def word_at(key0, key1, position):
-    """Word (np.int32) at `position` (np.uint64) of a stream; one whole block per call: for occasional use."""
-    block, lane = _at(position)
-    a, b, c, d = philox(block & _LOW, block >> _32, _0, _0, key0, key1)
-    return signed(a if lane == 0 else (b if lane == 1 else (c if lane == 2 else d)))
-
-
-@njit(forceinline=True)
-def uniform_at(key0, key1, position):
-    """The uniform at `position` (np.uint64) of a stream: the same bits as `fill_uniforms`; for occasional use."""
-    return uniform(word_at(key0, key1, position))
-
-
-@njit(forceinline=True)
-def normal_at(key0, key1, position):
-    """The normal at `position` (np.uint64) of a stream: the same bits as `fill_normals`; for occasional use."""
-    block, lane = _at(position)
-    a, b, c, d = philox(block & _LOW, block >> _32, _0, _0, key0, key1)
-    x, y = normal_pair(signed(a if lane < 2 else c), signed(b if lane < 2 else d))
-    return x if lane % 2 == 0 else y
-
-
 @njit(cache=True, nogil=True)
 def _draw_words(words, key0, key1, chunk, start, stop):
     """Words of blocks start ... stop - 1 of a chunk, into words (4, CHUNK_BLOCKS) int32."""

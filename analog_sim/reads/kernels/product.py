@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -48,13 +48,11 @@ def transpose_panels(panels, turned):
 
 if JIT_OFF:
 
-    def multiply(v: Any, panels: Any, out: Any) -> None:
-        """``out = v M`` for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
-        for p, panel in enumerate(panels):
+    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int) -> None:
+        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        for p in range(start, stop):
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
-            strip[...] = v @ panel[:, : strip.shape[1]]
-
-    multiply_parallel = multiply
+            strip[...] = v @ panels[p, :, : strip.shape[1]]
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -196,16 +194,8 @@ else:
                 out[first + b, p * WIDTH + j] = room[b, j]
 
     @njit(cache=True, nogil=True, fastmath=False)
-    def multiply(v, panels, out):
-        """``out = v M`` for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+    def multiply(v, panels, out, start, stop):
+        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
         for first in range(0, v.shape[0], _CHUNK):
-            for p in range(panels.shape[0]):
+            for p in range(start, stop):
                 _panel(v, panels, out, first, p)
-
-    @njit(cache=True, parallel=True, fastmath=False)
-    def multiply_parallel(v, panels, out):
-        """The same bits on Numba's threads."""
-        chunks = (v.shape[0] + _CHUNK - 1) // _CHUNK
-        for task in prange(chunks * panels.shape[0]):
-            chunk = task // panels.shape[0]
-            _panel(v, panels, out, chunk * _CHUNK, task - chunk * panels.shape[0])

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import shlex
 import signal
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from learning.experiments.commands._examples import config_file
+from learning.experiments.runs.examples import config_file
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a quota, a limit of a file's size: wherever it shows, it is one line."""
@@ -89,43 +88,6 @@ def add_set(target: argparse.ArgumentParser) -> None:
     )
 
 
-class TerminalLife:
-    """Lines of progress on the terminal, and a sign of life when none came for `EVERY` seconds.
-
-    Use as ``with TerminalLife() as say: work(say)``; `say` prints a line to standard error and names what the signs of life are of.
-    """
-
-    EVERY = 4.0
-
-    def __init__(self) -> None:
-        self._done = threading.Event()
-        self._doing = "working"
-        self._begun = self._last = time.monotonic()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._thread.start()
-        return self._say
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _say(self, text: str) -> None:
-        self._doing, self._begun = text, time.monotonic()
-        self._print(text)
-
-    def _print(self, text: str) -> None:
-        self._last = time.monotonic()
-        print(f"  {text}", file=sys.stderr, flush=True)
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.5):
-            now = time.monotonic()
-            if now - self._last >= self.EVERY:
-                self._print(f"... {self._doing[:60]}: {now - self._begun:.0f} s")
-
-
 RUNS: Mapping[str, str] = MappingProxyType(
     {
         "estimate/1": "analog-hil estimate",
@@ -172,7 +134,7 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
             warn_in_lines()
             return function(arguments) or 0
     except KeyboardInterrupt as interruption:
-        print("interrupted", file=sys.stderr)
+        print(_interrupted(interruption), file=sys.stderr)
         return 143 if isinstance(interruption, Terminated) else 130
     except Exception as error:
         # Imported only now: `--help` must not wait for the libraries behind the configuration.
@@ -190,6 +152,35 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted(interruption: KeyboardInterrupt) -> str:
+    """What to say of an interruption: with the command that goes on, where a run was at work."""
+    from learning.experiments.runs.run_folder import INTERRUPTED
+
+    notes = [note for note in getattr(interruption, "__notes__", ()) if note.startswith(INTERRUPTED)]
+    if not notes:
+        return "interrupted"
+    return f"interrupted; what is finished is kept. To go on:\n  {resume_command(sys.argv, notes[-1].removeprefix(INTERRUPTED))}"
+
+
+def resume_command(command: Sequence[str], folder: str) -> str:
+    """The command line that goes on with the run in `folder`, ready for the shell.
+
+    Args:
+        command: the one that was interrupted, program first; its own --out and --resume are left out.
+    """
+    kept: list[str] = []
+    skip = False
+    for word in command[1:]:
+        if skip or word == "--resume" or word.startswith("--out="):
+            skip = False
+        elif word == "--out":
+            skip = True
+        else:
+            kept.append(word)
+    program = command[0] if command[0].startswith("analog-hil ") else f"python {shlex.quote(command[0])}"
+    return f"{program} {shlex.join([*kept, '--out', folder, '--resume'])}"
 
 
 def _reader_left() -> int:

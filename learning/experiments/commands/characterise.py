@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learning.experiments.commands._cli import TerminalLife, add_set, require_schema
+from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._terminal import say, show
 
 if TYPE_CHECKING:
     from devices.card import DeviceCard
@@ -46,18 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     against = None if options.against is None else load_card(options.against)
 
     from learning.experiments.defaults.statements import about_card
+    from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.device.page import numbers_table, write_device_report
     from learning.experiments.report.device.results import device_claims, measure
+    from learning.experiments.runs.compiling import compiling
     from learning.experiments.runs.run_folder import RunDirectory
 
     run = RunDirectory.create(options.out, card, name=f"characterise-{card.name}", seed=options.seed, resumable=False)
-    results = measure(card, cells=options.cells, seed=options.seed)
-    page = write_device_report(run, card, results, against)
+    with TerminalLife() as life, compiling("characterise", life):
+        life(f"run folder: {run.path}")
+        life(f"measuring {options.cells} emulated cells")
+        results = measure(card, cells=options.cells, seed=options.seed)
+        life("writing the report")
+        page = write_device_report(run, card, results, against)
     shown = [card] if against is None else [card, against]
-    print(numbers_table([(each, device_claims(each, results)) for each in shown]).text())
+    show(numbers_table([(each, device_claims(each, results)) for each in shown]))
     for each in shown:
         for sentence in about_card(each, pulses=each.pulse is not None):
-            print(f"note: {sentence}")
+            say(f"note: {sentence}")
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 
@@ -74,18 +81,19 @@ def _against_measurement(options: argparse.Namespace, card: DeviceCard) -> int:
     from analog_sim.config import load_config
     from devices.measurements.configuration.measurement_config import MeasurementConfig
     from devices.measurements.pipeline.comparison import compare_card
+    from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.measurement.page import write_comparison_report
     from learning.experiments.runs.run_folder import RunDirectory
 
     config = load_config(options.against, MeasurementConfig)
-    with TerminalLife() as say:
-        comparison = compare_card(card, config, seed=options.seed, say=say)
-        say("writing the report")
+    with TerminalLife() as life:
+        comparison = compare_card(card, config, seed=options.seed, say=life)
+        life("writing the report")
         name = f"characterise-{card.name}"
         run = RunDirectory.create(options.out, card, name=name, seed=options.seed, resumable=False)
         page = write_comparison_report(run, card.name, comparison)
     for proof in comparison.proofs:
-        print(proof.sentence())
+        say(proof.sentence())
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learning.experiments.commands._cli import add_set
-from learning.experiments.commands._examples import config_file
+from learning.experiments.runs.examples import config_file
 
 if TYPE_CHECKING:
     from analog_sim.config import StrictModel

@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "init": "write a commented file to start from, with its schema",
         "cards": "list the device cards: technology, window, states, source",
         "runs": "list run folders with what they were, state and result",
+        "compare": "two runs: changed keys, paired difference with its interval",
+        "completion": "make bash, zsh or fish complete commands and names",
         "benchmark": "time the emulator beside PyTorch and NumPy",
     }
 )

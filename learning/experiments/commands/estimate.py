@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learning.experiments.commands._cli import chip_override, parser, require_schema
+from learning.experiments.commands._terminal import say, show, wrapped
 
 if TYPE_CHECKING:
     from learning.experiments.configs.estimate import Experiment
@@ -26,12 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if find_key(options.config, "sweep", overrides=options.overrides)[0] is not None:
         print("note: the file's `sweep` is left out; analog-hil sweep runs it", file=sys.stderr)
     from learning.experiments.estimation.run import describe, estimate
+    from learning.experiments.report.estimate.page import estimate_table
 
     if options.dry_run:
-        print(describe(experiment))
+        print(wrapped(describe(experiment)))
         return 0
-    outcome = estimate(experiment, out=options.out, resume=options.resume, chip=options.only_chip, say=_say)
-    print(f"\n{outcome.table}\n\nreport: {outcome.report}")
+    outcome = estimate(experiment, out=options.out, resume=options.resume, chip=options.only_chip, say=say)
+    show(estimate_table(outcome.results))
+    print(f"report: {outcome.report}")
     return 0
 
 
@@ -81,7 +84,3 @@ def _parser() -> argparse.ArgumentParser:
         "--only-chip", metavar="N", type=int, default=None, help="run only chip N, as it is among all others"
     )
     return made
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

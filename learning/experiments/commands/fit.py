@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import TerminalLife, add_set, require_schema
-from learning.experiments.commands._examples import config_file
+from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._terminal import say, show, wrapped
+from learning.experiments.runs.examples import config_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,30 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         from devices.measurements.pipeline.reading import describe
 
-        print(describe(config, lambda text: print(f"  {text}", file=sys.stderr)))
+        print(wrapped(describe(config, lambda text: print(f"  {text}", file=sys.stderr))))
         return 0
 
-    from devices.measurements.pipeline.pipeline import fit_measurements
-    from learning.experiments.report.measurement.page import about_fitted, law_table, verdict_text, write_fit_report
-    from learning.experiments.runs.run_folder import RunDirectory
+    from learning.experiments.fitting.run import fit_card
+    from learning.experiments.monte_carlo.life import TerminalLife
+    from learning.experiments.report.measurement.page import about_fitted, law_table, verdict_text
 
-    run = RunDirectory.create(
-        options.out,
-        config,
-        name=f"fit-{config.name}",
-        seed=config.held_out.seed,
-        resumable=False,
-        own=[f"{config.name}.yaml"],
-    )
-    with TerminalLife() as say:
-        result = fit_measurements(config, run.path, say)
-        say("writing the report")
-        page = write_fit_report(run, result)
-    print(verdict_text(result))
+    with TerminalLife() as life:
+        result, page = fit_card(config, options.out, life)
+    say(verdict_text(result))
     if result.pulse is not None and result.pulse.fit.laws:
-        print(f"\n{law_table(result.pulse.fit.laws).text()}")
+        show(law_table(result.pulse.fit.laws))
     for line in (*result.notes, *about_fitted(result), *result.counted):
-        print(f"- {line}")
+        say(f"- {line}")
     print(f"\ncard: {result.card}")
     if result.files.law_card is not None:
         print(f"card of the best law: {result.files.law_card}")

@@ -52,7 +52,7 @@ def _source(kind: str, name: str) -> Path:
         from devices.card import resolve_card
 
         return resolve_card(name, None)
-    from learning.experiments.commands._examples import config_file
+    from learning.experiments.runs.examples import config_file
 
     try:
         return config_file(name)

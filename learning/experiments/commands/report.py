@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning.experiments.commands._terminal import show
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rebuild report.html, the figures and the tables of the folders on the command line."""
@@ -22,5 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for folder in options.run:
         table, path = rebuild(folder)
-        print(f"{table.text()}\n\nreport: {path}")
+        show(table)
+        print(f"report: {path}")
     return 0

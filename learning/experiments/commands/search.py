@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from learning.experiments.commands._cli import parser
+from learning.experiments.commands._terminal import say, show
 from learning.experiments.commands.train import load
 
 
@@ -36,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.training.search import search
 
     command = "analog-hil search " + shlex.join(arguments if arguments is not None else sys.argv[1:])
-    found = search(experiment, grid, only=options.arm, out=options.out, resume=options.resume, command=command)
-    print(f"\n{found.table.text()}\n\nbest settings: {found.file}")
+    found = search(experiment, grid, only=options.arm, out=options.out, resume=options.resume, command=command, say=say)
+    show(found.table)
+    print(f"best settings: {found.file}")
     return 0
 
 

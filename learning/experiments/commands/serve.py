@@ -9,7 +9,7 @@ import signal
 from collections.abc import Sequence
 
 from learning.experiments.commands._cli import add_set, require_schema
-from learning.experiments.commands._examples import config_file
+from learning.experiments.runs.examples import config_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learning.experiments.commands._cli import chip_override, parser, require_schema
+from learning.experiments.commands._terminal import say, show, wrapped
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from learning.experiments.estimation.run import describe
 
         for point in load_points(options.config, overrides):
-            print(f"{point.folder}: {point.name}\n{describe(point.experiment)}\n")
+            print(wrapped(f"{point.folder}: {point.name}\n{describe(point.experiment)}") + "\n")
         return 0
-    table, path = sweep(options.config, overrides=overrides, out=options.out, resume=options.resume, say=_say)
-    print(f"\n{table.text()}\n\nreport: {path}")
+    table, path = sweep(options.config, overrides=overrides, out=options.out, resume=options.resume, say=say)
+    show(table)
+    print(f"report: {path}")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from learning.experiments.commands._cli import chip_override, parser, require_schema
+from learning.experiments.commands._terminal import say, show, wrapped
 
 if TYPE_CHECKING:
     from learning.experiments.configs.train import TrainExperiment
@@ -26,10 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.training.run import describe, train
 
     if options.dry_run:
-        print(describe(experiment))
+        print(wrapped(describe(experiment)))
         return 0
-    outcome = train(experiment, out=options.out, resume=options.resume, say=_say)
-    print(f"\n{outcome.table.text()}\n\nreport: {outcome.report}")
+    outcome = train(experiment, out=options.out, resume=options.resume, say=say)
+    show(outcome.table)
+    print(f"report: {outcome.report}")
     return ALL_DIVERGED if outcome.all_diverged else 0
 
 
@@ -44,7 +46,3 @@ def load(options: argparse.Namespace) -> TrainExperiment:
     if options.seed is not None:
         overrides.append(f"seeds=[{options.seed}]")
     return load_training(options.config, overrides)[0]
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

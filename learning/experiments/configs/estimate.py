@@ -125,7 +125,8 @@ class Experiment(StrictModel):
         name: heading of the report and default name of the run folder.
         dataset: samples, published or the user's own. network, training: the digital network and how it is trained; or
         weights: a network that was trained before, on a chip or digitally: folder of a run or of one of its arms; or
-        model: the user's own module. digital: layers that stay digital.
+        model: the user's own module, from a file; or module: one that was given as an object from Python (`analog_hil.estimate`), by its
+            class and digest; a file cannot say this. digital: layers that stay digital.
         bias: added digitally, or one more line of every array; null for what `network` says (digital for a model).
         weight_scale: the window holds the layer's largest weight, or each column (output) has its own largest weight
             and a digital gain that undoes it: more accurate when columns differ, as after folded batch normalisation.
@@ -146,6 +147,7 @@ class Experiment(StrictModel):
     weights: NamedPath | None = None
     training: DigitalTraining = DigitalTraining()
     model: UserModel | None = None
+    module: str | None = None
     digital: tuple[str, ...] = ()
     bias: Literal["digital", "chip"] | None = None
     weight_scale: Literal["layer", "column"] = "layer"
@@ -171,6 +173,8 @@ class Experiment(StrictModel):
     def _fits_together(self) -> Self:
         if self.model is not None and self.network is not None:
             raise at_key("network", "is not used when a model is given; remove one of the two")
+        if self.module is not None and (self.model is not None or self.network is not None or self.weights is not None):
+            raise at_key("module", "is not used beside network, weights or model; remove one of them")
         if self.model is not None and self.weights is not None:
             raise at_key("weights", "is of a network of this program; weights of a model are its model.checkpoint")
         if any(a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)):

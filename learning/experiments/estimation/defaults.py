@@ -23,7 +23,8 @@ def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
 
 def with_epochs(experiment: Experiment, images: int) -> Experiment:
     """The estimate with the epochs of its digital network written out; unchanged where weights are given."""
-    if experiment.weights is not None or (experiment.model is not None and experiment.model.checkpoint is not None):
+    given = experiment.weights is not None or experiment.module is not None
+    if given or (experiment.model is not None and experiment.model.checkpoint is not None):
         return experiment
     training = experiment.training.model_copy(update={"epochs": experiment.training.epochs_for(images)})
     return experiment.model_copy(update={"training": training})

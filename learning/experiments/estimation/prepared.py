@@ -31,6 +31,7 @@ from learning.torch_bridge.load_model import load_checkpoint
 from learning.torch_bridge.source import (
     ConfiguredSource,
     FileSource,
+    GivenSource,
     LearnedSource,
     Source,
     Weights,
@@ -106,8 +107,15 @@ class Prepared:
         return self.decided.layers
 
 
-def source_of(experiment: Experiment, data: Dataset) -> Source:
-    """Where the network comes from."""
+def source_of(experiment: Experiment, data: Dataset, given: GivenSource | None = None) -> Source:
+    """Where the network comes from; given: the module, where the experiment names one. Raises UserError when it is not there."""
+    if experiment.module is not None:
+        if given is None or given.name != experiment.module:
+            raise UserError(
+                f"module: {experiment.module} was given from Python; run it from there, analog_hil.estimate(module, ...)"
+                + ("" if given is None else f" (got {given.name})")
+            )
+        return given
     if experiment.model is not None:
         return FileSource(experiment.model.file, experiment.model.factory)
     if experiment.weights is not None:
@@ -144,15 +152,17 @@ class Checked:
     trained: bool
 
 
-def check(experiment: Experiment) -> Checked:
+def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
     """Load the data, make the untrained network and check it against them: quick, and before anything slow.
+
+    given: the module, where the experiment names one that is no file.
 
     Raises:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
     """
     experiment.chip.check()
     data = formed(_needed(experiment))
-    source = source_of(experiment, data)
+    source = source_of(experiment, data, given)
     weights = None
     if experiment.model is not None and experiment.model.checkpoint is not None:
         module = source.make()
@@ -165,7 +175,7 @@ def check(experiment: Experiment) -> Checked:
         raise UserError(
             f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
         )
-    return Checked(data, source, plan, trained=weights is not None or isinstance(source, LearnedSource))
+    return Checked(data, source, plan, trained=weights is not None or isinstance(source, LearnedSource | GivenSource))
 
 
 def _needed(experiment: Experiment) -> DataSpec:
@@ -247,7 +257,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         module.eval()
-    elif isinstance(source, LearnedSource):
+    elif isinstance(source, LearnedSource | GivenSource):
         module = source.make()
     else:
         identity = [source.identity(), experiment.dataset.model_dump(mode="json", exclude={"test_limit"})]

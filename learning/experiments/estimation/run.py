@@ -19,14 +19,16 @@ from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
 from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
-from learning.experiments.monte_carlo.evaluate import Task, run_tasks
+from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
 from learning.experiments.report.style import time_label
+from learning.experiments.runs.compiling import compiling
 from learning.experiments.runs.network_file import NETWORK_FILE, save_network
-from learning.experiments.runs.result_log import ResultLog
+from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.source import GivenSource
 
 FREE = ("parallel", "chips", "sensitivity")
 """Keys that may differ when a run is resumed: no finished task depends on them."""
@@ -50,13 +52,16 @@ def estimate(
     say: Callable[[str], None] = print,
     progress: bool = True,
     command: Sequence[str] | None = None,
+    given: GivenSource | None = None,
+    place: tuple[int, int] = (1, 1),
 ) -> Outcome:
     """Estimate accuracy over time on emulated chips.
 
     Args:
         experiment: what to do. out: run folder (default: under runs/). resume: go on with the run there.
         chip: run only this one, as it would be among all. say: gets lines of progress. progress: show a bar.
-        command: command line, for the record.
+        command: command line, for the record. given: the module, where the experiment names one that is no file.
+        place: which of how many estimates in a row this is.
 
     Raises:
         UserError: anything the user can mend; all that can be checked is checked before any work.
@@ -68,7 +73,7 @@ def estimate(
     check_variants(points)
     with thread_policy(1):
         set_torch_threads(1)
-        checked = check(experiment)
+        checked = check(experiment, given)
         experiment = with_epochs(experiment, len(checked.data.x_train))
         identity = identity_of(experiment, checked)
         run = RunDirectory.create(
@@ -76,6 +81,7 @@ def estimate(
             command=command, threads=1,
         )  # fmt: skip
         with run.locked():
+            say(f"run folder: {run.path}")
             prepared = prepare_estimate(experiment, checked, say)
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
@@ -90,12 +96,13 @@ def estimate(
                 for number in (range(v.chips) if chip is None else [chip])
             ]
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
-            face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
+            with compiling("estimate", say):
+                face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
             log = run.log("metrics", estimate_columns(prepared.layers), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
                 partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress,
-                identity=identity,
+                view=view_of(points, place), identity=identity,
             )  # fmt: skip
             results = EstimateResults(
                 title=experiment.name,
@@ -114,6 +121,22 @@ def estimate(
             results.save(run)
             table = estimate_table(results).text()
             return Outcome(results, table, write_estimate_report(run, results))
+
+
+def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1)) -> View:
+    """How the progress of an estimate is shown: the chips that were asked for, and apart from them the studies on some of them."""
+    variants_of, chips = len(points) - 1, points[-1].chips
+    studies = f"{variants_of} variant{'s' if variants_of != 1 else ''} x {chips} chip{'s' if chips != 1 else ''}"
+
+    def group(task: Task) -> str:
+        return "" if task.key["study"] == "nominal" else studies
+
+    def note(rows: Sequence[Row]) -> str:
+        last = max((float(row["time_s"] or 0.0) for row in rows), default=0.0)
+        found = [float(row["accuracy"] or 0.0) for row in rows if row["time_s"] == last]
+        return f"mean {100 * sum(found) / len(found):.2f} % at {time_label(last)}" if found else ""
+
+    return View(group=group, note=note, place=place)
 
 
 def refuse_other_times(log: ResultLog, tasks: Sequence[Task]) -> None:
@@ -148,13 +171,13 @@ def check_variants(points: Sequence[Variant]) -> None:
             raise UserError(f"{where}{error}") from error
 
 
-def describe(experiment: Experiment) -> str:
-    """Say what an estimate would do, after all checks that need no training. Raises UserError."""
+def describe(experiment: Experiment, given: GivenSource | None = None) -> str:
+    """Say what an estimate would do, after all checks that need no training; given: as in `estimate`. Raises UserError."""
     hardware = hardware_of(experiment)
     experiment = with_learned(with_compensation(experiment, hardware))
     points = variants(experiment)
     check_variants(points)
-    checked = check(experiment)
+    checked = check(experiment, given)
     data, plan = checked.data, checked.plan
     studies = sorted({point.study for point in points[1:]})
     lines = [

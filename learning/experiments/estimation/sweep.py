@@ -21,6 +21,7 @@ from learning.experiments.report.estimate.comparison import (
 )
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
+from learning.torch_bridge.source import GivenSource
 
 
 class SweepRecord(StrictModel):
@@ -88,6 +89,7 @@ def sweep(
     resume: bool = False,
     say: Callable[[str], None] = print,
     progress: bool = True,
+    given: GivenSource | None = None,
 ) -> tuple[Table, Path]:
     """Run the estimate at every point of a file's `sweep`; return the comparison table and the report's path.
 
@@ -96,14 +98,14 @@ def sweep(
     Args:
         path: YAML file with a `sweep`. overrides: `key=value`, put on top of the file at every point.
         out: folder of the sweep (default: under runs/). resume: go on with the sweep in `out`.
-        say: gets lines of progress. progress: show bars.
+        say: gets lines of progress. progress: show bars. given: as in `estimate`.
 
     Raises:
         UserError: anything the user can mend; the configurations are checked before any work.
     """
     points = load_points(path, overrides)
     for point in points:
-        describe(point.experiment)  # makes all checks that need no training
+        describe(point.experiment, given)  # makes all checks that need no training
     record = SweepRecord(source=path.name, points=tuple(point.name for point in points))
     title = f"{points[0].experiment.name}: sweep of {', '.join(points[0].label)}"
     run = RunDirectory.create(
@@ -111,12 +113,13 @@ def sweep(
         identity=program_identity(),
     )  # fmt: skip
     with run.locked():
+        say(f"run folder of the sweep: {run.path}")
         results = []
         for number, point in enumerate(points, start=1):
             say(f"\npoint {number} of {len(points)}: {point.name}")
             folder = run.path / point.folder
             begun = (folder / CONFIG).exists()
-            outcome = estimate(point.experiment, out=folder, resume=begun, say=say, progress=progress)
+            outcome = estimate(point.experiment, out=folder, resume=begun, say=say, progress=progress, given=given)
             results.append(EstimatePoint(point.label, point.folder, outcome.results))
         comparison = Comparison(title, tuple(results))
         comparison.save(run)

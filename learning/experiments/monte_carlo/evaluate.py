@@ -23,8 +23,7 @@ from analog_sim.archive import one_line
 from analog_sim.config import UserError
 from analog_sim.threads import limit_worker
 from learning.common.identity import Identity, program_digest
-from learning.experiments.monte_carlo.progress import Shown
-from learning.experiments.monte_carlo.progress import progress as progress_of
+from learning.experiments.monte_carlo.progress import Board, Group, Shown, Underway
 from learning.experiments.monte_carlo.worker import end_with_parent, print_anything, warn_in_lines
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
@@ -47,6 +46,33 @@ class Task:
 
     def __str__(self) -> str:
         return ", ".join(f"{name} = {value}" for name, value in self.key.items() if value != "")
+
+
+@dataclass(frozen=True)
+class View:
+    """How the progress of tasks is shown.
+
+    Attributes:
+        unit: what is counted, in the singular. group: task -> name of the group that it is counted in; "" for the only one.
+        note: what to show beside a group, from all its rows so far. title: what runs. place: which of how many such runs in a row this is.
+        watch: asked now and then what the tasks at work have come to: group -> units done in them, and a note.
+    """
+
+    unit: str = "chip"
+    group: Callable[[Task], str] = lambda task: ""
+    note: Callable[[Sequence[Row]], str] | None = None
+    title: str = ""
+    place: tuple[int, int] = (1, 1)
+    watch: Callable[[], Mapping[str, Underway]] | None = None
+
+    def board(self, tasks: Sequence[Task], results: ResultLog, shown: Shown) -> Board:
+        """The board of tasks, those in the log done."""
+        groups: dict[str, Group] = {}
+        for task in tasks:
+            group = groups.setdefault(self.group(task), Group(0))
+            group.total += 1
+            group.done += results.finished(task.key)
+        return Board(groups, self.unit, shown, self.title, self.place, self.watch)
 
 
 @dataclass(frozen=True)
@@ -85,7 +111,7 @@ def run_tasks(
     parallel: Parallel | None = None,
     progress: Shown = True,
     warm: Callable[[], object] | None = None,
-    unit: str = "chip",
+    view: View | None = None,
     identity: Identity | None = None,
 ) -> list[Row]:
     """Run `function` on the tasks that are not in the log yet; return the rows of all tasks, in the order of `tasks`.
@@ -94,9 +120,9 @@ def run_tasks(
         function: task -> its row or rows, without the key columns; a module-level function or a `functools.partial`
             of one. NumPy arrays in its arguments reach the workers as shared, read-only memory.
         tasks: with distinct keys. results: log with these key columns.
-        parallel: where to run (default: in this process). progress: show on stderr how far it is, (see `progress`).
+        parallel: where to run (default: in this process). progress: show on stderr how far it is. view: how.
         warm: called once in this process before workers start, to fill Numba's disk cache, which several workers would
-            otherwise write at the same time. unit: what is counted, in the singular.
+            otherwise write at the same time.
         identity: what the results are of; nothing is logged once a file of it has changed.
 
     Raises:
@@ -108,9 +134,11 @@ def run_tasks(
     waiting = [task for task in tasks if not results.finished(task.key)]
     if waiting:
         failures: list[Failure] = []
-        bar = progress_of(len(tasks), done=len(tasks) - len(waiting), unit=unit, shown=progress)
+        view = view if view is not None else View()
+        board = view.board(tasks, results, progress)
+        seen: dict[str, list[Row]] = {}
         fed = (pair for pair in enumerate(waiting) if len(failures) < MAX_FAILURES)
-        with bar, closing(_outcomes(function, fed, parallel, warm)) as outcomes:
+        with board, closing(_outcomes(function, fed, parallel, warm)) as outcomes:
             for number, outcome in outcomes:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
@@ -118,7 +146,9 @@ def run_tasks(
                     if identity is not None:
                         identity.check_files()
                     results.append({**waiting[number].key, **row} for row in outcome)
-                bar.update()
+                group = view.group(waiting[number])
+                seen.setdefault(group, []).extend([] if isinstance(outcome, Failure) else map(dict, outcome))
+                board.update(group, None if view.note is None else view.note(seen[group]))
         if failures:
             _report(failures)
     by_key = {results.key_of(task.key): place for place, task in enumerate(tasks)}

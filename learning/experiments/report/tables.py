@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 from learning.experiments.report.style import THIN, count_text, engineering
 from learning.experiments.runs.spreadsheet import is_number, spreadsheet_text
@@ -30,20 +31,34 @@ class Table:
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
         return tuple(any(column) and not any(re.match(r"[-+−]?\d|-$", cell) for cell in column) for column in columns)
 
-    def text(self) -> str:
-        """Return aligned columns for the terminal; a column in which no row has anything is left out."""
+    def text(self, width: int | None = None) -> str:
+        """Aligned columns for the terminal; a column in which no row has anything is left out.
+
+        width: columns of the terminal. What is wider is stacked: blocks of as many columns as fit, each beginning with the first one;
+        a first column of more than a third of the terminal is cut. None: as wide as it is.
+        """
         kept = [k for k, column in enumerate(zip(*self.rows, strict=True)) if k == 0 or any(column)]
         kept = kept or list(range(len(self.header)))  # without rows, the header alone
-        header, *rows = [[cells[k] for k in kept] for cells in (self.header, *self.rows)]
-        widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+        cells = [[row[k] for k in kept] for row in (self.header, *self.rows)]
+        widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+        caption = [self.caption] if self.caption else []
+        if width is not None:
+            caption = [line for text in caption for line in wrap(text, width)]
+            if sum(widths) + 2 * (len(widths) - 1) > width:
+                widths[0] = min(widths[0], max(width // 3, width - 2 - max(widths[1:], default=0)))
+        blocks = _blocks(widths, width)
 
-        def line(cells: Sequence[str]) -> str:
-            first, *others = [*cells]
-            aligned = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
+        def line(row: Sequence[str], block: Sequence[int]) -> str:
+            first = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 3] + "..."
+            aligned = [first.ljust(widths[0]), *(row[k].rjust(widths[k]) for k in block)]
             return "  ".join(aligned).rstrip()
 
-        rule = "  ".join("-" * width for width in widths)
-        return "\n".join([*([self.caption] if self.caption else []), line(header), rule, *map(line, rows)])
+        shown = []
+        for block in blocks:
+            header, *rows = [line(row, block) for row in cells]
+            rule = "  ".join("-" * widths[k] for k in (0, *block))
+            shown.append("\n".join([header, rule, *rows]))
+        return "\n".join([*caption, "\n\n".join(shown)])
 
     def write_csv(self, path: Path) -> None:
         """Write the table as CSV; what a spreadsheet would take for a formula is marked as text (`spreadsheet_text`)."""
@@ -56,6 +71,19 @@ class Table:
         header, *rows = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
         lines = [markdown_text(self.caption), "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
         return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def _blocks(widths: Sequence[int], width: int | None) -> list[list[int]]:
+    """Columns after the first, as many to a block as fit beside it."""
+    blocks: list[list[int]] = [[]]
+    used = widths[0]
+    for k, column in enumerate(widths[1:], start=1):
+        if width is not None and blocks[-1] and used + 2 + column > width:
+            blocks.append([])
+            used = widths[0]
+        blocks[-1].append(k)
+        used += 2 + column
+    return blocks
 
 
 def markdown_text(text: str) -> str:

@@ -18,8 +18,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +48,9 @@ PACKAGES = ("analog-hil", "numpy", "scipy", "numba", "torch", "scikit-learn", "j
 CONFIG, ENVIRONMENT, IDENTITY = "config.yaml", "environment.json", "identity.json"
 RESULTS = ("metrics.csv", "search.csv", "layers.csv", "summary.json", "arms", "arrays")
 """Files and folders of a run that hold results."""
+
+INTERRUPTED = "run that can go on: "
+"""Begins the note of an interruption that names a run's folder; the last such note is of the whole run."""
 
 SHOWN = 12
 """Differing keys that a refusal lists."""
@@ -116,7 +119,7 @@ class RunDirectory:
                 raise UserError(
                     f"name: {file} is a file of the run itself; choose another name (got '{Path(file).stem}')"
                 )
-        path = Path(out) if out is not None else _fresh(Path("runs"), name)
+        path = Path(out) if out is not None else fresh_folder(Path("runs"), name)
         _check_writable(path)
         run = cls(path)
         with run.locked():
@@ -223,9 +226,15 @@ class RunDirectory:
         """What makes the results that a report is made of again, for messages."""
         return f"run the experiment again with --resume --out {self.path}"
 
-    def locked(self) -> AbstractContextManager[None]:
-        """Keep other processes out while results are written; see `run_lock`."""
-        return run_lock(self.path)
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out while results are written, see `run_lock`; an interruption is told which run it was."""
+        with run_lock(self.path):
+            try:
+                yield
+            except KeyboardInterrupt as interruption:
+                interruption.add_note(f"{INTERRUPTED}{self.path}")
+                raise
 
     def _begun(self) -> bool:
         """Whether a run left anything here beside what it wrote when it started: one that failed at once may start again."""
@@ -303,7 +312,7 @@ LONGEST_NAME = 200
 """Bytes of an experiment's name that name its folder, before the time: file systems take 255."""
 
 
-def _fresh(folder: Path, name: str) -> Path:
+def fresh_folder(folder: Path, name: str) -> Path:
     """Make runs/<name>-<time>, with a number when another run took that name in the same second. Raises UserError."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     plain = re.sub(r"[^\w.+-]+", "_", name).encode()[:LONGEST_NAME].decode(errors="ignore")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +19,7 @@ from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import Decisions, checked_decisions, decide, settled, training_notes
 from learning.experiments.defaults.statements import assumed_values
-from learning.experiments.monte_carlo.evaluate import Task, run_tasks
-from learning.experiments.monte_carlo.progress import Shown
+from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.experiments.report.tables import Table
@@ -33,6 +31,7 @@ from learning.experiments.report.training.results import (
     Divergence,
     TrainingResults,
 )
+from learning.experiments.runs.compiling import compiling
 from learning.experiments.runs.files import (
     JsonRecord,
     checked_record,
@@ -48,6 +47,7 @@ from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check, with_start
 from learning.experiments.training.comparison import comparison, last_rows, mean
 from learning.experiments.training.data import TrainData, same_data, training_data
+from learning.experiments.training.live import best_note, watcher
 from learning.experiments.training.trainer import CURVE, LAYER, Trainer
 
 TWIN = "ideal digital twin"
@@ -164,7 +164,9 @@ def describe(experiment: TrainExperiment) -> str:
     return "\n".join([*lines, *(f"  note: {note}" for note in todo.notes)])
 
 
-def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print) -> Outcome:
+def train(
+    experiment: TrainExperiment, *, out: Path | None, resume: bool = False, say: Say = print, progress: bool = True
+) -> Outcome:
     """Run all arms on all seeds and write tables and report.
 
     An arm whose loss is no longer finite stops, keeps its last checkpoint, and is marked in tables and report; the others go on.
@@ -172,6 +174,7 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
     Args:
         experiment: what to do. out: run folder (default: under runs/). resume: go on with the run that is there.
         say: gets lines for the terminal; called in the worker processes too, with what their arms come to.
+        progress: show how far it is.
 
     Raises:
         UserError: a mistake in the configuration.
@@ -199,14 +202,15 @@ def train(experiment: TrainExperiment, *, out: Path | None, resume: bool = False
             say(f"note: {note}")
         log = run.log("metrics", CURVE_COLUMNS, key=("arm", "seed"))
         ideal = set(todo.twins.values())
-        for group in (ideal, set(todo.arms) - ideal):
-            tasks = [
-                Task({"arm": name, "seed": seed}, (setup, run.path, todo.twins.get(name)))
-                for name, setup in todo.arms.items()
-                if name in group
-                for seed in experiment.seeds
-            ]
-            _run_group(tasks, log, experiment.parallel, say, identity)
+        with compiling("train", say):
+            for group in (ideal, set(todo.arms) - ideal):
+                tasks = [
+                    Task({"arm": name, "seed": seed}, (setup, run.path, todo.twins.get(name)))
+                    for name, setup in todo.arms.items()
+                    if name in group
+                    for seed in experiment.seeds
+                ]
+                _run_group(tasks, log, experiment.parallel, say, identity, progress)
         results = collect(experiment, todo, run)
         results.save(run)
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
@@ -235,16 +239,26 @@ def identity_of(arms: Iterable[TrainExperiment], data: TrainData) -> Identity:
     )
 
 
-def _run_group(tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say, identity: Identity) -> None:
+def _run_group(
+    tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say, identity: Identity, progress: bool
+) -> None:
     """Run arms that do not wait for each other; they say how they do wherever their output reaches this terminal."""
-    alone = len(tasks) == 1 or parallel.in_process
-    local = alone or isinstance(parallel, Loky)
-    shown: Shown = False if len(tasks) < 2 else True if alone or not local else "lines"
-    function = partial(train_one, say=say if local else None, bar=alone)
-    run_tasks(function, tasks, results=log, parallel=parallel, progress=shown, unit="arm", identity=identity)
+    local = len(tasks) == 1 or parallel.in_process or isinstance(parallel, Loky)
+    places: dict[str, list[Path]] = {}
+    for task in tasks:
+        arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
+        places.setdefault(arm, []).append(place(task.args[1], arm, seed))
+    one = len(places) == len(tasks)
+    view = View("arm" if one else "seed", lambda task: str(task.key["arm"]), _best, watch=watcher(places))
+    function = partial(train_one, say=say if local else None)
+    run_tasks(function, tasks, results=log, parallel=parallel, progress=progress, view=view, identity=identity)
 
 
-def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[Row]:
+def _best(rows: Sequence[Row]) -> str:
+    return best_note(max((float(row["accuracy"] or 0.0) for row in rows), default=0.0))
+
+
+def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
     """Train one arm on one seed; goes on from its checkpoint. When it diverges, the rows are those until then."""
     experiment, root, twin = task.args
     arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
@@ -259,18 +273,15 @@ def train_one(task: Task, *, say: Say | None = None, bar: bool = False) -> list[
             Trainer(experiment, data, seed, own.path),
             own,
             twin=_curve(root, twin, seed) if twin is not None else None,
-            progress=bar and sys.stderr.isatty(),
             say=None if say is None else lambda line: say(prefix + line),
         )
 
 
-def _train(
-    trainer: Trainer, own: RunDirectory, *, twin: Mapping[int, float] | None, progress: bool, say: Say | None
-) -> list[Row]:
+def _train(trainer: Trainer, own: RunDirectory, *, twin: Mapping[int, float] | None, say: Say | None) -> list[Row]:
     """Train to the end and write the arm's files, the record last."""
     ending = None
     try:
-        rows = trainer.run(twin=twin, progress=progress, say=say)
+        rows = trainer.run(twin=twin, say=say)
     except UserError as error:
         if not trainer.diverged:
             raise

@@ -18,7 +18,7 @@ from learning.decorrelation.base import Method
 from learning.experiments.configs.train import TrainExperiment, arms_of
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import settled
-from learning.experiments.monte_carlo.evaluate import Task, run_tasks
+from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.search_page import write_search_report
 from learning.experiments.runs.files import write_text, writing
@@ -27,6 +27,7 @@ from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.runs.run_lock import run_lock
 from learning.experiments.training.chip import check
 from learning.experiments.training.data import same_data, training_data
+from learning.experiments.training.live import best_note
 from learning.experiments.training.run import FREE, check_folders, identity_of, place
 from learning.experiments.training.trainer import Trainer
 
@@ -98,7 +99,8 @@ def search(
             for (arm, setting), setup in arms.items()
             for seed in experiment.seeds
         ]
-        rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, unit="run", identity=identity)
+        view = View("run", lambda task: str(task.key["arm"]), _best)
+        rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, view=view, identity=identity)
         table, best = judge(rows)
         file = run.path / "best.yaml"
         write_text(
@@ -152,6 +154,10 @@ def _changed(name: str, arm: TrainExperiment, setting: Mapping[str, Any]) -> Tra
     except ConfigError as error:
         where = Location(f"search, arm {name}")
         raise ConfigError([Problem(where, problem.path, problem.message) for problem in error.problems]) from error
+
+
+def _best(rows: Sequence[Row]) -> str:
+    return best_note(max((float(row["accuracy"] or 0.0) for row in rows), default=0.0))
 
 
 def _try(task: Task) -> Row:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from analog_sim.chip.cost import Costs
 from analog_sim.config import UserError
@@ -25,6 +25,7 @@ from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.training import probe
 from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
+from learning.experiments.training.live import LiveCount
 from learning.network.learned import LearnedNetwork
 from learning.network.starting import learned_from
 from learning.rules.base import Proposed
@@ -78,38 +79,28 @@ class Trainer:
         """Training samples seen so far."""
         return self.done * self.experiment.batch
 
-    def run(
-        self,
-        *,
-        twin: Mapping[int, float] | None = None,
-        progress: bool = False,
-        say: Callable[[str], None] | None = None,
-    ) -> list[Row]:
+    def run(self, *, twin: Mapping[int, float] | None = None, say: Callable[[str], None] | None = None) -> list[Row]:
         """Train to the end; return the rows of metrics.csv.
 
         Args:
-            twin: samples -> accuracy of the digital twin, shown beside this arm's. progress: show a bar.
-            say: gets every evaluation as a line.
+            twin: samples -> accuracy of the digital twin, shown beside this arm's. say: gets every evaluation as a line.
 
         Raises:
             UserError: the loss or a gradient is no longer finite; the last checkpoint is kept.
         """
-        bar = tqdm(
-            total=self.total, initial=self.done, unit="batch", disable=not progress, leave=False, dynamic_ncols=True
-        )
-        with bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        live = LiveCount(self.folder, self.total)
+        best = max((float(row["accuracy"] or 0.0) for row in self.curve.rows), default=None)
+        with closing(live), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             while True:
                 if self._due() and not self._evaluated():
                     row = self._evaluate()
-                    shown = self._line(row, twin)
-                    bar.set_postfix_str(shown)
+                    best = max(best or 0.0, float(row["accuracy"] or 0.0))
                     if say is not None:
-                        with tqdm.external_write_mode():
-                            say(f"{self.samples} samples: {shown}")
+                        say(f"{self.samples} samples: {self._line(row, twin)}")
                 if self.done >= self.total:
                     return self.curve.rows
                 self.step()
-                bar.update()
+                live.at(self.done, best)
 
     def step(self) -> None:
         """One batch: propose, write, decorrelate, let time pass."""

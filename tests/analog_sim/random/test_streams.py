@@ -71,13 +71,6 @@ def test_words_uniforms_and_normals_equal_the_naive_twin(position):
     )
 
 
-@pytest.mark.parametrize("position", POSITIONS)
-def test_random_access_equals_the_fill(position):
-    keys = (np.uint64(KEY[0]), np.uint64(KEY[1]), np.uint64(position))
-    assert kernels.normal_at(*keys) == stream(position).normals(1)[0]
-    assert kernels.uniform_at(*keys) == stream(position).uniforms(1)[0]
-
-
 @pytest.mark.parametrize("word", [0, 1, 2, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x3FFFFFFF, 0x40000000])
 def test_extreme_words_make_finite_normals(word):
     signed = kernels.signed(np.uint64(word))

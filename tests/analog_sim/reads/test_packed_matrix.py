@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analog_sim.random.streams import Streams
-from analog_sim.reads.kernels.product import WIDTH, multiply, multiply_parallel
+from analog_sim.reads.kernels.product import WIDTH, multiply
 from analog_sim.reads.packed_matrix import PackedMatrix
 
 SHAPES = [
@@ -53,10 +53,11 @@ def test_a_matrix_comes_back_as_it_was_put(rows, cols):
 def test_the_bits_do_not_depend_on_the_batch_or_the_threads():
     v, m = operands(600, 50, 3 * WIDTH + 7)
     panels = PackedMatrix.of(m)
-    whole, threaded = np.empty((600, m.shape[1]), np.float32), np.empty((600, m.shape[1]), np.float32)
-    multiply(v, panels.array, whole)
-    multiply_parallel(v, panels.array, threaded)
-    np.testing.assert_array_equal(threaded, whole)
+    whole, parts = np.empty((600, m.shape[1]), np.float32), np.empty((600, m.shape[1]), np.float32)
+    multiply(v, panels.array, whole, 0, 4)
+    for start, stop in ((2, 4), (0, 1), (1, 2)):
+        multiply(v, panels.array, parts, start, stop)
+    np.testing.assert_array_equal(parts, whole)
     for first, last in ((0, 1), (3, 5), (100, 107), (250, 590)):
         np.testing.assert_array_equal(panels.multiply(np.ascontiguousarray(v[first:last])), whole[first:last])
 

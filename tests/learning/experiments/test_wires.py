@@ -42,14 +42,14 @@ def test_an_estimate_sees_wires_and_says_so(tmp_path: Path) -> None:
     assert found["none"] != found["some"]
 
 
-def test_cells_that_are_not_ohmic_are_refused(tmp_path: Path) -> None:
+def test_cells_that_are_not_ohmic_with_a_selector_are_refused(tmp_path: Path) -> None:
     card = load_card("pcm").model_copy(update={"iv_alpha": 1.0})
-    experiment = validate(SMALL | {"device": card, "tile": {"wires": WIRES}}, Experiment)
-    with pytest.raises(UserError, match="reads with wires need ohmic cells"):
+    experiment = validate(SMALL | {"device": card, "tile": {"wires": WIRES | {"selector": "100 ohm"}}}, Experiment)
+    with pytest.raises(UserError, match=r"tile\.wires\.selector: .*iv_alpha = 1 "):
         estimate(experiment, out=tmp_path / "run", say=lambda line: None, progress=False)
 
 
-@pytest.mark.parametrize("update", ["exact", "tracked"])
+@pytest.mark.parametrize("update", ["exact", "tracked", "first_order"])
 def test_products_of_every_step_of_learning(update: str) -> None:
     """Against exact solves of the cells of each step: within 5 % of what the wires change, in every step."""
     cell = replace(load_card("reram_soft_bounds").compile(), read=ReadNoiseModel())
@@ -77,8 +77,9 @@ def test_products_of_every_step_of_learning(update: str) -> None:
         tile.update(OuterProduct(v, d), 1.0)
         assert np.abs(array.inside.conductance_now() - g).max() > 0.0, "weights have changed"
     statistics = tile.writing_statistics()
-    assert (statistics["wires_corrected"] > 0) == (update == "tracked")
-    assert statistics["wires_error"] <= 1e-6
+    assert (statistics["wires_corrected"] > 0) == (update != "exact")
+    assert statistics["wires_error"] <= (0.02 if update == "first_order" else 1e-6)
+    assert (0.0 < statistics["wires_drop_error"] <= 0.02) == (update == "first_order")
 
 
 def test_training_on_chip_with_wires(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from learning.torch_bridge.alignment import alignment, cosine, layer_gradients
+from torch_alignment import alignment, cosine, layer_gradients
 
 
 def test_gradients_are_autograds() -> None:

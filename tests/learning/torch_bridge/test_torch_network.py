@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from learning_helpers import CONV, DENSE, make_network
+from torch_alignment import alignment, layer_gradients
 
 from analog_sim.random.streams import Streams
 from learning.losses.cross_entropy import CrossEntropy
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
-from learning.torch_bridge.alignment import alignment, layer_gradients
 from learning.torch_bridge.torch_network import digital_layer, torch_copy
 
 DECORRELATION: dict[str, Any] = {

@@ -43,12 +43,6 @@ def each_power(x, y, out):
 
 
 @njit
-def each_sincos(x, s, c):
-    for i in range(x.shape[0]):
-        s[i], c[i] = km.sincos_turns(x[i])
-
-
-@njit
 def each_quarter(x, s, c):
     for i in range(x.shape[0]):
         s[i], c[i] = km.sincos_quarter(x[i])
@@ -118,12 +112,6 @@ def test_power():
 
 
 def test_sincos():
-    for low, high in ((-2.0, 2.0), (-(2.0**19), 2.0**19)):
-        x = np.linspace(low, high, N).astype(np.float32)
-        s, c = apply(each_sincos, x, outputs=2)
-        angle = 2.0 * np.pi * np.remainder(x.astype(np.float64), 1.0)
-        assert np.max(np.abs(s - np.sin(angle))) < 1.5e-7
-        assert np.max(np.abs(c - np.cos(angle))) < 1.5e-7
     x = np.linspace(-0.5, 0.5, N).astype(np.float32)
     s, c = apply(each_quarter, x, outputs=2)
     angle = np.pi / 2.0 * x.astype(np.float64)

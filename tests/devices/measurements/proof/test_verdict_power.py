@@ -1,7 +1,7 @@
 """How far the verdict of a proof can be trusted: a small dose of `verdict_study`, whose whole table is in docs/measurements.md.
 
 Budgets: at a rate of 2 % of right cards that are refuted, more than 2 of 8 come in 4e-4; a wrong card that is called GOOD is one too many
-(0 of 200 were in the study). Seeds are fixed, and are not those of the study.
+(0 of 260 were in the study). Seeds are fixed, and are not those of the study.
 """
 
 import numpy as np

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.threads import in_parts
+from analog_sim.wires.changes.response import Response, cell_voltage, reach
 from analog_sim.wires.network import Network, factored
 from analog_sim.wires.single import Solver, checked_inputs, solve_words
-from analog_sim.wires.topology import Line, Topology
+from analog_sim.wires.topology import Topology
 
 F64 = npt.NDArray[np.float64]
 
@@ -36,7 +37,7 @@ def exact_variance(g: npt.ArrayLike, sigma: npt.ArrayLike, topology: Topology, v
     net = factored(g, topology)
     volts, solver = checked_inputs(v, net.rows), Solver(net, keep=True)
     bit = topology.bit
-    noise = np.stack([(np.asarray(sigma) * _cell_voltage(net, solver, x, 1e-9)) ** 2 for x in volts]).reshape(
+    noise = np.stack([(np.asarray(sigma) * cell_voltage(net, solver, x, 1e-9)) ** 2 for x in volts]).reshape(
         len(volts), -1
     )
     out = np.empty((len(volts), net.cols))
@@ -50,35 +51,6 @@ def exact_variance(g: npt.ArrayLike, sigma: npt.ArrayLike, topology: Topology, v
     return out
 
 
-def _cell_voltage(net: Network, solver: Solver, v: F64, tolerance: float) -> F64:
-    w = solver.read(v, tolerance).w
-    return solve_words(net, _driven(net, v) + net.cells * w) - w
-
-
-def _driven(net: Network, v: F64) -> F64:
-    """Currents into the word-line nodes from the drivers."""
-    b, word = np.zeros((net.rows, net.cols)), net.topology.word
-    b[:, 0] += word.first.active_conductance * v
-    b[:, -1] += word.last.active_conductance * v
-    return b
-
-
-def line_resistance(d: F64, line: Line) -> F64:
-    """(L^-1)_kk of lines along axis 1, ohm, (lines, positions): from a node to the terminals and through all cells d of its line."""
-
-    def from_first(cells: F64, conductance: float) -> F64:
-        y = np.empty_like(cells)
-        seen = np.full(len(cells), conductance)
-        for k in range(cells.shape[1]):
-            y[:, k] = seen
-            seen = (seen + cells[:, k]) / (1.0 + line.segment * (seen + cells[:, k]))
-        return y
-
-    left = from_first(d, line.first.conductance)
-    right = from_first(d[:, ::-1], line.last.conductance)[:, ::-1]
-    return 1.0 / (left + right + d)
-
-
 @dataclass(frozen=True, eq=False)
 class NoiseTransfer:
     """The fast form for one state of the cells.
@@ -90,6 +62,11 @@ class NoiseTransfer:
     net: Network
     weight: F64
 
+    @classmethod
+    def of(cls, known: Response) -> NoiseTransfer:
+        """From a response, without further work."""
+        return cls(known.net, known.reach**2)
+
     def variance(self, sigma: npt.ArrayLike, v: npt.ArrayLike) -> F64:
         """Variance (inputs, cols) of the currents, ampere squared; sigma: (rows, cols) siemens; v: (inputs, rows) volts."""
         net = self.net
@@ -100,7 +77,7 @@ class NoiseTransfer:
         def part(first: int, last: int) -> None:
             solver = Solver(net, keep=True)
             for k in range(first, last):
-                out[k] = (share * _cell_voltage(net, solver, volts[k], 1e-5) ** 2).sum(0)
+                out[k] = (share * cell_voltage(net, solver, volts[k], 1e-5) ** 2).sum(0)
 
         if len(volts):
             in_parts(part, len(volts), 1)
@@ -110,5 +87,4 @@ class NoiseTransfer:
 def noise_transfer(g: npt.ArrayLike, topology: Topology) -> NoiseTransfer:
     """Prepare the fast form for cells g (rows, cols) siemens. Its error is stated in docs/wires.md."""
     net = factored(g, topology)
-    x = net.profile[: net.rows, : net.cols] * (1.0 - net.cells * line_resistance(net.cells, topology.word))
-    return NoiseTransfer(net, x * x)
+    return NoiseTransfer(net, reach(net) ** 2)

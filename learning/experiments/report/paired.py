@@ -1,0 +1,135 @@
+"""Two runs side by side: which keys changed, and what that did, paired where they share chips or seeds. It never runs anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from analog_sim.config import Location, UserError
+from analog_sim.config.yaml12 import parse
+from learning.experiments.monte_carlo.metrics import Interval, mean_interval
+from learning.experiments.report.estimate.results import EstimateResults
+from learning.experiments.report.style import time_label
+from learning.experiments.report.tables import Table
+from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.runs.run_folder import CONFIG, RunDirectory
+
+NOT_COMPARED = ("name", "parallel")
+"""Keys that decide nothing of the results."""
+Values = dict[str, dict[object, float]]
+"""Row -> chip or seed -> accuracy in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class RunPair:
+    """Two finished runs of one kind.
+
+    Attributes:
+        keys: dotted key, value of the first, value of the second, for every key that differs. accuracies: row by row, with the difference.
+    """
+
+    keys: Table
+    accuracies: Table
+
+
+def compare_runs(first: RunDirectory, second: RunDirectory) -> RunPair:
+    """Compare two estimates, or two trainings.
+
+    Differences are of the accuracy, second minus first, with a 95 % interval: paired chip by chip (seed by seed) where both were
+    fabricated from the same seed, else of two independent samples (Welch 1947).
+
+    Raises:
+        UserError: a run that is not finished, or two of different kinds.
+    """
+    kinds = [str((run.load_json("summary") or {}).get("kind")) for run in (first, second)]
+    if kinds[0] != kinds[1] or kinds[0] not in ("estimate", "training"):
+        raise UserError(
+            f"compare: needs two finished estimates or two finished trainings (got {first.path}: {kinds[0]}, {second.path}: {kinds[1]})"
+        )
+    one, two = (_values(run, kinds[0]) for run in (first, second))
+    same_seed = kinds[0] == "training" or first.environment.seed == second.environment.seed
+    names = [name for name in one if name in two]
+    if not names:
+        raise UserError(f"compare: the runs have no {'time' if kinds[0] == 'estimate' else 'arm'} in common")
+    what = "chips" if kinds[0] == "estimate" else "seeds"
+    rows = tuple(_row(name, one[name], two[name], paired=same_seed) for name in names)
+    how = f"paired over common {what}" if same_seed else f"independent {what}: the seeds differ"
+    caption = f"accuracy %, mean over {what}; difference B - A with its 95 % interval, {how}"
+    head = ("time" if kinds[0] == "estimate" else "arm", "A", "B", "B - A [95 %]", what)
+    return RunPair(_changed(first, second), Table(head, rows, caption))
+
+
+def _values(run: RunDirectory, kind: str) -> Values:
+    found: Values = {}
+    if kind == "estimate":
+        for row in EstimateResults.load(run).rows:
+            if row["study"] == "nominal":
+                found.setdefault(time_label(float(row["time_s"] or 0.0)), {})[row["chip"]] = float(
+                    row["accuracy"] or 0.0
+                )
+        return found
+    last: dict[tuple[str, object], tuple[float, float]] = {}
+    for row in TrainingResults.load(run).shown.curves:
+        key, now = (str(row["arm"]), row["seed"]), (float(row["samples"] or 0), float(row["accuracy"] or 0.0))
+        last[key] = max(last.get(key, now), now, key=lambda pair: pair[0])
+    for (arm, seed), (_, accuracy) in last.items():
+        found.setdefault(arm, {})[seed] = accuracy
+    return found
+
+
+def _row(name: str, one: Mapping[object, float], two: Mapping[object, float], *, paired: bool) -> tuple[str, ...]:
+    common = [key for key in one if key in two] if paired else []
+    if common:
+        a, b = (np.array([values[key] for key in common]) for values in (one, two))
+        found, count = mean_interval(b - a), f"{len(common)}"
+    else:
+        a, b = (np.array(list(values.values())) for values in (one, two))
+        found, count = welch_interval(a, b), f"{a.size} and {b.size}"
+    span = "" if math.isnan(found.low) else f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+    return (name, f"{100 * a.mean():.2f}", f"{100 * b.mean():.2f}", f"{100 * found.value:+.2f}{span}", count)
+
+
+def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
+    """Difference of the means of two independent samples (n,) and (m,), b minus a, with Welch's (1947) interval.
+
+    ``d -+ t s``, s^2 = s_a^2/n + s_b^2/m, degrees of freedom ``s^4 / ((s_a^2/n)^2/(n - 1) + (s_b^2/m)^2/(m - 1))``; nan with one value.
+    """
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    value = float(y.mean() - x.mean())
+    if min(x.size, y.size) < 2:
+        return Interval(value, math.nan, math.nan, x.size + y.size, "single value", level)
+    parts = [float(v.var(ddof=1)) / v.size for v in (x, y)]
+    total = sum(parts)
+    if total == 0.0:
+        return Interval(value, value, value, x.size + y.size, "all values equal", level)
+    freedom = total**2 / sum(part**2 / (v.size - 1) for part, v in zip(parts, (x, y), strict=True))
+    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(total)
+    return Interval(value, value - half, value + half, x.size + y.size, "Welch", level)
+
+
+def _changed(first: RunDirectory, second: RunDirectory) -> Table:
+    one, two = (_leaves(run) for run in (first, second))
+    keys = [key for key in dict.fromkeys([*one, *two]) if key.partition(".")[0] not in NOT_COMPARED]
+    rows = [(key, one.get(key, ""), two.get(key, "")) for key in keys if one.get(key) != two.get(key)]
+    return Table(("key", "A", "B"), tuple(rows), "keys that differ" if rows else "the same configuration")
+
+
+def _leaves(run: RunDirectory) -> dict[str, str]:
+    """Dotted key -> value as text, of a resolved configuration. Raises UserError."""
+    root, _ = parse(run.config_text, lambda line: Location(CONFIG, line))
+    found: dict[str, str] = {}
+
+    def walk(value: object, path: str) -> None:
+        if isinstance(value, dict) and value:
+            for name, item in value.items():
+                walk(item, f"{path}.{name}" if path else str(name))
+        else:
+            found[path] = "null" if value is None else str(value)
+
+    walk(None if root is None else root.plain(), "")
+    return found

@@ -1,0 +1,441 @@
+"""Every kernel that Python calls has a slow twin, and a test that compares the two; what has no test elsewhere is compared here.
+
+A kernel is a function that Numba compiles and that a file without kernels uses. What kernels call among themselves is tested through them.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import naive
+import naive_kernels as twins
+import numpy as np
+import pytest
+
+from analog_sim.cells.kernels.ageing import forget_paths
+from analog_sim.cells.kernels.programming import program_cells
+from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
+from analog_sim.pulses.kernels.counts import largest_in_rows, take_whole
+from analog_sim.pulses.kernels.trains import fire, share_strength
+from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
+from analog_sim.reads.kernels.converting import scale_rows
+from analog_sim.reads.kernels.energy import read_power, square_and_power
+from analog_sim.reads.kernels.net import load_of_columns, net_and_load
+from analog_sim.reads.kernels.noisy_conversion import noisy_adc
+from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_panels
+from learning.common.patches.windows import Windows
+from learning.losses.kernels import cross_entropy, cross_entropy_gradient
+from learning.optimizers.kernels import adam
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = "test_twins.py"
+WIRES = "analog_sim/wires/kernels/"
+
+# Kernel -> file and name of its twin, file and name of the test that compares them; both below tests/.
+TWINS: dict[str, tuple[str, str]] = {
+    "analog_sim.cells.kernels.ageing.drift_cells": (
+        "naive.py:drifted",
+        "analog_sim/cells/test_ageing.py:test_drift_is_its_slow_twin",
+    ),
+    "analog_sim.cells.kernels.ageing.drift_exponents": (
+        "naive.py:table_value",
+        "analog_sim/cells/test_ageing.py:test_drift_is_its_slow_twin",
+    ),
+    "analog_sim.cells.kernels.ageing.forget_paths": ("naive_kernels.py:forgotten", f"{HERE}:test_forget_paths"),
+    "analog_sim.cells.kernels.ageing.read_variance": (
+        "naive.py:read_std",
+        "analog_sim/cells/test_targets.py:test_read_noise_is_of_the_target_and_shrinks_with_the_conductance",
+    ),
+    "analog_sim.cells.kernels.programming.program_cells": ("naive_kernels.py:programmed", f"{HERE}:test_program_cells"),
+    "analog_sim.cells.kernels.relaxation.relax_cells": (
+        "naive.py:relaxed",
+        "analog_sim/cells/test_ageing.py:test_relaxation_is_its_slow_twin",
+    ),
+    "analog_sim.mapping.kernels.weight_mapping.one_sided_pair": ("naive_kernels.py:one_sided", f"{HERE}:test_pairs"),
+    "analog_sim.mapping.kernels.weight_mapping.two_sided_pair": ("naive_kernels.py:two_sided", f"{HERE}:test_pairs"),
+    "analog_sim.mapping.kernels.weight_mapping.scaled_transpose": (
+        "naive_kernels.py:transposed",
+        f"{HERE}:test_scaled_transpose",
+    ),
+    **{
+        f"analog_sim.pulses.kernels.{name}": (
+            "naive_pulses.py:pulse",
+            "analog_sim/pulses/kernels/test_pulses.py:test_trains_are_what_the_twin_makes_of_them",
+        )
+        for name in ("bits.column_lists", "bits.split_words", "bits.turn_rows", "pulses.pulse_rows_by_train")
+    },
+    "analog_sim.pulses.kernels.pulses.pulse_rows_by_counts": (
+        "naive_pulses.py:pulse",
+        "analog_sim/pulses/kernels/test_pulses.py:test_counts_are_what_the_twin_makes_of_them",
+    ),
+    "analog_sim.pulses.kernels.bits.draw_streams": (
+        "analog_sim/pulses/kernels/test_bits.py:word",
+        "analog_sim/pulses/kernels/test_bits.py:test_every_bit_is_decided_by_its_own_word",
+    ),
+    "analog_sim.pulses.kernels.counts.largest_in_rows": (
+        "naive_kernels.py:largest_counts",
+        f"{HERE}:test_largest_in_rows",
+    ),
+    "analog_sim.pulses.kernels.counts.take_whole": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
+    "analog_sim.pulses.kernels.trains.fire": ("naive_kernels.py:firing", f"{HERE}:test_fire"),
+    "analog_sim.pulses.kernels.trains.share_strength": ("naive_kernels.py:shared", f"{HERE}:test_share_strength"),
+    "analog_sim.random.kernels.philox.add_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
+    "analog_sim.random.kernels.philox.add_scaled_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
+    **{
+        f"analog_sim.random.kernels.philox.fill_{what}s": (
+            f"naive.py:stream_{what}",
+            "analog_sim/random/test_streams.py:test_words_uniforms_and_normals_equal_the_naive_twin",
+        )
+        for what in ("word", "uniform", "normal")
+    },
+    "analog_sim.reads.kernels.converting.adc_rows": (
+        "naive.py:adc_reading",
+        "analog_sim/reads/test_converters.py:test_adc_is_its_naive_twin",
+    ),
+    "analog_sim.reads.kernels.converting.dac_rows": (
+        "naive.py:dac_volts",
+        "analog_sim/reads/test_converters.py:test_dac_is_its_naive_twin",
+    ),
+    "analog_sim.reads.kernels.converting.scale_rows": ("naive_kernels.py:largest_input", f"{HERE}:test_scale_rows"),
+    "analog_sim.reads.kernels.energy.read_power": ("naive_kernels.py:power", f"{HERE}:test_power"),
+    "analog_sim.reads.kernels.energy.square_and_power": ("naive_kernels.py:power", f"{HERE}:test_power"),
+    "analog_sim.reads.kernels.net.load_of_columns": ("naive_kernels.py:column_load", f"{HERE}:test_load_of_columns"),
+    "analog_sim.reads.kernels.net.net_and_load": ("naive_kernels.py:net", f"{HERE}:test_net_and_load"),
+    "analog_sim.reads.kernels.noisy_conversion.noisy_adc": (
+        "naive_kernels.py:noisy_reading",
+        f"{HERE}:test_noisy_adc",
+    ),
+    "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
+    **{
+        f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
+        for name in ("pack_rows", "transpose_panels")
+    },
+    **{
+        f"analog_sim.wires.kernels.born.{name}": ("naive_wires.py:operators", f"{WIRES}test_born.py:{test}")
+        for name, test in (
+            ("deflate", "test_powers_and_products_of_the_basis"),
+            ("moments", "test_terms_of_the_series"),
+            ("series", "test_terms_of_the_series"),
+            ("solve_gram", "test_powers_and_products_of_the_basis"),
+        )
+    },
+    **{
+        f"analog_sim.wires.kernels.conjugate.{name}": (
+            "naive_wires.py:operators",
+            f"{WIRES}test_conjugate.py:test_solution_currents_and_powers",
+        )
+        for name in ("back_substitute", "conjugate_gradients", "eliminate", "sources")
+    },
+    **{
+        f"analog_sim.wires.kernels.factor.{name}": ("naive_wires.py:line_matrix", f"{WIRES}test_factor.py:{test}")
+        for name, test in (
+            ("add_response", "test_line_solves_are_dense_solves"),
+            ("factor_bits", "test_line_solves_are_dense_solves"),
+            ("factor_words", "test_line_solves_are_dense_solves"),
+            ("solve_words", "test_line_solves_are_dense_solves"),
+            ("word_sources", "test_profiles_are_responses_to_the_active_ends"),
+        )
+    },
+    "devices.measurements.fit.pulse.statespace._clipped": (
+        "devices/measurements/fit/pulse/test_statespace.py:test_clipped_moments",
+        "devices/measurements/fit/pulse/test_statespace.py:test_clipped_moments",
+    ),
+    "devices.measurements.fit.pulse.statespace._filter": (
+        "devices/measurements/fit/pulse/test_statespace.py:exact_loglik",
+        "devices/measurements/fit/pulse/test_statespace.py:test_linear_law_is_exact",
+    ),
+    "learning.common.patches.kernels.gather_rows": (
+        "naive.py:patches",
+        "learning/common/patches/test_windows.py:test_patches_are_those_of_torch",
+    ),
+    "learning.common.patches.kernels.scatter_rows": ("naive_kernels.py:scattered", f"{HERE}:test_scatter_rows"),
+    "learning.losses.kernels.cross_entropy": ("naive_kernels.py:cross_entropy", f"{HERE}:test_cross_entropy"),
+    "learning.losses.kernels.cross_entropy_gradient": ("naive_kernels.py:cross_entropy", f"{HERE}:test_cross_entropy"),
+    "learning.optimizers.kernels.adam": ("naive_kernels.py:adam", f"{HERE}:test_adam"),
+}
+
+
+# --- The list -------------------------------------------------------------------------------------
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def compiled(source: ast.Module) -> set[str]:
+    """Names of the functions of a file that Numba compiles."""
+    return {
+        node.name
+        for node in ast.walk(source)
+        if isinstance(node, ast.FunctionDef) and any("njit" in ast.unparse(d) for d in node.decorator_list)
+    }
+
+
+def used(source: ast.Module, kernels: dict[str, set[str]]) -> set[str]:
+    """Kernels that a file imports or calls: module and name."""
+    found, modules = set(), {}
+    for node in ast.walk(source):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for name in node.names:
+                if name.name in kernels.get(node.module, ()):
+                    found.add(f"{node.module}.{name.name}")
+                modules[name.asname or name.name] = f"{node.module}.{name.name}"
+    for node in ast.walk(source):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id, "")
+            if node.attr in kernels.get(module, ()):
+                found.add(f"{module}.{node.attr}")
+    return found
+
+
+def called_kernels() -> set[str]:
+    """Kernels that files without kernels use, and those that stand in the file that uses them."""
+    sources = {
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): tree(path)
+        for house in ("analog_sim", "devices", "learning")
+        for path in (ROOT / house).rglob("*.py")
+    }
+    kernels = {module: names for module, source in sources.items() if (names := compiled(source))}
+    found: set[str] = set()
+    for module, source in sources.items():
+        if module not in kernels:
+            found |= used(source, kernels)
+        elif "kernels" not in module:
+            found |= {f"{module}.{name}" for name in kernels[module]}
+    return found
+
+
+def test_every_kernel_has_a_twin() -> None:
+    kernels = called_kernels()
+    assert len(kernels) > 50, "kernels are found"
+    assert sorted(kernels - set(TWINS)) == [], "kernels without a slow twin: write one, and name it in TWINS"
+    assert sorted(set(TWINS) - kernels) == [], "no such kernel is called"
+
+
+@pytest.mark.parametrize("kernel", TWINS)
+def test_the_twin_is_there_and_compared(kernel: str) -> None:
+    twin, test = TWINS[kernel]
+    for place in (twin, test):
+        file, _, name = place.partition(":")
+        path = ROOT / "tests" / file
+        names = {node.name for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)}
+        assert name in names, f"tests/{file} has no {name}"
+    file, _, name = twin.partition(":")
+    where = (ROOT / "tests" / test.partition(":")[0]).read_text(encoding="utf-8")
+    assert test == twin or name in where, f"{test} does not use {name}"
+
+
+# --- Compared here --------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(11)
+KEY = 21, 22
+KEYS = np.uint64(KEY[0]), np.uint64(KEY[1])
+
+
+def f32(*shape: int, low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    return RNG.uniform(low, high, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_program_cells(own: bool) -> None:
+    n, offset, window = 1500, 70, (1e-6, 21e-6)
+    target, std = f32(n, low=-2e-6, high=25e-6), np.array([1e-6, 3e-7, 2e-6], np.float32)
+    lo = f32(n if own else 1, low=1e-6, high=3e-6)
+    hi = f32(n if own else 1, low=18e-6, high=21e-6)
+    out, codes = np.empty(n, np.float32), np.empty(n, np.uint16)
+    scale = np.float32(window[0]), np.float32(1 / (window[1] - window[0]))
+    program_cells(target, lo, hi, std, *scale, *KEYS, np.uint64(offset), out, codes)
+    for i in range(0, n, 7):
+        bounds = (float(lo[i]), float(hi[i])) if own else (float(lo[0]), float(hi[0]))
+        z = naive.stream_normal(KEY, offset + i)
+        g, code = twins.programmed(float(target[i]), bounds, [float(s) for s in std], window, z)
+        assert out[i] == pytest.approx(g, rel=1e-5, abs=1e-11)
+        assert abs(int(codes[i]) - code) <= 1
+
+
+def test_forget_paths() -> None:
+    times, decade = RNG.integers(0, 2, 20).astype(np.float64), RNG.integers(-1, 5, 20).astype(np.int8)
+    spans = np.array([[2, 7], [11, 18]])
+    expected = twins.forgotten([(2, 7), (11, 18)], list(times), 1.0, [int(k) for k in decade])
+    forget_paths(spans, times, 1.0, decade)
+    assert list(decade) == expected
+
+
+def test_pairs() -> None:
+    x = f32(50, low=-1.3, high=1.3)
+    for kernel, twin in ((one_sided_pair, twins.one_sided), (two_sided_pair, twins.two_sided)):
+        plus, minus = np.empty_like(x), np.empty_like(x)
+        kernel(x, np.float32(1e-6), np.float32(2e-5), plus, minus)
+        expected = [twin(float(a), 1e-6, 2e-5) for a in x]
+        np.testing.assert_allclose(np.stack([plus, minus], axis=1), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 40), (33, 5)])
+def test_scaled_transpose(shape: tuple[int, int]) -> None:
+    w = f32(*shape)
+    out = np.empty(shape[::-1], np.float32)
+    scaled_transpose(w, np.float32(0.7), out)
+    np.testing.assert_allclose(out, twins.transposed(w, 0.7), rtol=1e-6)
+
+
+def test_largest_in_rows() -> None:
+    counts = RNG.integers(-9, 10, (6, 13)).astype(np.int32)
+    counts[2] = 0
+    out = np.empty(6, np.int32)
+    largest_in_rows(counts, out)
+    assert list(out) == twins.largest_counts(counts)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0, 2.25])
+def test_take_whole(threshold: float) -> None:
+    """Numbers of quarters: nothing is rounded but what the kernel itself rounds."""
+    gathered = (RNG.integers(-40, 41, (5, 30)) / 4).astype(np.float32)
+    before, whole = gathered.copy(), np.empty(gathered.shape, np.int16)
+    sent = take_whole(gathered, np.float32(threshold), np.float32(5.0), whole)
+    expected = [[twins.whole_steps(float(x), threshold, 5.0) for x in row] for row in before]
+    np.testing.assert_array_equal(whole, expected)
+    np.testing.assert_array_equal(gathered, before - np.asarray(expected))
+    assert sent == np.abs(expected).sum() > 0
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("pulses", [0.3, 40.0])
+def test_share_strength(balance: bool, adapt: bool, pulses: float) -> None:
+    x, d = f32(9, 12), f32(9, 4)
+    x[1], d[2] = 0.0, 0.0
+    length, row, col = np.empty(9, np.int64), np.empty(9, np.float32), np.empty(9, np.float32)
+    bits = x.view(np.int32), d.view(np.int32)
+    clipped = share_strength(*bits, pulses, 31, balance, adapt, length, row, col)
+    expected = [twins.shared(x[s], d[s], pulses, 31, balance, adapt) for s in range(9)]
+    assert list(length) == [one[0] for one in expected]
+    np.testing.assert_allclose(row, [one[1] for one in expected], rtol=1e-6)
+    np.testing.assert_allclose(col, [one[2] for one in expected], rtol=1e-6)
+    assert clipped == sum(one[3] for one in expected)
+
+
+def test_fire() -> None:
+    values, strength = f32(6, 9, low=-2.0, high=2.0), f32(6, low=0.1, high=0.9)
+    values[:, 4] = 0.0
+    length = np.array([1, 2, 3, 9, 31, 63])
+    bits, sign = np.empty((6, 9), np.uint64), np.empty((6, 9), np.int8)
+    fire(values, strength, np.int8(-1), length, *KEYS, np.uint64(5), bits, sign)
+    for s in range(6):
+        streams, signs = twins.firing([float(v) for v in values[s]], float(strength[s]), -1, s, int(length[s]), KEY, 5)
+        assert [int(b) for b in bits[s]] == streams
+        assert list(sign[s]) == signs
+
+
+@pytest.mark.parametrize("offset", [0, 700])
+def test_added_normals(offset: int) -> None:
+    y, variance = f32(900), f32(900, low=0.0, high=4.0)
+    plain, scaled = y.copy(), y.copy()
+    add_normals(plain, np.float32(0.3), *KEYS, np.uint64(offset))
+    add_scaled_normals(scaled, variance, np.float32(0.5), *KEYS, np.uint64(offset))
+    some = slice(0, 900, 1)
+    np.testing.assert_allclose(plain[some], twins.noisy(y[some], np.full(900, 0.09), KEY, offset), atol=5e-6)
+    np.testing.assert_allclose(scaled[some], twins.noisy(y[some], variance[some] + 0.5, KEY, offset), atol=2e-5)
+
+
+def test_scale_rows() -> None:
+    x = f32(5, 7)
+    x[1], x[2], x[3, 0] = 0.0, np.float32(1e-35), np.inf
+    out = np.empty(5, np.float32)
+    scale_rows(x.view(np.int32), out.view(np.int32))
+    np.testing.assert_array_equal(out, np.array([twins.largest_input(row) for row in x], np.float32))
+
+
+@pytest.mark.parametrize("bits", [6, None])
+@pytest.mark.parametrize("spread", [False, True])
+def test_noisy_adc(bits: int | None, spread: bool) -> None:
+    current, variance = f32(40, 70), f32(40, 70, low=0.0, high=0.2) if spread else np.empty((0, 0), np.float32)
+    before, steps = current.copy(), np.float32(0 if bits is None else 2 ** (bits - 1) - 1)
+    row_scale, full, std, offset = f32(40, low=0.5, high=2.0), 1.7, 0.3, 33
+    per_ampere, lsb = (np.full(70, v, np.float32) for v in (steps / full, full / max(steps, 1)))
+    noisy_adc(current, variance, np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale)
+    found, expected = [], []
+    for b in range(0, 40, 3):
+        for j in range(0, 70, 5):
+            own = float(variance[b, j]) if spread else 0.0
+            z = naive.stream_normal(KEY, offset + 70 * b + j)
+            expected.append(twins.noisy_reading(float(before[b, j]), own, std, z, full, bits, float(row_scale[b])))
+            found.append(current[b, j])
+    off = np.abs(np.asarray(found) - expected)
+    code = 0.0 if bits is None else 2.0 * full / float(steps)  # a normal that differs in its last bit may turn one code
+    assert np.median(off) < 1e-5
+    assert (off < 1e-5 + code).all()
+    assert (off > 1e-5).sum() <= 1
+
+
+def test_net_and_load() -> None:
+    plus, minus = f32(6, 50, low=0.0), f32(6, 50, low=0.0)
+    panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float32)
+    rows = np.array([1, 7, 3, 10])
+    net_and_load(plus, minus, rows, panels, load)
+    values, loads = twins.net(plus, minus, [int(r) for r in rows])
+    assert set(values) == {1, 3, 4}
+    for i in range(6):
+        own = np.concatenate([panels[p, i] for p in range(len(panels))])[:50]
+        np.testing.assert_allclose(own, values.get(i, np.zeros(50)), rtol=1e-6)
+        assert load[i] == pytest.approx(loads.get(i, -1.0), rel=1e-5)
+
+
+def test_load_of_columns() -> None:
+    g, load = f32(7, 9, low=0.0), np.zeros(9, np.float32)
+    load_of_columns(g, load)
+    np.testing.assert_allclose(load, twins.column_load(g), rtol=1e-6)
+
+
+def test_power() -> None:
+    v, g = f32(5, 40), f32(40, low=0.0)
+    squared = np.empty_like(v)
+    assert read_power(v, g) == pytest.approx(twins.power(v, g), rel=1e-5)
+    assert square_and_power(v, g, squared) == pytest.approx(twins.power(v, g), rel=1e-5)
+    np.testing.assert_array_equal(squared, v * v)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 40), (37, 70)])
+def test_products(shape: tuple[int, int]) -> None:
+    matrix, v = f32(*shape), f32(11, shape[0])
+    packed = np.zeros((-(-shape[1] // WIDTH), shape[0], WIDTH), np.float32)
+    pack_rows(matrix, np.arange(shape[0]), packed)
+    np.testing.assert_array_equal(packed, np.asarray(twins.panels(matrix, WIDTH), np.float32))
+    turned = np.zeros((-(-shape[0] // WIDTH), shape[1], WIDTH), np.float32)
+    transpose_panels(packed, turned)
+    np.testing.assert_array_equal(turned, np.asarray(twins.panels(matrix.T, WIDTH), np.float32))
+    out = np.empty((11, shape[1]), np.float32)
+    multiply(v, packed, out, 0, len(packed))
+    np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
+
+
+def test_scatter_rows() -> None:
+    kernel, stride, dilation, padding = (3, 2), (2, 1), (1, 2), (1, 2)
+    here, shape = Windows(kernel, stride, dilation, 1, 1, 2, 2), (2, 3, 6, 5)
+    rows = f32(*here.patches(f32(*shape)).all().shape)
+    expected = twins.scattered(rows, shape, kernel, stride, dilation, padding)
+    np.testing.assert_allclose(here.scatter(rows, shape), expected, atol=1e-5)
+
+
+def test_cross_entropy() -> None:
+    outputs, target = f32(7, 4, low=-6.0, high=6.0), RNG.integers(0, 4, 7)
+    loss, gradient = np.empty(7), np.empty((7, 4), np.float32)
+    cross_entropy(outputs, target, loss)
+    cross_entropy_gradient(outputs, target, gradient)
+    for b in range(7):
+        expected, slope = twins.cross_entropy([float(o) for o in outputs[b]], int(target[b]))
+        assert loss[b] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        np.testing.assert_allclose(gradient[b], np.asarray(slope) / 7, rtol=1e-5, atol=1e-7)
+
+
+def test_adam() -> None:
+    beta1, beta2, eps, rate = 0.9, 0.99, 1e-3, 1.0
+    m, v, step = (np.zeros(20, np.float32) for _ in range(3))
+    slow = [(0.0, 0.0)] * 20
+    for t in (1, 2, 3):
+        g = f32(20)
+        numbers = beta1, 1 - beta1, beta2, 1 - beta2, (1 - beta2**t) ** -0.5, eps, rate / (1 - beta1**t)
+        adam(g, m, v, step, *(np.float32(x) for x in numbers))
+        now = [twins.adam(float(a), *old, beta1, beta2, t, eps) for a, old in zip(g, slow, strict=True)]
+        slow = [(a, b) for a, b, _ in now]
+        np.testing.assert_allclose(np.stack([m, v, step]), np.array(now).T, rtol=1e-4, atol=1e-6)
