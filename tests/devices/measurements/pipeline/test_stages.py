@@ -93,6 +93,7 @@ def test_tables_in_memory_are_checked_as_those_of_a_file() -> None:
         tables.arrays["a.b"][0] = 1.0
 
 
+@pytest.mark.jit
 def test_stuck_cells_are_those_with_a_target() -> None:
     """Rows without a target once shifted the numbers of the cells that were left out of the proof as stuck."""
     rng = np.random.default_rng(3)
