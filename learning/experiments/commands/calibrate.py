@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import TerminalLife, add_set, chip_override, require_schema
-from learning.experiments.commands._examples import config_file
+from learning.experiments.commands._cli import add_set, chip_override, require_schema
+from learning.experiments.runs.examples import config_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.calibration.page import summary, write_calibration_report
     from learning.experiments.calibration.run import calibrate, open_chip
     from learning.experiments.configs.calibrate import CalibrateConfig
+    from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.runs.run_folder import RunDirectory
 
     overrides = [*options.overrides, *chip_override(options.chip)]
