@@ -57,7 +57,8 @@ class DeviceCard(StrictModel):
         g_min, g_max: nominal conductance window in siemens.
         pulse: response to pulses; None for cells that can only be programmed to a target.
         programming: error left after programming. levels: conductances a program operation can aim at; None for any.
-        read_noise, drift: noise of a read; what time does. faults: how many cells and lines are defective.
+        read_noise: what differs from read to read. drift: what time does to a conductance (retention): drift or relaxation.
+        faults: how many cells and lines are defective.
         variation: spread between cells. cost: what operations take in time and energy, and the read voltage.
         endurance: pulses after which the window of a cell has closed to half; None for never.
         half_select: fraction of a step that a pulse costs the unselected cells of its line.

@@ -102,7 +102,7 @@ def _allow_file(schema: Schema, path: list[str], definitions: Schema) -> None:
                     for found in _alternatives(keyed[name], definitions)
                     if "properties" in found
                 ]
-                meaning = {key: keyed[name][key] for key in ("description",) if key in keyed[name]}
+                meaning = {key: keyed[name][key] for key in ("description", "default") if key in keyed[name]}
                 keyed[name] = meaning | {
                     "anyOf": [file, keyed[name], *(schema | {"required": ["base"]} for schema in changed)]
                 }

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.reads.wired_curved import curved_read
-from analog_sim.reads.wired_layout import Layout
+from analog_sim.reads.wired_layout import LineLayout
 from analog_sim.reads.wired_noise import CellResponse, NoiseForm
 from analog_sim.wires import (
     Effective,
@@ -107,7 +107,7 @@ class WiredReads:
     report: WiresReport = field(default_factory=WiresReport)
 
     def __post_init__(self) -> None:
-        self._layouts = [Layout(self.spec, self.pair, transpose) for transpose in (False, True)]
+        self._layouts = [LineLayout(self.spec, self.pair, transpose) for transpose in (False, True)]
         self._mutual = self._layouts[0].topology.reciprocal(self._layouts[1].topology)
         self._trackers: list[list[Tracker]] = [[], []]
         self._followers: list[list[FirstOrder]] = [[], []]

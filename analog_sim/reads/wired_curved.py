@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.reads.wired_layout import Layout
+from analog_sim.reads.wired_layout import LineLayout
 from analog_sim.threads import in_parts
 from analog_sim.wires import Sinh, Topology, factored, reach, solve_nonlinear
 
@@ -20,7 +20,7 @@ RESIDUAL = 1e-7
 
 
 def curved_read(
-    layout: Layout, topology: Topology, alpha: float, g: F32, v: F32, std: F32 | None
+    layout: LineLayout, topology: Topology, alpha: float, g: F32, v: F32, std: F32 | None
 ) -> tuple[F32, F32 | None, float]:
     """Currents (B, outputs) amperes, the variance of their read noise (None for silent cells), and the largest residual.
 

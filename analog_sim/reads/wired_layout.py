@@ -13,7 +13,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 
-class Layout:
+class LineLayout:
     """Reads in one direction: which arrays carry the cells, how they are driven, and what of their currents is the output.
 
     Args:

@@ -20,7 +20,7 @@ from numpy.polynomial.legendre import legvander
 
 from analog_sim.reads.kernels.wired import form_inputs, quadratic_form
 from analog_sim.reads.packed_matrix import PackedMatrix
-from analog_sim.reads.wired_layout import Layout
+from analog_sim.reads.wired_layout import LineLayout
 from analog_sim.wires import MODES, Response
 
 F32 = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ class CellResponse:
     fields: F32
 
     @classmethod
-    def of(cls, layout: Layout, inputs: int, each: list[Response]) -> CellResponse:
+    def of(cls, layout: LineLayout, inputs: int, each: list[Response]) -> CellResponse:
         """From those of the arrays, for the drives of ``layout.modes(inputs)``."""
 
         def single(x: F64) -> F32:

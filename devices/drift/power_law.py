@@ -23,7 +23,7 @@ class Exponent(StrictModel):
     """``clip(slope ln(g / g_max) + level, low, high)``; with slope = 0 the same for every state.
 
     Attributes:
-        level: value at g = g_max. slope: change per factor e in conductance. low, high: bounds.
+        level: value at g = g_max. slope: change per factor e in conductance. low, high: bounds of the value.
     """
 
     level: Coefficient
@@ -53,7 +53,7 @@ class PowerLawDrift(DriftLaw):
     Attributes:
         mean: nu of the average cell against its state. std: spread of nu from cell to cell against state, not
             below 0.
-        low, high: bounds of nu.
+        low, high: bounds of a cell's nu.
         below: what becomes of a draw below `low`: "clip" sets it to low, "reflect" mirrors it there (for low = 0: nu = |mean + std z|).
         state: that mean and std are functions of: "target", as the source has it, or "written".
         t_ref: seconds after writing at which g_prog was measured.

@@ -28,10 +28,13 @@ class Relaxation(DriftLaw):
     s decades the change then has the skewness ``3 skew sqrt(tail / s)`` and the excess kurtosis ``3 tail (1 + 4 skew**2) / s``.
 
     Attributes:
-        mean: siemens per decade. std: siemens per square root of a decade, so that the variance grows by std**2 per decade.
+        mean: of the change, siemens per decade of time.
+        std: of the change, siemens per square root of a decade, so that the variance grows by std**2 per decade.
         initial: standard deviation in siemens of relaxation that is over before t_0, added to the programming error.
-        tail: decades, not below 0. skew: of the change, cut to [-0.99, 0.99]; nothing without a tail.
-        reference_g_max: siemens. t_0: seconds.
+        tail: decades after which the excess kurtosis has fallen to 3 (without skew), not below 0; 0 for normal increments.
+        skew: of the change, cut to [-0.99, 0.99]; nothing without a tail.
+        reference_g_max: the g_max at which the polynomials were measured, in siemens.
+        t_0: seconds after writing from which the change counts.
         state: that the polynomials are functions of: "target", as the source has it, or "written" for g_prog.
 
     Source: Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8, Extended Data Fig. 3d (growth of the spread with

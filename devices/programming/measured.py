@@ -14,7 +14,7 @@ class MeasuredProgramming(ProgrammingLaw):
     """``program_std`` interpolated in `programming.std`, (K,) siemens over the window; scaled with a card of another window.
 
     Attributes:
-        file: tables file.
+        file: NPZ file of tables that a fit wrote beside the card.
     """
 
     kind: Literal["measured"] = "measured"

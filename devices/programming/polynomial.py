@@ -18,7 +18,8 @@ class PolynomialProgramming(ProgrammingLaw):
     whole law is scaled with it, so that the error relative to g_max is what was measured.
 
     Attributes:
-        coefficients: c_0, c_1, ... in siemens. reference_g_max: siemens. scale: multiplies the error.
+        coefficients: c_0, c_1, ... in siemens. reference_g_max: the g_max at which they were measured, in siemens.
+        scale: factor on the error.
 
     Source: Nandakumar et al., ICECS 2019, doi:10.1109/ICECS46596.2019.8964852; Joshi et al., Nat. Commun. 11, 2473 (2020),
     doi:10.1038/s41467-020-16108-9.

@@ -16,7 +16,7 @@ class ExpStep(ParametricPulse):
     ``max|f''| / (8 * 256**2)``, in the one cell where the step reaches 0 by up to a quarter of a step of the table.
 
     Attributes:
-        A_up, A_down: weight of the exponential. gamma_up, gamma_down: its rate, > 0.
+        A_up, A_down: weight of the exponential. gamma_up, gamma_down: rate of the exponential, > 0.
         slope, offset: map of the state u to the argument z.
 
     Source: the "exponential step" response by which Gong et al., Nat. Commun. 9, 2102 (2018), doi:10.1038/s41467-018-04485-1,

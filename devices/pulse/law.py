@@ -40,7 +40,8 @@ class SizedPulse(PulseLaw):
     ``s_up = s (1 + asymmetry)``, ``s_down = s (1 - asymmetry)``; the size s is given in exactly one of three ways.
 
     Attributes:
-        step: s in siemens. fraction: s / (g_max - g_min). states: (g_max - g_min) / s.
+        step: size of a step s in siemens. fraction: of the window instead, s / (g_max - g_min). states: how many fill the window instead,
+            (g_max - g_min) / s.
         asymmetry: relative excess of potentiation over depression, in (-1, 1).
     """
 

@@ -15,7 +15,7 @@ class PowerStep(ParametricPulse):
     for gamma in (0, 1) and below ``gamma (gamma - 1) s / (8 * 256**2)`` for gamma >= 2.
 
     Attributes:
-        gamma_up, gamma_down: exponents, > 0.
+        gamma_up, gamma_down: exponent of the step's fall towards the bound, > 0.
 
     Source: Fusi and Abbott, Nat. Neurosci. 10, 485 (2007), doi:10.1038/nn1859 (bounds of general order).
     """

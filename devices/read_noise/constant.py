@@ -13,7 +13,7 @@ class ConstantReadNoise(ReadNoiseLaw):
     """``read_std**2 = std**2 + (fraction (g_max - g_min))**2``, of a cell at most g / 3.
 
     Attributes:
-        std: siemens; stays when g_max is changed. fraction: relative to the window.
+        std: siemens; stays when g_max is changed. fraction: the same relative to the window, instead of std.
         of: "cell" or "reading", see `devices.read_noise.law.Origin`: what fluctuates, and so whether a cell at 0 S is noisy.
     """
 

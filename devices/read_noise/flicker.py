@@ -21,7 +21,7 @@ class FlickerReadNoise(ReadNoiseLaw):
 
     Attributes:
         coefficient: Q at g = g_max. exponent: its fall with the state, in [0, 1). cap: largest Q, reached near g = 0.
-        t_read: seconds of one read. relative: white noise over conductance.
+        t_read: duration of one read, seconds. relative: white noise over conductance.
         state: that Q is a function of: "target", as the source has it, or "now" for Q(g(t)).
 
     Source: Nandakumar et al., ICECS 2019, doi:10.1109/ICECS46596.2019.8964852; Joshi et al., Nat. Commun. 11, 2473 (2020),

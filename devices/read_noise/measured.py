@@ -18,7 +18,7 @@ class MeasuredReadNoise(ReadNoiseLaw):
     Both are functions of the conductance now, as it was read, and hold what the instrument added.
 
     Attributes:
-        file: tables file.
+        file: NPZ file of tables that a fit wrote beside the card.
     """
 
     kind: Literal["measured"] = "measured"

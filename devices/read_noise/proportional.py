@@ -14,7 +14,7 @@ class ProportionalReadNoise(ReadNoiseLaw):
     """``read_std(g)**2 = (relative g)**2 + floor**2``; of a cell with a floor at most g / 3.
 
     Attributes:
-        relative: standard deviation over conductance. floor: siemens.
+        relative: standard deviation over conductance. floor: least standard deviation, in siemens.
         of: "cell" or "reading", see `devices.read_noise.law.Origin`: whether the floor holds for a cell at 0 S.
     """
 

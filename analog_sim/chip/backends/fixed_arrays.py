@@ -21,10 +21,10 @@ class FixedArraysBackend(ChipBackend):
     """Arrays of one size; the layout of NIST's Daffodil board (32 arrays of 25 x 25 cells) by default.
 
     Attributes:
-        arrays: how many. rows, cols: of each.
+        arrays: how many arrays the chip has. rows, cols: word lines and bit lines of each array.
         bad_cells: share of cells that are stuck and known to be; which ones follows from the seed.
         subtracts: arrays hold pairs and subtract their currents; otherwise a differential pair takes two arrays and two reads.
-        record: as for `sealed`.
+        record: whether every operation is recorded, so that a run can be resumed; as for `sealed`.
     """
 
     kind: Literal["fixed_arrays"] = "fixed_arrays"

@@ -1,4 +1,4 @@
-"""Kernel of `wires.first_order`: the matrix after a change of the cells, to first order. It solves nothing."""
+"""Kernel of `wires.changes.first_order`: the matrix after a change of the cells, to first order. It solves nothing."""
 
 from __future__ import annotations
 

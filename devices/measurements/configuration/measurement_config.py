@@ -98,7 +98,7 @@ class HeldOut(StrictModel):
 
     Attributes:
         by: what is held out whole; auto: devices, else ramps, else stretches of ramps. fraction: of it at a time, in about 1 / fraction
-            folds. seed: of the draw.
+            folds. seed: from which the held-out part is drawn.
         refit: prove a card for every fold and fit the card to all data; else the card is the first fold's, proven on its held-out part.
     """
 

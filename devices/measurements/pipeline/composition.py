@@ -11,6 +11,7 @@ from devices.measurements.configuration.measurement_config import MeasurementCon
 from devices.measurements.fit.pulse.fit import PulseFit
 from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.pipeline.write_by_pulses import PulseWriting, write_by_pulses
+from devices.window import Window
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,24 @@ def write_cards(
     if not laws or config.pulse.use != "measured":
         return CardFiles(card, None)
     best = laws[0]
+    window = best.window if config.window is None else parts.window
     law = CardParts(
         name=f"{config.name}_{best.kind}",
         reference=config.reference,
-        window=best.window if config.window is None else parts.window,
+        window=window,
         parts={**parts.parts, "pulse": part_of_law(best.part)},
-        arrays={name: values for name, values in parts.arrays.items() if not name.startswith("pulse.")},
+        arrays={
+            name: moved(values, parts.window, window)
+            for name, values in parts.arrays.items()
+            if not name.startswith("pulse.")
+        },
     )
     return CardFiles(card, write_card(folder, law, config.card, ("The best parametric law of the same measurement.",)))
+
+
+def moved(values: npt.ArrayLike, old: Window, new: Window) -> npt.ArrayLike:
+    """A table (K,) over the states of one window as a table over those of another, constant beyond the old one; others as they are."""
+    table = np.asarray(values, np.float64)
+    if table.ndim != 1 or old == new:
+        return values
+    return np.interp(new.grid(len(table)), old.grid(len(table)), table)

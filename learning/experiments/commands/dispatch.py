@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "two runs: changed keys, paired difference with its interval",
         "completion": "make bash, zsh or fish complete commands and names",
         "benchmark": "time the emulator beside PyTorch and NumPy",
+        "docs": "open the documentation, which came with the program",
     }
 )
 """Name -> what it does; the module of the same name here has its `main`."""

@@ -27,7 +27,7 @@ class ArraySpec(StrictModel):
     """An array that is there from the start.
 
     Attributes:
-        rows, cols: of it. pair: two cells at each cross point.
+        rows, cols: word lines and bit lines of the array. pair: two cells at each cross point.
     """
 
     rows: Annotated[int, Field(ge=1, le=65536)]
@@ -39,8 +39,10 @@ class ServeLimits(StrictModel):
     """What no command may exceed.
 
     Attributes:
-        block_bytes: bytes of the blocks of a message, and of an answer. cells: of an array that a client defines. arrays: how many.
-        volts: read voltage, beside the chip's own limit. pulses: per cell in one command. wait: seconds at once. clients: at a time.
+        block_bytes: bytes of the blocks of a message, and of an answer. cells: most cells of an array that a client defines.
+        arrays: most arrays of the chip.
+        volts: largest read voltage, beside the chip's own limit. pulses: most pulses per cell in one command.
+        wait: longest wait in one command, seconds. clients: most clients at a time.
     """
 
     block_bytes: Count = 64 << 20
@@ -56,11 +58,14 @@ class ServeConfig(StrictModel):
     """A served chip.
 
     Attributes:
-        device: a packaged card by name, a card's path, or the card itself. seed: of the cells. place: of the chip below the seed; the
-            default is that of a training run, so that the same seed gives the same cells. chip: sealed cells, or arrays that exist.
-        arrays: by name, or "on demand" for arrays that clients define. time: virtual, or real for the wall's. read_only: nobody writes.
-        limits: of commands. journal: file in which every operation is before it is done, from which the chip is rebuilt; null for none.
-        serial: number in the identity.
+        device: a packaged card by name, a card's path, or the card itself.
+        seed: from which the cells are drawn. place: of the chip below the seed;
+            the default is that of a training run, so that the same seed gives the same cells. chip: sealed cells, or arrays that exist.
+        arrays: name -> size, or "on demand" for arrays that clients define. time: virtual, or real for the wall clock.
+        read_only: whether commands that change cells are rejected.
+        limits: what a command may ask for at most. journal: file in which every operation is before it is done,
+            from which the chip is rebuilt; null for none.
+        serial: serial number in the answer to `*IDN?`.
     """
 
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})

@@ -15,7 +15,7 @@ class Slurm(Parallel):
     """Slurm jobs, each with one Dask worker process per core.
 
     Attributes:
-        jobs: number of Slurm jobs. cores: per job. memory: per job. walltime: HH:MM:SS.
+        jobs: number of Slurm jobs. cores: of each job. memory: of each job, as `4GB`. walltime: longest time of a job, HH:MM:SS.
         queue, account: partition and account, null for the cluster's default.
         prologue: shell lines to run first in every job (`source venv/bin/activate`).
     """

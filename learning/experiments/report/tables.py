@@ -90,7 +90,8 @@ def markdown_text(text: str) -> str:
     """A text in a cell or line of Markdown: marks are escaped, line breaks become blanks."""
     if is_number(text):
         return text
-    return re.sub(r"([\\`*_{}\[\]<>|#~!$&]|^[-+=]|^\d+(?=[.)]))", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#~!$&]|^[-+=])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", escaped)  # no numbered list
 
 
 def cost_rows(costs: Mapping[str, float]) -> tuple[tuple[str, str], ...]:

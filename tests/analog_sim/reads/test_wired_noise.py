@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analog_sim.reads.kernels.wired import form_inputs, quadratic_form
-from analog_sim.reads.wired_layout import Layout
+from analog_sim.reads.wired_layout import LineLayout
 from analog_sim.reads.wired_noise import CellResponse, NoiseForm
 from analog_sim.wires import MODES, WiresSpec, exact_variance, response, smooth_modes
 
@@ -93,7 +93,7 @@ def at_size(shape: tuple[int, int], ohm: float, even: bool) -> tuple[np.ndarray,
     random = np.random.default_rng(44)
     rows = shape[0]
     g = random.uniform(1e-6, 1e-4, shape)
-    layout = Layout(WiresSpec(word_line=ohm, bit_line=ohm), False, False)
+    layout = LineLayout(WiresSpec(word_line=ohm, bit_line=ohm), False, False)
     sigma = np.full(shape, 1e-6) if even else 0.02 * g + 1e-7
     cells = CellResponse.of(layout, rows, [response(g, layout.topology, layout.modes(rows)[1])])
     inputs = [random.uniform(0.0, 1.0, rows), random.uniform(-1.0, 1.0, rows), 1.0 * (random.random(rows) < 0.1)]

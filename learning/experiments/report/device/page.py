@@ -20,7 +20,7 @@ from learning.experiments.report.device.figures import (
 from learning.experiments.report.device.results import YEAR, DeviceClaims, DeviceResults, device_claims
 from learning.experiments.report.head import PageHead, device_text, plain
 from learning.experiments.report.page import Plot, Section, write_page
-from learning.experiments.report.style import engineering
+from learning.experiments.report.style import count_text, engineering
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -95,7 +95,7 @@ def _numbers(card: DeviceCard, claims: DeviceClaims) -> list[tuple[str, str]]:
         noise = float(card.step_std(0.5, True))
         pulses = [
             f"{engineering(up, 'S')} / {engineering(down, 'S')}",
-            f"{width / up:.4g} / {width / -down:.4g}" if up > 0 > down else "-",
+            f"{_states(width / up)} / {_states(width / -down)}" if up > 0 > down else "-",
             f"{100 * noise / up:.3g} %" if up > 0 else "-",
             "everywhere or nowhere" if point is None else f"{point:.3g}",
         ]
@@ -115,6 +115,10 @@ def _numbers(card: DeviceCard, claims: DeviceClaims) -> list[tuple[str, str]]:
         ("yield", f"{100 * card.faults.cell_yield:.4g} %"),
         ("energy of a pulse", engineering(card.cost.e_pulse, "J") if card.cost.e_pulse else "not stated"),
     ]
+
+
+def _states(count: float) -> str:
+    return count_text(count) if count >= 1e4 else f"{count:.4g}"
 
 
 def _pulse_sections(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims | None) -> list[Section]:

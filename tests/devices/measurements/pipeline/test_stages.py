@@ -11,6 +11,7 @@ from devices.card import load_card
 from devices.measurements.card_files.card_file import CardParts, write_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.pipeline.ageing_stage import AgeingStage
+from devices.measurements.pipeline.composition import moved
 from devices.measurements.pipeline.distribution_stage import DistributionStage
 from devices.measurements.pipeline.noise_stage import NoiseStage
 from devices.measurements.pipeline.pipeline import stages_of, window_of_reads
@@ -73,6 +74,16 @@ def test_a_card_in_memory_is_that_of_its_files(tmp_path: Path) -> None:
         parts().card({"cost": {"t_pulse": "3 V"}})
 
 
+def test_a_table_is_moved_to_another_window_at_equal_conductances() -> None:
+    """The card of the best law has its law's window; its other tables once kept the states of the first card's."""
+    old, new = Window(2 * US, 42 * US), Window(0.0, 50 * US)
+    table = np.linspace(0.1, 0.5, 5) * US  # 0.1 uS at 2 uS, 0.01 per uS
+    other = np.asarray(moved(table, old, new))
+    np.testing.assert_allclose(np.interp(np.array([12.5, 37.5]) * US, new.grid(5), other), [0.205 * US, 0.455 * US])
+    assert other[[0, -1]].tolist() == pytest.approx([0.1 * US, 0.5 * US])
+    assert moved(1.5, old, new) == 1.5
+
+
 def test_tables_in_memory_are_checked_as_those_of_a_file() -> None:
     with pytest.raises(ValueError, match=r"tables of x: array 'a\.b' is not finite"):
         DeviceTables.of("x", Window(0.0, US), {"a.b": [np.nan, 1.0]})
@@ -82,6 +93,7 @@ def test_tables_in_memory_are_checked_as_those_of_a_file() -> None:
         tables.arrays["a.b"][0] = 1.0
 
 
+@pytest.mark.jit
 def test_stuck_cells_are_those_with_a_target() -> None:
     """Rows without a target once shifted the numbers of the cells that were left out of the proof as stuck."""
     rng = np.random.default_rng(3)

@@ -155,6 +155,7 @@ def pulsed(chip: Crossbar) -> None:
                 chip.read_conductance()
 
 
+@pytest.mark.jit
 def test_a_pulsed_session_gives_the_card_back(tmp_path: Path) -> None:
     """The chip's own law and read noise, within the stated intervals (95 % each, of four numbers: alarm by chance 0.2)."""
     true = card(
