@@ -95,7 +95,7 @@ def open_chip(config: CalibrateConfig) -> Opened:
 
 def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: Say) -> Calibration:
     """Measure, fit, write. Stages that an earlier start has finished are taken from the run's folder. Raises UserError."""
-    chip = stages.OnChip(opened.wanted, opened.arrays, config, opened.plan)
+    chip = stages.MeasuredSite(opened.wanted, opened.arrays, config, opened.plan)
 
     def stage(name: str, what: str, measure: Callable[[], Arrays]) -> Arrays:
         path = run.path / "measured" / f"{name}.npz"

@@ -27,7 +27,7 @@ SATURATED = 0.01
 
 
 @dataclass(frozen=True)
-class OnChip:
+class MeasuredSite:
     """A chip that is measured.
 
     Attributes:
@@ -48,7 +48,7 @@ class OnChip:
         return np.random.default_rng([self.config.seed, stage])
 
 
-def ends(chip: OnChip) -> Arrays:
+def ends(chip: MeasuredSite) -> Arrays:
     """Both ends of the window of every cell and what does not answer: `low`, `high`, `stuck` of each array.
 
     Cells that seem stuck are driven and read once more; where the array cannot be programmed, only what the cells hold is read.
@@ -73,7 +73,7 @@ def ends(chip: OnChip) -> Arrays:
 
 
 def _driven(
-    chip: OnChip, array: Crossbar, mask: npt.NDArray[np.bool_] | None
+    chip: MeasuredSite, array: Crossbar, mask: npt.NDArray[np.bool_] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Reads at both ends of the window."""
     shape = (array.info.planes, array.info.rows, array.info.cols)
@@ -84,7 +84,7 @@ def _driven(
     return reads[0], reads[1]
 
 
-def ramps(chip: OnChip, stuck: Sequence[npt.NDArray[np.bool_]]) -> Arrays:
+def ramps(chip: MeasuredSite, stuck: Sequence[npt.NDArray[np.bool_]]) -> Arrays:
     """Ramps of some healthy cells of the largest array, up and down: columns `cell`, `sequence`, `n`, `up`, `g` of all reads.
 
     stuck: masks of each array.
@@ -139,7 +139,7 @@ def _still(means: npt.NDArray[np.float64]) -> bool:
     return bool(moved < SATURATED * abs(means[-last:].mean() - means[0]))
 
 
-def rest(chip: OnChip) -> Arrays:
+def rest(chip: MeasuredSite) -> Arrays:
     """Cells written to random targets: what they hold, their noise, and how they age.
 
     `target`, `written` (mean reads) of all cells for the last of the writes and of each before; `noise` (cells, reads) of a patch;
@@ -169,7 +169,7 @@ def rest(chip: OnChip) -> Arrays:
     return found | _aged(chip, k, draw)
 
 
-def _aged(chip: OnChip, k: int, draw: np.random.Generator) -> Arrays:
+def _aged(chip: MeasuredSite, k: int, draw: np.random.Generator) -> Arrays:
     """Cells of one array that are followed: written anew, read at once and at the times of the plan."""
     array, times = chip.arrays[k], chip.plan.times
     info = array.info
@@ -199,7 +199,7 @@ def _aged(chip: OnChip, k: int, draw: np.random.Generator) -> Arrays:
     }
 
 
-def _periphery(chip: OnChip, k: int) -> Arrays:
+def _periphery(chip: MeasuredSite, k: int) -> Arrays:
     """Currents of one line after the other and of none, beside the cells read one by one: `cells`, `currents`, `offset`, `volts`.
 
     Reads of single lines, so that wires show only by what they take from each cell.
