@@ -79,7 +79,10 @@ def test_commands_exist_with_their_options(where: str, command: str) -> None:
     [
         command
         for _, command in commands()
-        if Path(command.split()[1]).name in DRY and "configs/digits" in command and "my_cell" not in command and "=runs/" not in command
+        if Path(command.split()[1]).name in DRY
+        and "configs/digits" in command
+        and "my_cell" not in command
+        and "=runs/" not in command
     ],
 )
 def test_estimates_and_trainings_would_start(command: str, tmp_path: Path) -> None:
