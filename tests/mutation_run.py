@@ -249,14 +249,14 @@ MUTANTS = (
     Mutant(
         "resume",
         "write_weights keeps the old compensation",
-        "self._program_blocks(w)\n        self._reference_compensation()\n\n    def _program_blocks",
+        "self._program_blocks(w)\n        self._reference_compensation(np.asarray(w, np.float32))\n\n    def _program_blocks",
         "self._program_blocks(w)\n\n    def _program_blocks",
         "test_compensated.py::refresh_writes or checkpoint",
     ),
     Mutant(
         "resume",
         "write_weights keeps the reference of the old compensation",
-        "self._program_blocks(w)\n        self._reference_compensation()\n\n    def _program_blocks",
+        "self._program_blocks(w)\n        self._reference_compensation(np.asarray(w, np.float32))\n\n    def _program_blocks",
         "self._program_blocks(w)\n        self._set_gain(np.ones(self.shape[0], np.float32))\n\n    def _program_blocks",
         "test_compensated.py::written_anew",
     ),

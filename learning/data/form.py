@@ -34,7 +34,9 @@ def _formed(spec: DataSpec, validation: int, stamp: tuple[int, ...]) -> Dataset:
     x, y = data.x_train[: spec.train_limit], data.y_train[: spec.train_limit]
     x_test, y_test = data.x_test[: spec.test_limit], data.y_test[: spec.test_limit]
     if validation >= len(x):
-        raise UserError(f"validation: holds out {validation} of {len(x)} training samples; allowed: fewer")
+        raise UserError(
+            f"validation: holds out {validation} of {len(x)} training samples; allowed: fewer (of a search: --hold-out)"
+        )
     if validation:
         cut = len(x) - validation
         x, y, x_test, y_test = x[:cut], y[:cut], x[cut:], y[cut:]
