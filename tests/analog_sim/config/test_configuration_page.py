@@ -11,12 +11,14 @@ PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encod
 
 
 def test_examples_run(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    file = tmp_path / "example.py"
-    file.write_text(example, encoding="utf-8")
-    result = subprocess.run([sys.executable, "-W", "error", str(file)], capture_output=True, text=True, check=False)
-    assert result.stderr == ""
-    assert result.returncode == 0
+    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert examples
+    for example in examples:
+        file = tmp_path / "example.py"
+        file.write_text(example, encoding="utf-8")
+        result = subprocess.run([sys.executable, "-W", "error", str(file)], capture_output=True, text=True, check=False)
+        assert result.stderr == ""
+        assert result.returncode == 0
 
 
 def test_page_names_every_public_name() -> None:
