@@ -57,21 +57,29 @@ DataFile = Annotated[Path, _DataFile()]
 NamedPath = Annotated[Path, _DataFile(asked=False)]
 
 
-def named_file(packaged: Path) -> Resolver:
-    """Make a resolver.
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """Resolver: a bare name is `packaged/name.yaml`; a text with a folder or a suffix is a path as in `relative_file`."""
 
-    A bare name is `packaged/name.yaml`; a text with a folder or a suffix is a path as in `relative_file`.
-    """
+    packaged: Path
 
-    def resolve(text: str, folder: Path | None) -> Path:
+    def names(self) -> list[str]:
+        """Return the bare names there are."""
+        return sorted(path.stem for path in self.packaged.glob("*.yaml"))
+
+    def __call__(self, text: str, folder: Path | None) -> Path:
+        """Return the path that a text means in a file of `folder`. Raises UserError for a name that does not exist."""
         if "/" in text or os.sep in text or Path(text).suffix in (".yaml", ".yml"):
             return relative_file(text, folder)
-        names = sorted(path.stem for path in packaged.glob("*.yaml"))
+        names = self.names()
         if text not in names:
             hint = did_you_mean(text, names)
             raise UserError(
                 f"unknown name '{text}'{hint or ';'} allowed: {', '.join(names)}, or the path of a .yaml file"
             )
-        return packaged / f"{text}.yaml"
+        return self.packaged / f"{text}.yaml"
 
-    return resolve
+
+def named_file(packaged: Path) -> Resolver:
+    """Make a resolver of the YAML files of a folder, by name or by path."""
+    return NamedFile(packaged)

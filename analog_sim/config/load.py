@@ -6,13 +6,14 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from analog_sim.config.errors import ConfigError, Location, Problem
-from analog_sim.config.messages import problems_of
+from analog_sim.config.messages import advised, problems_of
 from analog_sim.config.model import StrictModel
 from analog_sim.config.tree import KIND, SWEEP, Assembler, Override, Resolver, patterns
 from analog_sim.config.yaml12 import Node, Text, from_python, parse
@@ -184,8 +185,20 @@ def _check(root: Node, model: type[M], assembler: Assembler) -> M:
     found = [p for p in found if not any(p.path == b or p.path.startswith(b + ".") for b in broken)]
     problems = _sorted(assembler.problems + found)
     if problems or checked is None:
-        raise ConfigError(problems)
+        trial = partial(_trial, model)
+        raise ConfigError([advised(problem, root, trial, sweeps=model.config_sweeps) for problem in problems])
     return checked
+
+
+def _trial(model: type[StrictModel], root: Node) -> list[Problem]:
+    """What would be wrong with a tree."""
+    assembler = Assembler()
+    root = assembler.references(root, patterns(model.config_references))
+    try:
+        model.model_validate(root.plain())
+    except ValidationError as error:
+        return assembler.problems + problems_of(error, root)
+    return assembler.problems
 
 
 def _sorted(problems: Sequence[Problem]) -> list[Problem]:

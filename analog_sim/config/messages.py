@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from analog_sim.config.errors import Location, Problem, did_you_mean, shown
-from analog_sim.config.yaml12 import Node
+from analog_sim.config.errors import ConfigError, Location, Problem, did_you_mean, shown
+from analog_sim.config.yaml12 import Node, parse
 
 _EXPECTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
     {
@@ -128,3 +129,85 @@ def _message(kind: str, message: str, context: Mapping[str, Any], value: object)
         return _EXPECTED[kind](context), got
     text = message.replace("Input should", "must")
     return text[:1].lower() + text[1:], got
+
+
+def advised(problem: Problem, root: Node, trial: Callable[[Node], list[Problem]], *, sweeps: bool) -> Problem:
+    """Return a problem with what to write instead, where that was tried and is right.
+
+    One value where a list is wanted: the list. Several values where one is wanted: a sweep, if the file may have one.
+    `trial` says what would be wrong with a tree.
+    """
+    path = tuple(problem.path.split("."))
+    node = _at(root, path)
+    if node is None or node.value is None or isinstance(node.value, dict):
+        return problem
+    texts = _pieces(node)
+    pieces = [_parsed(text, node) for text in texts]
+    if not texts or None in pieces:
+        return problem
+
+    def right(value: Any) -> bool:
+        wrong = trial(_with(root, path, replace(node, value=value)))
+        return not any(other.path == problem.path or other.path.startswith(problem.path + ".") for other in wrong)
+
+    values = f"[{', '.join(texts)}]"
+    by_option = problem.where.source.startswith("--set ")
+    if "must be a list" in problem.message:
+        if isinstance(node.value, list) or not right(pieces):
+            return problem
+        advice = f"write --set '{problem.path}={values}'" if by_option else f"write {values}"
+    else:
+        if not sweeps or len(pieces) < 2 or not all(piece is not None and right(piece.value) for piece in pieces):
+            return problem
+        sweep = f"analog-hil sweep CONFIG --set 'sweep.{problem.path}={values}'"
+        advice = f"for several values use a sweep: {sweep if by_option else f'sweep: {{{problem.path}: {values}}}'}"
+    message, separator, got = problem.message.rpartition(" (got ")
+    return replace(problem, message=f"{message}; {advice}{separator}{got}" if separator else f"{got}; {advice}")
+
+
+_MOST_PIECES = 20
+
+
+def _pieces(node: Node) -> list[str]:
+    """The values that somebody may have meant: of a text those between commas, of a list its items."""
+    if isinstance(node.value, list):
+        texts = [str(item.value) for item in node.value if isinstance(item.value, str | int | float)]
+        texts = texts if len(texts) == len(node.value) else []
+    else:
+        texts = [text.strip() for text in str(node.plain()).split(",")]
+    return texts if len(texts) <= _MOST_PIECES and all(texts) else []
+
+
+def _parsed(text: str, like: Node) -> Node | None:
+    """Return a value as a file would hold it, at the place of another; None for what is no YAML."""
+    try:
+        parsed, problems = parse(text, lambda line: like.at)
+    except ConfigError:
+        return None
+    return None if problems else parsed
+
+
+def _at(root: Node, path: Sequence[str]) -> Node | None:
+    """Return the node at a path, None where there is none."""
+    node = root
+    for step in path:
+        value = node.value
+        if isinstance(value, dict) and step in value:
+            node = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            node = value[int(step)]
+        else:
+            return None
+    return node
+
+
+def _with(root: Node, path: Sequence[str], node: Node) -> Node:
+    """Return the tree with another node at a path that exists."""
+    if not path:
+        return node
+    step, rest = path[0], path[1:]
+    if isinstance(root.value, list):
+        items = list(root.value)
+        items[int(step)] = _with(items[int(step)], rest, node)
+        return replace(root, value=items)
+    return replace(root, value=root.value | {step: _with(root.value[step], rest, node)})

@@ -46,6 +46,9 @@ class StrictModel(BaseModel):
     # Dotted paths whose text names another YAML file to put in its place, with how to find it; see `load_config`.
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({})
 
+    # Whether `analog-hil sweep` runs files of this model.
+    config_sweeps: ClassVar[bool] = False
+
     # Key that may be null -> what null means there, for the message to somebody who writes 0.
     null_means: ClassVar[Mapping[str, str]] = MappingProxyType({})
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from analog_sim.config.files import NamedFile
 from analog_sim.config.model import StrictModel
 from analog_sim.config.parts import discover
+from analog_sim.config.tree import Resolver
 
 Schema = dict[str, Any]
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,8 +35,8 @@ def json_schema(model: type[StrictModel]) -> Schema:
     complete = _own(model, "", definitions, waiting)
     _add_parts(definitions, waiting)
     complete["properties"] = _RESERVED | complete.get("properties", {})
-    for path in model.config_references:
-        _allow_file(complete, path.split("."), definitions)
+    for path, resolver in model.config_references.items():
+        _allow_file(complete, path.split("."), definitions, _file(resolver))
     partial = {_PARTIAL + name: _without_required(value) for name, value in definitions.items()}
     return {
         "$schema": _DRAFT,
@@ -84,7 +86,14 @@ def _add_parts(definitions: Schema, waiting: dict[str, tuple[str, str]]) -> None
                 definitions[f"{package}.{kind}"] = definition
 
 
-def _allow_file(schema: Schema, path: list[str], definitions: Schema) -> None:
+def _file(resolver: Resolver) -> Schema:
+    """Return the schema of what a resolver takes; names are listed, so that editors complete them."""
+    path: Schema = {"type": "string", "description": "name or path of a YAML file"}
+    names = resolver.names() if isinstance(resolver, NamedFile) else []
+    return {"anyOf": [{"enum": names}, path]} if names else path
+
+
+def _allow_file(schema: Schema, path: list[str], definitions: Schema, file: Schema) -> None:
     """Let the value at a reference path also be the name of a file, or a mapping with `base`."""
     head, rest = path[0], path[1:]
     for node in _alternatives(schema, definitions):
@@ -94,9 +103,8 @@ def _allow_file(schema: Schema, path: list[str], definitions: Schema) -> None:
             if not isinstance(keyed.get(name), dict) or (head == "base" and not rest):
                 continue
             if rest:
-                _allow_file(keyed[name], rest, definitions)
+                _allow_file(keyed[name], rest, definitions, file)
             else:
-                file = {"type": "string", "description": "name or path of a YAML file"}
                 changed = [
                     _without_required(found) | {"properties": {"base": file} | _without_required(found)["properties"]}
                     for found in _alternatives(keyed[name], definitions)

@@ -6,13 +6,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from analog_sim.config import Q, StrictModel
 from analog_sim.wires.presets import PRESETS
 from analog_sim.wires.topology import Topology, WiresError, simple
 
 Ohm = Annotated[float, Q("resistance", "Ohm", ge=0.0)]
+
+
+def _segments_or_preset(schema: dict[str, Any]) -> None:
+    """In the schema for editors: both segments are required only where no preset gives them."""
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": schema.pop("required")}]
 
 
 class TransposedSpec(StrictModel):
@@ -56,6 +61,8 @@ class WiresSpec(StrictModel):
         rounds: corrections of the targets of effective programming, each with one effective matrix.
         noise: variance of read noise by one product for any number of inputs ("form") or by one solve per input ("per_input").
     """
+
+    model_config = ConfigDict(json_schema_extra=_segments_or_preset)
 
     preset: (
         Literal[

@@ -23,6 +23,7 @@ Schema = dict[str, Any]
 FILES = {
     "estimate/1": ("estimate", "Accuracy on emulated chips (`analog-hil estimate`, `analog-hil sweep`)."),
     "train/1": ("train", "Training in place (`analog-hil train`, `analog-hil search`)."),
+    "calibrate/1": ("calibrate", "Measuring a chip: device card, fault map and twin (`analog-hil calibrate`)."),
     "card/1": ("card", "A device card: the physics of one cell (`analog-hil characterise`)."),
     "measurements/1": ("measurements", "A measurement to fit a card to (`analog-hil fit`)."),
     "serve/1": ("serve", "The emulated chip as an instrument (`analog-hil serve`)."),

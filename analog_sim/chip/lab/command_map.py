@@ -37,7 +37,7 @@ class CommandMap(StrictModel):
         up, down: `count` equal pulses on one cell; without them cells cannot be pulsed. most: of one command.
         wait: without it this computer sleeps. errors: a query; no_error: how the answer begins when nothing is wrong.
         off: puts the outputs to zero; sent after an error, Ctrl-C, and at the end.
-        first: number of the first row and column. joined: commands of one message, separated by `separator`.
+        first: number of the first row and column. joined: commands of one message. separator: stands between them.
     """
 
     read: str

@@ -139,6 +139,7 @@ class Experiment(StrictModel):
     """
 
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
+    config_sweeps: ClassVar[bool] = True
 
     schema_: Annotated[Literal["estimate/1"], Field(alias="schema")] = "estimate/1"
     name: Annotated[str, Field(min_length=1, max_length=200)] = "estimate"

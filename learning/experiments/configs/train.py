@@ -110,6 +110,7 @@ class TrainExperiment(StrictModel):
     """
 
     config_references: ClassVar[Mapping[str, Resolver]] = MappingProxyType({"device": resolve_card})
+    config_sweeps: ClassVar[bool] = True
 
     schema_: Annotated[Literal["train/1"], Field(alias="schema")] = "train/1"
     name: Annotated[str, Field(min_length=1, max_length=200)] = "train"

@@ -5,20 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import analog_sim.config
 
 PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+assert EXAMPLES
 
 
-def test_examples_run(tmp_path: Path) -> None:
-    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert examples
-    for example in examples:
-        file = tmp_path / "example.py"
-        file.write_text(example, encoding="utf-8")
-        result = subprocess.run([sys.executable, "-W", "error", str(file)], capture_output=True, text=True, check=False)
-        assert result.stderr == ""
-        assert result.returncode == 0
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_examples_run(example: str, tmp_path: Path) -> None:
+    file = tmp_path / "example.py"
+    file.write_text(example, encoding="utf-8")
+    result = subprocess.run([sys.executable, "-W", "error", str(file)], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert result.returncode == 0
 
 
 def test_page_names_every_public_name() -> None:

@@ -61,7 +61,7 @@ def lines(data: dict[str, Any]) -> list[str]:
         ({"name": 3}, "src: name: must be a text (got 3)"),
         ({"mode": "medain"}, "src: mode: must be 'mean' or 'median' (got text 'medain', did you mean 'median'?)"),
         ({"mode": 3}, "src: mode: must be 'mean' or 'median' (got 3)"),
-        ({"sizes": 3}, "src: sizes: must be a list (got 3)"),
+        ({"sizes": 3}, "src: sizes: must be a list; write [3] (got 3)"),
         ({"sizes": [1, "2"]}, "src: sizes.1: must be a whole number (got text '2')"),
         ({"pair": [1, 2, 3]}, "src: pair: must have at most 2 items (got a list of 3)"),
         ({"pair": [1]}, "src: pair.1: missing required key"),

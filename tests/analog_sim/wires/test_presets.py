@@ -1,8 +1,9 @@
 """Presets of technology nodes: the values of the model they are taken from, and how they meet what a user writes."""
 
+import jsonschema
 import pytest
 
-from analog_sim.config import UserError, validate
+from analog_sim.config import UserError, json_schema, validate
 from analog_sim.tiles.tile import TileSpec
 from analog_sim.wires import WiresSpec
 from analog_sim.wires.presets import PRESETS, SOURCE, WIRES
@@ -46,3 +47,26 @@ def test_what_is_written_counts() -> None:
 def test_refusals(given: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         validate({"wires": given}, TileSpec)
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ({"preset": "22 nm"}, True),
+        ({"preset": "22 nm", "bit_line": "1 ohm"}, True),
+        ({"word_line": "1 ohm", "bit_line": "1 ohm"}, True),
+        ({"bit_line": "1 ohm"}, False),
+        ({"preset": "23 nm"}, False),
+        ({}, False),
+    ],
+)
+def test_an_editor_accepts_what_a_run_accepts(given: dict, accepted: bool) -> None:
+    """The tile's schema requires both segments only where no preset gives them."""
+    schema = json_schema(TileSpec)
+    # At its top `json_schema` asks for complete parts unless the file has a `base`.
+    assert jsonschema.Draft202012Validator(schema).is_valid({"wires": given}) is accepted
+    if accepted:
+        validate({"wires": given}, TileSpec)
+    else:
+        with pytest.raises(UserError):
+            validate({"wires": given}, TileSpec)

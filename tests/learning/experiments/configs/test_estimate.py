@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from estimate_helpers import SMALL, small
 
@@ -103,3 +104,38 @@ def test_defaults_of_studies() -> None:
 
 def test_schema_for_editors() -> None:
     assert "sensitivity" in json_schema(Experiment)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("times=1year", "times: must be a list; write --set 'times=[1year]' (got text '1year')"),
+        ("times=1 s, 1 year", "times: must be a list; write --set 'times=[1 s, 1 year]' (got text '1 s, 1 year')"),
+        ("times=soon", "times: must be a list (got text 'soon')"),
+        (
+            "tile.adc.bits=4,6",
+            "for several values use a sweep: analog-hil sweep CONFIG --set 'sweep.tile.adc.bits=[4, 6]'",
+        ),
+        (
+            "tile.adc.bits=[4, 6]",
+            "a sweep: analog-hil sweep CONFIG --set 'sweep.tile.adc.bits=[4, 6]' (got a list of 2)",
+        ),
+        ("device=pcm,ecram", "a sweep: analog-hil sweep CONFIG --set 'sweep.device=[pcm, ecram]'"),
+        ("tile.adc.bits=4,many", "tile.adc.bits: must be a whole number (got text '4,many')"),
+    ],
+)
+def test_a_list_and_several_values_are_told_how_to_write(written: str, expected: str) -> None:
+    """And what is advised is right: it was tried."""
+    with pytest.raises(ConfigError) as error:
+        load_config(CONFIGS / "digits_pcm.yaml", Experiment, overrides=[written])
+    [problem] = error.value.problems
+    assert expected in str(problem)
+
+
+def test_editors_complete_the_names_of_cards() -> None:
+    device = json_schema(Experiment)["$defs"]["complete"]["properties"]["device"]
+    assert {"pcm", "ecram"} <= set(device["anyOf"][0]["anyOf"][0]["enum"])
+    check = jsonschema.Draft202012Validator({"anyOf": device["anyOf"][:1]})
+    assert check.is_valid("pcm")
+    assert check.is_valid("mine/own.yaml")
+    assert not check.is_valid(3)
