@@ -17,9 +17,7 @@ from learning.experiments.commands.dispatch import COMMANDS
 from learning.experiments.report.paired import compare_runs, welch_interval
 
 
-def test_two_runs_compare(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_runs_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     one, two, taught = (new_run(tmp_path / name) for name in ("a", "b", "c"))
     estimate(one).save(one)

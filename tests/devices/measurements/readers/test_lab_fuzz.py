@@ -181,7 +181,9 @@ def check_lines(base: Base, clean: Measurements, measured: Measurements, data: b
     widest = len(first.split() if base.delimiter == " " else first.split(base.delimiter.encode()))
     delimiter = base.delimiter
     if delimiter.strip() == "" and delimiter.encode() not in data:
-        delimiter = next((other for other in ",;" if other.encode() in data), delimiter)  # of the whole file: read as it is
+        delimiter = next(
+            (other for other in ",;" if other.encode() in data), delimiter
+        )  # of the whole file: read as it is
     for line, rows in after.items():
         text = new[line - 1].decode("utf-8", "replace")
         if line in kept:
