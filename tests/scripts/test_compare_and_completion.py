@@ -17,7 +17,8 @@ from learning.experiments.commands.dispatch import COMMANDS
 from learning.experiments.report.paired import compare_runs, welch_interval
 
 
-def test_two_runs_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_runs_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     one, two, taught = (new_run(tmp_path / name) for name in ("a", "b", "c"))
     estimate(one).save(one)
     estimate(two).save(two)

@@ -163,7 +163,7 @@ def test_slow_read_noise_of_gong_is_not_taken_for_scatter_of_pulses(tmp_path: Pa
     assert float(card.read_std(25e-6, 0.0)) == pytest.approx(noise.total, rel=1e-6)
     (proof,) = result.proofs
     assert proof.verdict == "unproven", proof.sentence()
-    assert {row.quantity for row in proof.not_shown} == {"mean step"}, (
+    assert {row.quantity for row in proof.not_shown} == {"mean step", "scatter of steps"}, (
         "two ramps whose reads scatter by a hundred mean steps"
     )
     assert all(b.inside for b in proof.bins)

@@ -86,7 +86,8 @@ def test_every_pulse_format(kind: str, tmp_path: Path) -> None:
 def proven(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
     """Twenty cells of one card, six held out."""
     folder = tmp_path_factory.mktemp("proven")
-    lab = measure(true_card().compile(), cells=20, up=60, down=60, start=0.1, seed=22)
+    # As many pulses as it takes to show their scatter beneath the noise of the reads.
+    lab = measure(true_card().compile(), cells=20, up=120, down=120, start=0.1, seed=22)
     reader = PULSE_FORMATS["csv"][0](folder / "lab.csv", lab)
     return fit([reader], folder / "out", pulse={"laws": ["soft_bounds", "linear_step"], "tables": "one"})
 

@@ -179,6 +179,11 @@ def check_lines(base: Base, clean: Measurements, measured: Measurements, data: b
     counted = any(not what.startswith(HARMLESS) for _, what in measured.log.oddities) or bool(measured.log.notes)
     first = old[min(before) - 1]
     widest = len(first.split() if base.delimiter == " " else first.split(base.delimiter.encode()))
+    delimiter = base.delimiter
+    if delimiter.strip() == "" and delimiter.encode() not in data:
+        delimiter = next(
+            (other for other in ",;" if other.encode() in data), delimiter
+        )  # of the whole file: read as it is
     for line, rows in after.items():
         text = new[line - 1].decode("utf-8", "replace")
         if line in kept:
@@ -188,7 +193,7 @@ def check_lines(base: Base, clean: Measurements, measured: Measurements, data: b
         for g, _ in rows:
             told = bool(np.isclose(g, says, rtol=1e-5, atol=0.0).any())
             assert told or counted, f"rule 2: line {line}: {g} S of {text!r}"
-        fields = text.split() if base.delimiter == " " else text.split(base.delimiter)
+        fields = text.split() if delimiter == " " else text.split(delimiter)
         same_width = '"' in text or len(fields) == widest or (len(fields) < widest and counted)
         assert same_width or base.kind in ("noise_series", "pulse_ramps"), f"rule 3: line {line}: {text!r}"
     lost = [line for line, source in kept.items() if source in before and line not in after]

@@ -144,7 +144,7 @@ class Missing(Exception):
         ({"digital": ["fc9"]}, "no layer 'fc9', did you mean 'fc2'"),
         ({"digital": ["fc1", "fc2"]}, "no Linear or Conv2d layer"),
         ({"network": {"kind": "lenet"}}, "lenet needs images of at least 12 x 12"),
-        ({"dataset": {"name": "digits", "flatten": True}, "network": {"kind": "conv"}}, "too many for 1 x 64"),
+        ({"dataset": {"name": "digits", "flatten": True}, "network": {"kind": "conv"}}, "conv needs images"),
         ({"tile": {"dac": {"bit_serial": True}}}, "bit_serial needs a number of bits"),
         ({"sensitivity": {"sweeps": [{"set": "tile.adc.bits", "values": [1]}]}}, "tile.adc.bits=1: must be >= 2"),
     ],

@@ -159,7 +159,9 @@ def test_round_trip_and_a_wrong_split_is_seen(tmp_path: Path) -> None:
     result = fit_measurements(config, tmp_path / "out")
     (proof,) = result.proofs
     assert proof.verdict == "unproven", proof.sentence()
-    assert {row.quantity for row in proof.not_shown} == {"mean step"}, "0.09 uS a pulse beneath 3.5 uS of slow noise"
+    assert {row.quantity for row in proof.not_shown} == {"mean step", "scatter of steps"}, (
+        "0.09 uS a pulse beneath 3.5 uS of slow noise"
+    )
     assert "scatter as measured" in proof.sentence()
     assert max(lag.reads for lag in proof.lags) >= 32
     card = load_card(result.card)
