@@ -63,6 +63,7 @@ def test_smooth_inputs_are_exact() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
+@pytest.mark.jit  # the bits of a product of our own; without the JIT it is BLAS's
 def test_rows_depend_on_their_input_alone() -> None:
     random = np.random.default_rng(42)
     cells, variance = random_response(random, 33, 5)
