@@ -59,6 +59,8 @@ def at_a_terminal(arguments: list[str], folder: Path, interrupt_at: str = "") ->
     process = subprocess.Popen(
         [sys.executable, "-m", "analog_hil", *arguments], cwd=folder, env=environment,
         stdin=other, stdout=other, stderr=other,
+        # Tests that run in the background of a shell ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     os.close(other)
     written, until = b"", time.monotonic() + 200
