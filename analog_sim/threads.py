@@ -145,8 +145,9 @@ class _Workers:
         """Results of the work on every part, in order; all parts have ended when it returns or raises."""
         if getattr(self._here, "working", False):  # a part that is cut again would wait for threads that wait for it
             return [work(first, last) for first, last in pairwise(edges)]
-        pool = self._of(len(edges) - 2)
-        others = [pool.submit(work, first, last) for first, last in pairwise(edges[1:])]
+        with self._lock:  # another caller may put a larger pool in the place of this one, which then takes no more work
+            pool = self._of(len(edges) - 2)
+            others = [pool.submit(work, first, last) for first, last in pairwise(edges[1:])]
         try:
             own = work(edges[0], edges[1])
         finally:
@@ -154,12 +155,11 @@ class _Workers:
         return [own, *(other.result() for other in others)]
 
     def _of(self, size: int) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None or self._size < size:
-                if self._pool is not None:
-                    self._pool.shutdown(wait=False)  # what it was given before, it still does
-                self._pool, self._size = ThreadPoolExecutor(size, "analog-sim", self._mark), size
-            return self._pool
+        if self._pool is None or self._size < size:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False)  # what it was given before, it still does
+            self._pool, self._size = ThreadPoolExecutor(size, "analog-sim", self._mark), size
+        return self._pool
 
     def _mark(self) -> None:
         self._here.working = True
@@ -174,7 +174,7 @@ def _forget_workers() -> None:
     _workers = _Workers()
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":  # which knows no fork
     os.register_at_fork(after_in_child=_forget_workers)
 
 

@@ -21,6 +21,7 @@ RUN_BY = {
     "learning.data": ("learning/data/test_own.py", "DATA"),
     "learning.decorrelation": ("learning/decorrelation/test_decorrelation.py", "DECORRELATION"),
     "learning.losses": ("learning/losses/test_losses.py", "LOSSES"),
+    "learning.network.forms": ("learning/network/forms/test_forms.py", "NETWORKS"),
     "learning.network.layers": ("learning/network/layers/test_layers.py", "LAYERS"),
     "learning.optimizers": ("learning/optimizers/test_optimizers.py", "OPTIMIZERS"),
     "learning.rules": ("learning/rules/test_rules.py", "RULES"),
@@ -28,7 +29,6 @@ RUN_BY = {
 """Package -> the test file that runs every row of it, or gives them to the tests that do, and the name of its rows there."""
 
 ONLY_VALIDATED = {
-    "learning.network.forms": "not shown yet which test runs every row",
     "learning.experiments.parallel": "a row names a cluster; tests/learning/experiments/parallel runs what is at hand, loky and Dask",
 }
 """Package -> why not."""

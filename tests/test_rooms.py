@@ -31,7 +31,6 @@ LONG: MappingProxyType[str, tuple[int, str]] = MappingProxyType({})
 
 WIDE = MappingProxyType(
     {
-        "analog_sim/tiles/tile.py:ArrayGroup": (10, "two converters in each direction"),
         "analog_sim/wires/network.py:Network": (9, "a bundle of arrays for kernels"),
         "analog_sim/wires/network.py:SeriesFactors": (9, "a bundle of arrays for kernels"),
         "analog_sim/wires/series.py:born.deflate": (9, "a kernel"),

@@ -148,14 +148,14 @@ class Tile:
         return ArrayGroup(
             arrays,
             tuple(slice_coefficients(spec.mapping)),
-            where.rows,
-            where.cols,
-            reference,
-            Dac(spec.dac, rows, v, streams, polarity=self._polarity),
-            Adc(spec.adc, cols, streams),
-            Dac(spec.dac, cols, v, streams, "dac_back"),
-            Adc(spec.adc, rows, streams, "adc_back"),
-            self.clock,
+            rows=where.rows,
+            cols=where.cols,
+            reference=reference,
+            dac=Dac(spec.dac, rows, v, streams, polarity=self._polarity),
+            adc=Adc(spec.adc, cols, streams),
+            dac_back=Dac(spec.dac, cols, v, streams, "dac_back"),
+            adc_back=Adc(spec.adc, rows, streams, "adc_back"),
+            clock=self.clock,
         )
 
     @property

@@ -76,8 +76,18 @@ def test_chunks_do_not_show(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -
     made, x = conv(layer), torch.randn(7, 2, 6, 6)
     monkeypatch.setattr(modules, "PATCH_BYTES", patch_bytes)
     monkeypatch.setattr(modules, "FEWEST", 1)
+    reads = 0
+    forward = made.tiles[0].forward
+
+    def counted(rows: np.ndarray) -> np.ndarray:
+        nonlocal reads
+        reads += 1
+        return forward(rows)
+
+    monkeypatch.setattr(made.tiles[0], "forward", counted)
     with torch.no_grad():
         close(made(x), layer(x))
+    assert reads == {1: 112, 5000: 2, 1 << 30: 1}[patch_bytes]  # of 7 x 16 patches of 72 bytes
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5), (0, 5)])
