@@ -12,6 +12,7 @@ import yaml
 from analog_sim.config import ConfigError, UserError
 from devices.card import load_card
 from learning.experiments.runs.run_folder import RunDirectory
+from learning.network.spec import NetworkSpec
 
 Tree = Mapping[str, Any]
 Link = tuple[str, str]
@@ -115,15 +116,22 @@ def data_text(tree: Tree, n_test: int) -> str:
 
 
 def network_text(tree: Tree) -> str:
-    """The network in a line: the user's module, or the layers."""
+    """The network in a line: the user's module, or the layers; what all networks have is left out where nobody asked for it."""
     model, network = tree.get("model"), tree.get("network")
     if isinstance(model, Mapping):
         return f"{model.get('file')}:{model.get('factory')}"
+    if isinstance(tree.get("module"), str):
+        return str(tree["module"])
     if not isinstance(network, Mapping):
         return ""
     if "layers" in network:
         return " → ".join(map(_layer, network["layers"] or ()))
-    rest = ", ".join(f"{key} {_short(value)}" for key, value in network.items() if key != "kind" and value is not None)
+    usual = {key: field.default for key, field in NetworkSpec.model_fields.items()} | {"kind": network.get("kind")}
+    rest = ", ".join(
+        f"{key} {_short(value)}"
+        for key, value in network.items()
+        if value is not None and (key not in usual or value != usual[key])
+    )
     return f"{network.get('kind', '')}" + (f": {rest}" if rest else "")
 
 

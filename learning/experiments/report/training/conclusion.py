@@ -158,4 +158,6 @@ def _training_text(tree: Tree) -> str:
         ("batch", tree.get("batch")),
         ("epochs", tree.get("epochs")),
     ]
-    return ", ".join(f"{name} {value}" for name, value in words if value is not None)
+    return ", ".join(
+        f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in words if value is not None
+    )

@@ -104,6 +104,16 @@ def test_what_was_run_is_read_from_the_configuration() -> None:
         "hardware": [{"name": "on ecram", "set": {"device": "ecram"}}],
     }
     assert network_text(tree) == "linear 64 → relu → linear 10"
+    short = {
+        "kind": "mlp",
+        "bias": "digital",
+        "bias_line": "auto",
+        "init": "zeros",
+        "init_scale": 1.0,
+        "hidden": [128, 64],
+    }
+    assert network_text({"network": short}) == "mlp: init zeros, hidden 128 × 64"
+    assert network_text({"module": "Net 0123abcd", "network": None}) == "Net 0123abcd"
     assert converter_text(tree) == "DAC ideal, ADC 9 bits"
     assert list(cards_of([tree])) == ["pcm", "ecram"]
     assert linked("a, doi:10.1038/s41467-020-16108-9; more") == (
