@@ -14,9 +14,12 @@ class PulseCounts:
 
     Attributes:
         counts: (planes, rows, cols) int16 (any integer type accepted).
+        rows: numbers of the rows, counted through all planes and ascending, that may have pulses, where whoever made the counts knows
+            that all others have none; None where nobody does. It saves a look at all counts, and changes nothing.
     """
 
     counts: npt.NDArray[np.integer]
+    rows: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter
 from analog_sim.chip.crossbar import Crossbar
 from analog_sim.reads.converters import Adc, Dac
+from analog_sim.threads import one_blas_thread
 
 F32 = npt.NDArray[np.float32]
 
@@ -184,7 +185,9 @@ class ArrayGroup:
         if array.inside is None:
             current = array.mvm(volts)
             return current[:, :-1] - current[:, -1:] if self.reference else current
-        return np.asarray(volts @ self._seen(array), np.float32)
+        seen = self._seen(array)
+        with one_blas_thread():  # BLAS adds up in another order on several threads, and a range must not depend on that
+            return np.asarray(volts @ seen, np.float32)
 
     def _seen(self, array: Crossbar, transpose: bool = False) -> F32:
         """What a read multiplies with, (rows, cols) siemens, as truly as the chip shows it; wires included where it can be seen."""
