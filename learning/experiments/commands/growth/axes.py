@@ -28,7 +28,7 @@ Work = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Axis:
+class GrowthAxis:
     """Something that is made larger.
 
     Attributes:
@@ -45,17 +45,19 @@ class Axis:
     wall: bool = False
 
 
-def axes() -> tuple[Axis, ...]:
+def axes() -> tuple[GrowthAxis, ...]:
     """All of them."""
     lines, few = (32, 64, 128, 256, 512, 1024, 2048, 4096), (16, 32)
     return (
-        Axis("read of 64 vectors, PCM with converters", "lines", lines, few, _read_lines),
-        Axis("programming, PCM", "lines", lines, few, _program_lines),
-        Axis("update by pulse trains, soft bounds", "lines", lines[:-1], few, _update_lines),
-        Axis("programming and first read with wires of 1 ohm", "lines", lines[:5], few, _wired_lines),
-        Axis("read of 512 x 512, PCM with converters", "vectors", (1, 4, 16, 64, 256, 1024, 4096), (1, 4), _read_batch),
-        Axis("chips of 256 x 256: made, programmed, read", "chips", (1, 2, 4, 8, 16), (1, 2), _chips),
-        Axis(
+        GrowthAxis("read of 64 vectors, PCM with converters", "lines", lines, few, _read_lines),
+        GrowthAxis("programming, PCM", "lines", lines, few, _program_lines),
+        GrowthAxis("update by pulse trains, soft bounds", "lines", lines[:-1], few, _update_lines),
+        GrowthAxis("programming and first read with wires of 1 ohm", "lines", lines[:5], few, _wired_lines),
+        GrowthAxis(
+            "read of 512 x 512, PCM with converters", "vectors", (1, 4, 16, 64, 256, 1024, 4096), (1, 4), _read_batch
+        ),
+        GrowthAxis("chips of 256 x 256: made, programmed, read", "chips", (1, 2, 4, 8, 16), (1, 2), _chips),
+        GrowthAxis(
             "read of 256 vectors, 1024 x 1024",
             "threads",
             thread_counts(),
@@ -63,9 +65,13 @@ def axes() -> tuple[Axis, ...]:
             _read_threads,
             wall=True,
         ),
-        Axis("programming 1024 x 1024", "threads", thread_counts(), thread_counts()[:2], _program_threads, wall=True),
-        Axis("step of backpropagation, layers of 128", "layers", (1, 2, 4, 8, 16), (1, 2), _layers),
-        Axis("step of node perturbation, 784-256-10", "perturbations", (1, 2, 4, 8, 16, 32), (1, 2), _perturbations),
+        GrowthAxis(
+            "programming 1024 x 1024", "threads", thread_counts(), thread_counts()[:2], _program_threads, wall=True
+        ),
+        GrowthAxis("step of backpropagation, layers of 128", "layers", (1, 2, 4, 8, 16), (1, 2), _layers),
+        GrowthAxis(
+            "step of node perturbation, 784-256-10", "perturbations", (1, 2, 4, 8, 16, 32), (1, 2), _perturbations
+        ),
     )
 
 

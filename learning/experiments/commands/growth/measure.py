@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analog_sim.threads import thread_policy
-from learning.experiments.commands.growth.axes import Axis
+from learning.experiments.commands.growth.axes import GrowthAxis
 
 ROUNDS, SECONDS = 5, 0.4
 """A point is timed so often at least, and for so long."""
 
 
 @dataclass(frozen=True)
-class Point:
+class GrowthPoint:
     """What was measured.
 
     Attributes:
@@ -31,20 +31,20 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Series:
+class GrowthSeries:
     """An axis with its points."""
 
     name: str
     of: str
     wall: bool
-    points: tuple[Point, ...]
+    points: tuple[GrowthPoint, ...]
 
     def row(self) -> dict[str, Any]:
         """For a JSON file."""
         return asdict(self)
 
 
-def measure(axes: Sequence[Axis], *, quick: bool, say: Callable[[str], None]) -> list[Series]:
+def measure(axes: Sequence[GrowthAxis], *, quick: bool, say: Callable[[str], None]) -> list[GrowthSeries]:
     """Measure all points, the small ones first; quick: few small ones, each called twice."""
     found = []
     for axis in axes:
@@ -52,11 +52,11 @@ def measure(axes: Sequence[Axis], *, quick: bool, say: Callable[[str], None]) ->
         for value in axis.quick if quick else axis.values:
             points.append(_point(axis, value, quick=quick))
             say(f"{axis.name}: {value} {axis.of}: {points[-1].seconds * 1e3:.3f} ms")
-        found.append(Series(axis.name, axis.of, axis.wall, tuple(points)))
+        found.append(GrowthSeries(axis.name, axis.of, axis.wall, tuple(points)))
     return found
 
 
-def _point(axis: Axis, value: int, *, quick: bool) -> Point:
+def _point(axis: GrowthAxis, value: int, *, quick: bool) -> GrowthPoint:
     """One point: once for the memory, which is followed at the cost of time, then for the time."""
     now = time.perf_counter if axis.wall else time.thread_time
     with thread_policy(1):  # what asks for more threads asks for itself
@@ -74,4 +74,4 @@ def _point(axis: Axis, value: int, *, quick: bool) -> Point:
             start = now()
             work()
             times.append(now() - start)
-    return Point(value, max(min(times), 1e-9), peak)
+    return GrowthPoint(value, max(min(times), 1e-9), peak)

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from learning.experiments.commands.growth.law import Growth, growth
-from learning.experiments.commands.growth.measure import Point, Series
+from learning.experiments.commands.growth.measure import GrowthPoint, GrowthSeries
 from learning.experiments.report.style import COLOURS, legend_below, new_figure, save_figure, styled
 
 CELLS = 1e8
@@ -19,7 +19,7 @@ ARRAY = 1024
 """Lines of the arrays that it is cut into."""
 
 
-def write_page(folder: Path, found: Sequence[Series], command: str) -> Path:
+def write_page(folder: Path, found: Sequence[GrowthSeries], command: str) -> Path:
     """Write growth.md, growth.svg and growth.png into a folder; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     save_figure(figure(found), folder, "growth")
@@ -28,7 +28,7 @@ def write_page(folder: Path, found: Sequence[Series], command: str) -> Path:
     return page
 
 
-def text(found: Sequence[Series], command: str) -> str:
+def text(found: Sequence[GrowthSeries], command: str) -> str:
     """The page as Markdown."""
     lines = [
         "# Growth",
@@ -48,7 +48,7 @@ def text(found: Sequence[Series], command: str) -> str:
     return "\n".join(lines)
 
 
-def _row(series: Series) -> str:
+def _row(series: GrowthSeries) -> str:
     x = [float(point.value) for point in series.points]
     cells = [series.name, series.of, f"{series.points[0].value} ... {series.points[-1].value}"]
     for values, form in (
@@ -67,7 +67,7 @@ def _law(law: Growth) -> str:
     return f"{law.before:.2f} up to {law.bend:g}, then {law.exponent:.2f}"
 
 
-def _ahead(found: Sequence[Series]) -> list[str]:
+def _ahead(found: Sequence[GrowthSeries]) -> list[str]:
     """What a chip of `CELLS` cells would take: so many arrays of the largest size up to `ARRAY` that was measured."""
     rows = []
     for series in found:
@@ -94,7 +94,7 @@ def _ahead(found: Sequence[Series]) -> list[str]:
     ]
 
 
-def _nearest(series: Series) -> Point | None:
+def _nearest(series: GrowthSeries) -> GrowthPoint | None:
     """The largest array of at most `ARRAY` lines."""
     fitting = [point for point in series.points if point.value <= ARRAY]
     return fitting[-1] if series.of == "lines" and fitting else None
@@ -128,7 +128,7 @@ def _machine() -> str:
 
 
 @styled
-def figure(found: Sequence[Series]) -> Figure:
+def figure(found: Sequence[GrowthSeries]) -> Figure:
     """Time on the left and memory on the right, a line for each series."""
     drawing, axes = new_figure(9.6, 5.2, 1, 2)
     for axis, what, of in zip(axes, ("seconds", "bytes"), ("time of one call (s)", "memory (bytes)"), strict=True):

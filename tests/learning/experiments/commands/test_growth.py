@@ -8,7 +8,7 @@ import pytest
 from learning.experiments.commands import benchmark
 from learning.experiments.commands.growth.axes import axes
 from learning.experiments.commands.growth.law import growth
-from learning.experiments.commands.growth.measure import Point, Series
+from learning.experiments.commands.growth.measure import GrowthPoint, GrowthSeries
 from learning.experiments.commands.growth.page import text
 
 SIZES = [32.0, 64.0, 128.0, 256.0, 512.0, 1024.0]
@@ -36,8 +36,8 @@ def test_one_point_is_no_growth() -> None:
 
 def test_the_chip_ahead_is_as_many_arrays_as_it_has_cells() -> None:
     """1e8 cells are 5e7 pairs: 48 arrays of 1024 x 1024."""
-    points = tuple(Point(n, 1e-9 * n**2, 14 * 2 * n**2) for n in (512, 1024, 2048))
-    page = text([Series("reads", "lines", False, points)], "the command")
+    points = tuple(GrowthPoint(n, 1e-9 * n**2, 14 * 2 * n**2) for n in (512, 1024, 2048))
+    page = text([GrowthSeries("reads", "lines", False, points)], "the command")
     assert "| reads | 48 of 1024 x 1024 | 50 ms | 1.3 GiB |" in page
     assert "| 2.00 |" in page
 
