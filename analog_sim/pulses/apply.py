@@ -29,7 +29,9 @@ WORTH_A_THREAD = 2**15
 """Cells that take longer to pulse than a thread to wake."""
 
 _NOBODY = np.empty(0, np.int64)
-_NO_CELLS = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.uint16, np.uint8, np.uint32, np.float64)}
+_NO_CELLS: dict[type, np.ndarray] = {
+    kind: np.empty((0, 0), kind) for kind in (np.float32, np.uint16, np.uint8, np.uint32, np.float64)
+}
 
 _ACTS = {
     (1, "both"): np.array([[1, -1]], np.int8),
@@ -125,7 +127,7 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> tu
         raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
     # More pulses than 16 bits hold are another type, for which the kernels are compiled once more.
     small = given.dtype == np.int16 or not given.size or max(int(given.max()), -int(given.min())) < 2**15
-    signed = np.ascontiguousarray(given, np.int16 if small else np.int32)
+    signed: npt.NDArray[np.integer] = np.ascontiguousarray(given, np.int16 if small else np.int32)
     flat = signed.reshape(-1, shape[2])
     every = np.arange(len(flat))
     disturbance = np.empty((0, 0), np.float32)

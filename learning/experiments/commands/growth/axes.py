@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from analog_sim.config import validate
 from analog_sim.random.streams import Streams
@@ -15,8 +16,8 @@ from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import OuterProduct
 from devices.card import load_card
 from learning.losses.losses import make_loss
+from learning.network.forms.layers import LayerList
 from learning.network.network import Network, build_network
-from learning.network.spec import NetworkSpec
 from learning.rules.activity_node_perturbation import ActivityNodePerturbation
 from learning.rules.backprop import Backprop
 from learning.rules.base import Rule
@@ -25,6 +26,7 @@ BATCH, LINES = 64, 512
 INPUTS, CLASSES = 784, 10
 CONVERTERS: dict[str, Any] = {"dac": {"bits": 8}, "adc": {"bits": 9}}
 Work = Callable[[], object]
+F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def thread_counts() -> tuple[int, ...]:
     return tuple(sorted({min(2**k, cores) for k in range(cores.bit_length() + 1)}))
 
 
-def _normals(*shape: int) -> np.ndarray:
+def _normals(*shape: int) -> F32:
     return Streams(1).stream("numbers").normals(shape)
 
 
@@ -165,16 +167,16 @@ def _perturbations(number: int) -> Work:
 
 def _step(units: list[int], rule: Rule) -> Work:
     """A training step without the data: a rule's proposal and the update of every tile."""
-    streams, clock_cell = Streams(3), load_card("reram_soft_bounds").compile()
+    streams, cell = Streams(3), load_card("reram_soft_bounds").compile()
     spec = validate({**CONVERTERS, "writing": {"kind": "stochastic_pulse"}}, TileSpec)
 
-    def make_tile(name: str, w: np.ndarray, *_: object) -> Tile:
-        tile = Tile(spec, clock_cell, (w.shape[0], w.shape[1]), streams.child("tile", name))
-        tile.program(w)
+    def make_tile(name: str, weights: F32, role: Literal["weights", "decorrelation"] = "weights") -> Tile:
+        tile = Tile(spec, cell, (weights.shape[0], weights.shape[1]), streams.child("tile", name))
+        tile.program(weights)
         return tile
 
     layers: list[Any] = [part for width in units for part in ({"kind": "linear", "units": width}, "relu")]
-    form = validate({"layers": [*layers, {"kind": "linear", "units": CLASSES}]}, NetworkSpec)
+    form = validate({"layers": [*layers, {"kind": "linear", "units": CLASSES}]}, LayerList)
     network: Network = build_network(form, (INPUTS,), CLASSES, make_tile=make_tile, streams=streams)
     memory, loss = rule.init(network, streams), make_loss("cross_entropy")
     x = np.maximum(_normals(BATCH, INPUTS) - np.float32(0.8), np.float32(0.0))
