@@ -54,6 +54,15 @@ def check_plan(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:
         )
 
 
+def check_nominal(plan: PulseCounts | PulseTrain) -> None:
+    """Raise ValueError for a plan that asks for another amplitude or width than the chip's own."""
+    for name, given in (("amplitude", plan.amplitude), ("width", plan.width)):
+        if given is not None:
+            raise ValueError(
+                f"pulse {name}: got {given:g}, but this chip cannot be told; allowed: none given (its own {name})"
+            )
+
+
 def span(lines: slice | None, count: int, what: str) -> slice:
     """The chosen lines as a plain slice within 0 ... count. Raises ValueError when they are none or not a run of lines."""
     start, stop, step = (lines if lines is not None else slice(None)).indices(count)

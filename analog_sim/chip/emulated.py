@@ -15,8 +15,10 @@ from analog_sim.chip.checks import check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
-from analog_sim.pulses.apply import apply_pulses, prepare
+from analog_sim.pulses.apply import GradedPulses, apply_graded, apply_pulses, prepare
+from analog_sim.pulses.graded import check_strength, grading
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.reached import PulseWires, Reached, without_wires
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.energy import read_power, square_and_power
@@ -47,7 +49,8 @@ class EmulatedCrossbar:
         clock: chip time, shared with the rest of the chip; a new one when None.
         fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`.
         count_pulses: keep a pulse counter for every cell.
-        wires: resistance of the lines, which reads of whole vectors see; pulses, programming and `read_conductance` do not.
+        wires: resistance of the lines, which reads of whole vectors see, and pulses where the card says what their amplitude does;
+            programming and `read_conductance` do not.
 
     Raises:
         UserError: wires with a selector in series with cells that are not ohmic.
@@ -88,7 +91,10 @@ class EmulatedCrossbar:
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
         self._seen: ReadCache | None = None
-        self._wired = None if wires is None or wires.ideal else WiredReads(wires, pair, cell.iv_alpha)
+        resistive = wires if wires is not None and not wires.ideal else None
+        self._wired = None if resistive is None else WiredReads(resistive, pair, cell.iv_alpha)
+        graded = cell.pulse is not None and cell.pulse.amplitude is not None
+        self._pulse_wires = PulseWires(resistive, self.info.planes) if resistive is not None and graded else None
         self._last_write = 0.0
         self._undisturbed_reads = 0
 
@@ -143,29 +149,31 @@ class EmulatedCrossbar:
     def _multiply(self, v: F32, transpose: bool, out: F32 | None = None) -> tuple[F32, F32 | None, float]:
         """Currents without noise, its variance, and the energy in joules, as in `sense`."""
         state = self._read_cache()
-        alpha = self.cell.iv_alpha
         applied = np.ascontiguousarray(v, np.float32)
-        if alpha:
-            v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
-        v = np.ascontiguousarray(v, np.float32)
+        v = self.bent(applied)
+        load = state.col_sum if transpose else state.row_sum
         if self._wired is not None:
             current, variance = self._wired.read(state.g, state.cell_variance, applied, transpose, out)
             # Of ideal wires, which bounds it: resistance in a driven network takes power away.
-            power = read_power(v, state.col_sum if transpose else state.row_sum)
-            return current, variance, float(power) * self.cell.cost.t_read
-        load = state.col_sum if transpose else state.row_sum
+            return current, variance, self._power(applied, v, load) * self.cell.cost.t_read
         current = (state.back if transpose else state.forward).multiply(v, out)
         each = state.variance_back if transpose else state.variance
         variance = None
         if not isinstance(each, float):
             squared = np.empty_like(v)
-            power = square_and_power(v, load, squared)
+            power = float(square_and_power(v, load, squared))
+            if self.cell.iv_alpha:
+                power = self._power(applied, v, load)
             variance = each.multiply(squared)
         else:
-            power = read_power(v, load)
+            power = self._power(applied, v, load)
             if each > 0.0:
                 variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
-        return current, variance, float(power) * self.cell.cost.t_read
+        return current, variance, power * self.cell.cost.t_read
+
+    def _power(self, applied: F32, v: F32, load: F32) -> float:
+        """Watts of a read, ``sum v f(v) g``; applied: volts, v: f of them, load: siemens on each line."""
+        return float(read_power(np.sqrt(applied * v) if self.cell.iv_alpha else v, load))
 
     def _finish_read(self, v: F32, current: F32, joules: float, transpose: bool) -> None:
         """Log one read of every vector, and let its time pass."""
@@ -222,6 +230,20 @@ class EmulatedCrossbar:
             return np.ascontiguousarray(matrix.T) if transpose else matrix
         return self.net_now()
 
+    def currents_now(self, v: F32, *, transpose: bool = False) -> F32:
+        """Currents that a read, or a transposed read, of volts v (batch, lines) would sense now, amperes, without noise and time."""
+        applied = np.ascontiguousarray(v, np.float32)
+        if self._wired is not None and self.cell.iv_alpha:
+            return self._wired.read(self._read_cache().g, 0.0, applied, transpose)[0]
+        matrix = self.effective_now(transpose=transpose)
+        return np.asarray(self.bent(applied) @ (matrix.T if transpose else matrix), np.float32)
+
+    def bent(self, v: npt.ArrayLike) -> F32:
+        """f(v), volts, of cells with I = g f(v): ``sinh(iv_alpha v) / iv_alpha``, v itself where they are ohmic."""
+        alpha = np.float32(self.cell.iv_alpha)
+        volts = np.ascontiguousarray(v, np.float32)
+        return np.asarray(np.sinh(alpha * volts) / alpha, np.float32) if alpha else volts
+
     @property
     def wires_report(self) -> WiresReport | None:
         """What reads under wires have cost and how well they are known; None without wires."""
@@ -264,14 +286,28 @@ class EmulatedCrossbar:
         """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip.crossbar`."""
         if self._law is None:
             raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
+        check_strength(self.cell, plan)
         cost, now = self.cell.cost, self.clock.now
-        prepared = prepare(self.cell, self.cells, plan)
+        factors = grading(self.cell, plan, self._pulse_wires is not None)
+        prepared = prepare(self.cell, self.cells, plan, factors)
+        reached = None if factors is None else self._reached()
         present = self._aged_rows(prepared.rows, now) if self.cell.ages else None
-        sent = apply_pulses(self.cell, self._law, self.cells, prepared, self._noise["pulse"], present, now)
+        rest = self._noise["pulse"], present, now
+        if factors is None or reached is None:
+            sent = apply_pulses(self.cell, self._law, self.cells, prepared, *rest)
+        else:
+            by_volts = GradedPulses.of(plan, prepared, reached, factors)
+            sent = apply_graded(self.cell, self._law, self.cells, by_volts, *rest)
         self._note_pulses(prepared.rows, now)
         seconds = cost.t_pulse * prepared.slots
         self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
+
+    def _reached(self) -> Reached:
+        """What reaches the cells of the amplitude of a pulse now."""
+        if self._pulse_wires is None:
+            return without_wires(*self.cells.g.shape)
+        return self._pulse_wires.reached(self.conductance_now())
 
     def _aged_rows(self, rows: I64, now: float) -> F32:
         """Conductances at chip time in these rows (counted through all planes); the other rows hold anything."""
@@ -335,6 +371,7 @@ class EmulatedCrossbar:
             "last_write": self._last_write,
             "seen": None if self._seen is None else self._seen.times(),
             "wires": None if self._wired is None else self._wired.state(),
+            "pulse_wires": None if self._pulse_wires is None else self._pulse_wires.base,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -351,6 +388,8 @@ class EmulatedCrossbar:
             self._seen.restore(state["seen"])
         if self._wired is not None and state.get("wires") is not None:
             self._wired.restore(state["wires"])
+        if self._pulse_wires is not None:
+            self._pulse_wires.rebase(state.get("pulse_wires"))
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
         """Take over conductances and what they were aimed at, in all cells or some; without codes they are their own targets."""

@@ -19,9 +19,7 @@ from analog_sim.reads.wired_layout import LineLayout
 from analog_sim.reads.wired_noise import CellResponse, NoiseForm
 from analog_sim.wires import (
     Effective,
-    End,
     FirstOrder,
-    Line,
     Network,
     NoiseTransfer,
     Response,
@@ -44,8 +42,6 @@ ROWS_PER_SOLVE = {"exact": 10, "tracked": 20, "first_order": float("inf")}
 """Driven lines for which one solved input costs as much as the whole matrix, about (docs/wires.md, Speed)."""
 FEW_NOISY = 4
 """Inputs whose read noise is solved one by one before the form of all inputs is made, which costs about as much."""
-_SLIGHT = 1e-6
-"""Ohm in place of 0 at the terminals of lines without resistance: the noise transfer has no closed form for them."""
 
 
 @dataclass
@@ -237,8 +233,7 @@ class WiredReads:
 
     def _bare(self, transpose: bool) -> Topology:
         """Wires without selector, and with a slight resistance where there is none."""
-        top = self._layouts[transpose].topology
-        return replace(top, selector=0.0, word=_resistive(top.word), bit=_resistive(top.bit))
+        return self._layouts[transpose].topology.bare()
 
     def _follows(self, transpose: bool) -> bool:
         """Whether matrices are corrected to first order."""
@@ -334,10 +329,3 @@ class WiredReads:
 def _closed(topology: Topology) -> bool:
     """Whether the matrix of such wires has a closed form, which costs less than a solve."""
     return topology.word.ideal or topology.bit.ideal
-
-
-def _resistive(line: Line) -> Line:
-    def end(e: End) -> End:
-        return replace(e, resistance=_SLIGHT) if e.resistance == 0.0 else e
-
-    return replace(line, first=end(line.first), last=end(line.last))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
+from analog_sim.chip.checks import check_nominal, check_plan, check_target, check_voltages, span
 from analog_sim.chip.client.link import Link, LinkReport, Part, block
 from analog_sim.chip.clock import Clock, Frame
 from analog_sim.chip.crossbar import ChipInfo
@@ -149,6 +149,7 @@ class RemoteCrossbar:
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send pulses."""
         check_plan(self.info, plan)
+        check_nominal(plan)
         if isinstance(plan, PulseCounts):
             self._check_pulses(int(np.abs(plan.counts.astype(np.int64)).max(initial=0)), 32767)
         else:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
+from analog_sim.chip.checks import check_nominal, check_plan, check_target, check_voltages, span
 from analog_sim.chip.client.wire import Wire
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
@@ -120,6 +120,7 @@ class LabArray:
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Cells one by one."""
         check_plan(self.info, plan)
+        check_nominal(plan)
         assert isinstance(plan, PulseCounts), "parallel_pulse is false"
         commands, counts = self._lab.commands, plan.counts[0].astype(np.int64)
         assert commands.up is not None, "info says that it can be pulsed"

@@ -91,7 +91,7 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
         *_about_time(cell, setup),
         *about_card(card, pulses="pulsed" in written.needs),
         about_circuit(setup.tile, bias="digital" if setup.network is None else setup.network.bias),
-        *about_wires(setup.tile),
+        *about_wires(setup.tile, cell, pulses="pulsed" in written.needs),
         about_energy(card, setup.tile, training=True),
     ]
     return tuple(found)
