@@ -78,7 +78,7 @@ def drop_map(shares: F32, label: str) -> Figure:
     Args:
         shares: (planes, rows, cols), 1 where nothing is lost. label: title.
     """
-    return _cell_map(100.0 * np.abs(shares), label, "voltage across the cell (% of the drive)", "")
+    return _cell_map(np.float32(100.0) * np.abs(shares), label, "voltage across the cell (% of the drive)", "")
 
 
 @styled
