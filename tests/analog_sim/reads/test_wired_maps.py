@@ -29,7 +29,7 @@ def test_currents_of_the_cells_add_up_to_the_read(place: str, kind: str) -> None
     )
     law = g * np.sinh(6.0 * found.volts) / 6.0 if kind == "curved" else g * found.volts
     np.testing.assert_allclose(found.amperes, law, rtol=1e-6)
-    assert (np.abs(found.volts) < v[:, None]).all()
+    assert (np.abs(found.volts) < v.max()).all()
     assert found.residual < 1e-6
 
 
