@@ -9,7 +9,7 @@ import numpy.typing as npt
 from analog_sim.cells.cell_model import CellModel, constant_table
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.random.streams import Streams
-from devices.measurements.fit.noise.series import FEWEST, Series
+from devices.measurements.fit.noise.series import FEWEST, Series, of_like_states
 from devices.measurements.proof.proof import Proof, compare
 
 F64 = npt.NDArray[np.float64]
@@ -109,9 +109,8 @@ def _compared(cell: CellModel, one: Series, other: Series, number: int, seed: in
 
 def _groups(series: Sequence[Series]) -> list[list[int]]:
     """Series of about one state together, because a cell's noise is its own: at least `SERIES_PER_GROUP` in each."""
-    order = np.argsort([one.g.mean() for one in series])
     count = int(np.clip(len(series) // SERIES_PER_GROUP, 1, MOST_GROUPS))
-    return [[int(k) for k in part] for part in np.array_split(order, count)]
+    return of_like_states([float(one.g.mean()) for one in series], count)
 
 
 def _joined(values: Sequence[F64], blocks: Sequence[I64], several: bool) -> tuple[F64, I64]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, signal, stats
 
-from devices.measurements.fit.noise.series import FEWEST, Series
+from devices.measurements.fit.noise.series import FEWEST, Series, of_like_states
 from devices.measurements.fit.noise.spread import noise_spread
 from devices.measurements.fit.parameters import Estimate
 from devices.measurements.text.problems import MeasurementError, failure
@@ -21,6 +21,8 @@ F64 = npt.NDArray[np.float64]
 
 SEGMENTS = 24
 NODES = 33
+MOST_GROUPS = 9
+"""Groups of states between which the tables are interpolated, at most."""
 SILENT = 1e-9
 """Relative spread of reads that differ by rounding only."""
 
@@ -244,7 +246,7 @@ def _whittle(
 
 
 def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
-    """Fit every series and make tables over the state: variances averaged in up to nine groups, interpolated between them.
+    """Fit every series and make tables over the state: variances averaged in groups of one state, interpolated between them.
 
     Raises MeasurementError when every series is too short.
     """
@@ -255,8 +257,7 @@ def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
         longest = max(series, key=lambda one: len(one.g))
         reason = f"no noise series is long enough for a spectrum: needs {FEWEST} reads (longest: {len(longest.g)})"
         raise MeasurementError(reason) if longest.source is None else failure(longest.source, reason, line=longest.line)
-    order = np.argsort([spectrum.mean for spectrum in spectra])
-    groups = np.array_split(order, min(9, len(spectra)))
+    groups = of_like_states([spectrum.mean for spectrum in spectra], min(MOST_GROUPS, len(spectra)))
     centres = np.array([np.mean([spectra[k].mean for k in part]) for part in groups])
     white = np.array([np.mean([spectra[k].card_white ** 2 for k in part]) for part in groups])
     flicker = np.array([np.mean([spectra[k].card_flicker ** 2 for k in part]) for part in groups])

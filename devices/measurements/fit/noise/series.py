@@ -15,6 +15,8 @@ F64 = npt.NDArray[np.float64]
 
 FEWEST = 256
 """Reads of a series from which on a spectrum is fitted."""
+SAME_STATE = 0.01
+"""Relative difference of the mean conductances of two groups of series up to which they are of one state."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,19 @@ def series_of(table: MeasurementTable, sources: Sequence[Path]) -> list[Series]:
         last[last < 0] = int(np.argmax(keep))
         found.append(Series(values[last], interval, int(table.sequence[part.start]), path, first))
     return found
+
+
+def of_like_states(levels: Sequence[float], most: int) -> list[list[int]]:
+    """Numbers of the series in ascending order of their mean conductances, siemens, cut into at most so many groups of about one size.
+
+    Groups of one state are joined: cut apart, they would make of differences between cells a function of the state.
+    """
+    level = np.asarray(levels, np.float64)
+    groups: list[list[int]] = []
+    for part in np.array_split(np.argsort(level), most):
+        own = [int(k) for k in part]
+        if groups and level[own].mean() - level[groups[-1]].mean() <= SAME_STATE * abs(level[own].mean()):
+            groups[-1] += own
+        else:
+            groups.append(own)
+    return groups

@@ -11,7 +11,7 @@ from analog_sim.config import validate
 from analog_sim.random.streams import Streams
 from devices.card import DeviceCard, load_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
-from devices.measurements.fit.noise.series import Series
+from devices.measurements.fit.noise.series import Series, of_like_states
 from devices.measurements.fit.noise.spread import FALSE_ALARM, noise_spread
 from devices.measurements.pipeline.pipeline import fit_measurements
 
@@ -73,7 +73,7 @@ def test_a_known_card_comes_back(spread: float, tmp_path: Path) -> None:
         },
         DeviceCard,
     )
-    reads = watched(true, 40, 1500)
+    reads = watched(true, 40, 1024)
     np.savetxt(tmp_path / "reads.csv", 1e6 * reads, delimiter=",", fmt="%.7g")
     reader = {
         "kind": "noise_series",
@@ -98,3 +98,10 @@ def test_a_known_card_comes_back(spread: float, tmp_path: Path) -> None:
     assert result.proofs[0].verdict in ("good", "fair"), result.proofs[0].sentence()
     drawn = reads.var(axis=1).mean() ** 0.5  # the mean square over these cells
     assert float(made.read_std(20 * US, 1.0)) == pytest.approx(drawn, rel=0.03)
+
+
+def test_series_of_one_state_are_one_group() -> None:
+    """Cut apart, differences between cells would be put on the card as a dependence on the state."""
+    levels = [20.0 + 0.01 * k for k in range(30)] + [5.0, 10.0]
+    assert [sorted(group) for group in of_like_states(levels, 9)][-1] == list(range(2, 30))
+    assert of_like_states([3.0, 1.0, 2.0], 3) == [[1], [2], [0]]
