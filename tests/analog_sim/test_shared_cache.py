@@ -36,9 +36,16 @@ def test_a_place_is_the_name_of_the_folder_in_our_own_cache_alone(tmp_path: Path
 @pytest.mark.jit
 def test_the_same_sources_elsewhere_compile_nothing_and_changed_ones_do(tmp_path: Path) -> None:
     def hits_and_misses(root: Path) -> list[str]:
-        env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {
+            "XDG_CACHE_HOME": str(tmp_path / "cache")
+        }
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(root)], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+            [sys.executable, "-c", PROGRAM, str(root)],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         place, *counts = done.stdout.split()
