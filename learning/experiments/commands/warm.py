@@ -32,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(name)
             then = time.monotonic()
             job()
-            done.append(f"  {name:32} {time.monotonic() - then:6.1f} s")
+            done.append(f"  {name:38} {time.monotonic() - then:6.1f} s")
     print("\n".join(done))
     left = "nowhere: no cache folder can be written, and every run compiles anew" if folder is None else folder
-    print(f"{_files(folder) - before} compiled in {span(time.monotonic() - begun)}, {_files(folder)} kept in\n  {left}")
+    print(
+        f"{_files(folder) - before} kernels compiled in {span(time.monotonic() - begun)}, {_files(folder)} kept in\n  {left}"
+    )
     return 0
 
 
@@ -47,10 +49,12 @@ def jobs(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"train: {name}", lambda name=name, keys=keys: _train(folder / name.replace(" ", "_"), keys)
     for card in ("pcm", "ecram"):
         yield f"characterise: {card}", lambda card=card: _characterise(folder / card, card)
-    yield "fit: pulses and retention", lambda: _fit(folder / "fit")
+    yield "fit: pulses", lambda: _fit(folder / "fit")
 
 
 _DATA: Mapping[str, Any] = MappingProxyType({"name": "digits", "train_limit": 96, "test_limit": 32})
+_WIRES = MappingProxyType({"word_line": "1 ohm", "bit_line": "1 ohm"})
+_CONVOLUTION = MappingProxyType({"kind": "conv2d", "channels": 4, "kernel": 3})
 _ESTIMATE: Mapping[str, Any] = MappingProxyType(
     {
         "schema": "estimate/1", "dataset": _DATA, "network": {"kind": "mlp", "hidden": [12]}, "training": {"epochs": 1},
@@ -63,7 +67,7 @@ ESTIMATES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "drift": {},
         "relaxation, wires": {
             "device": "reram_wan2022",
-            "tile": {"wires": {"word_line": "1 ohm", "bit_line": "1 ohm"}},
+            "tile": {"wires": _WIRES},
         },
         "convolution": {
             "network": {
@@ -94,8 +98,17 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 for scheme in ("stochastic_pulse", "deterministic_pulse", "mixed_precision", "sign", "write_verify")
             ]
         },
+        "transfer, soft bounds": {"device": "reram_soft_bounds", "tile": {"writing": "tiki_taka_v2"}},
+        "perturbation, decorrelation": {
+            "rule": {"kind": "activity_node_perturbation", "sigma": 0.05},
+            "decorrelation": {"method": {"kind": "natural", "rate": 1e-3}, "where": "chip", "identity": "bypass"},
+        },
+        "convolution, relaxation, wires": {
+            "device": "generic_reram", "optimizer": "adam", "tile": {"wires": _WIRES},
+            "network": {"layers": [_CONVOLUTION, "relu", "flatten", {"kind": "linear", "units": 10}]},
+        },
     }
-)
+)  # fmt: skip
 """Name -> keys on top of a small training."""
 
 
@@ -123,7 +136,36 @@ def _characterise(folder: Path, card: str) -> None:
 
 
 def _fit(folder: Path) -> None:
-    pass
+    """Pulses of made-up cells, which step by a soft-bounds law with noise."""
+    import csv
+
+    import numpy as np
+
+    from analog_sim.config import validate
+    from devices.measurements.configuration.measurement_config import MeasurementConfig
+    from devices.measurements.pipeline.pipeline import fit_measurements
+
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    with (folder / "pulses.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("cell", "v", "g"))
+        for cell in range(3):
+            g = 5.0
+            for sign in (1.0, -1.0) * 2:
+                for _ in range(20):
+                    g = max(1.0, g + sign * (0.5 + sign * (25.0 - g) / 50.0) * (1.0 + 0.3 * rng.normal()))
+                    rows.writerow((cell, 1.5 * sign, g))
+    columns = {"cell": "cell", "v": {"name": "v", "unit": "V"}, "g": {"name": "g", "unit": "uS"}}
+    reader = {
+        "kind": "csv",
+        "path": str(folder / "pulses.csv"),
+        "role": "pulses",
+        "columns": columns,
+        "v_read": "0.2 V",
+    }
+    config = {"schema": "measurements/1", "name": "made_up", "measurements": [reader]}
+    fit_measurements(validate(config, MeasurementConfig), folder, _silent)
 
 
 def _silent(line: str) -> None:
