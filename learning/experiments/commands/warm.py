@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -44,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def jobs(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is compiled, and a job that needs it. Results go below `folder`."""
     for name, keys in ESTIMATES.items():
-        yield f"estimate: {name}", lambda name=name, keys=keys: _estimate(folder / name.replace(" ", "_"), keys)
+        yield f"estimate: {name}", partial(_estimate, folder / name.replace(" ", "_"), keys)
     for name, keys in TRAININGS.items():
-        yield f"train: {name}", lambda name=name, keys=keys: _train(folder / name.replace(" ", "_"), keys)
+        yield f"train: {name}", partial(_train, folder / name.replace(" ", "_"), keys)
     for card in ("pcm", "ecram"):
-        yield f"characterise: {card}", lambda card=card: _characterise(folder / card, card)
-    yield "fit: pulses", lambda: _fit(folder / "fit")
+        yield f"characterise: {card}", partial(_characterise, card)
+    yield "fit: pulses", partial(_fit, folder / "fit")
 
 
 _DATA: Mapping[str, Any] = MappingProxyType({"name": "digits", "train_limit": 96, "test_limit": 32})
@@ -128,7 +129,7 @@ def _train(folder: Path, keys: Mapping[str, Any]) -> None:
     train(validate({**_TRAIN, **keys}, TrainExperiment), out=folder, say=_silent, progress=False)
 
 
-def _characterise(folder: Path, card: str) -> None:
+def _characterise(card: str) -> None:
     from devices.card import load_card
     from learning.experiments.report.device.results import measure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
@@ -124,7 +124,7 @@ def sweep(
         keys = dict(settings)
         if data is not None:
             keys["dataset"] = dataset_section(data, folder, label=label)
-        keys |= {f"sweep.{key}": list(values) for key, values in (over or {}).items()}
+        keys |= {f"sweep.{key}": _listed(key, values) for key, values in (over or {}).items()}
         path, more = _as_file(base, keys, folder, "ah.sweep")
         with _kept_torch_threads(), talk(progress) as say:
             run(path, overrides=more, out=folder, resume=resume, say=say, progress=progress, given=given)
@@ -189,7 +189,7 @@ def load_run(folder: str | PathLike[str]) -> RunResult:
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
 
-    run = RunDirectory.open(Path(folder))
+    run = RunDirectory.open(_path(folder, "ah.load_run"))
     kind = (run.load_json("summary") or {}).get("kind")
     if kind == "estimate":
         return EstimateRun(run.path, EstimateResults.load(run))
@@ -276,10 +276,23 @@ def _name(what: What, settings: Mapping[str, Any], default: str) -> str:
     return given if isinstance(given, str) else default
 
 
+def _path(folder: Any, what: str) -> Path:
+    if not isinstance(folder, str | PathLike):
+        raise UserError(f"{what}: must be a folder (got {type(folder).__name__})")
+    return Path(folder)
+
+
+def _listed(key: str, values: Any) -> list[Any]:
+    """The values of a swept key. Raises UserError."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise UserError(f"sweep: {key}: must be a list of values, for example [4, 6] (got {values!r})")
+    return list(values)
+
+
 @contextmanager
 def _begun(out: str | PathLike[str] | None, name: str) -> Iterator[Path]:
     """The folder of a run; one that nothing came of is taken away again."""
-    folder = Path(out) if out is not None else fresh_folder(RUNS, name)
+    folder = _path(out, "out") if out is not None else fresh_folder(RUNS, name)
     try:
         yield folder
     except BaseException:
