@@ -251,7 +251,7 @@ class EmulatedCrossbar:
         """
         check_target(self.info, target, mask)
         state = self.cells
-        written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"])
+        written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"], state.read_gains())
         where = _both(mask, state.healthy())
         cost = self.cell.cost
         seconds = cost.t_program * self.info.rows * written.rounds
