@@ -52,16 +52,17 @@ def other_pulses(table: MeasurementTable, kinds: Sequence[ConditionRow]) -> Othe
     before = np.concatenate(([False], usable[:-1]))
     at = np.flatnonzero(usable & known & same & before)
     place = at - np.searchsorted(table.sequence, table.sequence[at]) if _sorted(table.sequence) else at
+    block = np.unique(np.stack([table.sequence[at], place // STRETCH]), axis=1, return_inverse=True)[1]
     return OtherPulses(
-        g[at] - g[at - 1],
-        (g[at] + g[at - 1]) / 2.0,
-        table.n_pulses[at].astype(np.float64),
-        table.direction[at].astype(np.int8),
-        four_digits(np.abs(table.v_V[at])),
-        four_digits(table.width_s[at]),
-        np.unique(np.stack([table.sequence[at], place // STRETCH]), axis=1, return_inverse=True)[1].ravel(),
-        _both(fitted[1].amplitude, fitted[-1].amplitude),
-        _both(fitted[1].width, fitted[-1].width),
+        change=g[at] - g[at - 1],
+        middle=(g[at] + g[at - 1]) / 2.0,
+        pulses=table.n_pulses[at].astype(np.float64),
+        direction=table.direction[at].astype(np.int8),
+        amplitude=four_digits(np.abs(table.v_V[at])),
+        width=four_digits(table.width_s[at]),
+        block=block.ravel(),
+        nominal_amplitude=_both(fitted[1].amplitude, fitted[-1].amplitude),
+        nominal_width=_both(fitted[1].width, fitted[-1].width),
     )
 
 
