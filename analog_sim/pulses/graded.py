@@ -1,4 +1,4 @@
-"""Pulses at other voltages than the nominal one: by the plan, by what wires leave of it, at half-selected cells. Checks and prepares them.
+"""Pulses in an array with wires: by what reaches each cell, half-selected ones included. Prepares them; `strength` is for ideal lines.
 
 The step of a pulse is the card's step times the factor that its `amplitude` states for the volts across the cell, and the one that its
 `width` states for the length of the pulse. Without `amplitude` a card cannot say what a lower voltage does: its cells are pulsed as if the
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.cells.cell_model import CellModel, PulseFactor
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
@@ -41,51 +41,18 @@ class Grading:
     half: bool
 
 
-def check_strength(cell: CellModel, plan: Plan) -> None:
-    """Raise ValueError for an amplitude or width that cannot be, or of which the card does not say what it does."""
-    for name, given in (("amplitude", plan.amplitude), ("width", plan.width)):
-        if given is None:
-            continue
-        unit = "V" if name == "amplitude" else "s"
-        if not 0.0 < given < float("inf"):
-            raise ValueError(f"pulse {name}: got {given} {unit}, allowed: above 0 {unit}, finite")
-        if cell.pulse is None or _part(cell, name) is None:
-            raise ValueError(
-                f"pulse {name}: got {given:g} {unit}, but card {cell.name} does not say what it does to a step "
-                f"(no pulse.{name}); allowed: none given, which means the nominal one"
-            )
-
-
-def _part(cell: CellModel, name: str) -> PulseFactor | None:
+def grading(cell: CellModel, plan: Plan) -> Grading:
+    """The factors for a plan on an array with wires; the card must have a `PulseModel.amplitude`."""
     assert cell.pulse is not None
-    return cell.pulse.amplitude if name == "amplitude" else cell.pulse.width
-
-
-def grading(cell: CellModel, plan: Plan, wires: bool) -> Grading | None:
-    """The factors for a plan; None when every selected cell makes the nominal step and no other cell moves.
-
-    Args:
-        wires: whether the lines have resistance.
-    """
-    if cell.pulse is None:
-        return None
     by_amplitude, by_width = cell.pulse.amplitude, cell.pulse.width
-    stretch = np.ones(2)
-    if by_width is not None and plan.width is not None and plan.width != by_width.nominal:
-        stretch = by_width.factors(plan.width)
-    if by_amplitude is None:
-        if (stretch == 1.0).all():
-            return None
-        return Grading(np.repeat(stretch[:, None], 3, axis=1).astype(np.float32), np.float32(1.0), False)
+    assert by_amplitude is not None
+    stretch = np.ones(2) if by_width is None or plan.width is None else by_width.factors(plan.width)
     nominal = by_amplitude.nominal
     amplitude = nominal if plan.amplitude is None else plan.amplitude
     top = max(float(by_amplitude.at[-1]), amplitude) / nominal
     nodes = np.arange(int(np.ceil(top * NODES_OF_AMPLITUDE)) + 1) / NODES_OF_AMPLITUDE
     table = by_amplitude.factors(nodes * nominal) * stretch[:, None]
     half = bool(table[:, nodes <= HALF_SELECTED * amplitude / nominal].any())
-    whole = by_amplitude.factors(amplitude) * stretch
-    if not wires and not half and (whole == 1.0).all():
-        return None
     padded = np.concatenate([table, table[:, -1:]], axis=1)
     return Grading(padded.astype(np.float32), np.float32(amplitude / nominal * NODES_OF_AMPLITUDE), half)
 

@@ -1,4 +1,4 @@
-"""How much of a pulse's voltage reaches each cell, under wires and without. It draws nothing and moves no cell.
+"""How much of a pulse's voltage reaches each cell under wires. It draws nothing and moves no cell.
 
 Pulses are sent by half amplitudes (V/2): selected word lines at +V/2 and selected bit lines at -V/2, or the reverse for depression, all
 others at 0 V. With ohmic cells the voltage across cell ij is linear in what is driven. Of smooth drives m_a (word) and n_b (bit lines) it
@@ -31,7 +31,7 @@ class Reached:
     """Shares of the amplitude at every cell, (planes rows, ...) with rows counted through all planes.
 
     Attributes:
-        own_word, own_bit: (planes rows, cols), of a driven line of the cell, 1/2 without wires.
+        own_word, own_bit: (planes rows, cols), of a driven line of the cell: 1/2, less the drop.
         word, bit: (planes rows, modes, cols), for 1 in A_a or B_b.
         word_modes: (planes, modes, rows), m_a. bit_modes: (planes, modes, cols), n_b.
         row_turn, col_turn: (planes,), sign with which a line of the plane counts: the product of the two is the direction of its cells at
@@ -49,15 +49,6 @@ class Reached:
     row_turn: npt.NDArray[np.int8]
     col_turn: npt.NDArray[np.int8]
     array: npt.NDArray[np.int64]
-
-
-def without_wires(planes: int, rows: int, cols: int) -> Reached:
-    """Selected cells see the whole amplitude, half-selected ones half of it."""
-    half = np.full((planes * rows, cols), 0.5, np.float32)
-    no_word, no_bit = np.zeros((planes, 0, rows), np.float32), np.zeros((planes, 0, cols), np.float32)
-    nothing = np.zeros((planes * rows, 0, cols), np.float32)
-    turns, each = _turns(planes, "separate"), np.arange(planes)
-    return Reached(half, half, nothing, nothing, no_word, no_bit, *turns, each)
 
 
 class PulseWires:

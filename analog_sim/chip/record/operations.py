@@ -11,6 +11,8 @@ from analog_sim.chip.crossbar import Crossbar
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 Arrays = dict[str, np.ndarray]
+_STRENGTH = ("amplitude", "width")
+"""Settings of a pulse that is not the nominal one."""
 _TRAIN = ("row_bits", "col_bits", "row_sign", "col_sign")
 
 
@@ -63,7 +65,7 @@ def mvm(array: str, v: np.ndarray, transpose: bool) -> Request:
 
 def pulse(array: str, plan: PulseCounts | PulseTrain) -> Request:
     """Pulses, by counts or as a train."""
-    strength = {name: float(x) for name, x in (("amplitude", plan.amplitude), ("width", plan.width)) if x is not None}
+    strength = {name: float(value) for name in _STRENGTH if (value := getattr(plan, name)) is not None}
     if isinstance(plan, PulseCounts):
         return Request(array, "pulse", strength, {"counts": np.asarray(plan.counts, np.int16)})
     # Bits in the narrowest words that hold a train: less to copy and to compress.
@@ -75,13 +77,13 @@ def pulse(array: str, plan: PulseCounts | PulseTrain) -> Request:
 
 def plan_of(request: Request) -> PulseCounts | PulseTrain:
     """The plan of a recorded "pulse"."""
-    amplitude, width = (request.settings.get(name) for name in ("amplitude", "width"))
+    strength = {name: request.settings.get(name) for name in _STRENGTH}
     if "counts" in request.arrays:
-        return PulseCounts(request.arrays["counts"], amplitude, width)
+        return PulseCounts(request.arrays["counts"], **strength)
     row_bits, col_bits, row_sign, col_sign = (request.arrays[name] for name in _TRAIN)
     row_bits, col_bits = row_bits.astype(np.uint64), col_bits.astype(np.uint64)
     length, mode = request.settings["length"], request.settings["mode"]
-    return PulseTrain(row_bits, col_bits, row_sign, col_sign, length, mode, amplitude, width)
+    return PulseTrain(row_bits, col_bits, row_sign, col_sign, length, mode, **strength)
 
 
 def execute(request: Request, on: Crossbar) -> Arrays:

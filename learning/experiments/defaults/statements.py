@@ -17,13 +17,14 @@ SHOWN = 6
 """Assumed values named in a sentence; the report's table has all of them."""
 
 
-def about_card(card: DeviceCard, *, pulses: bool = False) -> tuple[str, ...]:
+def about_card(card: DeviceCard, *, pulses: bool = False, selected: bool = False) -> tuple[str, ...]:
     """What a card leaves out, and what of it has no source.
 
     Args:
         card: the card. pulses: whether its cells are written by pulses in this run, so that wear and disturb by pulses matter.
+        selected: whether wires decide what half-selected cells see.
     """
-    missing = [name for name, absent in _absent(card, pulses).items() if absent]
+    missing = [name for name, absent in _absent(card, pulses, selected).items() if absent]
     found = []
     if missing:
         found.append(f"card {card.name}: ideal, because the card does not state it: {', '.join(missing)}.")
@@ -38,8 +39,9 @@ def about_card(card: DeviceCard, *, pulses: bool = False) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _absent(card: DeviceCard, pulses: bool) -> dict[str, bool]:
+def _absent(card: DeviceCard, pulses: bool, selected: bool) -> dict[str, bool]:
     cell = card.compile()
+    by_volts = selected and cell.pulse is not None and cell.pulse.amplitude is not None
     nothing = {
         "programming error (programming)": cell.verify is None and not cell.program_std.any(),
         "read noise (read_noise)": cell.read.silent,
@@ -51,8 +53,7 @@ def _absent(card: DeviceCard, pulses: bool) -> dict[str, bool]:
     }
     wear = {
         "wear by pulses (endurance)": cell.endurance == float("inf"),
-        "disturb of unselected cells (half_select)": not cell.half_select
-        and (cell.pulse is None or cell.pulse.amplitude is None),
+        "disturb of unselected cells (half_select)": not (cell.half_select or by_volts),
     }
     return nothing | wear if pulses else nothing
 

@@ -9,6 +9,7 @@ import pytest
 from analog_sim.cells.cell_model import CellModel, PulseFactor, PulseModel
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.apply import prepare
+from analog_sim.pulses.graded import grading
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Streams
 from analog_sim.threads import thread_policy
@@ -158,7 +159,7 @@ def test_the_kernels_are_their_slow_twin(law, place, kind):
     else:
         plan = train(4, 5, 2, 3, "both" if kind == "train" else kind, amplitude=1.6, width=width)
     key0, key1, call = (int(x) for x in array._noise["pulse"].reserve(0))
-    key, reached = (key0, key1), array._reached()
+    key, reached = (key0, key1), array._pulse_wires.reached(array.conductance_now())
     wanted = naive_graded.pulse(array.cell, array.cells, plan, reached, key, call)
     before = array.conductance_now().copy()
     array.pulse(plan)
@@ -179,64 +180,8 @@ def test_where_the_step_does_not_depend_on_the_volts_the_bits_are_those_without_
         np.testing.assert_array_equal(wanted.conductance_now(), found.conductance_now())
 
 
-def test_a_threshold_without_wires():
-    """Half of the amplitude moves nothing; more volts and longer pulses make larger steps, as the card says."""
-    width = PulseFactor(1e-7, *np.float32([[1e-7, 3e-7], [1, 2], [1, 1.5]]))
-    counts = np.zeros((1, 3, 4), np.int16)
-    counts[0, 1, 2], counts[0, 0, 0] = 1, -1
-    for strength, up, down in (
-        ({}, 1.0, 1.0),
-        ({"amplitude": 1.65}, 1.75, 1.25),
-        ({"amplitude": 1.2, "width": 2e-7}, 0.4 * 1.5, 0.3 * 1.25),
-        ({"width": 3e-7}, 2.0, 1.5),
-        ({"amplitude": 9.0}, 2.5, 1.5),
-    ):
-        array = crossbar(3, 4, pulse=flat(1e-6, amplitude=replace_nodes(THRESHOLD, strength), width=width))
-        before = array.conductance_now().copy()
-        array.pulse(PulseCounts(counts, **strength))
-        moved = (array.conductance_now() - before)[0] / 1e-6
-        assert moved[1, 2] == pytest.approx(up, rel=3e-3)
-        assert moved[0, 0] == pytest.approx(-down, rel=3e-3)
-        assert np.count_nonzero(moved) == 2
-
-
-def replace_nodes(factor, strength):
-    """The same, with a threshold above half of the amplitude that is sent."""
-    amplitude = strength.get("amplitude", VOLTS)
-    if amplitude < 2.0:
-        return factor
-    return PulseFactor(VOLTS, *np.float32([[0.9 * amplitude, amplitude], [0, 2.5], [0, 1.5]]))
-
-
-def test_half_selected_cells_without_wires():
-    """One pulse at (1, 2) of 3 x 4: its row and its column see half the amplitude, the others nothing."""
-    one = np.zeros((1, 3, 4), np.int16)
-    one[0, 1, 2] = 1
-    bits = np.array([[0, 1, 0]], np.uint64), np.array([[0, 0, 1, 0]], np.uint64)
-    for plan in (PulseCounts(one), PulseTrain(*bits, np.ones((1, 3), np.int8), np.ones((1, 4), np.int8), 1)):
-        array = crossbar(3, 4)
-        before = array.conductance_now().copy()
-        array.pulse(plan)
-        moved = (array.conductance_now() - before)[0] / 1e-7
-        wanted = np.zeros((3, 4))
-        wanted[1], wanted[:, 2], wanted[1, 2] = 0.5, 0.5, 1.0
-        np.testing.assert_allclose(moved, wanted, atol=2e-3)
-
-
-def test_refusals():
-    silent = crossbar(3, 4, pulse=flat())
-    counts = np.ones((1, 3, 4), np.int16)
-    for array, strength, message in (
-        (silent, {"amplitude": 1.0}, r"pulse amplitude: got 1 V, but card graded does not say"),
-        (silent, {"width": 1e-6}, r"no pulse.width"),
-        (crossbar(3, 4), {"amplitude": -1.0}, "got -1.0 V, allowed: above 0 V"),
-        (crossbar(3, 4), {"amplitude": float("nan")}, "got nan V"),
-        (crossbar(3, 4), {"amplitude": float("inf")}, "got inf V"),
-    ):
-        before = array.conductance_now().copy()
-        with pytest.raises(ValueError, match=message):
-            array.pulse(PulseCounts(counts, **strength))
-        np.testing.assert_array_equal(array.conductance_now(), before)
+def test_what_cannot_be():
+    """Refusals of plans stand in test_strength.py; those of a card that says two things, and of a table, here."""
     with pytest.raises(ValueError, match="both say what half-selected cells suffer"):
         crossbar(3, 4, half_select=0.1)
     for at, up, nominal in (
@@ -247,6 +192,24 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match="PulseFactor"):
             PulseFactor(nominal, np.float32(at), np.float32(up), np.float32(up))
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_half_selected_cells_of_a_short_line(counted):
+    """One pulse at (1, 2) of 3 x 4, wires of a milliohm: its row and its column see half the amplitude, the others nothing."""
+    one = np.zeros((1, 3, 4), np.int16)
+    one[0, 1, 2] = 1
+    bits = np.array([[0, 1, 0]], np.uint64), np.array([[0, 0, 1, 0]], np.uint64)
+    plan = PulseCounts(one) if counted else PulseTrain(*bits, np.ones((1, 3), np.int8), np.ones((1, 4), np.int8), 1)
+    array = crossbar(3, 4, wires=WiresSpec(word_line=1e-3, bit_line=1e-3))
+    before = array.conductance_now().copy()
+    array.pulse(plan)
+    wanted = np.zeros((3, 4))
+    wanted[1], wanted[:, 2], wanted[1, 2] = 0.5, 0.5, 1.0
+    np.testing.assert_allclose((array.conductance_now() - before)[0] / 1e-7, wanted, atol=2e-3)
+    other = crossbar(3, 4)  # without wires cells are selected one by one
+    other.pulse(plan)
+    assert np.count_nonzero(other.conductance_now() != before) == 1
 
 
 @pytest.mark.jit
@@ -292,7 +255,9 @@ def test_single_lines_and_dead_cells(shape):
 
 
 def test_prepare_touches_all_rows_only_where_half_selected_cells_move():
-    array = crossbar(3, 4, pulse=flat(amplitude=THRESHOLD))
     counts = np.zeros((1, 3, 4), np.int16)
     counts[0, 1, 2] = 1
-    assert prepare(array.cell, array.cells, PulseCounts(counts)).rows.tolist() == [1]
+    for factor, rows in ((THRESHOLD, [1]), (PROPORTIONAL, [0, 1, 2])):
+        array = crossbar(3, 4, wires=WIRES, pulse=flat(amplitude=factor))
+        plan = PulseCounts(counts, 1.2)
+        assert prepare(array.cell, array.cells, plan, grading(array.cell, plan)).rows.tolist() == rows
