@@ -18,7 +18,7 @@ from analog_sim.wires import WiresSpec, across, arranged, parted
 G_MIN, G_MAX, VOLTS = 1e-6, 100e-6, 1.5
 WIRES = WiresSpec(word_line=2.0, bit_line=3.0, driver=50.0, sense=20.0)
 ABOVE = PulseFactor(VOLTS, *np.float32([[0.6, 1.5], [0, 1], [0, 1]]))
-PROPORTIONAL = PulseFactor(VOLTS, np.float32([VOLTS]), np.float32([1.0]), np.float32([1.0]))
+PROPORTIONAL = PulseFactor(VOLTS, *np.float32([[VOLTS, 2 * VOLTS], [1, 2], [1, 2]]))
 """The step is the nominal one times the share of the amplitude, for half-selected cells too: a step measures the voltage."""
 THRESHOLD = PulseFactor(VOLTS, *np.float32([[0.9, 1.2, 1.5, 1.8], [0, 0.4, 1, 2.5], [0, 0.3, 1, 1.5]]))
 
