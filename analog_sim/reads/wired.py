@@ -108,6 +108,7 @@ class WiredReads:
         self._trackers: list[list[Tracker]] = [[], []]
         self._followers: list[list[FirstOrder]] = [[], []]
         self._responses: list[tuple[tuple[int, ...], CellResponse, list[NoiseTransfer]] | None] = [None, None]
+        self._even_forms: list[tuple[tuple[int, ...], float, NoiseForm] | None] = [None, None]
         self._seen = [_Seen(), _Seen()]
         if self.alpha and self.spec.selector:
             raise WiresError(
@@ -200,8 +201,14 @@ class WiredReads:
         if known is None or self._follows(transpose) is False or known[0] != marks:
             known, new = (marks, *self._response(g, transpose)), True
             self._responses[transpose] = known if self._follows(transpose) else None
+        # Where all cells have one variance the form follows from the response alone, and is kept with it.
+        kept, value = self._even_forms[transpose], float(cell[0, 0, 0])
+        lasting = even and not self.spec.selector and self._follows(transpose)
+        if lasting and not new and kept is not None and kept[:2] == (marks, value):
+            return kept[2]
         placed = np.ascontiguousarray(cell.transpose(0, 2, 1) if transpose else cell)
         form = NoiseForm(known[1], placed, even)
+        self._even_forms[transpose] = (marks, value, form) if lasting else None
         if new:
             v = np.random.default_rng(placed.shape[1]).uniform(0.0, 1.0, (1, placed.shape[1])).astype(np.float32)
             wanted, found = self._each_variance(known[2], cell, v, transpose), form.variance(v)
@@ -312,7 +319,7 @@ class WiredReads:
                 self._trackers[side] = []
             for tracker, base in zip(self._tracked(bool(side), len(bases)) if bases else [], bases, strict=True):
                 tracker.rebase(base)
-        self._responses = [None, None]
+        self._responses, self._even_forms = [None, None], [None, None]
         for side, followed in enumerate(state.get("followed", [[], []])):
             self._followers[side] = []
             for base, drives, reached in followed:
