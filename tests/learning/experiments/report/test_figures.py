@@ -105,7 +105,7 @@ def test_maps_of_voltages_in_percent_and_of_currents() -> None:
     shares = np.float32([[[1.0, 0.5], [0.9, 0.4]], [[-0.8, -0.7], [-0.6, -0.3]]])
     for figure, shown, label in (
         (drop_map(shares, "chip 0"), 100 * np.abs(shares), "voltage across the cell (% of the drive)"),
-        (current_map(shares * 1e-6, "chip 0"), np.abs(shares), "current (µA)"),
+        (current_map(shares * np.float32(2e-6), "chip 0"), 2 * np.abs(shares), "current (µA)"),
     ):
         images = [axes.images[0] for axes in figure.axes if axes.images]
         np.testing.assert_allclose(np.stack([image.get_array() for image in images]), shown, rtol=1e-6)
