@@ -23,6 +23,8 @@ Kind = Literal["relaxation", "burst_relaxation", "power_law"]
 NU_LIMIT = 1.0
 START_TAIL = 1.0
 """Decades of tail that a search begins from."""
+LEAST = -1e300
+"""Log-likelihood of what no computer can hold."""
 TOLERANCE, ROUGH = 1e-9, 1e-7
 """Of the log-likelihood, relative; resamples and trials of t_0 need a hundredth of a standard error, not more."""
 
@@ -89,11 +91,13 @@ class _ByMoments(AgeingLaw):
 
     @final
     def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: LawTimes) -> float:
-        """Normal quasi-log-likelihood of mean and variance."""
-        mean, var = self.moments(g, theta, groups.t[b], clock)
-        var = np.maximum(var, 1e-30)
-        square = (groups.var[b] + (groups.mean[b] - mean) ** 2) / var
-        return float(-0.5 * np.sum(groups.count[b] * (np.log(2.0 * np.pi * var) + square)))
+        """Normal quasi-log-likelihood of mean and variance; least where a search has gone beyond the numbers of a computer."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, var = self.moments(g, theta, groups.t[b], clock)
+            var = np.maximum(var, 1e-30)
+            square = (groups.var[b] + (groups.mean[b] - mean) ** 2) / var
+            found = float(-0.5 * np.sum(groups.count[b] * (np.log(2.0 * np.pi * var) + square)))
+        return found if np.isfinite(found) else LEAST
 
     @final
     def solve(self, groups: Groups, b: int, clock: LawTimes, near: F64 | None) -> tuple[F64, float]:
