@@ -23,7 +23,7 @@ class Groups:
     Attributes:
         g: (B,) siemens, mean first read; NaN of a group without cells. t: (B, T) seconds, geometric mean of the cells' own.
         count: (B, T) changes; mean: (B, T) siemens and var: (B, T) siemens squared, of these.
-        relative: (3, B, T) count, mean and variance of the changes in units of each cell's own first read, of cells that do not begin at 0 S;
+        relative: (3, B, T) count, mean and variance of the changes in units of each cell's own first read, of cells that begin above 0 S;
             log_first: (B, T) mean of the logarithm of these first reads over g. What a law states in proportion to the conductance must
             be taken so: in siemens the different first reads of a group would pass for spread.
         samples: of every group, at those times that have any: changes and first reads, (n,) siemens each.
