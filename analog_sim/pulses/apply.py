@@ -10,15 +10,19 @@ import numpy.typing as npt
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
+from analog_sim.pulses.graded import Grading, count_drives, seen_by, train_drives
 from analog_sim.pulses.kernels import bits as bit_kernels
+from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
 from analog_sim.pulses.kernels.counts import busy_rows
+from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
 from analog_sim.pulses.kernels.merging import DENSE, ComposedTables
 from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, lay_out
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.reached import Reached
 from analog_sim.random.streams import Stream
 from analog_sim.threads import in_parts
 
@@ -60,17 +64,44 @@ class PreparedPulses:
     busiest: I64
 
 
-def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> PreparedPulses:
-    """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar."""
+def prepare(
+    cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain, factors: Grading | None = None
+) -> PreparedPulses:
+    """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar.
+
+    factors: on the steps, None when all are the nominal ones.
+    """
     planes, rows, cols = state.g.shape
+    everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
-        counts, slots = _counts(plan, state.g.shape, cell.half_select)
+        counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
         return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
     _check(plan, planes, rows, cols)
-    train, fired, busiest = _train(plan, planes, cell.half_select)
-    busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
+    train, fired, busiest = _train(plan, planes, cell.half_select, everywhere)
+    busy = np.arange(rows) if everywhere else np.flatnonzero(fired)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
     return PreparedPulses(None, train, of_planes, plan.length * len(plan.row_bits), busiest)
+
+
+@dataclass(frozen=True)
+class GradedPulses:
+    """Pulses by the volts that cells see, as the kernels take them."""
+
+    seen: Seen
+    drives: TrainDrives | CountDrives
+
+    @classmethod
+    def of(
+        cls, plan: PulseCounts | PulseTrain, prepared: PreparedPulses, reached: Reached, factors: Grading
+    ) -> GradedPulses:
+        """From a plan that is prepared and what its voltages reach."""
+        seen = seen_by(reached, factors)
+        if prepared.counts is not None:
+            return cls(seen, count_drives(prepared.counts, reached, factors.half))
+        assert isinstance(plan, PulseTrain)
+        assert prepared.train is not None
+        one_sided = plan.mode == "one_sided" and len(reached.array) == 2
+        return cls(seen, train_drives(plan, prepared.train, reached, one_sided))
 
 
 def apply_pulses(
@@ -106,6 +137,27 @@ def apply_pulses(
     return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * state.g.shape[2]))))
 
 
+def apply_graded(
+    cell: CellModel,
+    law: Law,
+    state: CellState,
+    plan: GradedPulses,
+    stream: Stream,
+    present: F32 | None,
+    now: float,
+) -> int:
+    """The same for pulses whose steps depend on the volts that reach a cell."""
+    cells = _cells(cell, state, present, now)
+    seen, drives, place = plan.seen, plan.drives, stream.reserve(1)
+
+    def run(first: int, last: int) -> int:
+        by = graded.graded_rows_by_counts if isinstance(drives, CountDrives) else graded.graded_rows_by_train
+        return int(by(first, last, cells, law, nothing_composed(), seen, drives, place))
+
+    rows, each = (len(drives.counts.rows), 1) if isinstance(drives, CountDrives) else (state.g.shape[1], len(state.g))
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * state.g.shape[2]))))
+
+
 def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:
     """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
     if law.axis.kind == LINEAR:
@@ -120,7 +172,9 @@ def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables
     return composed_of(cell) if dense else nothing_composed()
 
 
-def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> tuple[PreparedCounts, int]:
+def _counts(
+    plan: PulseCounts, shape: tuple[int, ...], half_select: float, everywhere: bool
+) -> tuple[PreparedCounts, int]:
     """The counts as the kernels take them, and the most pulses on any cell."""
     given = plan.counts
     if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
@@ -140,15 +194,17 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> tu
             .astype(np.float32)
             .reshape(-1, shape[2])
         )
-    among = every if plan.rows is None or disturbance.size else plan.rows
+    among = every if plan.rows is None or everywhere else plan.rows
     busy, hits = np.empty(len(among), np.int64), np.zeros(len(among), np.int64)
     number, most = busy_rows(flat, among, busy, hits)
-    if disturbance.size:  # also where a row has no pulse of its own
+    if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
     return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), int(most)
 
 
-def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
+def _train(
+    plan: PulseTrain, planes: int, half_select: float, everywhere: bool
+) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
     """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `PreparedPulses.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
@@ -162,12 +218,12 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[PreparedT
     start = np.empty((samples, plan.length, 3), np.int64)
     row_room, col_room = (turned, fired, when, busiest), (words, start)
     by_rows, by_columns, columns = lay_out(
-        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, half_select > 0.0, AT_ONCE
+        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
     )
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    if half_select:
+    if everywhere:
         when[:] = _all_samples(samples)
     act = _ACTS[planes, plan.mode]
     return PreparedTrain(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest

@@ -44,7 +44,7 @@ class MixedPrecisionWriter(Writer):
         self._scheme = scheme
         self._target = target
         self._refresher = Refresher(scheme.refresh, target)
-        self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
+        self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme)
         self._chi: npt.NDArray[np.float32] = np.zeros(target.shape[::-1], np.float32)
         self._pulses = 0
 
@@ -68,7 +68,7 @@ class MixedPrecisionWriter(Writer):
             if taken:
                 cells = 2 if len(planes) == 2 and scheme.pair == "both" else 1
                 self._pulses += cells * taken
-                send_planes(block, planes, lines)
+                send_planes(block, planes, lines, scheme)
 
     def _take(
         self, part: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], planes: npt.NDArray[np.int16]

@@ -160,7 +160,7 @@ def test_few_cells_of_a_wide_row_are_what_the_twin_makes_of_them(kind, hint):
         counts[row, streams.stream("cells", row).permutation(96)[:cells]] = (1, -1, 1, 2, -1, 1, -3, 1, -1, 1)[:cells]
     counts[3] *= 3  # more pulses than cells that are worth bringing together
     before, g = state.g.copy(), state.g
-    plan = PulseCounts(counts.reshape(g.shape), np.array([0, 1, 2, 3, 4, 6, 7]) if hint else None)
+    plan = PulseCounts(counts.reshape(g.shape), rows=np.array([0, 1, 2, 3, 4, 6, 7]) if hint else None)
     got, expected = both_ways(model, state, plan)
     np.testing.assert_allclose(got[0], expected[0], rtol=0, atol=3e-5 * WINDOW)
     assert got[2] == expected[2] == np.abs(counts).sum()
@@ -233,10 +233,10 @@ def test_parts_of_the_rows_are_the_same_bits_as_all_of_them(by):
         arguments = _cells(model, state, None, 0.0), compile_pulses(model.pulse), nothing_composed()
         place = np.uint64(1), np.uint64(2), np.uint64(3)
         if by == "train":
-            prepared = _train(plan, 2, 0.0)[0]
+            prepared = _train(plan, 2, 0.0, False)[0]
             parts = [kernels.pulse_rows_by_train(a, b, *arguments, prepared, place) for a, b in pairwise(edges)]
         else:
-            counted, _ = _counts(PulseCounts(counts), shape, 0.0)
+            counted, _ = _counts(PulseCounts(counts), shape, 0.0, False)
             parts = [kernels.pulse_rows_by_counts(a, b, *arguments, counted, place) for a, b in pairwise(edges)]
         results.append((state.g, sum(parts)))
     np.testing.assert_array_equal(results[0][0], results[1][0])
