@@ -21,10 +21,10 @@ from learning.common.memory import Memory
 from learning.common.mirrored_tile import MirroredTile
 from learning.common.needs import Needs
 from learning.common.weight_tile import WeightTile
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
-from learning.rules.base import F32, I64, Proposed, Rule
+from learning.rules.base import F32, Proposed, Rule
 
 
 class PhysicsAware(Rule):
@@ -77,7 +77,7 @@ class PhysicsAware(Rule):
             _take_over(mine, np.mean([its.read_conductance() for _ in range(self.reads)], axis=0, dtype=np.float32))
         return twin
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One pass forward on the chip, one back on the twin."""
         return Backprop().propose(network, loss, x, target, memory)
 

@@ -18,8 +18,8 @@ from learning.common.identity import digest
 from learning.common.memory import Memory
 from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment
-from learning.experiments.monte_carlo.metrics import accuracy
-from learning.experiments.report.training.results import CURVE_COLUMNS, LAYER_COLUMNS
+from learning.experiments.monte_carlo.score import evaluated, score_of
+from learning.experiments.report.training.results import LAYER_COLUMNS, curve_columns
 from learning.experiments.runs import checkpoint
 from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.training import probe
@@ -31,7 +31,6 @@ from learning.network.starting import learned_from
 from learning.rules.base import Proposed
 
 F32 = npt.NDArray[np.float32]
-CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
 NOT_OF_AN_ARM = {"name", "targets", "seeds", "twin", "arms", "hardware", "parallel"}
 """Keys of an experiment that decide nothing of one arm's training."""
 LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
@@ -41,11 +40,11 @@ class Trainer:
     """One arm on one seed.
 
     Args:
-        experiment: the arm. data: images. seed: chip, first weights, order of the data.
+        experiment: the arm. data: samples. seed: chip, first weights, order of the data.
         folder: of this arm and seed: metrics.csv, layers.csv, checkpoint.npz; goes on from the checkpoint when there is one.
 
     Attributes:
-        done: batches so far. diverged: whether the loss or a gradient was no longer finite.
+        done: batches so far. diverged: whether the loss or a gradient was no longer finite. score: what evaluations measure.
 
     Raises:
         UserError: the chip cannot serve the rule; or the folder holds something else, or less than its checkpoint was written after.
@@ -55,6 +54,7 @@ class Trainer:
         self.experiment, self.data, self.seed, self.folder = experiment, data, seed, folder
         streams = Streams(seed)
         self.loss = experiment.loss
+        self.score = score_of(data.targets)
         setup = build(experiment, data, seed, folder)
         self.network, self.clock, self.record = setup.network, setup.clock, setup.record
         if experiment.calibrates:
@@ -70,7 +70,7 @@ class Trainer:
         self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source), start])
         self._spec = experiment.network if setup.start is None else setup.start.spec
         self.diverged = False
-        self.curve = ResultLog(folder / "metrics.csv", CURVE)
+        self.curve = ResultLog(folder / "metrics.csv", curve_columns(self.score))
         self.layers = ResultLog(folder / "layers.csv", LAYER)
         self._resume()
 
@@ -83,18 +83,19 @@ class Trainer:
         """Train to the end; return the rows of metrics.csv.
 
         Args:
-            twin: samples -> accuracy of the digital twin, shown beside this arm's. say: gets every evaluation as a line.
+            twin: samples -> score of the digital twin, shown beside this arm's. say: gets every evaluation as a line.
 
         Raises:
             UserError: the loss or a gradient is no longer finite; the last checkpoint is kept.
         """
         live = LiveCount(self.folder, self.total)
-        best = max((float(row["accuracy"] or 0.0) for row in self.curve.rows), default=None)
+        best = max((float(row[self.score.key] or 0.0) for row in self.curve.rows), default=None)
         with closing(live), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             while True:
                 if self._due() and not self._evaluated():
                     row = self._evaluate()
-                    best = max(best or 0.0, float(row["accuracy"] or 0.0))
+                    now = float(row[self.score.key] or 0.0)
+                    best = now if best is None else max(best, now)
                     if say is not None:
                         say(f"{self.samples} samples: {self._line(row, twin)}")
                 if self.done >= self.total:
@@ -199,35 +200,39 @@ class Trainer:
         return row
 
     def _measure_on_chip(self) -> tuple[Row, list[Row]]:
-        """Accuracy by reads of the chip itself, which are counted and take time; what only its inside could show is left out."""
-        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        """Score by reads of the chip itself, which are counted and take time; what only its inside could show is left out."""
+        right = self._score()
         nothing: dict[str, float | None] = {layer.name: None for layer in self.network.layers}
         rows = probe.layer_rows(self.network, nothing, nothing)
         row = self._row(right, None, probe.costs(self.network))
         self._loss_sum, self._loss_count = 0.0, 0
         return row, rows
 
-    def _row(self, right: float, loss: float | None, costs: Costs | None) -> Row:
+    def _score(self) -> dict[str, float]:
+        """Accuracy, or R2 and mean squared error, on the evaluation samples, now."""
+        return evaluated(self.network.output(self.data.x_eval), self.data.y_eval, self.data.targets)
+
+    def _row(self, score: Mapping[str, float], loss: float | None, costs: Costs | None) -> Row:
         """A row of the curve; loss: of this batch, when no batch was trained since the last row."""
         return {
             "samples": self.samples,
             "epoch": self.done / self.order.per_epoch,
             "loss": self._loss_sum / self._loss_count if self._loss_count else loss,
-            "accuracy": right,
+            **score,
             "pulses": None if costs is None else float(costs.pulses),
             "chip_time_s": None if costs is None else self.clock.now,
             "energy_J": None if costs is None or not self.network.inspectable else costs.joules,
         }
 
     def _measure_without_trace(self) -> tuple[Row, list[Row]]:
-        """Accuracy, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
+        """Score, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
         before = self._state()
         costs, chip_time = probe.costs(self.network), self.clock.now
         index = self.order[self.done]
         x, target = self.data.x[index], self.data.y[index]
         proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
         self._stop_unless_finite(proposed)
-        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        right = self._score()
         copy = self.network.digital_copy()
         cosines = probe.cosines(copy, self.loss, x, target, proposed.layers)
         row = self._row(right, proposed.loss, costs)
@@ -243,10 +248,11 @@ class Trainer:
 
     def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
         loss = "" if row["loss"] is None else f"loss {row['loss']:.4g}, "
-        text = f"{loss}accuracy {100 * float(row['accuracy'] or 0):.2f} %"
+        text = f"{loss}{self.score.name} {self.score.shown(float(row[self.score.key] or 0.0))}"
+        text += "".join(f", {name} {row[name]:.4g}" for name in self.score.columns[1:])
         ideal = (twin or {}).get(self.samples)
         if ideal is not None:
-            text += f" (ideal twin {100 * ideal:.2f} %)"
+            text += f" (ideal twin {self.score.shown(ideal)})"
         return text
 
     @property
@@ -293,7 +299,7 @@ class Trainer:
         """What the network has learned so far. A chip that shows nothing of its inside is read for it."""
         assert self._spec is not None, "an experiment has a network or weights"
         dataset = self.experiment.model_dump(mode="json", include={"dataset"})["dataset"]
-        return learned_from(self.network, self._spec, self.data.shape, self.data.classes, dataset)
+        return learned_from(self.network, self._spec, self.data.shape, self.data.outputs, dataset)
 
     def close(self) -> None:
         """Write what the record of the chip still holds back."""
