@@ -43,6 +43,11 @@ class TapedSession:
     arrays: dict[str, Crossbar]
     behind: bool
 
+    @property
+    def replaying(self) -> bool:
+        """Whether the record answers; else the chip does, which checks what it is asked for itself."""
+        return self.tape.playing or not self.arrays
+
     def carry_out(self, request: Request) -> TapedOperation:
         """Have the chip do an operation, record it, and note what it took by the chip's own log."""
         if self.behind:
@@ -98,7 +103,8 @@ class TapedCrossbar:
 
     def mvm(self, v: F32, *, transpose: bool = False) -> F32:
         """Read currents; see `Crossbar`."""
-        check_voltages(self.info, v, transpose)
+        if self._session.replaying:
+            check_voltages(self.info, v, transpose)
         return self._do(operations.mvm(self._name, v, transpose))["i"]
 
     def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
@@ -109,13 +115,15 @@ class TapedCrossbar:
 
     def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Write cells to a target."""
-        check_target(self.info, target, mask)
+        if self._session.replaying:
+            check_target(self.info, target, mask)
         arrays = {"target": np.asarray(target, np.float32)}
         self._do(Request(self._name, "program", arrays=arrays if mask is None else {**arrays, "mask": np.array(mask)}))
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send pulses."""
-        check_plan(self.info, plan)
+        if self._session.replaying:
+            check_plan(self.info, plan)
         self._do(operations.pulse(self._name, plan))
 
     def wait(self, seconds: float) -> None:
@@ -144,8 +152,10 @@ class TapedCrossbar:
 
 
 def _totals(chip: Crossbar) -> tuple[int, float]:
-    totals = list(chip.log.totals.values())
-    return sum(t.units for t in totals), sum(t.joules for t in totals)
+    units, joules = 0, 0.0
+    for total in chip.log.totals.values():
+        units, joules = units + total.units, joules + total.joules
+    return units, joules
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,14 @@ PERTURBED: dict[str, Any] = {
 
 def cases(card: str | None = None) -> Iterator[Case]:
     """Yield backpropagation with stochastic pulses, then decorrelated node perturbation with mixed precision."""
-    data = _data()
+    data = mnist()
     name = f"train_epoch/{card or 'soft_bounds'}"
     for suffix, choice in (("", STOCHASTIC), ("_node_perturbation", PERTURBED)):
-        yield _case(name + suffix, _experiment(card or "reram_soft_bounds", choice), data)
+        yield _case(name + suffix, on_card(card or "reram_soft_bounds", choice), data)
 
 
-def _experiment(card: str, choice: dict[str, Any]) -> TrainExperiment:
+def on_card(card: str, choice: dict[str, Any]) -> TrainExperiment:
+    """The experiment on a card; also of other families of cases."""
     document: dict[str, Any] = {
         "dataset": {"name": "mnist", "flatten": True},
         "network": {"layers": [{"kind": "linear", "units": UNITS}, "relu", {"kind": "linear", "units": 10}]},
@@ -105,10 +106,10 @@ def _torch(data: TrainData, rate: float) -> Callable[[], None]:
     return train
 
 
-def _data() -> TrainData:
+def mnist() -> TrainData:
     """MNIST, or made-up images of its shape and sparsity, which is said."""
     try:
-        return training_data(_experiment("ideal", STOCHASTIC).dataset, 0)
+        return training_data(on_card("ideal", STOCHASTIC).dataset, 0)
     except UserError as error:
         print(f"train_epoch: MNIST is not at hand ({error}); training on made-up images instead", file=sys.stderr)
     stream = Streams(SEED).stream("images")
