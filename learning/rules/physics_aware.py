@@ -11,10 +11,12 @@ from pydantic import Field
 
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.emulated import CrossbarState
 from analog_sim.chip.fabric import EmulatedFabric, Fabric
 from analog_sim.chip.twin import MeasuredChip, TwinFabric, load_measured
 from analog_sim.config import NamedPath
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import taken
 from analog_sim.tiles.digital import DigitalTile
 from analog_sim.tiles.tile import Tile
 from learning.common.memory import Memory
@@ -88,7 +90,7 @@ def _take_over(twin: Crossbar, g: F32) -> None:
     if inside is None:
         twin.program(g)
         return
-    state = inside.state()
+    state = taken(CrossbarState, inside.state(), "crossbar")
     state["cells"]["g"] = np.maximum(g, np.float32(0.0))
     inside.restore(state)
 

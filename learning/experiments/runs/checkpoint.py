@@ -6,7 +6,7 @@ A checkpoint says what it is of (an arm, its seed and all that decides its resul
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
+from analog_sim.saved_state import State
 from learning.experiments.runs.files import write_arrays
 
 _ARRAY, _TREE = "__array__", "tree"
 ANEW = "delete its folder to train this arm anew"
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
+def save(path: Path, state: State) -> None:
     """Write `state` (dicts with text keys, lists, tuples, arrays, numbers, text, bool, None); tuples come back as lists.
 
     Raises:
@@ -34,8 +35,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_arrays(path, {_TREE: np.frombuffer(tree.encode(), np.uint8), **arrays}, compress=False)
 
 
-def load(path: Path) -> dict[str, Any] | None:
-    """Read what `save` wrote; None when there is no file. Raises UserError when it cannot be read."""
+def load(path: Path) -> State | None:
+    """Read what `save` wrote, as it stands there (`taken` makes it a record); None when there is no file. Raises UserError."""
     if not path.exists():
         return None
     arrays = read_archive(path, "a readable checkpoint", ANEW)
@@ -64,7 +65,7 @@ def _split(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
         name = f"a{len(arrays)}"
         arrays[name] = value
         return {_ARRAY: name}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"checkpoint: keys must be text (got {[k for k in value if not isinstance(k, str)]})")
         return {key: _split(item, arrays) for key, item in value.items()}

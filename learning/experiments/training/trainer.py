@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from analog_sim.chip.cost import Costs
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import taken
 from learning.common.identity import digest
-from learning.common.memory import Memory
+from learning.common.memory import Memory, MemoryState
 from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.monte_carlo.score import evaluated, score_of
@@ -27,6 +28,7 @@ from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
 from learning.experiments.training.live import LiveCount
 from learning.network.learned import LearnedNetwork
+from learning.network.network import LayerState
 from learning.network.starting import learned_from
 from learning.rules.base import Proposed
 
@@ -34,6 +36,28 @@ F32 = npt.NDArray[np.float32]
 NOT_OF_AN_ARM = {"name", "targets", "seeds", "twin", "arms", "hardware", "parallel"}
 """Keys of an experiment that decide nothing of one arm's training."""
 LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
+
+
+class TrainerState(TypedDict):
+    """What a training run depends on; position: in the record of a chip that keeps its own state."""
+
+    done: int
+    network: dict[str, LayerState]
+    rule: MemoryState
+    optimizer: MemoryState
+    clock: float
+    loss_sum: float
+    loss_count: int
+    histograms: dict[str, npt.NDArray[np.int64]]
+    position: int | None
+
+
+class CheckpointState(TrainerState):
+    """A checkpoint: whose it is (digest), and rows and digest of each log when it was written."""
+
+    of: str
+    rows: list[int]
+    content: list[str]
 
 
 class Trainer:
@@ -160,11 +184,10 @@ class Trainer:
             broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
         self.diverged = True
         kept = checkpoint.load(self._checkpoint)
+        done = None if kept is None else kept.get("done")
         state = "there is no checkpoint yet"
-        if kept is not None:
-            state = (
-                f"the checkpoint of sample {int(kept['done']) * self.experiment.batch} is kept in {self._checkpoint}"
-            )
+        if isinstance(done, int):
+            state = f"the checkpoint of sample {done * self.experiment.batch} is kept in {self._checkpoint}"
         raise UserError(
             f"training diverged at sample {self.samples} (batch {self.done} of {self.total}, seed {self.seed}): the loss is "
             f"{proposed.loss}, first broken: {broken}; {state}. Try a smaller learning_rate (now {self.experiment.learning_rate:g})"
@@ -191,12 +214,13 @@ class Trainer:
         if self.record is not None:
             self.record.sync()
         logs = (self.curve, self.layers)
-        written = {
+        written: CheckpointState = {
+            **self._state(),
             "of": self._of,
             "rows": [len(log.rows) for log in logs],
             "content": [digest(log.rows) for log in logs],
         }
-        checkpoint.save(self._checkpoint, {**self._state(), **written})
+        checkpoint.save(self._checkpoint, written)
         return row
 
     def _measure_on_chip(self) -> tuple[Row, list[Row]]:
@@ -243,7 +267,7 @@ class Trainer:
             if counted is not None:
                 self._histograms.setdefault(name, []).append(counted)
         self._loss_sum, self._loss_count = 0.0, 0
-        self._restore({**before, "loss": [0.0, 0], "histograms": self._histogram_state()})
+        self._restore({**before, "loss_sum": 0.0, "loss_count": 0, "histograms": self._histogram_state()})
         return row, rows
 
     def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
@@ -272,28 +296,29 @@ class Trainer:
     def _histogram_state(self) -> dict[str, npt.NDArray[np.int64]]:
         return {name: np.stack(counts) for name, counts in self._histograms.items()}
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> TrainerState:
         return {
             "done": self.done,
             "network": self.network.state(),
             "rule": self.memory.state(),
             "optimizer": self.optimizer.state(),
             "clock": self.clock.now,
-            "loss": [self._loss_sum, self._loss_count],
+            "loss_sum": self._loss_sum,
+            "loss_count": self._loss_count,
             "histograms": self._histogram_state(),
             "position": None if self.record is None else self.record.position,
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.done = int(state["done"])
+    def _restore(self, state: TrainerState) -> None:
+        self.done = state["done"]
         self.network.restore(state["network"])
         self.memory.restore(state["rule"])
         self.optimizer.restore(state["optimizer"])
-        self.clock.restore(float(state["clock"]))
-        self._loss_sum, self._loss_count = float(state["loss"][0]), int(state["loss"][1])
+        self.clock.restore(state["clock"])
+        self._loss_sum, self._loss_count = state["loss_sum"], state["loss_count"]
         self._histograms = {name: list(counts) for name, counts in state["histograms"].items()}
         if self.record is not None and state["position"] is not None:
-            self.record.seek(int(state["position"]))
+            self.record.seek(state["position"])
 
     def learned(self) -> LearnedNetwork:
         """What the network has learned so far. A chip that shows nothing of its inside is read for it."""
@@ -329,8 +354,9 @@ class Trainer:
                 f"{path}: is of another arm, seed, data or setting; put the right one back, or {checkpoint.ANEW}"
             )
         with checkpoint.fitting(path):
-            self._restore(state)
-            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), state["content"], strict=True))
+            saved = taken(CheckpointState, state)
+            self._restore(saved)
+            logs = list(zip((self.curve, self.layers), saved["rows"], saved["content"], strict=True))
         for log, count, content in logs:
             log.keep(lambda row: float(row["samples"] or 0) <= self.samples)
             if len(log.rows) != count or digest(log.rows) != content:
