@@ -20,6 +20,7 @@ from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.chip.fabric import PLAIN, Fabric, Fabrication
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.chip.record import operations
+from analog_sim.chip.record.chip_memory import ChipMemory
 from analog_sim.chip.record.operations import Arrays, Request, execute
 from analog_sim.chip.record.tape import Tape, TapedOperation
 from analog_sim.config import UserError
@@ -35,13 +36,15 @@ class TapedSession:
 
     Attributes:
         tape: the record. clock: chip time. arrays: by name; none in a replay. behind: the chip does not know what is in the record, because
-            it is an emulated one whose process ended: all of it must be done again before the chip is asked for more.
+            it is an emulated one whose process ended: what it did after it last kept its state must be done again before it is asked
+            for more. memory: the state that an emulated chip keeps for itself, None without one.
     """
 
     tape: Tape
     clock: Clock
     arrays: dict[str, Crossbar]
     behind: bool
+    memory: ChipMemory | None = None
 
     @property
     def replaying(self) -> bool:
@@ -62,11 +65,12 @@ class TapedSession:
         return done
 
     def _catch_up(self) -> None:
-        """Do all operations of the record. Raises UserError when the chip answers differently than it did."""
+        """Do the operations of the record that the chip's state lacks. Raises UserError when the chip answers differently than it did."""
         with self.clock.aside():
+            known = 0 if self.memory is None else self.memory.recall(self.tape.ends)
             for number, operation in enumerate(self.tape.operations()):
                 request = operation.request
-                if request.kind == "crossbar":
+                if request.kind == "crossbar" or number < known:
                     continue
                 if request.array not in self.arrays:
                     raise UserError(
@@ -80,6 +84,11 @@ class TapedSession:
                         "did; the card, the program or the machine has changed"
                     )
         self.behind = False
+
+    def keep(self, position: int, end: int) -> None:
+        """Have the chip keep its state, unless it is behind the record."""
+        if self.memory is not None and not self.behind:
+            self.memory.keep(position, end)
 
 
 class TapedCrossbar:
@@ -211,19 +220,24 @@ class TapedFabric:
         return TapedCrossbar(full, info, self.session)
 
 
-def recording(chip: Fabric, path: Path, settings: dict[str, Any], *, remembers: bool) -> TapedFabric:
+def recording(
+    chip: Fabric, path: Path, settings: dict[str, Any], *, remembers: bool, memory: ChipMemory | None = None
+) -> TapedFabric:
     """Record all that is done on a chip; goes on with a record that is there.
 
     Args:
         chip: what is recorded. path: of the record. settings: of the chip, as JSON, compared with those of a record that is there.
         remembers: the chip keeps its state when this process ends, as hardware does; an emulated one does not, and is brought to the end of
-            its record by doing all of it again.
+            its record by doing again what it did.
+        memory: state that an emulated chip keeps for itself; without one all of the record is done again.
 
     Raises:
         UserError: the record is another chip's or damaged, or cannot be written.
     """
     tape = Tape(path, {**settings, "largest": None if chip.largest is None else list(chip.largest)}, write=True)
-    return TapedFabric(chip.cell, TapedSession(tape, chip.clock, {}, behind=not remembers and tape.length > 0), chip)
+    session = TapedSession(tape, chip.clock, {}, behind=not remembers and tape.length > 0, memory=memory)
+    tape.keeper = session.keep
+    return TapedFabric(chip.cell, session, chip)
 
 
 def replay(path: Path, cell: CellModel, clock: Clock) -> TapedFabric:

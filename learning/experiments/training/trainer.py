@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TypedDict
 
@@ -212,7 +212,7 @@ class Trainer:
         for each in rows:
             self.layers.append({"samples": self.samples, **each})
         if self.record is not None:
-            self.record.sync()
+            self.record.keep()
         logs = (self.curve, self.layers)
         written: CheckpointState = {
             **self._state(),
@@ -311,7 +311,8 @@ class Trainer:
 
     def _restore(self, state: TrainerState) -> None:
         self.done = state["done"]
-        self.network.restore(state["network"])
+        with nullcontext() if self.record is None else self.record.restoring():
+            self.network.restore(state["network"])
         self.memory.restore(state["rule"])
         self.optimizer.restore(state["optimizer"])
         self.clock.restore(state["clock"])
