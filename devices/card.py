@@ -92,6 +92,13 @@ class DeviceCard(StrictModel):
     temperature: Annotated[float, Q("temperature", "C", ge=-273.15, le=1000)] | None = None
     assumed: tuple[Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")], ...] = ()
 
+    def __repr__(self) -> str:
+        """Window, kinds of the laws and source; `model_dump` has every number."""
+        parts = ("pulse", "programming", "read_noise", "drift")
+        kinds = [f"{part}: {getattr(getattr(self, part), 'kind', 'none')}" for part in parts]
+        window = f"{1e6 * self.g_min:g} to {1e6 * self.g_max:g} µS"
+        return f"<device card {self.name}, {window}; {', '.join(kinds)}; {self.reference or 'no source'}>"
+
     @model_validator(mode="after")
     def _window_and_parts(self) -> Self:
         if self.g_min >= self.g_max:

@@ -31,6 +31,9 @@ class Variation(StrictModel):
             (a reference at its symmetric point), or in models that state the step at one weight: each direction's steps are scaled so that
             the mean step at the nominal symmetric conductance is the nominal one, whatever the bounds. For soft bounds this is
             ``s_up (g_hi - g) / (g_hi - g_sym)`` with s_up the step at g_sym, up, and likewise down. The noise of a step is scaled with it.
+        read_noise: spread of the size of the read noise, as standard deviation s of its natural logarithm: a cell has
+            ``exp(s z6 - s**2)`` times the noise of the card, which is the root mean square over cells. Cells one standard deviation to
+            either side then differ by ``exp(2 s)``.
         kept_at: another state, in (0, 1), whose nominal steps are kept instead of those of the symmetric one.
     """
 
@@ -44,6 +47,7 @@ class Variation(StrictModel):
     g_max: Spread = 0.0
     symmetry: Literal["moves", "kept"] = "moves"
     kept_at: Annotated[float, Q("fraction", "", gt=0, lt=1)] | None = None
+    read_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @model_validator(mode="after")
     def _kept(self) -> Self:
@@ -69,4 +73,5 @@ class Variation(StrictModel):
             down_share=self.down_share,
             symmetry=self.symmetry,
             kept_at=self.kept_at,
+            read_noise=self.read_noise,
         )

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -56,8 +56,8 @@ def browser() -> str:
     return CHROMIUM
 
 
-def dom(page: Path, *, width: int = 1300, height: int = 4000) -> str:
-    """The page's HTML after its scripts have run."""
+def dom(page: Path | str, *, width: int = 1300, height: int = 4000) -> str:
+    """The HTML of a page, a file or an address, after its scripts have run."""
     done = subprocess.run(
         [
             browser(),
@@ -67,7 +67,7 @@ def dom(page: Path, *, width: int = 1300, height: int = 4000) -> str:
             f"--window-size={width},{height}",
             "--virtual-time-budget=8000",
             "--dump-dom",
-            page.as_uri(),
+            page if isinstance(page, str) else page.as_uri(),
         ],
         capture_output=True,
         text=True,
@@ -77,13 +77,13 @@ def dom(page: Path, *, width: int = 1300, height: int = 4000) -> str:
     return done.stdout
 
 
-def laid_out(pages: Mapping[str, Path], folder: Path) -> dict[str, list[str]]:
+def laid_out(pages: Mapping[str, Path], folder: Path, sizes: Collection[str] = tuple(WIDTHS)) -> dict[str, list[str]]:
     """What is wrong with pages at each width: `name at phone` -> faults. One start of the browser for all."""
     frames = []
     for name, path in pages.items():
         text = path.read_text(encoding="utf-8")
-        for size, width in WIDTHS.items():
-            shown = text
+        for size in sizes:
+            shown, width = text, WIDTHS[size]
             if size == "A4":
                 assert "@media print {" in text
                 shown = re.sub(r"@page \{[^}]*\}", "", text.replace("@media print {", "@media all {"))

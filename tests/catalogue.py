@@ -263,6 +263,8 @@ PARALLEL: Rows = {
 }
 
 CHIPS: Rows = {
+    "arc2": [{"firmware": "arc2.bin", "v_max": 0.3, "v_up": 2.0, "v_down": -2.0}],  # as daffodil
+    "daffodil": [{}],  # tests/conformance puts a fake of its library there
     "emulated": [{}],
     "factory": [{"factory": str(Path(__file__).parent / "conformance" / "resistors.py") + ":chip"}],
     "fixed_arrays": [

@@ -16,7 +16,7 @@ from analog_sim.cells.cell_model import CellModel, ReadNoiseModel, RelaxationMod
 from analog_sim.cells.kernels import ageing as kernels
 from analog_sim.cells.kernels.bursts import KEPT
 from analog_sim.cells.kernels.relaxation import AgedCells, Paths, RelaxationTables, relax_cells
-from analog_sim.cells.state import CellState, target_unit
+from analog_sim.cells.state import READ_UNIT, CellState, target_unit
 from analog_sim.random.streams import Streams
 from analog_sim.threads import in_parts
 
@@ -117,7 +117,8 @@ class Ageing:
         noise = self.cell.read
         if noise.silent:
             return 0.0
-        if state.fault is None and noise.uniform_at(self.cell.g_min):
+        alike = state.fault is None and state.read_gain is None
+        if alike and noise.uniform_at(self.cell.g_min):
             return float(noise.white[0, 0]) ** 2
         fault = _NO_FAULTS if state.fault is None else _of(state.fault, rows)
         times = _NO_TIMES if state.t_written is None or not self._flickers else _of(state.t_written, rows)
@@ -134,6 +135,9 @@ class Ageing:
             kernels.read_variance(cells[first:last], *before, *law, broken, variance[first:last])
 
         in_parts(part, cells.size, WORTH_A_THREAD, kernels.CHUNK)
+        if state.read_gain is not None:
+            own = _of(state.read_gain, rows) * np.float32(1.0 / READ_UNIT)
+            variance *= own * own
         return out
 
     def _exponents(self, state: CellState) -> F32:

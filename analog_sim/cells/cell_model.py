@@ -205,6 +205,8 @@ class VariationModel:
             steps at the nominal symmetric conductance are the nominal ones times its drawn gains, whatever its bounds; its bounds are
             drawn such that they keep that conductance between them.
         kept_at: nominal state at which the steps are kept, in (0, 1); None for the symmetric one.
+        read_noise: standard deviation s of the logarithm of a cell's read noise: every read of the cell has ``exp(s z - s**2)`` times the
+            standard deviation of the tables, z one standard normal per cell, so that these are root mean squares over the cells.
     """
 
     gain_common: float = 0.0
@@ -217,6 +219,7 @@ class VariationModel:
     down_share: float = 1.0
     symmetry: Literal["moves", "kept"] = "moves"
     kept_at: float | None = None
+    read_noise: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,14 @@ def nearest_level(target: F32, levels: F32) -> F32:
     return levels[np.searchsorted(edges, target)]
 
 
-def program(cell: CellModel, target: F32, lo: F32, hi: F32, stream: Stream) -> Written:
+def program(cell: CellModel, target: F32, lo: F32, hi: F32, stream: Stream, read_gains: F32 | None = None) -> Written:
     """Programme every cell once: ``g = max(0, t + sigma(u) z)``, ``t = clip(target, lo, hi)``.
 
     Args:
         cell: gives levels, the error table and the write-verify loop.
         target: siemens, any shape.
         lo, hi: the cells' own bounds, siemens, of the same shape or one number for all.
-        stream: programming noise.
+        stream: programming noise. read_gains: read noise of every cell over that of the tables, for a verifying read; None for 1.
     """
     target = np.asarray(target, np.float32)
     codes = np.empty(target.shape, np.uint16) if cell.needs_target else None
@@ -67,7 +67,7 @@ def program(cell: CellModel, target: F32, lo: F32, hi: F32, stream: Stream) -> W
     if cell.verify is not None:
         if codes is not None:
             codes[...] = codes_of(cell, aim)
-        return _relaxed(cell, _write_verify(cell, aim, codes, stream), aim, stream)
+        return _relaxed(cell, _write_verify(cell, aim, codes, stream, read_gains), aim, stream)
     g = _shoot(cell, aim, _final_std(cell), stream, codes=codes)
     return Written(g, codes, attempts=aim.size, rounds=1)
 
@@ -133,7 +133,7 @@ def _shoot(
     return out
 
 
-def _write_verify(cell: CellModel, aim: F32, codes: U16 | None, stream: Stream) -> Written:
+def _write_verify(cell: CellModel, aim: F32, codes: U16 | None, stream: Stream, read_gains: F32 | None) -> Written:
     """Repeat one-shot writes of the cells whose reading is outside the tolerance."""
     assert cell.verify is not None
     loop = cell.verify
@@ -145,6 +145,7 @@ def _write_verify(cell: CellModel, aim: F32, codes: U16 | None, stream: Stream) 
     law = cell.read.t_read, interleave(cell.read.white, cell.read.flicker), largest_relative(cell.read)
     nothing = aim.ravel(), _NO_CODES, np.float32(0.0), np.empty(0, np.float64)
     no_faults = np.empty(0, np.uint8)
+    own = np.float32(1.0) if read_gains is None else read_gains
     for _ in range(loop.max_iterations):
         # Every round draws for the whole array, so that the numbers do not depend on which cells are still open.
         shot = _shoot(cell, aim, loop.shot_std[0], stream)
@@ -152,7 +153,7 @@ def _write_verify(cell: CellModel, aim: F32, codes: U16 | None, stream: Stream) 
         attempts += int(open_cells.sum())
         rounds += 1
         read_variance(g.ravel(), *nothing, 0.0, *law, *scale, no_faults, variance.ravel())
-        reading = g + np.sqrt(variance) * stream.normals(aim.shape)
+        reading = g + own * np.sqrt(variance) * stream.normals(aim.shape)
         open_cells &= np.abs(reading - aim) > loop.tolerance
         if not open_cells.any():
             break

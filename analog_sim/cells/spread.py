@@ -1,4 +1,4 @@
-"""Draws what makes the cells of one chip differ: their own bounds and the gains of their steps. Never draws a fault, never pulses.
+"""Draws what makes the cells of one chip differ: bounds, gains of the steps, read noise. Never draws a fault, never pulses.
 
 Each cause has its own named stream, so that switching one spread off leaves every other draw as it was.
 """
@@ -122,6 +122,14 @@ def draw_gains(
             gain = gain * _correction(cell, means, table, bounds)
         sides.append(np.broadcast_to(gain, shape).astype(np.float32))
     return sides[0], sides[1]
+
+
+def draw_read_gains(cell: CellModel, shape: Shape, streams: Streams) -> F32 | None:
+    """Read noise of every cell over that of the tables, ``exp(s z - s**2)``: its mean square is 1; None when all are alike."""
+    s = np.float32(cell.variation.read_noise)
+    if not s or cell.read.silent:
+        return None
+    return np.exp(s * streams.stream("fabrication.read_noise").normals(shape) - s * s)
 
 
 def _correction(

@@ -15,11 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.cells.spread import draw_bounds, draw_gains
+from analog_sim.cells.spread import draw_bounds, draw_gains, draw_read_gains
 from analog_sim.random.streams import Streams
 
 GAIN_UNIT = 8192
 """Fixed point of the step gains: gain = q / GAIN_UNIT, so gains reach from 0 to just below 8."""
+
+READ_UNIT = 2048
+"""Fixed point of the read noise of a cell over that of the tables: q / READ_UNIT, so that it reaches up to 32 times."""
 
 TARGET_STEPS = 65534
 """Fixed point of a cell's target: state u = (code - 1) / TARGET_STEPS, off by at most 1 / 131,068 of the window (8e-6); code 0: none."""
@@ -49,6 +52,7 @@ class CellState:
             (`CellModel.needs_target`). 0 in a cell that was never programmed, or was pulsed or written exactly since: there the state
             that it was left in stands for the target.
         gain_up, gain_down: uint16 step gains in units of 1 / GAIN_UNIT.
+        read_gain: uint16 standard deviation of a read over that of the tables, in units of 1 / READ_UNIT.
         lo, hi: uint16 own bounds in units of `bound_lsb` siemens.
         table: uint8 index of the cell's pulse table.
         fault: uint8, see `Fault`.
@@ -62,6 +66,7 @@ class CellState:
     target: npt.NDArray[np.uint16] | None = None
     gain_up: npt.NDArray[np.uint16] | None = None
     gain_down: npt.NDArray[np.uint16] | None = None
+    read_gain: npt.NDArray[np.uint16] | None = None
     lo: npt.NDArray[np.uint16] | None = None
     hi: npt.NDArray[np.uint16] | None = None
     table: npt.NDArray[np.uint8] | None = None
@@ -74,6 +79,10 @@ class CellState:
             return np.full((1, 1, 1), cell.g_min, np.float32), np.full((1, 1, 1), cell.g_max, np.float32)
         lsb = np.float32(self.bound_lsb)
         return self.lo * lsb, self.hi * lsb
+
+    def read_gains(self) -> npt.NDArray[np.float32] | None:
+        """Read noise of every cell over that of the tables; None when all are alike."""
+        return None if self.read_gain is None else self.read_gain * np.float32(1.0 / READ_UNIT)
 
     def healthy(self) -> npt.NDArray[np.bool_] | None:
         """Mask of cells that can be written; None when all can."""
@@ -145,6 +154,7 @@ def fabricate(
     bounds = draw_bounds(cell, shape, table, streams)
     gains = draw_gains(cell, shape, table, bounds, streams)
     lo, hi = (None, None) if bounds is None else (codes(bound, lsb) for bound in bounds)
+    read_gain = draw_read_gains(cell, shape, streams)
     gain_up, gain_down = (None, None) if gains is None else (codes(gain, 1.0 / GAIN_UNIT) for gain in gains)
     state = CellState(
         g=np.full(shape, cell.g_min, np.float32),
@@ -153,6 +163,7 @@ def fabricate(
         target=np.zeros(shape, np.uint16) if cell.needs_target else None,
         gain_up=gain_up,
         gain_down=gain_down,
+        read_gain=None if read_gain is None else codes(read_gain, 1.0 / READ_UNIT),
         lo=lo,
         hi=hi,
         table=table,

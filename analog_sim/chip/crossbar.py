@@ -65,6 +65,10 @@ class Inspectable(Protocol):
         """Conductance of every cell now, siemens (planes, rows, cols), without read noise."""
         ...
 
+    def glance(self, row_step: int = 1, col_step: int = 1) -> F32:
+        """`conductance_now` of every so many-th row and column, for a display: nothing is remembered, later reads give the same bits."""
+        ...
+
     def net_now(self) -> F32:
         """Net conductance (plane 0 minus plane 1) of the cells now, siemens (rows, cols), without read noise and wires."""
         ...

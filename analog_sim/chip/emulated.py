@@ -224,6 +224,14 @@ class EmulatedCrossbar:
         """The emulator's truth: conductance of every cell now, siemens (planes, rows, cols), without read noise."""
         return self._read_cache().g
 
+    def glance(self, row_step: int = 1, col_step: int = 1) -> F32:
+        """Conductance now of every so many-th row and column, siemens (planes, rows, cols), a copy; later reads give the same bits."""
+        planes, rows = self.info.planes, np.arange(0, self.info.rows, row_step)
+        g = self.cells.g
+        if self.cell.ages:
+            g = self._aged_rows((np.arange(planes)[:, None] * self.info.rows + rows).ravel(), self.clock.now)
+        return g[:, ::row_step, ::col_step].copy()
+
     def net_now(self) -> F32:
         """Net conductance (plane 0 minus plane 1) of the cells now, siemens (rows, cols), without read noise and wires."""
         return self._read_cache().net
@@ -256,7 +264,7 @@ class EmulatedCrossbar:
         """
         check_target(self.info, target, mask)
         state = self.cells
-        written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"])
+        written = program(self.cell, target, *state.bounds(self.cell), self._noise["programming"], state.read_gains())
         where = _both(mask, state.healthy())
         cost = self.cell.cost
         seconds = cost.t_program * self.info.rows * written.rounds

@@ -164,7 +164,7 @@ def _drift_spread(cell: CellModel, factor: float) -> CellModel:
 
 def _variation(cell: CellModel, factor: float) -> CellModel:
     v = cell.variation
-    names = ("gain_common", "asymmetry", "gain_up", "gain_down", "g_min", "g_max")
+    names = ("gain_common", "asymmetry", "gain_up", "gain_down", "g_min", "g_max", "read_noise")
     spread = replace(v, **{name: getattr(v, name) * factor for name in names})
     return replace(cell, variation=spread)
 

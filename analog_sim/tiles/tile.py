@@ -198,6 +198,10 @@ class Tile:
         """How weights are held."""
         return self.spec.mapping
 
+    def __repr__(self) -> str:
+        arrays = f"{len(self.arrays)} array{'s' if len(self.arrays) != 1 else ''}"
+        return f"<tile of {self.shape[0]} x {self.shape[1]} weights (outputs x inputs) on {arrays}, chip time {self.time:.3g} s>"
+
     @property
     def arrays(self) -> tuple[Crossbar, ...]:
         """All crossbars, block by block and slice by slice."""

@@ -9,7 +9,6 @@ file had changed under a run at work. The cache of trained networks uses the sam
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from pydantic import BaseModel
 
 import analog_sim
 from analog_sim.config import UserError
+from learning.common.versions import version_of
 from learning.data.dataset import Dataset
 
 LIBRARIES = ("numpy", "scipy", "numba", "torch")
@@ -144,13 +144,7 @@ def program_digest() -> str:
 
 def program_identity() -> Identity:
     """The program and the libraries."""
-    versions = {}
-    for library in LIBRARIES:
-        try:
-            versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            versions[library] = "not installed"
-    return Identity({PROGRAM: program_digest(), **versions})
+    return Identity({PROGRAM: program_digest(), **{library: version_of(library) for library in LIBRARIES}})
 
 
 def data_parts(data: Dataset) -> dict[str, str]:

@@ -68,6 +68,13 @@ class Dataset:
         """Names of what the network gives out: classes or targets."""
         return self.classes if self.targets is None else self.targets.names
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.shape))
+        return (
+            f"<data set {self.name}: {len(self.x_train)} training and {len(self.x_test)} test samples of {shape}, "
+            f"{len(self.classes)} classes>"
+        )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample: channels, height and width of an image."""

@@ -12,6 +12,8 @@ from catalogue_helpers import cases, name
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.backends.arc2 import Arc2
+from analog_sim.chip.backends.daffodil import Daffodil
 from analog_sim.chip.backends.factory import FactoryChip
 from analog_sim.chip.backends.scpi import Scpi
 from analog_sim.chip.backends.twin import TwinBackend
@@ -27,6 +29,7 @@ from analog_sim.config import Part, discover
 from analog_sim.random.streams import Streams
 from devices.card import load_card
 
+from . import arc2_fake, daffodil_fake
 from .foreign import ForeignChip, foreign
 
 OWN: dict[str, Part] = {
@@ -50,8 +53,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path) -> Iterator[Fabric]:
+def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fabric]:
     streams = Streams(3).child("chip")
+    if isinstance(backend, Daffodil):
+        daffodil_fake.install(monkeypatch)
+    if isinstance(backend, Arc2):
+        arc2_fake.install(monkeypatch)
+        backend = backend.model_copy(update={"firmware": Path(__file__)})
     if isinstance(backend, TwinBackend):
         backend = backend.model_copy(update={"folder": tmp_path / "twin.npz"})
         np.savez(tmp_path / "twin.npz", **save_measured(MeasuredChip(cell)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from analog_sim.chip.checks import check_plan, check_target, check_voltages, spa
 from analog_sim.chip.client.wire import Wire
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.chip.lab.bench import Bench
 from analog_sim.chip.lab.command_map import CommandMap, numbers
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.config import UserError
@@ -76,21 +77,26 @@ class LabArray:
     inside: None = None
 
     def __init__(self, name: str, info: ChipInfo, lab: LabWire, clock: Clock) -> None:
-        self._name, self._lab, self._clock = name, lab, clock
+        self._name, self._lab = name, lab
+        self._bench = Bench(lab.wire.where, clock, lambda: lab.off(name))
         self.info = info
-        self.log = OperationLog()
+
+    @property
+    def log(self) -> OperationLog:
+        """What this array was asked for."""
+        return self._bench.log
 
     @property
     def time(self) -> float:
         """Chip time in seconds."""
-        return self._clock.now
+        return self._bench.clock.now
 
     def mvm(self, v: F32, *, transpose: bool = False) -> F32:
         """Currents: measured, or the product with cells that are read once, one by one."""
         check_voltages(self.info, v, transpose)
         commands = self._lab.commands
         template = commands.currents_transposed if transpose else commands.currents
-        with self._operation("mvm_transposed" if transpose else "mvm", len(v)):
+        with self._bench.operation("mvm_transposed" if transpose else "mvm", len(v)):
             if template is None:
                 return np.asarray(v, np.float32) @ self._cells(slice(0, self.info.rows), slice(0, self.info.cols))
             volts = [",".join(f"{x:.9g}" for x in vector) for vector in v]
@@ -102,7 +108,7 @@ class LabArray:
     def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
         """Cells one by one: siemens (1, rows, cols)."""
         r, c = span(rows, self.info.rows, "rows"), span(cols, self.info.cols, "cols")
-        with self._operation("read_conductance", (r.stop - r.start) * (c.stop - c.start)):
+        with self._bench.operation("read_conductance", (r.stop - r.start) * (c.stop - c.start)):
             return self._cells(r, c)[None]
 
     def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
@@ -112,7 +118,7 @@ class LabArray:
         assert template is not None, "info says that it can be programmed"
         g = np.clip(target[0], self.info.g_min, self.info.g_max)
         places = np.argwhere(np.ones(g.shape, np.bool_) if mask is None else mask[0])
-        with self._operation("program", len(places)):
+        with self._bench.operation("program", len(places)):
             self._tell(
                 template.format(**self._place(i, j), value=commands.from_siemens(float(g[i, j]))) for i, j in places
             )
@@ -124,7 +130,7 @@ class LabArray:
         commands, counts = self._lab.commands, plan.counts[0].astype(np.int64)
         assert commands.up is not None, "info says that it can be pulsed"
         assert commands.down is not None, "given with up"
-        with self._operation("pulse", int(np.abs(counts).sum())):
+        with self._bench.operation("pulse", int(np.abs(counts).sum())):
             orders = []
             for i, j in np.argwhere(counts):
                 left, template = abs(int(counts[i, j])), commands.up if counts[i, j] > 0 else commands.down
@@ -137,7 +143,7 @@ class LabArray:
     def wait(self, seconds: float) -> None:
         """Tell the instrument to wait, or sleep."""
         check_seconds(seconds)
-        with self._operation("wait", 1, seconds):
+        with self._bench.operation("wait", 1, seconds):
             template = self._lab.commands.wait
             if template is None:
                 time.sleep(seconds)
@@ -171,16 +177,3 @@ class LabArray:
     def _tell(self, orders: Iterable[str]) -> None:
         self._lab.tell(orders)
         self._lab.check(self._name)
-
-    @contextmanager
-    def _operation(self, kind: str, units: int, least: float = 0.0) -> Iterator[None]:
-        """Time and count an operation; outputs go to zero when it fails in any way, Ctrl-C included."""
-        begun, now = time.monotonic(), self._clock.now
-        try:
-            yield
-        except BaseException:
-            self._lab.off(self._name)
-            raise
-        seconds = max(time.monotonic() - begun, least)
-        self._clock.advance(seconds)
-        self.log.add(kind, now, units=units, seconds=seconds)

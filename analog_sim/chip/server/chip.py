@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -59,6 +59,18 @@ class Report:
     joules: float = 0.0
 
 
+class Watcher(Protocol):
+    """Is told what happens, so that it can be shown; it must be quick and may not change what it is given."""
+
+    def saw(self, served: Served, request: Request, results: Arrays, report: Report, now: float) -> None:
+        """An operation was carried out; now: chip time after it."""
+        ...
+
+    def erred(self, error: ScpiError) -> None:
+        """A command was refused."""
+        ...
+
+
 @dataclass
 class ServedChip:
     """One chip that several clients share.
@@ -66,7 +78,7 @@ class ServedChip:
     Attributes:
         fabric: makes or hands out arrays. limits: of commands. on_demand: clients may define arrays. read_only: nobody writes.
         journal: write-ahead record of operations, None to keep none. arrays: by name. writer: who may write, None when the place is free.
-        frames: open frames of the clock, innermost last.
+        frames: open frames of the clock, innermost last. watch: is told of every operation and refusal, None when nobody looks.
     """
 
     fabric: Fabric
@@ -77,6 +89,7 @@ class ServedChip:
     arrays: dict[str, Served] = field(default_factory=dict)
     writer: object | None = None
     frames: list[Frame] = field(default_factory=list)
+    watch: Watcher | None = None
 
     def may_write(self, who: object) -> None:
         """Give the writer's place to `who` when it is free. Raises ScpiError when it is taken or nobody may write."""
@@ -140,7 +153,10 @@ class ServedChip:
         before = _totals(served.crossbar)
         results = execute(request, served.crossbar)
         after = _totals(served.crossbar)
-        return results, Report(int(after[0] - before[0]), after[1] - before[1], after[2] - before[2])
+        report = Report(int(after[0] - before[0]), after[1] - before[1], after[2] - before[2])
+        if self.watch is not None:
+            self.watch.saw(served, request, results, report, self.fabric.clock.now)
+        return results, report
 
     def _check(self, served: Served, request: Request) -> None:
         info, arrays, limits = served.info, request.arrays, self.limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -144,23 +144,41 @@ class Instrument:
 
 
 @contextmanager
-def running(chip: ServedChip, identity: str = "analog-hil,test,0,0", port: int = 0) -> Iterator[int]:
-    """Serve a chip on the loopback from a thread of this process, for tests and benchmarks; gives the port."""
+def in_thread(
+    starts: Sequence[Callable[[], Awaitable[asyncio.Server]]], end: Callable[[], None]
+) -> Iterator[list[int]]:
+    """Run servers in a thread of this process, for tests and benchmarks; gives their ports.
+
+    Args:
+        starts: each begins to listen. end: ends their connections; called in the thread.
+    """
     loop = asyncio.new_event_loop()
-    instrument = Instrument(chip, identity)
-    server = loop.run_until_complete(instrument.start("127.0.0.1", port))
+    servers: list[asyncio.Server] = [loop.run_until_complete(_started(start)) for start in starts]
     thread = threading.Thread(target=loop.run_forever, name="instrument", daemon=True)
     thread.start()
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield [server.sockets[0].getsockname()[1] for server in servers]
     finally:
 
-        async def end() -> None:
-            server.close()
-            instrument.drop_all()
+        async def ended() -> None:
+            for server in servers:
+                server.close()
+            end()
             await asyncio.sleep(0)
             loop.stop()
 
-        asyncio.run_coroutine_threadsafe(end(), loop)
+        asyncio.run_coroutine_threadsafe(ended(), loop)
         thread.join(10.0)
         loop.close()
+
+
+async def _started(start: Callable[[], Awaitable[asyncio.Server]]) -> asyncio.Server:
+    return await start()
+
+
+@contextmanager
+def running(chip: ServedChip, identity: str = "analog-hil,test,0,0", port: int = 0) -> Iterator[int]:
+    """Serve a chip on the loopback from a thread of this process; gives the port."""
+    instrument = Instrument(chip, identity)
+    with in_thread([lambda: instrument.start("127.0.0.1", port)], instrument.drop_all) as ports:
+        yield ports[0]

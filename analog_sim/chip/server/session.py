@@ -59,7 +59,7 @@ class Session:
                 raise message
             units = units_of(message)
         except ScpiError as error:
-            self.status.add(error)
+            self._refused(error)
             return []
         answer: Answer = []
         path = ""
@@ -79,16 +79,21 @@ class Session:
             answer = command.run(self, parameters)
             parameters.end()
         except ScpiError as error:
-            self.status.add(error)
+            self._refused(error)
         except UserError as error:
-            self.status.add(ScpiError(-221, str(error)))
+            self._refused(ScpiError(-221, str(error)))
         except (ValueError, OverflowError) as error:
-            self.status.add(ScpiError(-222, str(error)))
+            self._refused(ScpiError(-222, str(error)))
         except Exception as error:  # a fault of ours must not end the other clients' sessions
-            self.status.add(ScpiError(-300, f"{type(error).__name__}: {error}"))
+            self._refused(ScpiError(-300, f"{type(error).__name__}: {error}"))
         else:
             return ([answer.encode()] if isinstance(answer, str) else answer or []), path
         return [], path
+
+    def _refused(self, error: ScpiError) -> None:
+        self.status.add(error)
+        if self.chip.watch is not None:
+            self.chip.watch.erred(error)
 
     def array(self, parameters: Parameters) -> Served:
         """The array that a command names, or else the selected one."""

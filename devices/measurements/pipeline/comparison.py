@@ -12,7 +12,7 @@ from devices.measurements.data.pulse_kinds import chosen_pulses
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.split import folds as pieces
 from devices.measurements.data.traces import Traces, traces_of
-from devices.measurements.fit.noise.fit import series_of
+from devices.measurements.fit.noise.series import series_of
 from devices.measurements.pipeline.pulse_stage import fit_again, fit_traces
 from devices.measurements.pipeline.reading import read_measurements
 from devices.measurements.proof.ageing import ageing_proof

@@ -8,7 +8,9 @@ import numpy as np
 
 from devices.measurements.card_files.card_file import CardParts
 from devices.measurements.configuration.measurement_config import MeasurementConfig
-from devices.measurements.fit.noise.fit import NoiseFit, Series, fit_noise, series_of
+from devices.measurements.fit.noise.fit import NoiseFit, fit_noise
+from devices.measurements.fit.noise.series import Series, series_of
+from devices.measurements.fit.noise.spread import MOST
 from devices.measurements.pipeline.stage import F64, FittedStage, Say
 from devices.measurements.proof.delivered import noise_differences
 from devices.measurements.proof.noise import halves, noise_proof
@@ -35,8 +37,15 @@ class FittedNoise:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """Whether cells differ."""
+        spread = self.fit.spread
+        if spread is None:
+            return ()
+        text = (
+            f"read noise differs from cell to cell at equal states: the standard deviation of its logarithm is {spread.value:.2f}"
+            f" ({spread.low:.2f} to {spread.high:.2f}); the card's table is the root mean square over cells"
+        )
+        return (text if spread.value <= MOST else f"{text}; a card can hold {MOST:g} at most",)
 
     def compile(self, parts: CardParts) -> None:
         """Add the tables; they take the place of noise that was found among the pulses."""
@@ -89,3 +98,6 @@ class NoiseStage:
 
 def _add(parts: CardParts, noise: NoiseFit) -> None:
     parts.measured("read_noise", {"white": noise.white, "flicker": noise.flicker, "t_read": noise.t_read})
+    if noise.spread is not None:
+        spread = float(f"{min(noise.spread.value, MOST):.4g}")
+        parts.parts["variation"] = {**parts.parts.get("variation", {}), "read_noise": spread}

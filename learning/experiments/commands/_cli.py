@@ -47,7 +47,7 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         metavar="CHIP",
         default=None,
         help="what is driven, instead of the file's `chip`: emulated, sealed, fixed_arrays, scpi://HOST:PORT, twin:DIR, "
-        "replay:RUN_DIR, or module:factory",
+        "replay:RUN_DIR, daffodil:simulated, daffodil:physical, or module:factory",
     )
     return shared
 
@@ -69,6 +69,8 @@ def chip_override(chip: str | None) -> list[str]:
         return [f"chip={json.dumps({'kind': kind})}"]
     if kind == "scpi":
         part = {"kind": "scpi", "address": chip}
+    elif kind == "daffodil":
+        part = {"kind": "daffodil", "board": rest}
     elif kind == "twin":
         part = {"kind": "twin", "folder": rest}
     elif kind == "replay":

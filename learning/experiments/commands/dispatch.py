@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from learning.common.versions import version_of
 from learning.experiments.commands._cli import main_guard
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -28,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "two runs: changed keys, paired difference with its interval",
         "completion": "make bash, zsh or fish complete commands and names",
         "benchmark": "time the emulator beside PyTorch and NumPy",
+        "warm": "compile all kernels once, after an installation or for a cluster",
         "docs": "open the documentation, which came with the program",
     }
 )
@@ -49,9 +51,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         print(_help())
         return 0
     if first in ("-V", "--version"):
-        from importlib.metadata import version
-
-        print(f"analog-hil {version('analog-hil')}")
+        print(f"analog-hil {version_of('analog-hil')}")
         return 0
     if first not in COMMANDS:
         near = difflib.get_close_matches(first, COMMANDS, 1)

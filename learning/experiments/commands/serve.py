@@ -31,18 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--anyone", action="store_true", help="allow another address than loopback: nobody is asked for a password"
     )
     parser.add_argument("--port", metavar="N", type=int, default=5025, help="port (default: 5025; 0 for a free one)")
+    parser.add_argument(
+        "--dashboard",
+        metavar="PORT",
+        type=int,
+        nargs="?",
+        const=8025,
+        help="show the chip on a page of this machine (default port: 8025; 0 for a free one)",
+    )
     options = parser.parse_args(arguments)
 
     from analog_sim.config import UserError, load_config
     from learning.experiments.configs.serve import ServeConfig
 
-    if not 0 <= options.port <= 65535:
-        raise UserError(f"--port: 0 to 65535 (got {options.port})")
+    for name, port in (("--port", options.port), ("--dashboard", options.dashboard)):
+        if port is not None and not 0 <= port <= 65535:
+            raise UserError(f"{name}: 0 to 65535 (got {port})")
     if not options.anyone and not _loopback(options.host):
         raise UserError(f"--host: {options.host} can be reached from other machines; add --anyone if that is meant")
     require_schema(options.config, "serve/1", options.overrides)
     config = load_config(options.config, ServeConfig, overrides=options.overrides)
-    return asyncio.run(_serve(config, options.host, options.port))
+    return asyncio.run(_serve(config, options.host, options.port, options.dashboard))
 
 
 def _loopback(host: str) -> bool:
@@ -52,7 +61,8 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _serve(config: object, host: str, port: int) -> int:
+async def _serve(config: object, host: str, port: int, dashboard: int | None) -> int:
+    from analog_sim.chip.dashboard.http import Dashboard
     from analog_sim.chip.server.serve import Instrument
     from learning.experiments.configs.serve import ServeConfig, served_chip
 
@@ -62,6 +72,9 @@ async def _serve(config: object, host: str, port: int) -> int:
         print(f"did {redone} operations of {config.journal} again", flush=True)
     instrument = Instrument(chip, config.identity)
     server = await instrument.start(host, port)
+    if dashboard is not None:
+        page = await Dashboard(instrument).start(dashboard)
+        print(f"dashboard at http://127.0.0.1:{page.sockets[0].getsockname()[1]}", flush=True)
     print(f"serving {config.identity} at scpi://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from analog_sim.chip.backend import identity
+from analog_sim.chip.backends.emulated import Emulated
 from analog_sim.chip.backends.fixed_arrays import FixedArraysBackend
 from analog_sim.chip.backends.sealed import Sealed
 from analog_sim.chip.clock import Clock
@@ -60,7 +61,8 @@ class ServeConfig(StrictModel):
     Attributes:
         device: a packaged card by name, a card's path, or the card itself.
         seed: from which the cells are drawn. place: of the chip below the seed;
-            the default is that of a training run, so that the same seed gives the same cells. chip: sealed cells, or arrays that exist.
+            the default is that of a training run, so that the same seed gives the same cells.
+        chip: sealed cells, or arrays that exist; emulated are the sealed ones that show their truth on the dashboard and their energy.
         arrays: name -> size, or "on demand" for arrays that clients define. time: virtual, or real for the wall clock.
         read_only: whether commands that change cells are rejected.
         limits: what a command may ask for at most. journal: file in which every operation is before it is done,
@@ -74,7 +76,7 @@ class ServeConfig(StrictModel):
     device: DeviceCard
     seed: Annotated[int, Field(ge=0)] = 0
     place: tuple[str | int, ...] = ("chip",)
-    chip: Annotated[Sealed | FixedArraysBackend, Field(discriminator="kind")] = Sealed()
+    chip: Annotated[Sealed | Emulated | FixedArraysBackend, Field(discriminator="kind")] = Sealed()
     arrays: Literal["on demand"] | dict[str, ArraySpec] = "on demand"
     time: Literal["virtual", "real"] = "virtual"
     read_only: bool = False

@@ -5,7 +5,6 @@ It never knows what the figures show. Everything a page needs is inside it: it o
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 import shlex
@@ -17,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from learning.common.versions import version_of
 from learning.experiments.report.head import PageHead, linked
 from learning.experiments.report.hover import mark, series_of
 from learning.experiments.report.notes import warnings_and_facts
@@ -134,18 +134,17 @@ def write_page(
     )
     head = head or PageHead()
     warnings, facts = warnings_and_facts(notes)
-    version = importlib.metadata.version("analog-hil")
     html = environment.get_template("report.html.j2").render(
         title=title,
         subtitle=_subtitle(run),
-        version=version,
+        version=version_of("analog-hil"),
         css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
         head=head,
         headline=headline,
         warnings=warnings,
         facts=facts,
-        cite=_cite(run, version),
+        cite=_cite(run, version_of("analog-hil")),
         sources=[linked(f"{name}: {reference}") for name, reference in (head.cards or {}).items() if reference],
         sections=shown,
         configuration=run.config_text,

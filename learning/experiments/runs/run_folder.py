@@ -11,7 +11,6 @@ figures/          PNG and SVG;  report.html
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
 import os
 import platform
@@ -30,6 +29,7 @@ from pydantic import BaseModel, Field
 from analog_sim.config import ConfigError, Location, UserError, dump_yaml
 from analog_sim.config.yaml12 import parse
 from learning.common.identity import Identity
+from learning.common.versions import version_of
 from learning.experiments.runs.files import (
     JsonRecord,
     checked_record,
@@ -274,19 +274,13 @@ def describe_environment(
     *, seed: int, command: Sequence[str] | None = None, threads: int | None = None
 ) -> dict[str, Any]:
     """What to know of the machine and the software to run it again; JSON-able."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command if command is not None else sys.argv),
         "seed": seed,
         "git": _git_commit(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {package: version_of(package) for package in PACKAGES},
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -6,14 +6,14 @@ parts are fitted by that likelihood (Whittle), and AIC decides which parts the d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, signal, stats
 
-from devices.measurements.table.sink import UNFIT
-from devices.measurements.table.table import MeasurementTable, runs
+from devices.measurements.fit.noise.series import FEWEST, Series, of_like_states
+from devices.measurements.fit.noise.spread import noise_spread
+from devices.measurements.fit.parameters import Estimate
 from devices.measurements.text.problems import MeasurementError, failure
 from devices.window import Window
 
@@ -21,25 +21,10 @@ F64 = npt.NDArray[np.float64]
 
 SEGMENTS = 24
 NODES = 33
+MOST_GROUPS = 9
+"""Groups of states between which the tables are interpolated, at most."""
 SILENT = 1e-9
 """Relative spread of reads that differ by rounding only."""
-FEWEST = 256
-"""Reads of a series from which on a spectrum is fitted."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """Reads of one resting cell at a constant rate.
-
-    Attributes:
-        g: (n,) siemens. interval: seconds between reads. sequence: number of the cell's. source, line: where the first read stands.
-    """
-
-    g: F64
-    interval: float
-    sequence: int
-    source: Path | None = None
-    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,42 +90,14 @@ class NoiseFit:
     Attributes:
         spectra: one per series. white, flicker: (K,) siemens over the window: white and telegraph variance together, and the
             square root of the 1/f coefficient. t_read: seconds of one read.
+        spread: of the cells' noise at equal states, None where the series do not show one; the tables are root mean squares over cells.
     """
 
     spectra: tuple[Spectrum, ...]
     white: F64
     flicker: F64
     t_read: float
-
-
-def series_of(table: MeasurementTable, sources: Sequence[Path]) -> list[Series]:
-    """Cut a table into series; a flagged read is replaced by the read before it (counted by its flag).
-
-    Args:
-        table: of the role noise. sources: the files by their number in the table, for messages.
-
-    Raises MeasurementError when there are no times, or when the reads of a series are not equally spaced.
-    """
-    good = (table.flag & UNFIT) == 0
-    g = table.conductance()
-    found = []
-    for part in runs(table.sequence):
-        t, values, keep = table.t_s[part], g[part].copy(), good[part]
-        path, first = sources[int(table.source[part.start])], int(table.line[part.start])
-        if len(t) < 2 or not keep.any():
-            continue
-        if not np.isfinite(t).all():
-            raise failure(path, "a noise series needs times, or sample_time", line=first)
-        step = np.diff(t)
-        interval = float(np.median(step))
-        if interval <= 0 or (np.abs(step - interval) > 0.2 * interval).mean() > 0.01:
-            bad = part.start + int(np.argmax(np.abs(step - interval)))
-            reason = f"reads of a noise series are not equally spaced (median {interval:g} s, here {step[bad - part.start]:g} s)"
-            raise failure(path, reason, line=int(table.line[bad]))
-        last = np.maximum.accumulate(np.where(keep, np.arange(len(values)), -1))
-        last[last < 0] = int(np.argmax(keep))
-        found.append(Series(values[last], interval, int(table.sequence[part.start]), path, first))
-    return found
+    spread: Estimate | None = None
 
 
 def density(f: F64, white: float, flicker: float, telegraph: float, corner: float, exponent: float = 1.0) -> F64:
@@ -289,7 +246,7 @@ def _whittle(
 
 
 def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
-    """Fit every series and make tables over the state: variances averaged in up to nine groups, interpolated between them.
+    """Fit every series and make tables over the state: variances averaged in groups of one state, interpolated between them.
 
     Raises MeasurementError when every series is too short.
     """
@@ -300,8 +257,7 @@ def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
         longest = max(series, key=lambda one: len(one.g))
         reason = f"no noise series is long enough for a spectrum: needs {FEWEST} reads (longest: {len(longest.g)})"
         raise MeasurementError(reason) if longest.source is None else failure(longest.source, reason, line=longest.line)
-    order = np.argsort([spectrum.mean for spectrum in spectra])
-    groups = np.array_split(order, min(9, len(spectra)))
+    groups = of_like_states([spectrum.mean for spectrum in spectra], min(MOST_GROUPS, len(spectra)))
     centres = np.array([np.mean([spectra[k].mean for k in part]) for part in groups])
     white = np.array([np.mean([spectra[k].card_white ** 2 for k in part]) for part in groups])
     flicker = np.array([np.mean([spectra[k].card_flicker ** 2 for k in part]) for part in groups])
@@ -311,4 +267,5 @@ def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
         np.sqrt(np.interp(grid, centres, white)),
         np.sqrt(np.interp(grid, centres, flicker)),
         float(np.median([spectrum.interval for spectrum in spectra])),
+        noise_spread(series),
     )

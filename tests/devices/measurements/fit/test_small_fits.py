@@ -11,7 +11,8 @@ from devices.measurements.data.split import split
 from devices.measurements.data.stop_rule import stop_rule
 from devices.measurements.data.traces import Condition, Traces, conditions, has_condition, traces_of
 from devices.measurements.fit.ageing.fit import path_memory
-from devices.measurements.fit.noise.fit import NoiseFit, Series, fit_noise, fit_spectrum, variance_growth
+from devices.measurements.fit.noise.fit import NoiseFit, fit_noise, fit_spectrum, variance_growth
+from devices.measurements.fit.noise.series import Series
 from devices.measurements.fit.programming.fit import fit_programming
 from devices.measurements.fit.pulse.spread import device_gains
 from devices.measurements.fit.pulse.statespace import StepTables

@@ -15,7 +15,7 @@ from devices.measurements.columns.reader import Reader
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.histories import histories_of
 from devices.measurements.data.traces import Traces, traces_of
-from devices.measurements.fit.noise.fit import series_of
+from devices.measurements.fit.noise.series import series_of
 from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
 from devices.measurements.table.sink import Measurements, Sink

@@ -34,7 +34,7 @@ from devices.measurements.data.histories import histories_of
 from devices.measurements.data.pulse_kinds import chosen_pulses
 from devices.measurements.data.traces import traces_of
 from devices.measurements.fit.distribution.fit import fit_distributions
-from devices.measurements.fit.noise.fit import series_of
+from devices.measurements.fit.noise.series import series_of
 from devices.measurements.pipeline.reading import read_measurements
 from devices.measurements.table.sink import UNFIT, Measurements
 from devices.measurements.table.table import MeasurementTable, Op
