@@ -1,4 +1,4 @@
-"""How a network is trained digitally, as configuration. No torch here: `learning.torch_bridge.digital_training` does it."""
+"""How a network is trained digitally, as configuration. No torch here: `learning.torch_bridge.digital.digital_training` does it."""
 
 from typing import Annotated, Literal
 

@@ -26,9 +26,8 @@ from learning.network.network import matrix_name
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ideal_inputs
 from learning.torch_bridge.convert import Decided, Plan
-from learning.torch_bridge.digital_training import Convergence, predict, trained_network
+from learning.torch_bridge.digital.digital_training import Convergence, predict, trained_network
 from learning.torch_bridge.inputs import DrivenInputs
-from learning.torch_bridge.load_model import load_checkpoint
 from learning.torch_bridge.source import (
     ConfiguredSource,
     FileSource,
@@ -40,6 +39,7 @@ from learning.torch_bridge.source import (
     planned_again,
     weights_of,
 )
+from learning.torch_bridge.user_models.load_model import load_checkpoint
 
 F32 = npt.NDArray[np.float32]
 SAMPLE = 8

@@ -17,8 +17,8 @@ from learning.experiments.training.chip import build
 from learning.experiments.training.data import training_data
 from learning.experiments.training.run import describe, place, train
 from learning.network.learned import LearnedNetwork
-from learning.torch_bridge.digital_training import predict
-from learning.torch_bridge.torch_network import torch_learned
+from learning.torch_bridge.digital.digital_training import predict
+from learning.torch_bridge.digital.torch_network import torch_learned
 
 TRAIN: dict[str, Any] = {
     "schema": "train/1",

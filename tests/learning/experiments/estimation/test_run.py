@@ -98,7 +98,7 @@ def test_workers_do_not_change_the_results(tmp_path: Path) -> None:
 def user_model(tmp_path: Path, checkpoint: bool = True) -> dict[str, Any]:
     model: dict[str, Any] = {"file": str(EXAMPLE), "factory": "build"}
     if checkpoint:
-        from learning.torch_bridge.load_model import load_factory
+        from learning.torch_bridge.user_models.load_model import load_factory
 
         torch.manual_seed(0)
         torch.save(load_factory(f"{EXAMPLE}:build").state_dict(), tmp_path / "w.pt")

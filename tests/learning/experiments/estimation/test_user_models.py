@@ -12,7 +12,7 @@ from learning.experiments.estimation.chip import Chip
 from learning.experiments.estimation.prepared import Prepared, check, prepare_estimate
 from learning.experiments.estimation.studies import variants
 from learning.experiments.monte_carlo.metrics import accuracy
-from learning.torch_bridge.digital_training import predict
+from learning.torch_bridge.digital.digital_training import predict
 
 GATED = """
 import torch

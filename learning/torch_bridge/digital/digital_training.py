@@ -27,7 +27,7 @@ from learning.data.dataset import Dataset, NumericTargets
 from learning.data.download import write_atomically
 from learning.network.training_spec import DigitalTraining
 from learning.torch_bridge.arrays import to_numpy
-from learning.torch_bridge.loss import torch_loss
+from learning.torch_bridge.digital.loss import torch_loss
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]

@@ -6,7 +6,7 @@ import torch
 from catalogue import LOSSES
 
 from learning.losses.losses import make_loss
-from learning.torch_bridge.loss import torch_loss
+from learning.torch_bridge.digital.loss import torch_loss
 
 
 @pytest.mark.parametrize("name", LOSSES)
