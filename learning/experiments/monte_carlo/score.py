@@ -38,6 +38,11 @@ class Score:
         return f"{self.name}{self.unit}"
 
     @property
+    def title(self) -> str:
+        """At the start of a sentence."""
+        return self.name[0].upper() + self.name[1:]
+
+    @property
     def axis(self) -> str:
         """Of an axis: `accuracy (%)`, `R2`."""
         return f"{self.name} ({self.unit.strip()})" if self.unit else self.name

@@ -170,7 +170,7 @@ def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
         curves = {point.name: point.nominal for point in points}
         digital = {point.results.digital_score for point in points}
         figure = accuracy_of_points(curves, digital.pop() if len(digital) == 1 else None, score=score)
-        text = f"{_title(score)} against time after programming at every point: mean over chips, 95 % interval."
+        text = f"{score.title} against time after programming at every point: mean over chips, 95 % interval."
         plots.append(Plot(f"{score.key}_over_time", figure, text))
     plots += [plot for key in points[0].label if (plot := _over_key(points, key)) is not None]
     sections = [
@@ -206,10 +206,5 @@ def _over_key(points: Sequence[EstimatePoint], key: str) -> Plot | None:
     line = digital.pop() if len(digital) == 1 else None
     figure = accuracy_over_setting(values, curves, line, short(key), score=score)
     name = "".join(c if c.isalnum() else "_" for c in key)
-    caption = f"{_title(score)} at the last time against {short(key)}; 95 % interval over chips."
+    caption = f"{score.title} at the last time against {short(key)}; 95 % interval over chips."
     return Plot(f"{score.key}_over_{name}", figure, caption)
-
-
-def _title(score: Score) -> str:
-    """`Accuracy`, `R2`."""
-    return score.name[0].upper() + score.name[1:]

@@ -148,7 +148,7 @@ def _span(interval: Interval, score: Score) -> str:
 
 
 def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Section:
-    score, title = results.score, _title(results.score)
+    score, title = results.score, results.score.title
     plots = [
         Plot(
             f"{score.key}_over_time",
@@ -172,11 +172,6 @@ def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Se
     return Section(title, (text,), ((score.key, estimate_table(results)),), tuple(plots))
 
 
-def _title(score: Score) -> str:
-    """`Accuracy`, `R2`."""
-    return score.name[0].upper() + score.name[1:]
-
-
 def _study_sections(results: EstimateResults) -> list[Section]:
     """One curve per numeric study, one bar chart per study of named non-idealities, all paired on the same chips."""
     studies: dict[str, list[str]] = {}
@@ -198,7 +193,7 @@ def _study_sections(results: EstimateResults) -> list[Section]:
             )
         )
     if curves:
-        sections.append(Section(f"{_title(results.score)} against settings", plots=tuple(curves)))
+        sections.append(Section(f"{results.score.title} against settings", plots=tuple(curves)))
     return sections
 
 
@@ -217,7 +212,7 @@ def _setting_plot(results: EstimateResults, study: str, values: list[str]) -> Pl
     }
     label = SETTING_LABELS.get(study, study.replace("_", " "))
     figure = accuracy_over_setting(values, curves, results.digital_score, label, score=score)
-    caption = f"{_title(score)} against {label}, {chips} chips, 95 % interval."
+    caption = f"{score.title} against {label}, {chips} chips, 95 % interval."
     return Plot(f"{score.key}_over_{_file_name(study)}", figure, caption)
 
 
@@ -242,10 +237,10 @@ def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
         effects[name.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
     if study == "only":
         label = f"{score.name} lost by it alone{score.lost}"
-        caption = f"{_title(score)} lost against the digital twin with one non-ideality alone"
+        caption = f"{score.title} lost against the digital twin with one non-ideality alone"
     elif study == "without":
         label = f"{score.name} regained without it{score.lost}"
-        caption = f"{_title(score)} regained when one non-ideality is switched off"
+        caption = f"{score.title} regained when one non-ideality is switched off"
     else:
         label = f"{score.name} against the configured {study.replace('_', ' ')}{score.lost}"
         caption = f"Change of {score.name} with {study.replace('_', ' ')}, against the configured one"

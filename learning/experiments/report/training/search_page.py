@@ -76,7 +76,7 @@ def write_search_report(
             Plot(
                 "candidates",
                 candidates([(row[0], row[1], float(row[2])) for row in drawn], score.axis),
-                f"{score.name[0].upper()}{score.name[1:]} of every candidate.",
+                f"{score.title} of every candidate.",
             ),
         )
         if drawn
