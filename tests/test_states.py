@@ -17,9 +17,10 @@ def kept() -> list[tuple[str, ast.FunctionDef]]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                methods = [part for part in getattr(node, "body", ()) if isinstance(part, ast.FunctionDef)]
-                pair = {part.name.lstrip("_"): part for part in methods}
-                if isinstance(node, ast.ClassDef) and {"state", "restore"} <= set(pair):
+                if not isinstance(node, ast.ClassDef):
+                    continue
+                pair = {part.name.lstrip("_"): part for part in node.body if isinstance(part, ast.FunctionDef)}
+                if {"state", "restore"} <= set(pair):
                     found += [(f"{path}: {node.name}", pair[name]) for name in ("state", "restore")]
     return found
 

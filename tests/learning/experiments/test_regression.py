@@ -62,7 +62,7 @@ def test_a_training_is_judged_by_r2_and_mean_squared_error(tmp_path: Path) -> No
     assert float(last["mse"] or 0.0) < 0.1 * (40**2 + 20**2) / 3
     run = RunDirectory.open(tmp_path / "run")
     assert TrainingResults.load(run).score.key == "r2"
-    page = rebuild(run.path).read_text(encoding="utf-8")
+    page = rebuild(run.path)[1].read_text(encoding="utf-8")
     assert "mean squared error" in page
     assert "accuracy" not in page.lower().partition("<h2")[0], "nothing but numbers is predicted"
     found = compare_runs(run, run)
@@ -106,7 +106,13 @@ def test_a_search_takes_the_setting_of_highest_r2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_learns_numbers(rule: str, tmp_path: Path) -> None:
-    experiment = training(tmp_path, rule={"kind": rule, **RULES[rule][0]}, learning_rate=0.01, epochs=0.2)
+    experiment = training(
+        tmp_path,
+        rule={"kind": rule, **RULES[rule][0]},
+        learning_rate=0.01,
+        epochs=0.2,
+        periphery={"weight_modulation": True},
+    )
     trainer = Trainer(experiment, training_data(experiment.dataset, 0), 0, tmp_path)
     rows = trainer.run()
     assert all(np.isfinite(float(row["r2"] or 0.0)) for row in rows)
