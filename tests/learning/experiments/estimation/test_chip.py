@@ -154,7 +154,7 @@ def test_a_sealed_chip_is_estimated_by_reads_that_take_time() -> None:
     assert all(array.inside is None for tile in sealed.tiles for array in tile.arrays)
     opened = chip(0)
     before = sealed.age, opened.age
-    assert abs(sealed.evaluate()["accuracy"] - opened.accuracy()) < 0.05
+    assert abs(sealed.evaluate()["accuracy"] - opened.evaluate()["accuracy"]) < 0.05
     assert sealed.age - before[0] > opened.age - before[1] > 0.0
     for mine, its in zip(sealed.tiles, opened.tiles, strict=True):
         np.testing.assert_allclose(mine.read_weights(), its.read_weights(exact=True), atol=0.2 * mine.full_weight)
