@@ -61,7 +61,7 @@ class DeviceCard(StrictModel):
         faults: how many cells and lines are defective.
         variation: spread between cells. cost: what operations take in time and energy, and the read voltage.
         endurance: pulses after which the window of a cell has closed to half; None for never.
-        half_select: fraction of a step that a pulse costs the unselected cells of its line.
+        half_select: fraction of a step that a pulse costs the unselected cells of its line; not with `pulse.amplitude`, which says it.
         read_disturb: relative conductance change towards g_max per read.
         temperature: at which retention was measured, kelvin, when it was no room temperature; time on the card is time at this temperature,
             and no law of Arrhenius turns one into the other.
@@ -116,6 +116,11 @@ class DeviceCard(StrictModel):
             )
         self._check_laws()
         self._check_variation()
+        if self.half_select and self.pulse is not None and self.pulse.amplitude is not None:
+            raise at_key(
+                "half_select",
+                f"pulse.amplitude says what half-selected cells suffer, at half the voltage: leave it out (got {self.half_select:g})",
+            )
         if self.levels is not None:
             try:
                 self.levels.compile(self.window)
@@ -217,7 +222,7 @@ class DeviceCard(StrictModel):
             name=self.name,
             g_min=self.g_min,
             g_max=self.g_max,
-            pulse=None if self.pulse is None else self.pulse.compile(window),
+            pulse=None if self.pulse is None else self.pulse.model(window),
             program_std=self.programming.compile(window),
             verify=self.programming.verify(window),
             levels=None if self.levels is None else self.levels.compile(window),
