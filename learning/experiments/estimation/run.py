@@ -115,6 +115,7 @@ def estimate(
                 threshold=experiment.yield_threshold.value(prepared.digital[score.key], score.bounds[0]),
                 transfer=face.transfer,
                 maps=face.maps,
+                drops=face.drops,
                 costs=face.costs,
                 notes=notes,
                 converged=None if prepared.convergence is None else prepared.convergence.reached,

@@ -16,7 +16,13 @@ from pathlib import Path
 from analog_sim.chip.backend import RECORD
 from analog_sim.chip.backends.sealed import Sealed
 from learning.experiments.commands.benchmark_cases._case import Case
-from learning.experiments.commands.benchmark_cases.train_epoch import BATCH, SEED, STOCHASTIC, mnist, on_card
+from learning.experiments.commands.benchmark_cases.train_epoch import (
+    BATCH,
+    SEED,
+    STOCHASTIC,
+    mnist_data,
+    training_experiment,
+)
 from learning.experiments.training.trainer import Trainer
 
 BATCHES = 30
@@ -26,10 +32,12 @@ AFTER = 130
 
 def cases() -> Iterator[Case]:
     """Yield one case."""
-    data, folder = mnist(), Path(tempfile.mkdtemp())
+    data, folder = mnist_data(), Path(tempfile.mkdtemp())
     trainers = []
     for name, record in (("recorded", True), ("plain", False)):
-        experiment = on_card("reram_soft_bounds", STOCHASTIC).model_copy(update={"chip": Sealed(record=record)})
+        experiment = training_experiment("reram_soft_bounds", STOCHASTIC).model_copy(
+            update={"chip": Sealed(record=record)}
+        )
         (folder / name).mkdir()
         trainers.append(Trainer(experiment, data, SEED, folder / name))
     recorded, plain = trainers
