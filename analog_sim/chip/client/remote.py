@@ -98,12 +98,15 @@ class RemoteCrossbar:
 
     Args:
         link: to the chip. name: of the array. info: of the array.
+
+    Attributes:
+        name: as the chip calls it.
     """
 
     inside: None = None
 
     def __init__(self, link: Link, name: str, info: ChipInfo) -> None:
-        self._link, self._name = link, name
+        self._link, self.name = link, name
         self._quoted = _quoted(name).encode()
         self.info = info
         self._log = OperationLog()
@@ -153,7 +156,7 @@ class RemoteCrossbar:
             self._check_pulses(int(np.abs(plan.counts.astype(np.int64)).max(initial=0)), 32767)
         else:
             self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
-        request = operations.pulse(self._name, plan)
+        request = operations.pulse(self.name, plan)
         self._check_bytes("pulse", sum(a.nbytes for a in request.arrays.values()))
         blocks = [part for array in request.arrays.values() for part in (b",", *block(array))]
         if isinstance(plan, PulseCounts):
@@ -171,7 +174,7 @@ class RemoteCrossbar:
 
     def flush(self) -> None:
         """Return when all that was sent is done."""
-        self._link.command(f"FLUS {_quoted(self._name)}")
+        self._link.command(f"FLUS {_quoted(self.name)}")
 
     def _read(self, header: bytes, parts: list[Part], kind: str) -> F32:
         answer = self._link.read([header, self._quoted, *parts], self._counted(kind))

@@ -227,6 +227,25 @@ def _totals(session: Session, parameters: Parameters) -> str:
     return ",".join(parts) or '""'
 
 
+def _position(session: Session, _: Parameters) -> str:
+    answers = session.chip.answers
+    answers.wanted = True
+    return f'"{session.chip.token}",{answers.position}'
+
+
+def _answer_again(session: Session, parameters: Parameters) -> Answer:
+    position, digest = parameters.whole(0, 1 << 53), parameters.string()
+    parameters.end()
+    results, session.last = session.chip.answers.of(position, digest)
+    return session.numbers(next(iter(results.values()), np.empty(0, np.float32)))
+
+
+def _go_on(session: Session, parameters: Parameters) -> None:
+    seconds, position = parameters.number(), parameters.whole(0, 1 << 53)
+    parameters.end()
+    session.chip.go_on(seconds, position)
+
+
 def _request_lock(session: Session, _: Parameters) -> str:
     try:
         session.chip.may_write(session)
@@ -383,6 +402,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("LOG:TOTals?",), _totals, "kind, calls, units, chip seconds, joules of every kind of operation", '["array"]'
     ),
+    Command(
+        ("LOG:POSition?",),
+        _position,
+        "name of this chip in quotes, and how many operations it has done; from then on it remembers its last 512 answers",
+    ),
+    Command(
+        ("LOG:ANSWer?",),
+        _answer_again,
+        "answer of an operation that was done, again (an empty block for one without); the digest is of what was asked",
+        'position,"digest"',
+    ),
     Command(("TIME?",), _time, "chip time, seconds"),
     Command(
         ("TIME:MODE?",), lambda s, p: "REAL" if s.chip.real_time else "VIRT", "chip time is the wall's, or virtual"
@@ -400,5 +430,12 @@ COMMANDS: tuple[Command, ...] = (
         ("TIME:SEQuence",), lambda s, p: _open(s, p, False), "operations up to `TIME:END` count together", writes=True
     ),
     Command(("TIME:END",), _close, "close the innermost of these", writes=True),
+    Command(
+        ("TIME:GO",),
+        _go_on,
+        "set chip time, behind the last operation, to where an interrupted run goes on",
+        "seconds,position",
+        writes=True,
+    ),
     Command(("TIME:LAST?",), lambda s, p: repr(s.frame_seconds), "seconds of the one that was closed last"),
 )

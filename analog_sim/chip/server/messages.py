@@ -79,6 +79,11 @@ class Splitter:
         """Bytes held."""
         return len(self._buffer)
 
+    @property
+    def clean(self) -> bool:
+        """Nothing of a message has come that is not whole."""
+        return not self._buffer and self._refusal is None
+
     def next(self) -> Message | ScpiError | None:
         """The next message, or why what came was none; None until more bytes came."""
         while True:

@@ -168,8 +168,9 @@ def in_thread(
             loop.stop()
 
         asyncio.run_coroutine_threadsafe(ended(), loop)
-        thread.join(10.0)
-        loop.close()
+        thread.join(60.0)
+        if not loop.is_running():  # else it is still busy, and what failed meanwhile matters more
+            loop.close()
 
 
 async def _started(start: Callable[[], Awaitable[asyncio.Server]]) -> asyncio.Server:
