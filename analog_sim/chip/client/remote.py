@@ -126,9 +126,14 @@ class RemoteCrossbar:
         """Read currents; see `Crossbar`."""
         check_voltages(self.info, v, transpose)
         lines = self.info.rows if transpose else self.info.cols
-        self._check_bytes("mvm", 4 * max(v.size, len(v) * lines))
+        size = 4 * len(v) * lines
+        self._check_bytes("mvm", max(4 * v.size, size))
         header = b"READ:MVM:TRAN? " if transpose else b"READ:MVM? "
-        answer = self._read(header, [b",", *block(np.asarray(v, np.float32))], "mvm_transposed" if transpose else "mvm")
+        answer = self._read(
+            header,
+            [b",", *self._link.numbers(np.asarray(v, np.float32), size)],
+            "mvm_transposed" if transpose else "mvm",
+        )
         return answer.reshape(len(v), lines)
 
     def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:

@@ -12,6 +12,7 @@ from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.record.operations import Request
 from analog_sim.chip.server.chip import Served
 from analog_sim.chip.server.errors import ScpiError
+from analog_sim.chip.server.memory import attached
 from analog_sim.chip.server.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _vectors(session: Session, parameters: Parameters, kind: str) -> Answer:
     if values.size % lines:
         raise ScpiError(-222, f"vectors of {lines} volts are needed (got {values.size} numbers)")
     request = Request(served.name, kind, arrays={"v": values.reshape(-1, lines)})
-    return session.numbers(session.do(served, request, parameters)["i"])
+    return session.numbers(session.do(served, request, parameters)["i"], shared=parameters.shared)
 
 
 def _conductance(session: Session, parameters: Parameters) -> Answer:
@@ -264,6 +265,15 @@ def _owner(session: Session, _: Parameters) -> str:
     return "NONE" if writer is None else "SELF" if writer is session else "OTHER"
 
 
+def _share(session: Session, parameters: Parameters) -> str:
+    process, number = parameters.whole(1, 1 << 22), parameters.whole(0, 1 << 20)
+    parameters.end()
+    if not session.local:
+        raise ScpiError(-221, "memory is shared with clients of this machine only")
+    session.memory = attached(process, number)
+    return str(session.memory.half)
+
+
 def _limits(session: Session, _: Parameters) -> str:
     limits = session.chip.limits
     return f"{limits.block_bytes},{limits.cells},{limits.arrays},{limits.pulses},{limits.wait!r}"
@@ -338,6 +348,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(("SYSTem:HELP:HEADers?",), _headers, "all headers, in a block"),
     Command(
         ("SYSTem:LIMits?",), _limits, "bytes of a message's blocks, cells of an array, arrays, pulses per cell, seconds"
+    ),
+    Command(
+        ("SYSTem:MEMory?",),
+        _share,
+        "take a client's shared memory (a sealed memfd of a process of the same user); the bytes of its first half. From then on the "
+        "volts of a read may stand there as `@first byte:bytes`, little-endian, and its answer is `@first byte:bytes` in the second half",
+        "process,file number",
     ),
     Command(("SYSTem:LOCK:REQuest?",), _request_lock, "take the writer's place: 1, or 0 when another has it"),
     Command(("SYSTem:LOCK:RELease",), _release, "give it back; disconnecting does too"),

@@ -17,6 +17,8 @@ from analog_sim.config import UserError
 
 HIGH_WATER = 1 << 20
 """Bytes of answers that a client may leave unread; beyond, its commands wait."""
+TOGETHER = 1 << 16
+"""Bytes of answers to messages that came together from which they are sent; a client then wakes once for all of them."""
 _QUICK = getattr(socket, "TCP_QUICKACK", None)
 _KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A client whose machine has died gives up the writer's place after about 25 s."""
@@ -31,7 +33,6 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Instrument) -> None:
         self._server = server
-        self._session = Session(server.chip, server.identity)
         self._splitter = Splitter(server.chip.limits.block_bytes)
         self._transport: asyncio.Transport | None = None
         self._held = False
@@ -41,6 +42,8 @@ class Connection(asyncio.Protocol):
         """Refuse a client beyond the limit; set what makes short messages quick and dead clients known."""
         self._transport = cast(asyncio.Transport, transport)
         self._socket: Any = transport.get_extra_info("socket")
+        host = transport.get_extra_info("peername")[0]
+        self._session = Session(self._server.chip, self._server.identity, local=host in ("127.0.0.1", "::1"))
         connections = self._server.connections
         if len(connections) >= self._server.chip.limits.clients:
             self._transport.abort()
@@ -88,14 +91,21 @@ class Connection(asyncio.Protocol):
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
 
     def _work(self) -> None:
+        answers: list[bytes | memoryview] = []
+        size = 0
         while self._transport is not None and not self._held and self._later is None:
             message = self._splitter.next()
             if message is None:
                 break
             answer = self._session.execute(message)
-            if answer and self._transport is not None:
-                self._transport.writelines(answer)
+            answers += answer
+            size += sum(len(part) for part in answer)
             self._catch_up()
+            if size > TOGETHER or self._later is not None:
+                self._transport.writelines(answers)
+                answers, size = [], 0
+        if answers and self._transport is not None:
+            self._transport.writelines(answers)
         if self._transport is not None:
             full = self._splitter.waiting > self._server.chip.limits.block_bytes + 2 * TEXT_LIMIT
             if full or self._held:
