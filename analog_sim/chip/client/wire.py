@@ -74,6 +74,7 @@ class Wire:
         self.here = here
         self._timeout = timeout
         self._buffer = bytearray()
+        self._room = memoryview(bytearray(CHUNK))
         self.closed = False
         try:
             self._transport = connected()
@@ -138,9 +139,8 @@ class Wire:
         self._transport.close()
 
     def _more(self) -> None:
-        part = bytearray(CHUNK)
-        count = self._receive_into(memoryview(part))
-        self._buffer += memoryview(part)[:count]
+        count = self._receive_into(self._room)
+        self._buffer += self._room[:count]
 
     def _receive_into(self, view: memoryview) -> int:
         try:

@@ -70,7 +70,7 @@ class Splitter:
         self._swallow = 0
         self._restart()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take bytes as they came."""
         self._buffer += data
 

@@ -17,6 +17,8 @@ from analog_sim.config import UserError
 
 HIGH_WATER = 1 << 20
 """Bytes of answers that a client may leave unread; beyond, its commands wait."""
+RECEIVED = 1 << 17
+"""Bytes received at a time."""
 TOGETHER = 1 << 16
 """Bytes of answers to messages that came together from which they are sent; a client then wakes once for all of them."""
 _QUICK = getattr(socket, "TCP_QUICKACK", None)
@@ -24,7 +26,7 @@ _KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A client whose machine has died gives up the writer's place after about 25 s."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's connection.
 
     Args:
@@ -35,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._splitter = Splitter(server.chip.limits.block_bytes)
         self._transport: asyncio.Transport | None = None
+        self._room = memoryview(bytearray(RECEIVED))
         self._held = False
         self._later: asyncio.TimerHandle | None = None
 
@@ -57,10 +60,14 @@ class Connection(asyncio.Protocol):
                 self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._acknowledge()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where bytes are received: always the same memory, because new memory costs more than the bytes."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes and carry out the messages that are whole."""
         self._acknowledge()
-        self._splitter.feed(data)
+        self._splitter.feed(self._room[:nbytes])
         self._work()
 
     def pause_writing(self) -> None:

@@ -74,12 +74,14 @@ async def _serve(config: object, host: str, port: int, others: dict[str, int | N
     from analog_sim.chip.dashboard.http import Dashboard
     from analog_sim.chip.server.hislip import Hislip
     from analog_sim.chip.server.serve import Instrument
+    from analog_sim.chip.warm_up import warm_up
     from learning.experiments.configs.serve import ServeConfig, served_chip
 
     assert isinstance(config, ServeConfig)
     chip, redone = served_chip(config)
     if redone:
         print(f"did {redone} operations of {config.journal} again", flush=True)
+    warm_up(chip.fabric.cell)
     instrument = Instrument(chip, config.identity)
     server = await instrument.start(host, port)
     hislip = Hislip(instrument)
