@@ -1,6 +1,6 @@
 """A process that has everything loaded and forks servers, so that one starts in milliseconds: `python zygote.py CONFIG`.
 
-Each line on its input forks one, which prints what `serve_chip.py` prints; then the zygote prints `pid N`. It ends with its input.
+Each line on its input forks one, which prints what `scripts/serve_chip.py` prints; then the zygote prints `pid N`. It ends with its input.
 """
 
 from __future__ import annotations
