@@ -18,6 +18,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from analog_sim._shared_cache import patch as _share_places
+
 MARK = b"\0analog-hil sha256 "
 _CACHING = "numba.core.caching"
 
@@ -99,6 +101,7 @@ def _patch(caching: ModuleType) -> None:
         made = checked(caching.IndexDataCacheFile)
         made._analog_hil = True
         caching.IndexDataCacheFile = made  # type: ignore[attr-defined]
+        _share_places(caching)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import re
 import shlex
 import subprocess
@@ -11,12 +14,26 @@ from pathlib import Path
 
 import pytest
 
+from learning.experiments.commands.completion import EXAMPLES as WITH_EXAMPLE
+from learning.experiments.commands.dispatch import COMMANDS, dispatch
+from learning.experiments.runs.examples import example_names
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 COMMAND = re.compile(r'python scripts/\w+\.py[^`"\n#|]*')
-DRY = {"estimate_accuracy.py", "train.py", "sweep.py"}
-"""Scripts that can check everything without running it."""
+NAMED = re.compile(r"(?:`|^[#> ]*)(analog-hil [a-z][^`\n#|]*)", re.MULTILINE)
+"""A call of the installed command: in backticks, or a line of a block or of a comment."""
+SCRIPTS = {
+    "estimate_accuracy": "estimate",
+    "fit_device": "fit",
+    "check_config": "check",
+    "serve_chip": "serve",
+}
+"""Script -> command, where they are not of one name."""
+DRY = {"estimate", "train", "sweep"}
+"""Commands that can check everything without running it."""
 
 
 def relative(path: Path) -> str:
@@ -33,22 +50,33 @@ def examples(language: str) -> list[tuple[str, str]]:
 
 
 def commands() -> list[tuple[str, str]]:
-    """(where, command line) of every call of one of our scripts, in blocks and in running text but not in Python code."""
+    """(where, command line) of every call of a script or of `analog-hil`, in blocks, running text and comments of the examples."""
     found: dict[str, str] = {}
-    for page in PAGES:
-        text = FENCE.sub(lambda block: "" if "import " in block[2] else block[0], page.read_text(encoding="utf-8"))
-        for match in COMMAND.finditer(text):
-            found.setdefault(match[0].strip(), relative(page))
-    return [(page, command) for command, page in found.items()]
+    for page in [*PAGES, *CONFIGS]:
+        text = page.read_text(encoding="utf-8")
+        text = FENCE.sub(lambda block: "" if "import " in block[2] else block[2], text).replace("\\\n", "")
+        called = [match[1] for match in NAMED.finditer(text) if match[1].split()[1] in COMMANDS or match[0][0] == "`"]
+        for command in (*COMMAND.findall(text), *called):
+            found.setdefault(command.strip(), relative(page))
+    return [(page, command) for command, page in found.items() if "{" not in command.partition("--set")[0]]
+
+
+def parts(command: str) -> tuple[str, list[str]]:
+    """Name of the command of `analog-hil`, and its arguments, of either form; a tool of the repository alone has no name."""
+    words = shlex.split(command)
+    if words[0] == "python":
+        name = Path(words[1]).stem
+        assert (ROOT / words[1]).is_file(), words[1]
+        return SCRIPTS.get(name, name if name in COMMANDS else ""), words[2:]
+    return words[1], words[2:]
 
 
 @cache
-def help_of(script: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / script), "--help"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def help_of(command: str) -> str:
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        importlib.import_module(f"learning.experiments.commands.{command}").main(["--help"])
+    return text.getvalue()
 
 
 @pytest.mark.parametrize(("where", "code"), [pytest.param(*example, id=example[0]) for example in examples("python")])
@@ -62,16 +90,21 @@ def test_python_examples_run(where: str, code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("where", "command"), [pytest.param(*c, id=c[1][:60]) for c in commands()])
-def test_commands_exist_with_their_options(where: str, command: str) -> None:
-    _, script, *arguments = shlex.split(command)
-    name = Path(script).name
-    assert (ROOT / script).is_file(), f"{where}: {script}"
-    known = help_of(name)
-    for argument in arguments:
+def test_commands_exist_with_their_options_and_files(where: str, command: str) -> None:
+    name, arguments = parts(command)
+    if name in ("--help", "--version", ""):
+        return
+    known = help_of(name) if name in COMMANDS else ""
+    assert known, f"{where}: analog-hil has no command {name}"
+    for place, argument in enumerate(arguments):
         if argument.startswith("--"):
             assert re.search(rf"{re.escape(argument.partition('=')[0])}\b", known), f"{where}: {name} has no {argument}"
         elif argument.startswith(("configs/", "docs/")):
             assert (ROOT / argument.partition(":")[0]).is_file(), f"{where}: {argument} does not exist"
+        elif place == 0 and name in WITH_EXAMPLE and re.fullmatch(r"[a-z][\w/]*", argument):
+            assert argument in example_names(), f"{where}: there is no example {argument}"
+        elif place == 0 and name == "characterise" and re.fullmatch(r"[a-z]\w*", argument):
+            assert (ROOT / "devices" / "cards" / f"{argument}.yaml").is_file(), f"{where}: there is no card {argument}"
 
 
 @pytest.mark.parametrize(
@@ -79,24 +112,20 @@ def test_commands_exist_with_their_options(where: str, command: str) -> None:
     [
         command
         for _, command in commands()
-        if Path(command.split()[1]).name in DRY
-        and "configs/digits" in command
-        and "my_cell" not in command
-        and "=runs/" not in command
+        if parts(command)[0] in DRY
+        and re.match(r"(configs/)?digits_", (parts(command)[1] or [""])[0])
+        and not re.search(r"my_|=runs/|scpi://|--dry-run", command)
     ],
 )
-def test_estimates_and_trainings_would_start(command: str, tmp_path: Path) -> None:
+def test_estimates_and_trainings_would_start(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """On the embedded digits, whose data every machine has; not what starts from the run of an earlier command."""
-    _, script, *arguments = shlex.split(command)
+    name, arguments = parts(command)
     found = [str(ROOT / a) if a.startswith(("configs/", "docs/")) else a for a in arguments]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / script), *found, "--dry-run"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    status = dispatch([name, *found, "--dry-run"])
+    assert status == 0, capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [], "a dry run writes nothing"
 
 

@@ -125,3 +125,15 @@ def test_the_search_works_from_a_folder(tmp_path: Path) -> None:
     )
     assert "md-search-result__item" in done.stdout
     assert "http://" not in "".join(re.findall(r'<(?:script|link)[^>]*(?:src|href)="([^"]*)"', done.stdout))
+
+
+@pytest.mark.skipif(not BUILT.is_file(), reason="needs the built site: python scripts/build_docs.py")
+def test_the_wheel_opens_the_documentation_that_it_brings(tmp_path: Path) -> None:
+    from wheel_helpers import in_empty_folder, installed_wheel
+
+    done = in_empty_folder(installed_wheel(tmp_path), tmp_path / "empty", "docs", "--path")
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip())
+    assert page.is_relative_to(tmp_path / "environment")
+    assert "Start in five minutes" in page.read_text(encoding="utf-8")
+    assert (page.parent / "notebooks" / "1_first_result.html").is_file()

@@ -8,16 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.ageing import Ageing, row_spans
-from analog_sim.cells.cell_model import CellModel
+from analog_sim.cells.cell_model import CellModel, PulseFactor
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import CellState, fabricate
-from analog_sim.chip.checks import check_target, span
+from analog_sim.chip.checks import check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.pulses.apply import apply_pulses, prepare
+from analog_sim.pulses.kernels.laws import Law
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.response_tables import compile_pulses
+from analog_sim.pulses.strength import driven
 from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.noise import add_noise
@@ -80,6 +82,8 @@ class EmulatedCrossbar:
             v_max=READ_HEADROOM * cell.cost.v_read,
             pulsed=cell.pulse is not None,
             inspectable=True,
+            pulse_volts=_largest(None if cell.pulse is None else cell.pulse.amplitude),
+            pulse_seconds=_largest(None if cell.pulse is None else cell.pulse.width),
         )
         self.cells: CellState = fabricate(
             cell, self.info.planes, rows, cols, streams, fault_map=fault_map, count_pulses=count_pulses
@@ -87,6 +91,7 @@ class EmulatedCrossbar:
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
+        self._driven: tuple[tuple[float | None, float | None], CellModel, Law] | None = None
         self._seen: ReadCache | None = None
         self._wired = None if wires is None or wires.ideal else WiredReads(wires, pair, cell.iv_alpha)
         self._last_write = 0.0
@@ -272,14 +277,28 @@ class EmulatedCrossbar:
         """Send identical programming pulses; every pulse sees the state that the last one left. See `analog_sim.chip.crossbar`."""
         if self._law is None:
             raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
-        cost, now = self.cell.cost, self.clock.now
-        prepared = prepare(self.cell, self.cells, plan)
-        present = self._aged_rows(prepared.rows, now) if self.cell.ages else None
-        sent = apply_pulses(self.cell, self._law, self.cells, prepared, self._noise["pulse"], present, now)
+        check_strength(self.info, plan)
+        cell, law = self._answer_to(plan)
+        cost, now = cell.cost, self.clock.now
+        prepared = prepare(cell, self.cells, plan)
+        present = self._aged_rows(prepared.rows, now) if cell.ages else None
+        sent = apply_pulses(cell, law, self.cells, prepared, self._noise["pulse"], present, now)
         self._note_pulses(prepared.rows, now)
         seconds = cost.t_pulse * prepared.slots
         self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
+
+    def _answer_to(self, plan: PulseCounts | PulseTrain) -> tuple[CellModel, Law]:
+        """The card and its compiled law for the amplitude and the width of a plan; the last one asked for is kept."""
+        assert self._law is not None
+        if plan.amplitude is None and plan.width is None:
+            return self.cell, self._law
+        asked = plan.amplitude, plan.width
+        if self._driven is None or self._driven[0] != asked:
+            cell = driven(self.cell, *asked)
+            assert cell.pulse is not None
+            self._driven = asked, cell, compile_pulses(cell.pulse)
+        return self._driven[1:]
 
     def _aged_rows(self, rows: I64, now: float) -> F32:
         """Conductances at chip time in these rows (counted through all planes); the other rows hold anything."""
@@ -392,6 +411,11 @@ class EmulatedCrossbar:
             if self._wired is not None:
                 self._wired.forget()
         return self._seen
+
+
+def _largest(factor: PulseFactor | None) -> float:
+    """Largest amplitude or width that the card knows; 0 for the nominal one alone."""
+    return 0.0 if factor is None else float(factor.at[-1])
 
 
 def _both(a: npt.NDArray[np.bool_] | None, b: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_] | None:

@@ -38,6 +38,13 @@ class Dataset:
     sha256_train: str = ""
     sha256_test: str = ""
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.shape))
+        return (
+            f"<data set {self.name}: {len(self.x_train)} training and {len(self.x_test)} test samples of {shape}, "
+            f"{len(self.classes)} classes>"
+        )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample: channels, height and width of an image."""

@@ -31,6 +31,10 @@ Transport = Callable[[int, F32], F32]
 """(layer, d (rows, n_out)) -> dL/dy (rows, n_in): how an error goes back through the weights of a layer."""
 
 
+MOST_SHOWN = 12
+"""Layers that a description lists."""
+
+
 @dataclass(frozen=True)
 class Shift:
     """A momentary change of one layer's parameters: dw (n_out, n_in of the tile), db (n_out,) when the bias is digital."""
@@ -184,6 +188,14 @@ class Network:
 
     head: tuple[DigitalLayer, ...]
     layers: tuple[WeightLayer, ...]
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{layer.name} {layer.tile.shape[0]} x {layer.tile.shape[1]} {'on chip' if layer.tile.on_chip else 'digital'}"
+            for layer in self.layers
+        ]
+        more = f", and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
+        return f"<network: {', '.join(shown[:MOST_SHOWN])}{more}>"
 
     @property
     def units(self) -> int:

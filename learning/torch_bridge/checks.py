@@ -87,7 +87,7 @@ def _problems_of(name: str, child: nn.Module, kept: set[str]) -> Iterator[str]:
     if isinstance(child, nn.Linear | nn.Conv2d) and not type(child).__module__.startswith(_QUANTISED):
         standard = nn.Linear.forward if isinstance(child, nn.Linear) else nn.Conv2d.forward
         if type(child).forward is not standard:
-            yield f"has a forward of its own, which a tile cannot follow; to leave it digital write digital: [{name}]"
+            yield f"has a forward of its own, which a tile cannot follow; {_left_digital(name)}"
         elif child._forward_pre_hooks or child._forward_hooks or child._backward_hooks:
             yield "has forward hooks of yours, which a tile would not run; remove them first"
         elif not child.weight.is_floating_point():
@@ -95,7 +95,7 @@ def _problems_of(name: str, child: nn.Module, kept: set[str]) -> Iterator[str]:
     elif type(child).__module__.startswith(_QUANTISED):
         yield "is quantised by torch; give the model as it was before (tile.dac, tile.adc and the card quantise here)"
     elif own and type(child).__module__.startswith("torch.") and not isinstance(child, PERIPHERY):
-        yield f"is not supported; supported: {_SUPPORTED}; to leave it digital write digital: [{name}]"
+        yield f"is not supported; supported: {_SUPPORTED}; {_left_digital(name)}"
     elif own and not isinstance(child, PERIPHERY):
         yield (
             f"has parameters of its own ({', '.join(own)}), which no tile would hold; use Linear or Conv2d layers, "
@@ -103,6 +103,13 @@ def _problems_of(name: str, child: nn.Module, kept: set[str]) -> Iterator[str]:
         )
     if "forward" in vars(child):
         yield "has a forward that was set on the object itself (torch.compile(x.forward)?) and would run the original; set it in the class"
+
+
+def _left_digital(name: str) -> str:
+    """How to leave a module off the chip; the whole model is none that could be."""
+    if name:
+        return f"to leave it digital write digital: [{name}]"
+    return "give a model around it that has Linear or Conv2d layers for the chip"
 
 
 def _not_finite(module: nn.Module, kept: set[str]) -> Iterator[str]:

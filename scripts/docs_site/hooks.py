@@ -21,11 +21,12 @@ PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what is generated: key reference, gallery, changes."""
+    """Add what is generated: key reference, gallery, notebooks, changes."""
     sys.path.insert(0, str(Path(__file__).parent))
     import api
     import gallery
     import keys
+    import notebooks
 
     for name, text in keys.pages().items():
         level = InclusionLevel.INCLUDED if f"reference/{name}" in str(config.nav) else InclusionLevel.NOT_IN_NAV
@@ -35,6 +36,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, "gallery/index.md", content=text))
     for name, svg in figures.items():
         files.append(File.generated(config, f"gallery/{name}", content=svg))
+    for name, text, pictures in notebooks.pages():
+        files.append(File.generated(config, f"notebooks/{name}", content=text))
+        for picture, content in pictures.items():
+            files.append(File.generated(config, f"notebooks/{picture}", content=content))
     files.append(File.generated(config, "api.md", content=api.page()))
     files.append(File.generated(config, "changelog.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
     return files
@@ -52,6 +57,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         place = posixpath.normpath(posixpath.join("." if outside else posixpath.join("docs", folder), target))
         if place in PAGES:
             return f"[{text}]({posixpath.relpath(PAGES[place], folder or '.')}{hash_}{anchor})"
+        if place.endswith(".ipynb") and not page.file.src_uri.startswith("notebooks/"):
+            place = place.removesuffix(".ipynb") + ".md"
         if place.startswith("docs/") and files.get_file_from_path(place.removeprefix("docs/")) is not None:
             return f"[{text}]({posixpath.relpath(place.removeprefix('docs/'), folder or '.')}{hash_}{anchor})"
         if (ROOT / place).exists() and not place.startswith("docs/"):

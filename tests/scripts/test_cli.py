@@ -64,9 +64,9 @@ def test_bad_options_end_with_status_2(
 
 
 def test_help_has_the_example(cli: ModuleType) -> None:
-    text = cli.parser("What it does.", "python scripts/x.py configs/a.yaml").format_help()
+    text = cli.parser("What it does.", "analog-hil x a").format_help()
     assert "What it does." in text
-    assert "example:\n  python scripts/x.py configs/a.yaml" in text
+    assert "example:\n  analog-hil x a" in text
 
 
 def test_guard_turns_user_errors_into_lines(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

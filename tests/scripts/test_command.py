@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from report_helpers import estimate, new_run, training
+from wheel_helpers import in_empty_folder, installed_wheel
 
+from analog_sim.config import validate
 from learning.experiments.commands import dispatch
+from learning.experiments.configs.estimate import Experiment
+from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.runs.examples import config_file, example_names, examples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,22 +67,51 @@ def test_examples_are_found_by_name_and_a_users_file_comes_first(
     assert config_file("digits_pcm") == Path("digits_pcm")
 
 
-def test_init_writes_files_that_check_in_an_empty_folder(tmp_path: Path) -> None:
-    for kind in ("estimate", "card"):
-        done = run("init", kind, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+def test_init_writes_files_that_check_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in ("estimate", "train", "card"):
+        assert dispatch.dispatch(["init", kind]) == 0, capsys.readouterr().err
         text = (tmp_path / f"my_{kind}.yaml").read_text(encoding="utf-8")
         assert text.startswith(f"# yaml-language-server: $schema=analog-hil-{kind}.schema.json\n")
         assert "scripts/" not in text
+        assert kind == "card" or f"analog-hil {kind} my_{kind}.yaml" in text
         assert (tmp_path / f"analog-hil-{kind}.schema.json").stat().st_size > 1000
-        checked = run("check", f"my_{kind}.yaml", cwd=tmp_path)
-        assert checked.stdout == f"OK: my_{kind}.yaml\n", checked.stderr
-    again = run("init", "card", cwd=tmp_path)
-    assert (again.returncode, again.stderr) == (2, "my_card.yaml: is there already; choose another name\n")
-    wrong = run("init", "estimate", "x.yaml", "--from", "digits_node_perturbation", cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "'train/1' is for analog-hil train" in wrong.stderr
+        capsys.readouterr()
+        assert dispatch.dispatch(["check", f"my_{kind}.yaml"]) == 0
+        assert capsys.readouterr().out == f"OK: my_{kind}.yaml\n"
+    assert dispatch.dispatch(["init", "card"]) == 2
+    assert capsys.readouterr().err == "my_card.yaml: is there already; choose another name\n"
+    assert dispatch.dispatch(["init", "estimate", "x.yaml", "--from", "digits_node_perturbation"]) == 2
+    assert "'train/1' is for analog-hil train" in capsys.readouterr().err
     assert not (tmp_path / "x.yaml").exists()
+
+
+def test_warm_says_what_it_compiles_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of its jobs alone; that no later run compiles is measured in docs/results/benchmarks.md."""
+    from learning.experiments.commands import warm
+
+    asked = [name.partition(":")[0] for name, _ in warm.jobs(tmp_path)]
+    assert set(asked) == {"estimate", "train", "characterise", "fit"}
+    for model, small, kinds in (
+        (Experiment, warm._ESTIMATE, warm.ESTIMATES),
+        (TrainExperiment, warm._TRAIN, warm.TRAININGS),
+    ):
+        for keys in kinds.values():
+            validate({**small, **keys}, model)  # type: ignore[type-var]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warm, "ESTIMATES", {"convolution": warm.ESTIMATES["convolution"]})
+    monkeypatch.setattr(warm, "TRAININGS", {})
+    monkeypatch.setattr(warm, "_fit", lambda folder: None)
+    assert dispatch.dispatch(["warm"]) == 0
+    shown = capsys.readouterr()
+    assert "estimate: convolution" in shown.err
+    assert re.search(r"  estimate: convolution +\d+\.\d s\n", shown.out)
+    assert re.search(r"^\d+ kernels compiled in .*, \d+ kept in\n", shown.out, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cards_lists_every_card_with_window_and_source() -> None:
@@ -113,43 +146,41 @@ def test_runs_lists_what_runs_were_and_a_damaged_one(tmp_path: Path) -> None:
     assert run("runs", tmp_path / "none").stderr == f"{tmp_path / 'none'}: no such folder\n"
 
 
-def test_a_wheel_begins_the_main_job_in_an_empty_folder(tmp_path: Path) -> None:
-    """Built, unpacked where there is no repository, and run with the dependencies that are installed."""
-    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+@pytest.mark.jit
+def test_a_wheel_does_the_main_job_in_an_empty_folder(tmp_path: Path) -> None:
+    """A full small estimate, files of one's own and Python, where there is no repository; kernels come from the cache of this version."""
     pytest.importorskip("hatchling")
-    made = subprocess.run(
-        [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr
-    [wheel] = tmp_path.glob("*.whl")
-    site, empty = tmp_path / "site", tmp_path / "empty"
-    empty.mkdir()
-    installed = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-e", str(wheel), str(site)], capture_output=True, text=True, check=False
-    )
-    assert installed.returncode == 0, installed.stderr
-    program = "import sys; from analog_hil._start import main; sys.exit(main())"
-    entry = (site / next(site.glob("*.dist-info")) / "entry_points.txt").read_text()
-    assert "analog-hil = analog_hil._start:main" in entry
+    command, empty = installed_wheel(tmp_path), tmp_path / "empty"
 
-    def installed_run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        # PYTHONPATH comes before the editable installation that the tests run on.
-        env = os.environ | {"PYTHONPATH": str(site)}
-        return subprocess.run(
-            [sys.executable, "-c", program, *arguments], cwd=empty, env=env, capture_output=True, text=True, check=False
-        )
+    def done(*arguments: str) -> str:
+        found = in_empty_folder(command, empty, *arguments)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
 
-    where = subprocess.run(
-        [sys.executable, "-c", "import learning; print(learning.__file__)"],
-        cwd=empty, env=os.environ | {"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert where.stdout.startswith(str(site))
-    assert installed_run("--version").stdout.startswith("analog-hil ")
-    # A dry run makes every check and tile; chips would compile all kernels anew for another place, a minute.
-    done = installed_run("estimate", "digits_pcm", "--set", "chips=2", "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert "digits: 1201 training and 596 test images" in done.stdout
-    assert "chips     2" in done.stdout
-    assert installed_run("init", "train").returncode == 0
-    assert installed_run("check", "my_train.yaml").stdout == "OK: my_train.yaml\n"
-    assert installed_run("benchmark", "--help").returncode == 0, "the cases are there"
+    assert done("--version").startswith("analog-hil ")
+    small = (
+        "--set",
+        "chips=2",
+        "--set",
+        "training.epochs=2",
+        "--set",
+        "sensitivity=null",
+        "--set",
+        "times=[1 s, 1 day]",
+    )
+    written = done("estimate", "digits_pcm", *small, "--jobs", "1", "--out", "run")
+    assert "2 chips, 596 test samples" in written
+    assert (empty / "run" / "report.html").stat().st_size > 50_000
+    assert "  estimate  finished  " in done("runs", ".")
+    done("init", "train")
+    assert done("check", "my_train.yaml") == "OK: my_train.yaml\n"
+    assert "benchmark" in done("benchmark", "--help"), "the cases are there"
+    python = command.with_name("python")
+    where = in_empty_folder(
+        python,
+        empty,
+        "-c",
+        "import analog_hil as ah, learning; print(learning.__file__, ah.load_run('run').table.rows[0][0])",
+    )
+    assert where.stdout.startswith(str(tmp_path)), where.stderr
+    assert "digital twin" in where.stdout

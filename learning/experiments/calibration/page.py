@@ -87,7 +87,7 @@ def write_calibration_report(run: RunDirectory, found: Calibration) -> Path:
         ),
     ]
     notes = (
-        "The card is fitted by moments. `python scripts/fit_device.py lab/fit.yaml`, in this folder, fits the same measurements by "
+        "The card is fitted by moments. `analog-hil fit lab/fit.yaml`, in this folder, fits the same measurements by "
         "likelihood and proves the fit on held-out data; it takes minutes.",
         "Reads at one voltage: a non-linear I-V curve is taken from the card that was believed.",
     )

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "two runs: changed keys, paired difference with its interval",
         "completion": "make bash, zsh or fish complete commands and names",
         "benchmark": "time the emulator beside PyTorch and NumPy",
+        "warm": "compile all kernels once, after an installation or for a cluster",
         "docs": "open the documentation, which came with the program",
     }
 )

@@ -62,10 +62,5 @@ def _source(kind: str, name: str) -> Path:
 
 def begun(text: str, file: Path, schema: Path) -> str:
     """The text of a new file: the schema line first, commands in comments naming the new file."""
-    named = re.sub(
-        r"python scripts/(\w+)\.py \S+\.yaml", lambda found: f"analog-hil {_COMMAND[found[1]]} {file.name}", text
-    )
+    named = re.sub(r"^(#\s+analog-hil \w+) \S+", lambda found: f"{found[1]} {file.name}", text, flags=re.MULTILINE)
     return f"# yaml-language-server: $schema={schema.name}\n{named}"
-
-
-_COMMAND = {"estimate_accuracy": "estimate", "train": "train", "fit_device": "fit", "characterise": "characterise"}

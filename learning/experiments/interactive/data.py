@@ -5,6 +5,7 @@ Arrays are written to `data.npz` in the folder of the run, so that the run's con
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -93,9 +94,15 @@ def _of_frame(frame: Any, label: str) -> dict[str, npt.NDArray[Any]]:
 def as_array(value: Any, what: str) -> npt.NDArray[Any]:
     """Numbers, or texts, of an array, a tensor, a list, a Series or a DataFrame. Raises UserError."""
     try:
-        found = np.asarray(value)
+        found = np.asarray(detached(value))
         if found.dtype.hasobject:  # texts of pandas; anything else of the kind is refused by name when it is read
             found = found.astype(str) if all(isinstance(item, str) for item in found.flat) else found.astype(np.float64)
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"{what}: cannot be read as an array ({error})") from error
     return found
+
+
+def detached(value: Any) -> Any:
+    """A tensor without its gradient and in main memory; anything else as it is. It does not import torch."""
+    torch = sys.modules.get("torch")
+    return value.detach().cpu() if torch is not None and isinstance(value, torch.Tensor) else value

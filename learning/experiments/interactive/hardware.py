@@ -16,6 +16,7 @@ from analog_sim.config.quantity import Q
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from devices.card import DeviceCard, load_card
+from learning.experiments.interactive.data import detached
 from learning.experiments.interactive.settings import overrides, section
 
 F32 = npt.NDArray[np.float32]
@@ -52,6 +53,13 @@ def seconds(time: float | str) -> float:
         raise UserError(f"time: {error.message()}") from error
 
 
+def whole(name: str, value: int) -> int:
+    """A whole number that is not negative. Raises UserError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise UserError(f"{name}: must be a whole number >= 0 (got {value!r})")
+    return int(value)
+
+
 @final
 class EmulatedChip:
     """One emulated chip: cells of one card, one clock, tiles by name. The same seed and number make the same cells.
@@ -65,7 +73,7 @@ class EmulatedChip:
 
     def __init__(self, device: AnyCard, *, seed: int = 0, number: int = 0) -> None:
         self.card = card(device)
-        self.seed, self.number = seed, number
+        self.seed, self.number = whole("seed", seed), whole("number", number)
         self.clock = Clock()
         self.tiles: dict[str, Tile] = {}
         self._streams = Streams(seed).child("chip", number)
@@ -138,7 +146,7 @@ def tile(
 
 def _shape_and_weights(weights: npt.ArrayLike | Sequence[int]) -> tuple[tuple[int, int], F32 | None]:
     try:
-        found = np.asarray(weights)
+        found = np.asarray(detached(weights))
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"tile: weights must be a matrix of numbers ({error})") from error
     if found.shape == (2,) and found.dtype.kind in "iu" and found.min() > 0:

@@ -35,9 +35,9 @@ def frame_section(
         UserError: columns that are not there, or of different lengths.
     """
     found = {str(name): as_array(what[name], f"ah.fit: column {name}") for name in what}
-    lengths = {values.shape for values in found.values()}
-    if not found or len(lengths) > 1 or len(next(iter(lengths))) != 1:
-        raise UserError(f"ah.fit: columns must be of one length (got {', '.join(map(str, sorted(lengths)))})")
+    if not found or len({values.shape for values in found.values()}) > 1 or next(iter(found.values())).ndim != 1:
+        got = ", ".join(f"{name} {' x '.join(map(str, values.shape)) or 'one value'}" for name, values in found.items())
+        raise UserError(f"ah.fit: needs columns of one length (got {got or 'no column'})")
     reader: dict[str, Any] = {"kind": "csv", "path": str((folder / FILE).absolute()), "role": role, "delimiter": ","}
     reader["columns"] = _columns(list(found), columns)
     from devices.measurements.readers.csv_table import CsvTable

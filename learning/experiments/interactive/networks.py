@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from learning.torch_bridge.module_on_chip.module import OnChip
 
 
+Bias = Literal["digital", "chip"]
+Backward = Literal["ideal", "straight_through", "analog"]
+
+
 def convert(
     module: Any,
     device: AnyCard | EmulatedChip = "pcm",
@@ -25,8 +29,8 @@ def convert(
     seed: int = 0,
     number: int = 0,
     digital: Sequence[str] = (),
-    bias: Literal["digital", "chip"] = "digital",
-    backward: Literal["ideal", "straight_through", "analog"] = "ideal",
+    bias: Bias = "digital",
+    backward: Backward = "ideal",
     **settings: Any,
 ) -> OnChip:
     """Put a copy of a torch module on an emulated chip: its Linear and Conv2d layers run on tiles, all else stays digital.
@@ -43,6 +47,9 @@ def convert(
     Raises:
         UserError: a layer that cannot be converted, a sample that does not fit. ConfigError: a setting.
     """
+    for name, value, allowed in (("bias", bias, get_args(Bias)), ("backward", backward, get_args(Backward))):
+        if value not in allowed:
+            raise UserError(f"convert: {name}: must be {' or '.join(map(repr, allowed))} (got {value!r})")
     spec = inference_spec(section(TileSpec, settings, "tile", "ah.convert"))
     from learning.torch_bridge.module_on_chip.module import OnChip, planned_module
 
@@ -83,6 +90,12 @@ def network(
     from learning.experiments.training.chip import build
     from learning.experiments.training.data import TrainData
 
+    if (
+        isinstance(shape, str)
+        or not isinstance(shape, Sequence)
+        or not all(isinstance(n, int | np.integer) for n in shape)
+    ):
+        raise UserError(f"network: shape: must be that of one sample, such as (1, 28, 28) or (64,) (got {shape!r})")
     base = {
         "schema": "train/1",
         "dataset": "digits",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,9 @@ from analog_sim.config import StrictModel, UserError, dump_yaml, load_config, va
 from learning.experiments.interactive.data import FILE, dataset_section
 from learning.experiments.interactive.results import EstimateRun, FitRun, RunResult, SweepRun, TrainingRun
 from learning.experiments.interactive.settings import nested, overrides
+from learning.experiments.interactive.talk import talk
 from learning.experiments.monte_carlo.life import TerminalLife
+from learning.experiments.monte_carlo.screen import in_notebook
 from learning.experiments.runs.examples import config_file
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory, fresh_folder
 
@@ -54,8 +56,8 @@ def estimate(
         if data is not None:
             keys["dataset"] = dataset_section(data, folder, label=label)
         experiment = _configured(base, keys, Experiment, "ah.estimate", lambda path, more: load_estimate(path, more)[0])
-        with _kept_torch_threads():
-            outcome = run(experiment, out=folder, resume=resume, say=_say(progress), progress=progress, given=given)
+        with _kept_torch_threads(), talk(progress) as say:
+            outcome = run(experiment, out=folder, resume=resume, say=say, progress=progress, given=given)
     return EstimateRun(folder, outcome.results)
 
 
@@ -89,8 +91,8 @@ def train(
         experiment = _configured(
             what, keys, TrainExperiment, "ah.train", lambda path, more: load_training(path, more)[0]
         )
-        with _kept_torch_threads():
-            outcome = run(experiment, out=folder, resume=resume, say=_say(progress), progress=progress)
+        with _kept_torch_threads(), talk(progress) as say:
+            outcome = run(experiment, out=folder, resume=resume, say=say, progress=progress)
     return TrainingRun(folder, outcome.results)
 
 
@@ -122,10 +124,10 @@ def sweep(
         keys = dict(settings)
         if data is not None:
             keys["dataset"] = dataset_section(data, folder, label=label)
-        keys |= {f"sweep.{key}": list(values) for key, values in (over or {}).items()}
+        keys |= {f"sweep.{key}": _listed(key, values) for key, values in (over or {}).items()}
         path, more = _as_file(base, keys, folder, "ah.sweep")
-        with _kept_torch_threads():
-            run(path, overrides=more, out=folder, resume=resume, say=_say(progress), progress=progress, given=given)
+        with _kept_torch_threads(), talk(progress) as say:
+            run(path, overrides=more, out=folder, resume=resume, say=say, progress=progress, given=given)
     return SweepRun(folder, Comparison.load(RunDirectory.open(folder)))
 
 
@@ -170,7 +172,8 @@ def fit(
             "ah.fit",
             lambda path, more: load_config(path, MeasurementConfig, overrides=more),
         )
-        with TerminalLife() if progress else nullcontext(_silent) as say:
+        alive = progress and not in_notebook()
+        with TerminalLife() if alive else talk(progress) as say:
             result, _ = fit_card(config, folder, say)
     return FitRun(folder, result.card, result.sentences)
 
@@ -186,7 +189,7 @@ def load_run(folder: str | PathLike[str]) -> RunResult:
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
 
-    run = RunDirectory.open(Path(folder))
+    run = RunDirectory.open(_path(folder, "ah.load_run"))
     kind = (run.load_json("summary") or {}).get("kind")
     if kind == "estimate":
         return EstimateRun(run.path, EstimateResults.load(run))
@@ -273,10 +276,23 @@ def _name(what: What, settings: Mapping[str, Any], default: str) -> str:
     return given if isinstance(given, str) else default
 
 
+def _path(folder: Any, what: str) -> Path:
+    if not isinstance(folder, str | PathLike):
+        raise UserError(f"{what}: must be a folder (got {type(folder).__name__})")
+    return Path(folder)
+
+
+def _listed(key: str, values: Any) -> list[Any]:
+    """The values of a swept key. Raises UserError."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise UserError(f"sweep: {key}: must be a list of values, for example [4, 6] (got {values!r})")
+    return list(values)
+
+
 @contextmanager
 def _begun(out: str | PathLike[str] | None, name: str) -> Iterator[Path]:
     """The folder of a run; one that nothing came of is taken away again."""
-    folder = Path(out) if out is not None else fresh_folder(RUNS, name)
+    folder = _path(out, "out") if out is not None else fresh_folder(RUNS, name)
     try:
         yield folder
     except BaseException:
@@ -296,11 +312,3 @@ def _kept_torch_threads() -> Iterator[None]:
 
     with torch_threads():
         yield
-
-
-def _say(shown: bool) -> Callable[[str], None]:
-    return print if shown else _silent
-
-
-def _silent(line: str) -> None:
-    """Say nothing; a function of a module, because workers receive it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
@@ -40,6 +41,15 @@ def planned_module(module: object, sample: object | None, digital: tuple[str, ..
     if not isinstance(module, nn.Module):
         raise UserError(f"convert: must be a torch module (got {type(module).__name__})")
     return prepare(module, None if sample is None else as_tensor(sample), digital=digital)
+
+
+@contextmanager
+def _inputs_named(what: str, inputs: Tensor) -> Iterator[None]:
+    """What a network raises on inputs that do not fit, as one line. Raises UserError."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise UserError(f"{what}: the network fails on inputs of shape {tuple(inputs.shape)}: {error}") from error
 
 
 @final
@@ -83,8 +93,10 @@ class OnChip(nn.Module):
         self.eval()
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
-        """Run the network on the chip as it is now."""
-        return self.module(*inputs, **keywords)
+        """Run the network on the chip as it is now; arrays and DataFrames are taken as tensors."""
+        tables = (np.ndarray, np.generic)
+        taken = [as_tensor(x, "x") if isinstance(x, tables) or type(x).__name__ == "DataFrame" else x for x in inputs]
+        return self.module(*taken, **keywords)
 
     @property
     def age(self) -> float:
@@ -118,7 +130,9 @@ class OnChip(nn.Module):
 
     def calibrate(self, sample: object) -> OnChip:
         """Fix the converters' ranges on sample inputs (N, ...); return the network."""
-        calibrate(self.module, as_tensor(sample))
+        given = as_tensor(sample)
+        with _inputs_named("calibrate", given):
+            calibrate(self.module, given)
         return self
 
     @torch.no_grad()
@@ -131,7 +145,7 @@ class OnChip(nn.Module):
         inputs, labels = as_tensor(x, "x"), np.asarray(y)
         if labels.shape != inputs.shape[:1] or not labels.size:
             raise UserError(f"accuracy: needs one label per input (got {tuple(inputs.shape)} and {labels.shape})")
-        with self.clock.parallel():
+        with self.clock.parallel(), _inputs_named("accuracy", inputs):
             scores = torch.cat([self.module(part) for part in inputs.split(batch)])
         if scores.ndim != 2:
             raise UserError(f"accuracy: the network must give (N, classes) (got {tuple(scores.shape)})")
@@ -140,7 +154,9 @@ class OnChip(nn.Module):
     @torch.no_grad()
     def errors(self, sample: object, rows: int = 256) -> dict[str, float]:
         """Layer -> MVM error ``rms(y - W x) / rms(W x)`` now, on what sample inputs (N, ...) make of its inputs. Chip time stands still."""
-        inputs = record_inputs(self.module, as_tensor(sample), rows)
+        given = as_tensor(sample)
+        with _inputs_named("errors", given):
+            inputs = record_inputs(self.module, given, rows)
         layers = analog_layers(self.module)
         with self.clock.parallel():
             return {name: product_error(layers[name], parts) for name, parts in inputs.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,58 @@ def test_mistakes_are_one_line_and_leave_no_folder(tmp_path: Path, monkeypatch: 
         )
     assert not list(tmp_path.glob("runs/*"))
     assert validate({"dataset": "digits", "device": "pcm", "module": "Net 1"}, Experiment).module == "Net 1"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ah.convert(nn.LSTM(3, 4)), r"the model itself \(LSTM\) is not supported.*give a model around it that has Linear"),
+        (lambda: ah.convert(nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 4))), r"layer '1' \(LSTM\).*write digital: \[1\]$"),
+        (lambda: ah.convert(np.eye(3)), r"must be a torch module \(got ndarray\)"),
+        (lambda: ah.convert(nn.Linear(3, 4), seed=-1), r"^seed: must be a whole number >= 0 \(got -1\)"),
+        (lambda: ah.chip("pcm", number=1.5), r"^number: must be a whole number >= 0 \(got 1.5\)"),  # type: ignore[arg-type]
+        (lambda: ah.convert(nn.Linear(3, 4), bias="x"), r"bias: must be 'digital' or 'chip' \(got 'x'\)"),  # type: ignore[arg-type]
+        (lambda: ah.convert(nn.Linear(3, 4), backward="x"), r"backward: must be 'ideal' or"),  # type: ignore[arg-type]
+        (lambda: ah.convert(nn.Linear(3, 4)).errors(np.ones((2, 7))), r"errors: the network fails on inputs of shape \(2, 7\)"),
+        (lambda: ah.convert(nn.Linear(3, 4)).accuracy(np.ones((2, 7)), [0, 1]), r"accuracy: the network fails on inputs of"),
+        (lambda: ah.network(["flatten"], "abc"), r"shape: must be that of one sample.*\(got 'abc'\)"),
+        (lambda: ah.network(["flatten"], 8), r"shape: must be that of one sample.*\(got 8\)"),  # type: ignore[arg-type]
+        (lambda: ah.sweep("digits_pcm", {"tile.adc.bits": 6}), r"tile.adc.bits: must be a list of values.*\(got 6\)"),
+        (lambda: ah.sweep("digits_pcm", {"tile.adc.bits": "46"}), r"tile.adc.bits: must be a list of values"),
+        (lambda: ah.load_run(None), r"load_run: must be a folder \(got NoneType\)"),  # type: ignore[arg-type]
+        (lambda: ah.estimate("digits_pcm", out=3), r"out: must be a folder \(got int\)"),  # type: ignore[arg-type]
+        (lambda: ah.fit({"g": [1.0, 2.0], "t": [1.0]}), r"needs columns of one length \(got g 2, t 1\)"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(
+    call: Callable[[], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_parameters_and_frames_go_onto_tiles_and_through_networks() -> None:
+    layer = nn.Linear(3, 4)
+    assert ah.tile(layer.weight).shape == (4, 3)
+    assert ah.tile(pd.DataFrame(np.eye(2))).shape == (2, 2)
+    net = ah.convert(layer, seed=3)
+    for x in (np.ones((2, 3)), pd.DataFrame(np.ones((2, 3))), torch.ones(2, 3)):
+        assert net(x).shape == (2, 4)
+
+
+def test_descriptions_are_short() -> None:
+    shown = [
+        ah.card("pcm"),
+        ah.tile((3, 2)),
+        small_data(),
+        ah.network(["flatten", {"kind": "linear", "units": 10}], (1, 8, 8)),
+    ]
+    assert [len(repr(each).splitlines()) for each in shown] == [1] * 4
+    assert repr(shown[0]).startswith("<device card pcm, 0 to 25 µS; pulse: none, programming: polynomial")
+    assert repr(shown[2]) == "<data set digits: 60 training and 60 test samples of 1 x 8 x 8, 10 classes>"
+    assert repr(shown[3]) == "<network: linear1 10 x 64 digital>"
 
 
 def test_data_frames_and_lists_are_data(tmp_path: Path) -> None:
