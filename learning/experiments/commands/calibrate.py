@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import add_set, chip_override, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, chip_override, require_schema
 from learning.experiments.runs.examples import config_file
 
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Measure a chip through the protocol alone and leave a device card, a fault map and a twin (docs/calibrate.md).",
         epilog="example:\n  analog-hil calibrate calibrate_mnist --chip scpi://127.0.0.1:5025 --out runs/chip7",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(

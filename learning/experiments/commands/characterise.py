@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.commands._terminal import say, show
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Characterise emulated cells of a device card; figures (PNG, SVG) and one HTML page.",
         epilog="example:\n  analog-hil characterise pcm --out runs/pcm --against generic_pcm",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("card", metavar="CARD", help="name of a packaged card, or a card's YAML file")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.commands._terminal import say, show, wrapped
 from learning.experiments.runs.examples import config_file
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Fit a device card to measurements and prove it on held-out data; card (YAML and tables), figures, one HTML page.",
         epilog="example:\n  analog-hil fit measurements/pulse_ramps --out runs/ramps",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
