@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learning.experiments.commands._cli import HelpText, add_set, chip_override, require_schema
+from learning.experiments.commands._terminal import show
 from learning.experiments.runs.examples import config_file
 
 
@@ -51,6 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = calibrate(config, opened, run, say)
         say("writing the report")
         page = write_calibration_report(run, found)
-    print(f"\n{summary(found).text()}")
-    print(f"\ncard: {found.card}\ntwin: {found.twin} (--chip twin:{run.path})\nreport: {page}")
+    show(summary(found))
+    print(f"card: {found.card}\ntwin: {found.twin} (--chip twin:{run.path})\nreport: {page}")
     return 0

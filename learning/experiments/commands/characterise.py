@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.device.page import numbers_table, write_device_report
     from learning.experiments.report.device.results import device_claims, measure
+    from learning.experiments.report.style import readable
     from learning.experiments.runs.compiling import compiling
     from learning.experiments.runs.run_folder import RunDirectory
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(numbers_table([(each, device_claims(each, results)) for each in shown]))
     for each in shown:
         for sentence in about_card(each, pulses=each.pulse is not None):
-            say(f"note: {sentence}")
+            say(f"note: {readable(sentence)}")
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 
