@@ -107,7 +107,7 @@ def test_init_writes_files_that_check_in_an_empty_folder(
 def test_warm_says_what_it_compiles_and_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two of its jobs alone; that no later run compiles is measured in docs/results/benchmarks.md."""
+    """Two of its jobs alone; whether a later run still compiles is measured by hand."""
     from learning.experiments.commands import warm
 
     asked = [name.partition(":")[0] for name, _ in warm.jobs(tmp_path)]
