@@ -37,9 +37,6 @@ resolve_card = named_file(CARDS)
 LONGEST_NAME = 100
 """Characters of a name: it names files and folders, whose names a file system ends at 255 bytes."""
 
-NARROWEST = 1e-4
-"""Least width of a window in units of g_max: float32 still has a thousand states in it."""
-
 STEEPEST = 20.0
 """Largest alpha v of the I-V curve, sinh(20) = 2e8: what is more is a mistaken unit."""
 
@@ -61,7 +58,7 @@ class DeviceCard(StrictModel):
         faults: how many cells and lines are defective.
         variation: spread between cells. cost: what operations take in time and energy, and the read voltage.
         endurance: pulses after which the window of a cell has closed to half; None for never.
-        half_select: fraction of a step that a pulse costs the unselected cells of its line.
+        half_select: fraction of a step that a pulse costs the unselected cells of its line; not with `pulse.amplitude`, which says it.
         read_disturb: relative conductance change towards g_max per read.
         temperature: at which retention was measured, kelvin, when it was no room temperature; time on the card is time at this temperature,
             and no law of Arrhenius turns one into the other.
@@ -103,12 +100,8 @@ class DeviceCard(StrictModel):
     def _window_and_parts(self) -> Self:
         if self.g_min >= self.g_max:
             raise at_key("g_min", f"must be < g_max (got {self.g_min:g} S and {self.g_max:g} S)")
-        if self.window.width < NARROWEST * self.g_max:
-            raise at_key(
-                "g_min",
-                f"must leave a window of at least {NARROWEST:g} of g_max, which 32-bit numbers resolve"
-                f" (got {self.g_min:g} S and {self.g_max:g} S)",
-            )
+        if (misfit := self.window.misfit) is not None:
+            raise at_key("g_min", misfit)
         if self.iv_alpha * self.cost.v_read > STEEPEST:
             raise at_key(
                 "iv_alpha",
@@ -116,6 +109,11 @@ class DeviceCard(StrictModel):
             )
         self._check_laws()
         self._check_variation()
+        if self.half_select and self.pulse is not None and self.pulse.amplitude is not None:
+            raise at_key(
+                "half_select",
+                f"pulse.amplitude says what half-selected cells suffer, at half the voltage: leave it out (got {self.half_select:g})",
+            )
         if self.levels is not None:
             try:
                 self.levels.compile(self.window)
@@ -217,7 +215,7 @@ class DeviceCard(StrictModel):
             name=self.name,
             g_min=self.g_min,
             g_max=self.g_max,
-            pulse=None if self.pulse is None else self.pulse.compile(window),
+            pulse=None if self.pulse is None else self.pulse.model(window),
             program_std=self.programming.compile(window),
             verify=self.programming.verify(window),
             levels=None if self.levels is None else self.levels.compile(window),

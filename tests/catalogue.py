@@ -124,7 +124,26 @@ PULSE: Rows = {
         }
     ],
     "power_step": [{"states": 80, "gamma_up": 1.7, "gamma_down": 2.4, "noise": 0.4}],
-    "soft_bounds": [{"step": "0.6 uS", "asymmetry": -0.2, "noise": 0.2, "noise_additive": 0.4}],
+    "soft_bounds": [
+        {"step": "0.6 uS", "asymmetry": -0.2, "noise": 0.2, "noise_additive": 0.4},
+        {
+            "step": "0.6 uS",
+            "amplitude": {
+                "nominal": "1.5 V",
+                "nominal_down": "1.2 V",
+                "volts": ["0.9 V", "1.5 V", "1.8 V"],
+                "volts_down": ["0.8 V", "1.2 V", "1.5 V"],
+                "up": [0.0, 1.0, 1.9],
+                "down": [0.05, 1.0, 2.2],
+            },
+            "width": {
+                "nominal": "100 ns",
+                "seconds": ["10 ns", "100 ns", "1 us"],
+                "up": [0.2, 1.0, 2.5],
+                "down": [0.1, 1.0, 3.0],
+            },
+        },
+    ],
 }
 
 PROGRAMMING: Rows = {

@@ -34,6 +34,38 @@ def constant_table(value: float, nodes: int = 2) -> F32:
 
 
 @dataclass(frozen=True, eq=False)
+class PulseFactor:
+    """How a step depends on the amplitude of the pulse, or on its width: factors on the step, 1 at the nominal one.
+
+    Linear between the nodes and, below the first, from there to 0 at 0 V (0 s); held above the last. So a node belongs where cells
+    begin to move: half-selected ones see half the amplitude.
+
+    Attributes:
+        nominal: amplitude in volts (width in seconds) of the pulses that the tables of the steps are of; above 0.
+        at: (N,) ascending, above 0, volts or seconds. up, down: (N,) factors, not negative.
+    """
+
+    nominal: float
+    at: F32
+    up: F32
+    down: F32
+
+    def __post_init__(self) -> None:
+        at = np.asarray(self.at, np.float64)
+        rising = at.ndim == 1 and len(at) > 0 and at[0] > 0.0 and bool((np.diff(at) > 0.0).all())
+        if not (rising and np.isfinite(at).all() and np.shape(self.up) == np.shape(self.down) == at.shape):
+            raise ValueError(f"PulseFactor: needs ascending nodes above 0 and as many factors up and down (got {at})")
+        if not 0.0 < self.nominal < float("inf"):
+            raise ValueError(f"PulseFactor: nominal must be above 0 and finite (got {self.nominal})")
+
+    def factors(self, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Factors (2, ...), up and down, at amplitudes or widths x >= 0."""
+        at = np.concatenate([[0.0], np.asarray(self.at, np.float64)])
+        each = [np.concatenate([[0.0], np.asarray(side, np.float64)]) for side in (self.up, self.down)]
+        return np.stack([np.interp(np.asarray(x, np.float64), at, side) for side in each])
+
+
+@dataclass(frozen=True, eq=False)
 class PulseModel:
     """Response to one programming pulse, as tables over the state of the cell.
 
@@ -46,6 +78,7 @@ class PulseModel:
         up_mean, up_std, down_mean, down_std: (T, K) siemens per pulse; T tables, one per measured device (1 for a parametric law).
         up_quantiles, down_quantiles: (T, K, Z) siemens per pulse on a uniform grid of Z normal scores over
             [-QUANTILE_Z_MAX, QUANTILE_Z_MAX], non-decreasing in z; None for Gaussian steps.
+        amplitude, width: what the voltage that reaches a cell, and the length of a pulse, do to its step; None where a card does not say.
     """
 
     up_mean: F32
@@ -54,6 +87,8 @@ class PulseModel:
     down_std: F32
     up_quantiles: F32 | None = None
     down_quantiles: F32 | None = None
+    amplitude: PulseFactor | None = None
+    width: PulseFactor | None = None
 
     @property
     def tables(self) -> int:
@@ -274,7 +309,8 @@ class CellModel:
         read, drift, relaxation, faults, variation, cost: the other parts; None for a cell without it.
         windows: (T, 2) siemens, own (g_min, g_max) of every pulse table; None when all share the nominal window.
         endurance: pulses after which the window of a cell has closed to half; inf for none.
-        half_select: fraction of a step that a pulse on a selected line costs the unselected cells of that line.
+        half_select: fraction of a step that a pulse on a selected line costs the unselected cells of that line; 0 with a
+            `PulseModel.amplitude`, which says it.
         read_disturb: relative conductance change towards g_max per read (a tiny number).
         iv_alpha: non-linearity of the separable I-V curve, ``i = g * sinh(alpha v) / alpha``; 0 is ohmic. Per volt.
     """
@@ -301,6 +337,10 @@ class CellModel:
     def __post_init__(self) -> None:
         if not 0.0 <= self.g_min < self.g_max < float("inf"):
             raise ValueError(f"CellModel {self.name}: needs 0 <= g_min < g_max (got {self.g_min}, {self.g_max} S)")
+        if self.half_select and self.pulse is not None and self.pulse.amplitude is not None:
+            raise ValueError(
+                f"CellModel {self.name}: half_select = {self.half_select:g} and pulse.amplitude both say what half-selected cells suffer"
+            )
 
     @property
     def window(self) -> float:

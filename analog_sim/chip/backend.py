@@ -55,6 +55,10 @@ def record_path(folder: Path) -> Path:
     return folder / RECORD
 
 
+LATER = {"read_noise": 0.0, "amplitude": None, "width": None}
+"""Fields of a cell's tables that came later, and their values for cards without them: these keep the digest that older records hold."""
+
+
 def identity(cell: CellModel, streams: Streams) -> dict[str, Any]:
     """What a record says of its chip: the card by name and digest of its tables, seed and place of the chip."""
     return {"card": cell.name, "tables": _digest(asdict(cell)), "seed": streams.seed, "place": list(streams.path)}
@@ -68,6 +72,8 @@ def _digest(value: Any) -> str:
             digest.update(f"{part.dtype.str}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
         elif isinstance(part, dict):
             for key in sorted(part):
+                if key in LATER and part[key] == LATER[key]:
+                    continue
                 digest.update(f"{key}:".encode())
                 add(part[key])
         elif isinstance(part, list | tuple):

@@ -40,6 +40,7 @@ def check_plan(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:
     """Raise ValueError unless the array can be pulsed so and the plan fits it."""
     if not info.pulsed:
         raise ValueError("pulse: cells of this array do not answer to single pulses (pulsed: false)")
+    check_strength(info, plan)
     if isinstance(plan, PulseCounts):
         shape = (info.planes, info.rows, info.cols)
         if plan.counts.shape != shape:
@@ -52,6 +53,18 @@ def check_plan(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:
             f"pulse: trains drive {plan.row_bits.shape[1:]} rows and {plan.col_bits.shape[1:]} columns, "
             f"this crossbar is {info.rows} x {info.cols}"
         )
+
+
+def check_strength(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:
+    """Raise ValueError unless the array can send pulses of the plan's amplitude and width."""
+    asked = (("amplitude", "V", plan.amplitude, info.pulse_volts), ("width", "s", plan.width, info.pulse_seconds))
+    for what, unit, value, most in asked:
+        if value is None:
+            continue
+        if most == 0.0:
+            raise ValueError(f"pulse: this array sends pulses of one {what} only: leave it out (got {value:g} {unit})")
+        if not 0.0 < value <= most * (1.0 + 1e-6):  # a NaN fails here too
+            raise ValueError(f"pulse: {what} must be above 0 and at most {most:g} {unit} (got {value:g} {unit})")
 
 
 def span(lines: slice | None, count: int, what: str) -> slice:

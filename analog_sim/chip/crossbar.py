@@ -32,6 +32,7 @@ class ChipInfo:
         programmable: cells can be programmed to a target conductance.
         pulsed: cells answer to single pulses.
         inspectable: the truth of every cell can be seen and set (`Crossbar.inside`); only an emulator can.
+        pulse_volts, pulse_seconds: largest amplitude and width that a plan may ask for; 0 for pulses of the chip's own alone.
     """
 
     rows: int
@@ -45,6 +46,8 @@ class ChipInfo:
     programmable: bool = True
     pulsed: bool = True
     inspectable: bool = False
+    pulse_volts: float = 0.0
+    pulse_seconds: float = 0.0
 
     @property
     def planes(self) -> int:
@@ -74,6 +77,14 @@ class Inspectable(Protocol):
 
     def effective_now(self, *, transpose: bool = False) -> F32:
         """What a read, or a transposed read, multiplies with now, siemens (rows, cols) for both: `net_now` seen through the wires."""
+        ...
+
+    def currents_now(self, v: F32, *, transpose: bool = False) -> F32:
+        """Currents that a read, or a transposed read, of volts v (batch, lines) would sense now, amperes, without noise and time."""
+        ...
+
+    def bent(self, v: npt.ArrayLike) -> F32:
+        """f(v), volts, of cells with I = g f(v): v itself where they are ohmic."""
         ...
 
     @property

@@ -69,7 +69,7 @@ class PairOfArrays:
             if isinstance(plan, PulseCounts):
                 counts = plan.counts[plane : plane + 1]
                 if counts.any():
-                    array.pulse(PulseCounts(counts))
+                    array.pulse(replace(plan, counts=counts))
             else:
                 array.pulse(_plane_of(plan, plane))
 

@@ -14,9 +14,13 @@ class PulseCounts:
 
     Attributes:
         counts: (planes, rows, cols) int16 (any integer type accepted).
+        amplitude: volts between a selected word line and a selected bit line; None: the nominal one of the card.
+        width: seconds of a pulse; None: the nominal one.
     """
 
     counts: npt.NDArray[np.integer]
+    amplitude: float | None = None
+    width: float | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class PulseTrain:
         row_sign: (S, rows) int8 of -1 or +1; col_sign: (S, cols) int8.
         mode: how a pair shares the pulses: "both" pulses the plus cell with the sign and the minus cell against it,
             "one_sided" only ever potentiates: plus cell for positive products, minus cell for negative ones. Ignored for planes = 1.
+        amplitude, width: as in `PulseCounts`.
     """
 
     row_bits: npt.NDArray[np.uint64]
@@ -40,3 +45,5 @@ class PulseTrain:
     col_sign: npt.NDArray[np.int8]
     length: int
     mode: str = "both"
+    amplitude: float | None = None
+    width: float | None = None

@@ -57,7 +57,7 @@ class BufferedWriter(TransferWriter):
         due = take_due(held, self._target.gain, scheme)
         self._filter[lines] = held
         for block in self._target.blocks:
-            self._pulses += send_lines(block, lines, due, scheme.pair)
+            self._pulses += send_lines(block, lines, due, scheme)
 
     def state(self) -> dict[str, Any]:
         """As the base, with the filter."""

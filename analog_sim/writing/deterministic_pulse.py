@@ -45,13 +45,13 @@ class DeterministicPulseWriter(Writer):
         self._scheme = scheme
         self._target = target
         self._refresher = Refresher(scheme.refresh, target)
-        self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
+        self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme)
         self._samples = 0
         self._clipping = ClippingNote(scheme.kind, scheme.length)
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch; a dense gradient is rounded with the same phases."""
-        pair, n = self._scheme.pair, self._scheme.length
+        n = self._scheme.length
         proposal = for_cells(proposal, self._target.gain)
         if isinstance(proposal, OuterProduct):
             gradient = proposal if rate >= 0.0 else OuterProduct(proposal.x, -proposal.d)
@@ -64,14 +64,14 @@ class DeterministicPulseWriter(Writer):
             fired = np.floor(n * p_col + (number * PHASES[1] % 1.0)[:, None])
             cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), signs(gradient.d, COL))
             for block in self._target.blocks:
-                block.crossbar.pulse(train_for(block, rows, cols, n, pair))
+                block.crossbar.pulse(train_for(block, rows, cols, n, self._scheme))
         else:
             wanted = -rate * self._pulses_per_weight * proposal.dw
             counts, clipped = whole_pulses(wanted, self._samples * PHASES[0] % 1.0)
             self._clipping.counts(clipped)
             self._samples += 1
             for block in self._target.blocks:
-                send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), pair)
+                send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), self._scheme)
         self._refresher.count()
 
     def state(self) -> dict[str, Any]:

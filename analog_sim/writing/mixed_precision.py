@@ -44,7 +44,7 @@ class MixedPrecisionWriter(Writer):
         self._scheme = scheme
         self._target = target
         self._refresher = Refresher(scheme.refresh, target)
-        self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
+        self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme)
         self._chi: npt.NDArray[np.float32] = np.zeros(target.shape[::-1], np.float32)
         self._pulses = 0
 
@@ -65,7 +65,7 @@ class MixedPrecisionWriter(Writer):
             part = self._chi[block.rows, block.cols]
             whole = np.empty(part.shape, np.int16)
             if self._take(part, self._target.gain[block.cols], whole):
-                self._pulses += send_counts(block, whole, scheme.pair)
+                self._pulses += send_counts(block, whole, scheme)
 
     def _take(self, part: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], whole: npt.NDArray[np.int16]) -> int:
         """Take whole steps out of `part`; a step of a cell counts for the gain (n_out,) of the drift compensation."""

@@ -8,9 +8,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.config import StrictModel, UserError
+from analog_sim.config import Q, StrictModel, UserError
 from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.strength import driven
 from analog_sim.writing.scheme import WritableBlock, WriteScheme, WriteTarget
 
 PairMode = Literal["both", "one_sided"]
@@ -33,12 +34,16 @@ class PulsedScheme(WriteScheme, ABC):
         pair: "both" pulses the plus cell with the sign of the change and the minus cell against it; "one_sided" only ever
             potentiates one of the two (for cells whose depression is abrupt, with a refresh).
         refresh: read the weights and program them again from time to time; None never.
+        amplitude: of every pulse, where the card says what it does to a step (`pulse.amplitude`); None for the one its steps are stated
+            for. The size of a step, and with it the number of pulses, follow. width: of every pulse, likewise (`pulse.width`).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pulsed"})
 
     pair: PairMode = "both"
     refresh: RefreshSpec | None = None
+    amplitude: Annotated[float, Q("voltage", "V", gt=0)] | None = None
+    width: Annotated[float, Q("time", "s", gt=0)] | None = None
 
     @property
     def moves_both_cells(self) -> bool:
@@ -74,18 +79,27 @@ class Refresher:
         self.updates, self.refreshes = (int(n) for n in state)
 
 
-def net_step(cell: CellModel, mapping: MappingSpec, pair: PairMode) -> float:
+def driven_cell(cell: CellModel, scheme: PulsedScheme) -> CellModel:
+    """The card as it answers to the pulses of a scheme. Raises UserError where it does not say what they do."""
+    try:
+        return driven(cell, scheme.amplitude, scheme.width)
+    except ValueError as error:
+        raise UserError(f"writing: {error}") from error
+
+
+def net_step(cell: CellModel, mapping: MappingSpec, scheme: PulsedScheme) -> float:
     """Mean change of the net conductance in siemens that one pulse per cell makes at mid state: what the smallest weight change is.
 
     Raises:
         UserError: pulses do not move the cells at mid state.
     """
-    assert cell.pulse is not None
-    up, down = cell.pulse.mean_step(0.5)
+    pulse = driven_cell(cell, scheme).pulse
+    assert pulse is not None
+    up, down = pulse.mean_step(0.5)
     if not mapping.pair:
         step = (up - down) / 2
     else:
-        step = up - down if pair == "both" else up
+        step = up - down if scheme.pair == "both" else up
     if not step > 0.0:
         raise UserError(
             f"{cell.name}: a pulse at mid state changes the conductance by {step:g} S; a pulsed scheme needs more than 0"
@@ -93,7 +107,7 @@ def net_step(cell: CellModel, mapping: MappingSpec, pair: PairMode) -> float:
     return step
 
 
-def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], pair: PairMode) -> int:
+def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], scheme: PulsedScheme) -> int:
     """Send signed pulses (rows, cols) to a block, positive for more weight; return the pulses sent to single cells.
 
     counts: any signed integers within +-`clipping.MOST_PULSES`.
@@ -103,17 +117,17 @@ def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], pair: Pai
         counts = np.pad(counts, ((0, 0), (0, 1)))
     if not block.crossbar.info.pair:
         planes = counts[None]
-    elif pair == "both":
+    elif scheme.pair == "both":
         planes = np.stack([counts, -counts])
         cells = 2
     else:
         planes = np.stack([np.maximum(counts, 0), np.maximum(-counts, 0)])
-    block.crossbar.pulse(PulseCounts(planes))
+    block.crossbar.pulse(PulseCounts(planes, scheme.amplitude, scheme.width))
     return cells * int(np.abs(counts).sum())
 
 
 def send_lines(
-    block: WritableBlock, lines: npt.NDArray[np.int64], counts: npt.NDArray[np.integer], pair: PairMode
+    block: WritableBlock, lines: npt.NDArray[np.int64], counts: npt.NDArray[np.integer], scheme: PulsedScheme
 ) -> int:
     """Send signed pulses to some input lines, one line after the other; return the pulses sent to single cells.
 
@@ -121,7 +135,7 @@ def send_lines(
 
     Args:
         block: gets those lines and outputs that are its own. lines: (k,) inputs of the tile. counts: (k, n_out), within +-63.
-        pair: as in `PulsedScheme`.
+        scheme: how a pair shares pulses, their amplitude and width.
     """
     counts = counts[:, block.cols]
     own = (lines >= block.rows.start) & (lines < block.rows.stop) & counts.any(axis=1)
@@ -135,6 +149,8 @@ def send_lines(
     row_bits[np.arange(len(rows)), rows] = (1 << length) - 1
     col_bits = (np.uint64(1) << np.abs(counts).astype(np.uint64)) - np.uint64(1)
     col_sign = np.where(counts < 0, -1, 1).astype(np.int8)
-    block.crossbar.pulse(PulseTrain(row_bits, col_bits, np.ones(row_bits.shape, np.int8), col_sign, length, pair))
-    cells = 2 if block.crossbar.info.pair and pair == "both" else 1
+    row_sign = np.ones(row_bits.shape, np.int8)
+    sent = PulseTrain(row_bits, col_bits, row_sign, col_sign, length, scheme.pair, scheme.amplitude, scheme.width)
+    block.crossbar.pulse(sent)
+    cells = 2 if block.crossbar.info.pair and scheme.pair == "both" else 1
     return cells * int(np.abs(counts).sum())

@@ -51,7 +51,7 @@ class SignWriter(Writer):
             counts = np.where(size > self._scheme.threshold * size.max(initial=0.0), -np.sign(self._sum), 0.0)
             for block in self._target.blocks:
                 part = counts[block.cols, block.rows].T.astype(np.int16)
-                self._pulses += send_counts(block, part, self._scheme.pair)
+                self._pulses += send_counts(block, part, self._scheme)
             self._sum[...] = 0.0
         self._refresher.count()
 

@@ -52,7 +52,7 @@ class StochasticPulseWriter(Writer):
         self._cols: Stream = streams.stream("col_bits")
         self._rounding: Stream = streams.stream("rounding")
         self._refresher = Refresher(scheme.refresh, target)
-        self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme.pair)
+        self._pulses_per_weight = target.scale / net_step(target.cell, target.mapping, scheme)
         self._clipping = ClippingNote(scheme.kind, scheme.length, warn=warn)
 
     def update(self, proposal: Proposal, rate: float) -> None:
@@ -65,7 +65,7 @@ class StochasticPulseWriter(Writer):
             counts, clipped = whole_pulses(wanted, self._rounding)
             self._clipping.counts(clipped)
             for block in self._target.blocks:
-                send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), self._scheme.pair)
+                send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), self._scheme)
         self._refresher.count()
 
     def _send_trains(self, gradient: OuterProduct, rate: float) -> None:
@@ -84,7 +84,7 @@ class StochasticPulseWriter(Writer):
         cols = _fire(gradient.d, chosen.col, COL, chosen.length, self._cols)
         longest = int(chosen.length.max())
         for block in self._target.blocks:
-            block.crossbar.pulse(train_for(block, rows, cols, longest, scheme.pair))
+            block.crossbar.pulse(train_for(block, rows, cols, longest, scheme))
 
     def state(self) -> dict[str, Any]:
         """Streams and counters."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from analog_sim.pulses.kernels import trains as kernels
 from analog_sim.pulses.plans import PulseTrain
 from analog_sim.writing.proposal import OuterProduct
-from analog_sim.writing.pulsed import PairMode
+from analog_sim.writing.pulsed import PulsedScheme
 from analog_sim.writing.scheme import WritableBlock
 
 F32 = npt.NDArray[np.float32]
@@ -88,10 +88,10 @@ def signs(values: F32, positive: int) -> npt.NDArray[np.int8]:
     return np.where(values < 0, -positive, positive).astype(np.int8)
 
 
-def train_for(block: WritableBlock, rows: Lines, cols: Lines, length: int, pair: PairMode) -> PulseTrain:
+def train_for(block: WritableBlock, rows: Lines, cols: Lines, length: int, scheme: PulsedScheme) -> PulseTrain:
     """The part of a batch's trains that drives one block."""
     row_bits, row_sign = rows.part(block.rows)
     col_bits, col_sign = cols.part(block.cols)
     if block.reference:
         col_bits, col_sign = np.pad(col_bits, ((0, 0), (0, 1))), np.pad(col_sign, ((0, 0), (0, 1)), constant_values=1)
-    return PulseTrain(row_bits, col_bits, row_sign, col_sign, length, pair)
+    return PulseTrain(row_bits, col_bits, row_sign, col_sign, length, scheme.pair, scheme.amplitude, scheme.width)

@@ -20,7 +20,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
-from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step
+from analog_sim.writing.pulsed import PulsedScheme, Refresher, driven_cell, net_step
 from analog_sim.writing.scheme import Writer, WriteTarget
 from analog_sim.writing.stochastic_pulse import StochasticPulse, StochasticPulseWriter
 
@@ -68,11 +68,12 @@ class TransferWriter(Writer, ABC):
         n_out, n_in = target.shape
         self._zero: F32 = np.zeros((n_in, n_out), np.float32)
         self._start_fast_array()
-        fast_scheme = StochasticPulse(length=scheme.fast_length, pair=scheme.pair)
+        same_pulses = {"amplitude": scheme.amplitude, "width": scheme.width}
+        fast_scheme = StochasticPulse(length=scheme.fast_length, pair=scheme.pair).model_copy(update=same_pulses)
         self._fast_writer = StochasticPulseWriter(
             fast_scheme, self._fast, streams.child("fast"), warn=not scheme.auto_scale
         )
-        self._step = net_step(target.cell, target.mapping, scheme.pair) / target.scale
+        self._step = net_step(target.cell, target.mapping, scheme) / target.scale
         states = 2.0 * target.full_weight / self._step
         self._every = scheme.every if scheme.every != "auto" else max(1, round(states / n_in))
         self._chopper: F32 = np.ones(n_in, np.float32)
@@ -83,7 +84,8 @@ class TransferWriter(Writer, ABC):
 
     def _start_fast_array(self) -> None:
         """Bring the cells of A to the state at which up and down steps are alike, where random pulses leave them on average."""
-        g = symmetric_conductance(self._fast.cell)
+        g = symmetric_conductance(driven_cell(self._fast.cell, self._base))
+        strength = self._base.amplitude, self._base.width
         for block in self._fast.blocks:
             info = block.crossbar.info
             block.crossbar.program(np.full((info.planes, info.rows, info.cols), g, np.float32))
@@ -91,8 +93,8 @@ class TransferWriter(Writer, ABC):
             if block.reference:
                 up[:, :, -1] = 0
             for _ in range(self._base.zero_shift):
-                block.crossbar.pulse(PulseCounts(up))
-                block.crossbar.pulse(PulseCounts(-up))
+                block.crossbar.pulse(PulseCounts(up, *strength))
+                block.crossbar.pulse(PulseCounts(-up, *strength))
         if self._base.zero_shift:
             self._zero = self._fast.read_lines(np.arange(self._target.shape[1]))
 

@@ -1,6 +1,7 @@
 """What every pulse law states, and what the parametric ones share. It never draws a step: the emulator's kernels do."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Annotated, Self, final
 
 import numpy as np
@@ -8,14 +9,22 @@ from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import PulseModel
 from analog_sim.config import Part, Q, at_key
+from devices.pulse.amplitude import Amplitude, Width
 from devices.window import F32, F64, FINE_NODES, Values, Window, tabulate
 
 
 class PulseLaw(Part):
     """Response of one cell to one programming pulse, as claims in closed form and as the tables of the emulator.
 
-    ``dg = step_mean(u) + step_std(u) z``, z ~ N(0, 1), u in [0, 1]; then clipped to the cell's bounds.
+    ``dg = step_mean(u) + step_std(u) z``, z ~ N(0, 1), u in [0, 1]; then clipped to the cell's bounds. That is the step of the nominal
+    pulse; of other pulses it is `amplitude` and `width` times as large.
+
+    Attributes:
+        amplitude, width: what the amplitude of a pulse, and its width, do to its step; None: only nominal pulses can be sent.
     """
+
+    amplitude: Amplitude | None = None
+    width: Width | None = None
 
     @abstractmethod
     def step_mean(self, u: Values, up: bool, window: Window) -> F64:
@@ -28,6 +37,13 @@ class PulseLaw(Part):
     @abstractmethod
     def compile(self, window: Window) -> PulseModel:
         """Fill the tables of the emulator."""
+
+    @final
+    def model(self, window: Window) -> PulseModel:
+        """The tables of `compile`, with what amplitude and width do to a step."""
+        amplitude = None if self.amplitude is None else self.amplitude.compile()
+        width = None if self.width is None else self.width.compile()
+        return replace(self.compile(window), amplitude=amplitude, width=width)
 
     @abstractmethod
     def windows(self, window: Window) -> F32 | None:

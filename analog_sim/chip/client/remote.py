@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -232,7 +232,7 @@ class RemoteFabric:
         return self.made[full]
 
     def _info(self, name: str) -> ChipInfo:
-        names = [each.name for each in fields(ChipInfo)]
+        names = list(INFO_HEADERS)
         answer = self.link.query(";".join(f":{INFO_HEADERS[each]} {_quoted(name)}" for each in names)).split(";")
         types = {"rows": int, "cols": int, "g_min": float, "g_max": float, "v_max": float}
         return ChipInfo(**{n: types.get(n, lambda t: t == "1")(text) for n, text in zip(names, answer, strict=True)})

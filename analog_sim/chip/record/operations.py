@@ -11,6 +11,8 @@ from analog_sim.chip.crossbar import Crossbar
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 Arrays = dict[str, np.ndarray]
+_STRENGTH = ("amplitude", "width")
+"""Settings of a pulse that is not the nominal one."""
 _TRAIN = ("row_bits", "col_bits", "row_sign", "col_sign")
 
 
@@ -63,22 +65,25 @@ def mvm(array: str, v: np.ndarray, transpose: bool) -> Request:
 
 def pulse(array: str, plan: PulseCounts | PulseTrain) -> Request:
     """Pulses, by counts or as a train."""
+    strength = {name: float(value) for name in _STRENGTH if (value := getattr(plan, name)) is not None}
     if isinstance(plan, PulseCounts):
-        return Request(array, "pulse", arrays={"counts": np.asarray(plan.counts, np.int16)})
+        return Request(array, "pulse", strength, {"counts": np.asarray(plan.counts, np.int16)})
     # Bits in the narrowest words that hold a train: less to copy and to compress.
     word = next(np.dtype(f"u{size}") for size in (1, 2, 4, 8) if plan.length <= 8 * size)
     arrays = {"row_bits": plan.row_bits.astype(word), "col_bits": plan.col_bits.astype(word)}
     arrays |= {"row_sign": plan.row_sign, "col_sign": plan.col_sign}
-    return Request(array, "pulse", {"length": int(plan.length), "mode": plan.mode}, arrays)
+    return Request(array, "pulse", {"length": int(plan.length), "mode": plan.mode, **strength}, arrays)
 
 
 def plan_of(request: Request) -> PulseCounts | PulseTrain:
     """The plan of a recorded "pulse"."""
+    strength = {name: request.settings.get(name) for name in _STRENGTH}
     if "counts" in request.arrays:
-        return PulseCounts(request.arrays["counts"])
+        return PulseCounts(request.arrays["counts"], **strength)
     row_bits, col_bits, row_sign, col_sign = (request.arrays[name] for name in _TRAIN)
     row_bits, col_bits = row_bits.astype(np.uint64), col_bits.astype(np.uint64)
-    return PulseTrain(row_bits, col_bits, row_sign, col_sign, request.settings["length"], request.settings["mode"])
+    length, mode = request.settings["length"], request.settings["mode"]
+    return PulseTrain(row_bits, col_bits, row_sign, col_sign, length, mode, **strength)
 
 
 def execute(request: Request, on: Crossbar) -> Arrays:

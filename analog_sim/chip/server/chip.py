@@ -139,7 +139,8 @@ class ServedChip:
         rows, cols, pair = settings["rows"], settings["cols"], settings["pair"]
         where = self.fabric.at(*parts[: settings["place"]]) if settings["place"] else self.fabric
         crossbar = where.crossbar(tuple(parts[settings["place"] :]), rows, cols, pair=pair)
-        info = replace(crossbar.info, inspectable=False)
+        # The commands carry no amplitude and no width: a served chip sends pulses of its own alone.
+        info = replace(crossbar.info, inspectable=False, pulse_volts=0.0, pulse_seconds=0.0)
         if self.limits.volts is not None:
             info = replace(info, v_max=min(info.v_max, self.limits.volts))
         served = Served(request.array, crossbar, info, (rows, cols, pair))

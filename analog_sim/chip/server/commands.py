@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.record.operations import Request
 from analog_sim.chip.server.chip import Served
 from analog_sim.chip.server.errors import ScpiError
@@ -268,7 +267,7 @@ INFO_HEADERS = {
     "pulsed": "ARRay:CAPability:PULSe?",
     "inspectable": "ARRay:CAPability:INSPect?",
 }
-"""Field of `ChipInfo` -> its command."""
+"""Field of `ChipInfo` -> its command; the amplitude and the width of pulses are the chip's own."""
 INFO_TEXTS = {
     "rows": "word lines (inputs)",
     "cols": "bit lines (outputs)",
@@ -343,7 +342,7 @@ COMMANDS: tuple[Command, ...] = (
         writes=True,
     ),
     Command(("ARRay:LARGest?",), _largest, "rows and columns of the largest array to be had; 0,0 for any"),
-    *(_info(field.name) for field in fields(ChipInfo)),
+    *(_info(name) for name in INFO_HEADERS),
     Command(
         ("READ:MVM?",),
         lambda s, p: _vectors(s, p, "mvm"),

@@ -133,11 +133,11 @@ def _pulsed(table: MeasurementTable) -> npt.NDArray[np.bool_]:
 
 def _condition_rows(table: MeasurementTable) -> F64:
     """(N, 3) direction, magnitude of the amplitude, width; -1 for unknown."""
-    parts = [table.direction.astype(np.float64), _rounded(np.abs(table.v_V)), _rounded(table.width_s)]
+    parts = [table.direction.astype(np.float64), four_digits(np.abs(table.v_V)), four_digits(table.width_s)]
     return np.nan_to_num(np.stack(parts, axis=1), nan=-1.0)
 
 
-def _rounded(values: npt.NDArray[np.floating]) -> F64:
+def four_digits(values: npt.NDArray[np.floating]) -> F64:
     """Four significant digits, so that float32 noise does not make new conditions."""
     values = np.asarray(values, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):

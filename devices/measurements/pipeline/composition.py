@@ -1,7 +1,9 @@
 """What was fitted of pulses, put on a card, and the files of a card. It never fits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +103,7 @@ def write_cards(
         name=f"{config.name}_{best.kind}",
         reference=config.reference,
         window=window,
-        parts={**parts.parts, "pulse": part_of_law(best.part)},
+        parts={**parts.parts, "pulse": {**part_of_law(best.part), **_beside_the_law(parts.parts["pulse"])}},
         arrays={
             name: moved(values, parts.window, window)
             for name, values in parts.arrays.items()
@@ -109,6 +111,11 @@ def write_cards(
         },
     )
     return CardFiles(card, write_card(folder, law, config.card, ("The best parametric law of the same measurement.",)))
+
+
+def _beside_the_law(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part `pulse` says besides its law or tables."""
+    return {key: part[key] for key in ("amplitude", "width") if key in part}
 
 
 def moved(values: npt.ArrayLike, old: Window, new: Window) -> npt.ArrayLike:

@@ -10,9 +10,11 @@ import numpy as np
 from analog_sim.cells.cell_model import CellModel
 from devices.measurements.card_files.card_file import CardParts
 from devices.measurements.configuration.measurement_config import MeasurementConfig
+from devices.measurements.data.other_pulses import OtherPulses, other_pulses
 from devices.measurements.data.pulse_kinds import ConditionRow, check_devices, chosen_pulses
 from devices.measurements.data.split import Split, folds
 from devices.measurements.data.traces import Traces, traces_of
+from devices.measurements.fit.drive.fit import DriveFit, fit_drive
 from devices.measurements.fit.pulse.families import families
 from devices.measurements.fit.pulse.fit import PulseFit, adequacy_notes, fit_pulses
 from devices.measurements.fit.pulse.laws import LawFit
@@ -49,6 +51,7 @@ class FittedPulse:
     Attributes:
         config: what was asked. traces: all of them. parts: the folds. kinds: kinds of pulses in the data.
         folds: a fit for every fold, the first of which chose the law and the noise. fit: what the card holds.
+        drives: what other amplitudes and widths do to a step, where the data hold such pulses and held-out changes ask for it.
     """
 
     report_key: ClassVar[ReportKey] = "pulse"
@@ -58,6 +61,7 @@ class FittedPulse:
     kinds: tuple[ConditionRow, ...]
     folds: tuple[PulseFit, ...]
     fit: PulseFit
+    drives: tuple[DriveFit, ...] = ()
 
     @property
     def window(self) -> Window:
@@ -68,11 +72,12 @@ class FittedPulse:
     @property
     def notes(self) -> tuple[str, ...]:
         """Of the fit."""
-        return (*self.fit.notes, *adequacy_notes(self.fit.laws))
+        return (*self.fit.notes, *adequacy_notes(self.fit.laws), *(note for one in self.drives for note in one.notes))
 
     def compile(self, parts: CardParts) -> None:
-        """Add tables or a law, read noise, spread and stuck cells."""
+        """Add tables or a law, what other pulses do, read noise, spread and stuck cells."""
         add_pulse(parts, self.config, self.fit)
+        parts.parts["pulse"] |= {one.what: one.part() for one in self.drives}
 
     def prove(self, say: Say) -> Proof:
         """Prove the cards of the folds on what each of them has not seen."""
@@ -116,12 +121,14 @@ class PulseStage:
 
     Attributes:
         config: what is asked. traces: all of them. parts: the folds. kinds: kinds of pulses in the data.
+        others: changes by all kinds of pulses; None where the data hold one kind.
     """
 
     config: MeasurementConfig
     traces: Traces
     parts: tuple[Split, ...]
     kinds: tuple[ConditionRow, ...]
+    others: OtherPulses | None
 
     @classmethod
     def of(cls, measured: Measurements, config: MeasurementConfig) -> "PulseStage | None":
@@ -133,7 +140,8 @@ class PulseStage:
         traces = traces_of(rows, measured.log, chosen)
         check_devices(traces, measured.log)
         held = config.held_out
-        return cls(config, traces, folds(traces, by=held.by, fraction=held.fraction, seed=held.seed), tuple(kinds))
+        parts = folds(traces, by=held.by, fraction=held.fraction, seed=held.seed)
+        return cls(config, traces, parts, tuple(kinds), other_pulses(rows, kinds))
 
     @property
     def reads(self) -> F64 | None:
@@ -155,7 +163,10 @@ class PulseStage:
         if held.refit and parts[0].held_out is not None:
             say("fitting the card's tables to all data")
             whole = fit_again(config, first, self.traces, window, intervals=True)
-        return FittedPulse(config, self.traces, parts, self.kinds, tuple(of_folds), whole)
+        others = self.others
+        found = [] if others is None else [fit_drive(others, whole.tables, what) for what in ("amplitude", "width")]
+        drives = tuple(one for one in found if one is not None)
+        return FittedPulse(config, self.traces, parts, self.kinds, tuple(of_folds), whole, drives)
 
 
 def fit_traces(

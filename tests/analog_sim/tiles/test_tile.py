@@ -3,6 +3,8 @@
 False alarms: fixed seeds; alpha = 1e-5 for each of the few statistical assertions.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statistics_helpers as stats
@@ -299,10 +301,10 @@ def test_weights_in_slices_cannot_be_updated_in_place():
 def test_time_that_cannot_pass(seconds: float) -> None:
     tile = Tile(TileSpec(), load_card("pcm").compile(), (2, 3), Streams(0))
     tile.program(np.ones((2, 3), np.float32))
-    with pytest.raises(ValueError, match="seconds must be finite and >= 0"):
+    with pytest.raises(ValueError, match="seconds must be from 0 to 1e\\+12"):
         tile.wait(seconds)
     assert np.isfinite(tile.time)
-    with pytest.raises(ValueError, match="seconds must be finite and >= 0"):
+    with pytest.raises(ValueError, match="seconds must be from 0 to 1e\\+12"):
         DigitalTile((2, 3)).wait(seconds)
 
 
@@ -322,3 +324,94 @@ def test_nothing_before_the_first_weights() -> None:
             call()
     tile.program(np.ones((2, 3), np.float32))
     assert tile.forward(x).shape == (1, 2)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("wires", [None, {"word_line": 20.0, "bit_line": 20.0}])
+def test_ranges_follow_the_curve_of_cells_that_are_not_ohmic(wires):
+    """I = g sinh(a v)/a: calibrated to the largest current that is sensed; auto and of a line, stretched as the inputs are."""
+    w, x, _ = data(6, 9, 12)
+    alpha, spec = 8.0, {"adc": AdcSpec(bits=14, per_column=True), "wires": wires}
+    curved, ohmic = (tile_of(w, replace(IDEAL, g_min=0.1e-6, iv_alpha=a), **spec) for a in (alpha, 0.0))
+    full = curved.blocks[0].dac.v_full
+    auto, line = [t.blocks[0].adc.full_range.copy() for t in (curved, ohmic)], []
+    for tile in (curved, ohmic):
+        tile.blocks[0].line_range(1e-6)
+        line.append(tile.blocks[0].adc.full_range[0])
+    assert line[1] == np.float32(full * 1e-6)
+    np.testing.assert_allclose(line[0], np.sinh(alpha * full) / alpha * 1e-6, rtol=1e-6)
+    stretch = np.sqrt((np.exp(2 * (alpha * full / 2) ** 2) - 1) / 2) / (
+        alpha * full / 2
+    )  # rms of sinh of a normal number
+    np.testing.assert_allclose(np.divide(*auto), stretch, rtol=1e-5)
+    assert stretch > 1.15
+    curved.calibrate(x)
+    [block] = curved.blocks
+    [array] = block.arrays
+    largest, sense = np.zeros(block.adc.full_range.shape), array.sense
+
+    def heard(v, *, transpose=False, out=None):
+        current, variance = sense(v, transpose=transpose, out=out)
+        np.maximum(largest, np.abs(current).max(axis=0), out=largest)
+        return current, variance
+
+    array.sense = heard
+    curved.forward(x)
+    np.testing.assert_allclose(block.adc.full_range, largest, rtol=1e-5)
+
+
+W = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (W + 1j, "must be real numbers"),
+        ([["a"] * 3] * 2, "must be real numbers"),
+        ([[None] * 3] * 2, "must be real numbers"),
+        (W * np.nan, "must be finite"),
+        (W.T, r"must have shape \(2, 3\)"),
+        (W * 1e35, "largest weight must be 0 or from 1e-30 to 1e\\+30"),
+        (W * 1e-35, "largest weight must be 0 or from 1e-30"),
+    ],
+)
+def test_weights_that_no_tile_can_hold(weights: object, message: str) -> None:
+    tile = Tile(TileSpec(), load_card("pcm").compile(), (2, 3), Streams(0))
+    with pytest.raises(ValueError, match=f"Tile.program: .*{message}"):
+        tile.program(weights)
+    tile.program(0 * W)
+
+
+def test_what_would_stay_in_the_cells_is_refused() -> None:
+    tile = Tile(TileSpec(), load_card("ecram").compile(), (2, 3), Streams(0))
+    tile.program(W)
+    before = tile.read_weights(exact=True)
+    x, d = np.ones((1, 3), np.float32), np.ones((1, 2), np.float32)
+    for proposal, rate, message in (
+        (OuterProduct(x * np.nan, d), 0.1, "finite"),
+        (OuterProduct(x, d * np.inf), 0.1, "finite"),
+        (Dense(W * np.nan), 0.1, "finite"),
+        (OuterProduct(x, d), np.nan, "finite"),
+        (OuterProduct(d, x), 0.1, r"of a matrix \(2, 3\)"),
+        (OuterProduct(x, np.ones((2, 2), np.float32)), 0.1, "of a matrix"),
+        (Dense(W.T), 0.1, "of a matrix"),
+    ):
+        with pytest.raises(ValueError, match=f"Tile.update: .*{message}"):
+            tile.update(proposal, rate)
+    np.testing.assert_array_equal(tile.read_weights(exact=True), before)
+    for bad in (x + 1j, [["a"] * 3]):
+        with pytest.raises(ValueError, match=r"Tile\.forward: inputs must be real numbers"):
+            tile.forward(bad)
+    with pytest.raises(ValueError, match="seconds must be a number"):
+        tile.wait("1 h")
+    with pytest.raises(ValueError, match="not the state of a tile: it lacks blocks"):
+        tile.restore({})
+    with pytest.raises(ValueError, match="whole numbers"):
+        Tile(TileSpec(), load_card("pcm").compile(), (2.5, 3), Streams(0))
+
+
+def test_a_restored_chip_without_weights_still_has_none() -> None:
+    old, new = (Tile(TileSpec(), load_card("pcm").compile(), (2, 3), Streams(0)) for _ in range(2))
+    new.restore(old.state())
+    with pytest.raises(ValueError, match="no weights yet"):
+        new.forward(np.ones((1, 3), np.float32))

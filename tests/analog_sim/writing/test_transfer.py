@@ -12,6 +12,7 @@ from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.agad import Agad
 from analog_sim.writing.proposal import Dense, OuterProduct
 from analog_sim.writing.pulsed import send_lines
+from analog_sim.writing.stochastic_pulse import StochasticPulse
 from analog_sim.writing.tiki_taka_chopped import TikiTakaChopped
 from analog_sim.writing.tiki_taka_v1 import TikiTakaV1
 from analog_sim.writing.tiki_taka_v2 import TikiTakaV2
@@ -110,7 +111,7 @@ def test_lines_get_their_pulses_one_after_the_other(cut, pair):
     tile = tile_of(TikiTakaV2(zero_shift=0), mapping=mapping)
     lines, counts = np.array([5, 0, 6]), np.array([[1, -3, 0, 0, 2], [0, 0, 0, 0, 0], [-1, 1, -1, 1, -1]])
     before, time = tile.read_weights(exact=True), tile.time
-    sent = sum(send_lines(block, lines, counts, pair) for block in tile.blocks)
+    sent = sum(send_lines(block, lines, counts, StochasticPulse(pair=pair)) for block in tile.blocks)
     wanted = np.zeros((N_OUT, N_IN))
     wanted[:, lines] = counts.T
     step = WEIGHT_STEP / (1 if mapping.pair and pair == "both" else 2) * (1 if mapping.pair else 2)

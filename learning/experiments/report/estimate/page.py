@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
-from learning.experiments.report.array_figures import conductance_map, weight_transfer
+from learning.experiments.report.array_figures import conductance_map, current_map, drop_map, weight_transfer
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.estimate.conclusion import estimate_head
 from learning.experiments.report.estimate.figures import (
@@ -98,6 +98,8 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         sections.append(_transfer_section(results))
     if results.maps:
         sections.append(_map_section(results))
+    if results.drops:
+        sections.append(_drop_section(results))
     if results.costs:
         table = Table(
             ("quantity", "value"),
@@ -274,6 +276,29 @@ def _map_section(results: EstimateResults) -> Section:
         for k, m in enumerate(results.maps)
     ]
     return Section("Conductances", plots=tuple(plots))
+
+
+def _drop_section(results: EstimateResults) -> Section:
+    plots = []
+    for k, m in enumerate(results.drops):
+        title, name = f"{m.layer}: {m.label}", f"{k}_{_file_name(m.layer)}"
+        said = f"from {100 * float(np.abs(m.shares).min()):.0f} to {100 * float(np.abs(m.shares).max()):.0f} % of the drive reach the cells"
+        plots += [
+            Plot(
+                f"drop_{name}",
+                drop_map(m.shares, title),
+                f"Voltage across every cell of {m.layer}, {m.label}: {said}.",
+                raster=True,
+            ),
+            Plot(
+                f"current_{name}",
+                current_map(m.amperes, title),
+                f"Current through every cell of {m.layer}.",
+                raster=True,
+            ),
+        ]
+    text = "All word lines at the read voltage, the most that the wires are asked for: real inputs drop less."
+    return Section("Voltages and currents under wires", texts=(text,), plots=tuple(plots))
 
 
 def _file_name(text: str) -> str:

@@ -29,7 +29,8 @@ def test_every_command_is_documented() -> None:
 
 
 def test_every_field_has_a_command_and_no_two_are_spelt_alike() -> None:
-    assert list(INFO_HEADERS) == [field.name for field in fields(ChipInfo)]
+    own = {"pulse_volts", "pulse_seconds"}  # a served chip sends pulses of its own alone
+    assert list(INFO_HEADERS) == [field.name for field in fields(ChipInfo) if field.name not in own]
     forms = [s for command in COMMANDS for pattern in command.patterns for s in spellings(pattern)]
     assert len(forms) == len(set(forms))
 
