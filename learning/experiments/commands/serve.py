@@ -8,7 +8,7 @@ import ipaddress
 import signal
 from collections.abc import Sequence
 
-from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.runs.examples import config_file
 
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Serve an emulated chip as an instrument: SCPI on a raw TCP socket (docs/instrument.md).",
         epilog="example:\n  analog-hil serve serve_ecram --port 5025",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
