@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,14 @@ from analog_sim.random.streams import Name
 F32 = npt.NDArray[np.float32]
 
 
+class Remembers(Protocol):
+    """A chip that has gone on since its record ended, and remembers what it answered."""
+
+    def again(self, request: Request, on: Crossbar) -> TapedOperation | None:
+        """The next operation behind the record as the chip did it; None when it has done no more, and for ever after."""
+        ...
+
+
 @dataclass
 class TapedSession:
     """A record, and the arrays of the chip that goes on where it ends.
@@ -37,13 +45,15 @@ class TapedSession:
     Attributes:
         tape: the record. clock: chip time. arrays: by name; none in a replay. behind: the chip does not know what is in the record, because
             it is an emulated one whose process ended: what it did after it last kept its state must be done again before it is asked
-            for more. memory: the state that an emulated chip keeps for itself, None without one.
+            for more. memory: the state that an emulated chip keeps for itself, None without one. resumption: of a chip that knows
+            more than the record.
     """
 
     tape: Tape
     clock: Clock
     arrays: dict[str, Crossbar]
     behind: bool
+    resumption: Remembers | None = None
     memory: ChipMemory | None = None
 
     @property
@@ -56,6 +66,13 @@ class TapedSession:
         if self.behind:
             self._catch_up()
         chip = self.arrays[request.array]
+        if self.resumption is not None:
+            known = self.resumption.again(request, chip)
+            if known is not None:
+                self.clock.advance(known.seconds)
+                self.tape.append(known)
+                return known
+            self.resumption = None
         time, before = self.clock.now, _totals(chip)
         with self.clock.sequence() as taken:
             results = execute(request, chip)
@@ -221,21 +238,29 @@ class TapedFabric:
 
 
 def recording(
-    chip: Fabric, path: Path, settings: dict[str, Any], *, remembers: bool, memory: ChipMemory | None = None
+    chip: Fabric,
+    path: Path,
+    settings: dict[str, Any],
+    *,
+    remembers: bool,
+    clock: Clock | None = None,
+    resumption: Remembers | None = None,
+    memory: ChipMemory | None = None,
 ) -> TapedFabric:
     """Record all that is done on a chip; goes on with a record that is there.
 
     Args:
         chip: what is recorded. path: of the record. settings: of the chip, as JSON, compared with those of a record that is there.
         remembers: the chip keeps its state when this process ends, as hardware does; an emulated one does not, and is brought to the end of
-            its record by doing again what it did.
+            its record by doing again what it did. clock: instead of the chip's. resumption: of a chip that knows more than the record.
         memory: state that an emulated chip keeps for itself; without one all of the record is done again.
 
     Raises:
         UserError: the record is another chip's or damaged, or cannot be written.
     """
     tape = Tape(path, {**settings, "largest": None if chip.largest is None else list(chip.largest)}, write=True)
-    session = TapedSession(tape, chip.clock, {}, behind=not remembers and tape.length > 0, memory=memory)
+    behind = not remembers and tape.length > 0
+    session = TapedSession(tape, clock or chip.clock, {}, behind, resumption, memory)
     tape.keeper = session.keep
     return TapedFabric(chip.cell, session, chip)
 

@@ -76,7 +76,7 @@ def estimate(
         set_torch_threads(1)
         checked = check(experiment, given)
         experiment = with_epochs(experiment, len(checked.data.x_train))
-        identity = identity_of(experiment, checked)
+        identity, score = identity_of(experiment, checked), score_of(checked.data.targets)
         run = RunDirectory.create(
             out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, identity=identity,
             command=command, threads=1,
@@ -99,7 +99,6 @@ def estimate(
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):
                 face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
-            score = score_of(prepared.targets)
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(

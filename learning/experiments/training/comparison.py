@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from learning.experiments.monte_carlo.score import Score
+from learning.experiments.report.style import count_text, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
 from learning.experiments.runs.result_log import Row
@@ -22,7 +23,7 @@ def comparison(title: str, results: TrainingResults, arms: Sequence[str], target
     """
     score = results.score
     header = ["arm", "seeds", score.heading, "sd", f"best{score.unit}", *map(str.upper, score.columns[1:]), "vs twin"]
-    header += ["pulses", "chip time s"]
+    header += ["pulses", "chip time"]
     named = "" if score.unit else f"{score.name} "
     header += [f"samples to {named}{score.limit(target)}" for target in targets]
     header += ["diverged"] if results.diverged else []
@@ -32,7 +33,7 @@ def comparison(title: str, results: TrainingResults, arms: Sequence[str], target
     for arm in arms:
         end, twin = ends[arm], results.twins.get(arm)
         cells = [arm, results.seeds_text(arm, len(end)), *_score_cells(score, curves, end, ends.get(twin or "", []))]
-        cells += [_mean_text(end, "pulses"), _mean_text(end, "chip_time_s")]
+        cells += [_mean_text(end, "pulses", count_text), _mean_text(end, "chip_time_s", time_label)]
         cells += [_needed(curves, end, target, score.key) for target in targets]
         rows.append((*cells, *([results.diverged_text(arm)] if results.diverged else [])))
     return Table(
@@ -63,7 +64,7 @@ def _needed(curves: Sequence[Row], end: Sequence[Row], target: float, key: str) 
     needed = [first_reaching(curves, str(row["arm"]), row["seed"], target, key) for row in end]
     reached = [n for n in needed if n is not None]
     share = "" if len(reached) == len(needed) else f" ({len(reached)} of {len(needed)} seeds)"
-    return f"{np.mean(reached):.0f}{share}" if reached else "not reached"
+    return f"{count_text(float(np.mean(reached)))}{share}" if reached else "not reached"
 
 
 def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float, key: str = "accuracy") -> float | None:
@@ -98,8 +99,8 @@ def mean(rows: Sequence[Row], column: str) -> float:
     return float(_numbers(rows, column).mean())
 
 
-def _mean_text(rows: Sequence[Row], column: str) -> str:
-    return "" if not rows or rows[0][column] is None else f"{mean(rows, column):.3g}"
+def _mean_text(rows: Sequence[Row], column: str, text: Callable[[float], str]) -> str:
+    return "" if not rows or rows[0][column] is None else text(mean(rows, column))
 
 
 def _numbers(rows: Sequence[Row], column: str) -> np.ndarray:

@@ -236,7 +236,7 @@ def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
                 raise UserError(f"results: study {study!r}, {value!r} has times or chips that the nominal study lacks")
             lost = accuracy - nominal[: accuracy.shape[0]][:, at]
         name = value if study in ("without", "only") else f"{study} = {value}"
-        effects[name.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
+        effects[_non_ideality(name)] = [mean_interval(lost[:, k]) for k in columns]
     if study == "only":
         label = f"{score.name} lost by it alone{score.lost}"
         caption = f"{score.title} lost against the digital twin with one non-ideality alone"
@@ -319,3 +319,8 @@ def _drop_section(results: EstimateResults) -> Section:
 
 def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in text)
+
+
+def _non_ideality(name: str) -> str:
+    """`read noise`, `ADC`: a non-ideality's key in words."""
+    return name.upper() if name in ("adc", "dac") else name.replace("_", " ")
