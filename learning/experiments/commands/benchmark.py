@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from learning.experiments.commands._cli import HelpText
+
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
 GROWTH = "growth"
 """Not a family of cases, but a page: see `learning.experiments.commands.growth`."""
@@ -55,9 +57,8 @@ def _grow(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"example:\n  {EXAMPLE}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"example:
+  {EXAMPLE}", formatter_class=HelpText)
     names = [*_families(), GROWTH]
     parser.add_argument("family", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
