@@ -57,8 +57,7 @@ def _grow(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, epilog=f"example:
-  {EXAMPLE}", formatter_class=HelpText)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"example:\n  {EXAMPLE}", formatter_class=HelpText)
     names = [*_families(), GROWTH]
     parser.add_argument("family", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
