@@ -110,6 +110,15 @@ def burst_path(key: tuple[int, int], cell: int, written: float, decades: float, 
     return path
 
 
+def returning_path(key: tuple[int, int], cell: int, written: float, decades: float, share: float, path: float) -> float:
+    """The path of a cell that returns: a share of its variance is that of a normal drawn anew for every whole decade."""
+    low, high = (int(n) for n in np.array([written]).view(np.uint32))
+    k = int(decades)
+    ends = [box_muller(*philox((256 + k + j, cell, low, high), key)[:2])[0] for j in (0, 1)]
+    z = math.sqrt(1.0 - (decades - k)) * ends[0] + math.sqrt(decades - k) * ends[1]
+    return math.sqrt(1.0 - share) * path + math.sqrt(share * decades) * z
+
+
 def relaxed(g: float, mean: float, std: float, decades: float, path: float) -> float:
     """Diffusion in log time, cut at 0."""
     return max(0.0, g + mean * decades + std * path)

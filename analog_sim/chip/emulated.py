@@ -10,7 +10,7 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel, PulseFactor
 from analog_sim.cells.programming import program
-from analog_sim.cells.state import CellState, fabricate
+from analog_sim.cells.state import NO_MEMORY, CellState, fabricate
 from analog_sim.chip.checks import check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
@@ -388,6 +388,8 @@ class EmulatedCrossbar:
             state.g[...] = g
         elif where is not None:
             np.copyto(state.g, g, where=where)
+        if state.memory is not None:
+            np.copyto(state.memory, np.uint16(NO_MEMORY), where=True if where is None else where)
         if state.t_written is not None:
             if where is None:
                 state.t_written[...] = self.clock.now

@@ -14,7 +14,14 @@ from devices.tables_file import TablesSource, check, interpolate, load_tables, s
 from devices.window import F64, Values, Window
 
 BURSTS = {"drift.tail": "K", "drift.skew": "K"}
-RELAXATION = {"drift.mean": "K", "drift.std": "K", "drift.initial_std": "K", "drift.t_0": "", **BURSTS}
+RELAXATION = {
+    "drift.mean": "K",
+    "drift.std": "K",
+    "drift.initial_std": "K",
+    "drift.t_0": "",
+    **BURSTS,
+    "drift.returning": "",
+}
 POWER_LAW = {"drift.nu_mean": "K", "drift.nu_std": "K", "drift.t_ref": "", "drift.nu_low": "", "drift.nu_high": ""}
 
 
@@ -29,7 +36,7 @@ class MeasuredDrift(DriftLaw):
 
     Attributes:
         file: tables file with `drift.mean`, `drift.std`, `drift.initial_std` (K,) siemens and `drift.t_0` seconds, for bursts
-            also `drift.tail` (K,) decades and `drift.skew` (K,); or with
+            also `drift.tail` (K,) decades and `drift.skew` (K,), for cells that return `drift.returning`, a share; or with
             `drift.nu_mean`, `drift.nu_std` (K,) and `drift.t_ref` seconds, `drift.nu_low`, `drift.nu_high`.
     """
 
@@ -45,7 +52,10 @@ class MeasuredDrift(DriftLaw):
         if "drift.nu_mean" in arrays:
             check(self.file, POWER_LAW)
             return self
-        check(self.file, RELAXATION, optional=frozenset(BURSTS))
+        check(self.file, RELAXATION, optional=frozenset((*BURSTS, "drift.returning")))
+        returning = float(arrays.get("drift.returning", 0.0))
+        if not 0.0 <= returning < 1.0:
+            raise at_key("file", f"{self.file}: drift.returning must be within 0 and 1 (got {returning:g})")
         tail, skew = (arrays.get(name, np.zeros(2)) for name in BURSTS)
         if tail.min() < 0.0 or np.abs(skew).max() >= 1.0:
             raise at_key(
@@ -64,13 +74,13 @@ class MeasuredDrift(DriftLaw):
         if self._power_law:
             nu = np.clip(self._table("nu_mean", u), self._number("nu_low"), self._number("nu_high"))
             return np.exp(-nu * self._log_age(t))
-        return aged_factor(*self._relaxation(u, t, window))
+        return aged_factor(*self._relaxation(u, t, window), self._returning)
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
         """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of what is cut at 0 S."""
         if self._power_law:
             return window.conductance(u) * self._moment(u, self._log_age(t))
-        return aged_moments(*self._relaxation(u, t, window))[0]
+        return aged_moments(*self._relaxation(u, t, window), self._returning)[0]
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation over cells in siemens, in closed form."""
@@ -78,7 +88,7 @@ class MeasuredDrift(DriftLaw):
             age = self._log_age(t)
             variance = self._moment(u, 2.0 * age) - self._moment(u, age) ** 2
             return window.conductance(u) * np.sqrt(np.maximum(variance, 0.0))
-        return aged_moments(*self._relaxation(u, t, window))[1]
+        return aged_moments(*self._relaxation(u, t, window), self._returning)[1]
 
     def initial_std(self, u: Values, window: Window) -> F64:
         """Of relaxation that is over before t_0; 0 S for a power law."""
@@ -101,7 +111,13 @@ class MeasuredDrift(DriftLaw):
             (ratio * arrays[f"drift.{name}"][None, :]).astype(np.float32) for name in ("mean", "std", "initial_std")
         )
         tail, skew = (arrays.get(name, np.zeros(2))[None, :].astype(np.float32) for name in BURSTS)
-        return AgeingTables(None, RelaxationModel(mean, std, self._number("t_0"), initial, tail, skew))
+        return AgeingTables(
+            None, RelaxationModel(mean, std, self._number("t_0"), initial, tail, skew, returning=self._returning)
+        )
+
+    @property
+    def _returning(self) -> float:
+        return float(load_tables(self.file).get("drift.returning", 0.0))
 
     def _number(self, name: str) -> float:
         return float(load_tables(self.file)[f"drift.{name}"])

@@ -24,6 +24,7 @@ _HEALTHY = np.uint8(0)
 _LOW = np.uint64(0xFFFFFFFF)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
+_Z_BLOCKS = np.uint64(256)  # numbers of blocks that no decade of a path has
 _LOG10_2 = np.float32(math.log10(2.0))
 
 
@@ -45,7 +46,7 @@ class RelaxationTables(NamedTuple):
     """The law: tables over the state, and the window that they span.
 
     moments: (K, 2) mean and standard deviation per decade, siemens. shapes: (K, 2) tail, decades, and skew of paths in bursts, else (0, 2).
-    t_0: seconds. g_min: siemens. per_window: 1 / siemens.
+    t_0: seconds. g_min: siemens. per_window: 1 / siemens. returning: share of the variance that cells do not keep, in [0, 1).
     """
 
     moments: F32
@@ -53,6 +54,7 @@ class RelaxationTables(NamedTuple):
     t_0: float
     g_min: np.float32
     per_window: np.float32
+    returning: np.float32
 
 
 class Paths(NamedTuple):
@@ -60,10 +62,12 @@ class Paths(NamedTuple):
 
     kept: (2, N), W at the start of the decade and the normal on which it moves, or, in bursts, (4, N), see `kernels.bursts`.
     decade: (N,), -1 where nothing is known.
+    back: (2, N), Z at the start and at the end of the decade, or (2, 0) where nothing returns.
     """
 
     kept: F32
     decade: npt.NDArray[np.int8]
+    back: F32
 
 
 @njit(cache=True)
@@ -87,6 +91,39 @@ def _walk(cell, written, whole, kept, decade, key0, key1):
     decade[cell] = np.int8(whole)
 
 
+@njit(cache=True)
+def _walk_back(cell, written, whole, known, back, key0, key1):
+    """Bring Z of a cell from the decade `known` to `whole`; Z at decade k is the first normal of the block (256 + k, cell, time)."""
+    low, high = written & _LOW, written >> np.uint64(32)
+    first = np.int64(known) + 1
+    if first > whole or first == 0:
+        first = 0
+        a, b, _, _ = philox(_Z_BLOCKS, np.uint64(cell), low, high, key0, key1)
+        back[1, cell], _ = normal_pair(signed(a), signed(b))
+    for k in range(first, whole + 1):
+        a, b, _, _ = philox(_Z_BLOCKS + np.uint64(k + 1), np.uint64(cell), low, high, key0, key1)
+        back[0, cell] = back[1, cell]
+        back[1, cell], _ = normal_pair(signed(a), signed(b))
+
+
+@njit(forceinline=True)
+def _nodes_of_return(first, bits, s, key0, key1, paths):
+    """Bring Z of the cells of a span to their decades, before the paths are."""
+    for i in range(s.shape[0]):
+        if np.int32(s[i]) != np.int32(paths.decade[first + i]):
+            _walk_back(first + i, bits[first + i], np.int64(s[i]), paths.decade[first + i], paths.back, key0, key1)
+
+
+@njit(forceinline=True)
+def _with_return(first, s, returning, paths, path):
+    """``sqrt(1 - r) W + sqrt(r s) Z`` in place of W, Z between two whole decades ``sqrt(1 - f) Z_k + sqrt(f) Z_(k + 1)``."""
+    kept, away = np.sqrt(_ONE - returning), np.sqrt(returning)
+    for i in range(s.shape[0]):
+        over = s[i] - np.float32(paths.decade[first + i])
+        z = np.sqrt(max(_ONE - over, _ZERO)) * paths.back[0, first + i] + np.sqrt(over) * paths.back[1, first + i]
+        path[i] = kept * path[i] + away * np.sqrt(s[i]) * z
+
+
 @njit(forceinline=True)
 def _decades_since(t_written, now, per_t_0, decade, s):
     """``s = log10(1 + age / t_0)`` of every cell; returns whether any path has to be walked to another decade."""
@@ -103,7 +140,7 @@ def _decades_since(t_written, now, per_t_0, decade, s):
 @njit(forceinline=True)
 def _straight(first, bits, s, turned, key0, key1, paths, path):
     """Write W(s) to path: between two decades it moves on one normal."""
-    kept, decade = paths
+    kept, decade, _ = paths
     o, e = first, first + s.shape[0]
     if turned:
         for i in range(s.shape[0]):
@@ -117,7 +154,7 @@ def _straight(first, bits, s, turned, key0, key1, paths, path):
 @njit(forceinline=True)
 def _in_bursts(first, bits, s, turned, key0, key1, shapes, k, f, paths, path):
     """The same on the clock of `kernels.bursts`; k, f: places of the cells in the tables."""
-    kept, decade = paths
+    kept, decade, _ = paths
     q, o, e = s.shape[0], first, first + s.shape[0]
     root, skew, straight = np.empty(q, np.float32), np.empty(q, np.float32), np.empty(q, np.float32)
     for i in range(q):
@@ -142,7 +179,7 @@ def relax_cells(spans, cells, law, now, key0, key1, paths, out):
 
     u is the state as written, or the target. W is pinned at whole decades by independent normals and has the right variance at any time;
     in bursts it moves on within a decade by ``skew(u) (T - f) / sqrt(tail(u)) + sqrt((1 - skew(u)**2) T) n``, T the clock of
-    `kernels.bursts`, f the fraction of the decade that is over, n one normal.
+    `kernels.bursts`, f the fraction of the decade that is over, n one normal. A returning part of it: see `_with_return`.
 
     cells, law, paths: see the classes. now: seconds. key0, key1: of the normals.
     """
@@ -162,10 +199,14 @@ def relax_cells(spans, cells, law, now, key0, key1, paths, out):
             places(written, law.g_min, law.per_window, nodes, k, f)
         for i in range(q):
             mean[i], std[i] = pair_at(law.moments, k[i], f[i])
+        if law.returning > _ZERO and turned:
+            _nodes_of_return(o, bits, s, key0, key1, paths)
         if law.shapes.shape[0] > 0:
             _in_bursts(o, bits, s, turned, key0, key1, law.shapes, k, f, paths, path)
         else:
             _straight(o, bits, s, turned, key0, key1, paths, path)
+        if law.returning > _ZERO:
+            _with_return(o, s, law.returning, paths, path)
         for i in range(q):
             path[i] = max(g[i] + mean[i] * s[i] + std[i] * path[i], _ZERO)
         if cells.fault.shape[0] > 0:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.split import Split
 from devices.measurements.data.traces import Traces
+from devices.measurements.fit.history.fit import HistoryFit, fit_history
 from devices.measurements.fit.pulse.comparison_of_laws import (
     CLEAR_CORRELATED,
     NoiseEvidence,
@@ -26,9 +27,10 @@ from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.fit.pulse.moments import first_look
 from devices.measurements.fit.pulse.noise_model import NoiseModel
 from devices.measurements.fit.pulse.noise_notes import noise_notes
+from devices.measurements.fit.pulse.quantiles import with_measured_mean
 from devices.measurements.fit.pulse.scatter import Scatter, pulse_scatter
 from devices.measurements.fit.pulse.spread import FEWEST_DEVICES, Gains
-from devices.measurements.fit.pulse.statespace import run_filter
+from devices.measurements.fit.pulse.statespace import StepTables, run_filter
 from devices.measurements.fit.pulse.stuck import StuckReport, find_stuck
 from devices.measurements.fit.pulse.tables import (
     MOST_TABLES,
@@ -51,6 +53,7 @@ class PulseFit:
         scatter: of pulses that slow read noise hides, with its interval; None without correlated noise.
         gains: device-to-device spread, None with too few devices or when every device has its own table.
         stuck: cells that do not move. devices: cells fitted. notes: for the report. measured: directions (down, up) with data.
+        history: what the pulses before do to a step, None where held-out reads do not ask for it; the tables are then of long runs.
     """
 
     window: Window
@@ -65,6 +68,7 @@ class PulseFit:
     devices: int
     notes: tuple[str, ...]
     measured: tuple[bool, bool]
+    history: HistoryFit | None = None
 
     @property
     def read_std(self) -> float:
@@ -100,7 +104,8 @@ def fit_pulses(
     if evidence.model != "none" and window is None:  # reads overshoot the states by their noise
         own = range_of(run_filter(traces, law, fits[0].noise).filtered)
         law = tables_on(fits[0], own, start.hard)
-    notes += [note for note in (window_span_note(traces.g, own), history_note(traces, law, fits[0].noise)) if note]
+    span = window_span_note(traces.g, own)
+    notes += [span] if span else []
     gains, gain = None, None
     if data.first_gains is not None:
         say(f"fitting the step sizes of {len(data.devices)} devices and the laws in turn")
@@ -120,6 +125,13 @@ def fit_pulses(
     if data.several and len(data.devices) > MOST_TABLES:
         notes.append(f"{len(data.devices)} devices: the card holds the tables of the first {MOST_TABLES}")
     tables = tables_of_groups(groups, law, noise, own, data.several and window is None, gain, notes)
+    say("looking for a history")
+    history = fit_history(traces, _as_measured(traces, law, noise, gain), noise, gain)
+    if history is None:
+        notes += [note for note in (history_note(traces, law, fits[0].noise),) if note]
+    else:
+        notes.append(history.note())
+        tables = replace(tables, down=history.scale[0] * tables.down, up=history.scale[1] * tables.up)
     return PulseFit(
         window=tables.window,
         tables=tables,
@@ -133,7 +145,15 @@ def fit_pulses(
         devices=len(data.devices),
         notes=tuple(notes),
         measured=start.measured,
+        history=history,
     )
+
+
+def _as_measured(traces: Traces, law: StepTables, noise: ReadNoise, gain: npt.NDArray[np.float64] | None) -> StepTables:
+    """The law with its mean corrected by what the data say beyond it: what it misses at a state is no history."""
+    for up in (False, True):
+        law = with_measured_mean(traces, law, noise, up, gain=gain)
+    return law
 
 
 @dataclass(frozen=True)

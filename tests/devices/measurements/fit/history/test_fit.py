@@ -1,0 +1,126 @@
+"""Memory of the direction of pulses: of known truth it comes back, and is not put on a card where the truth has none."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from trace_writers import Lab, measure, write_csv
+
+from analog_sim.config import validate
+from devices.card import DeviceCard, load_card
+from devices.measurements.configuration.measurement_config import MeasurementConfig
+from devices.measurements.data.read_noise import ReadNoise
+from devices.measurements.data.traces import Traces
+from devices.measurements.fit.history.fit import excess, fit_history
+from devices.measurements.fit.pulse.laws import tables_of
+from devices.measurements.pipeline.fit_result import FitResult
+from devices.measurements.pipeline.pipeline import fit_measurements
+from devices.window import Window
+
+WINDOW = Window(2e-6, 40e-6)
+
+
+def true_card(factor: float, **fields: Any) -> DeviceCard:
+    history = {"up": {"factor": factor, "pulses": 3.0}, "down": {"factor": 1.0 + (factor - 1.0) / 2.0, "pulses": 5.0}}
+    pulse = {"kind": "soft_bounds", "states": 300, "noise": 0.3, "noise_additive": 0.2, "history": history}
+    read = {"kind": "constant", "std": "0.05 uS"}
+    return validate(
+        {"name": "true", "g_min": 2.0, "g_max": 40.0, "pulse": pulse, "read_noise": read, **fields}, DeviceCard
+    )
+
+
+def lab(factor: float, seed: int) -> Lab:
+    """Four cells, 25 pulses up and 25 down, 16 times."""
+    return measure(true_card(factor).compile(), cells=4, up=25, down=25, start=0.4, seed=seed, repeats=16)
+
+
+def traces_of_lab(made: Lab) -> Traces:
+    cells, reads = made.g.shape
+    return Traces(
+        made.g.ravel(),
+        np.tile((made.direction != 0).astype(np.int64), cells),
+        np.tile(made.direction, cells),
+        np.arange(cells + 1) * reads,
+        np.arange(cells),
+        np.arange(cells),
+        np.full(cells, np.nan),
+        np.full(cells, np.nan),
+    )
+
+
+def test_what_a_reversal_leaves() -> None:
+    """One pulse a read, then three in one, against the definition."""
+    kept = np.exp(-1.0 / np.array([2.0, 4.0]))  # down, up
+    direction = np.array([0, 1, 1, -1, 1], np.int8)
+    traces = Traces(
+        np.zeros(5),
+        np.array([0, 1, 3, 1, 1]),
+        direction,
+        np.array([0, 5]),
+        *(np.zeros(1) for _ in range(4)),  # type: ignore[arg-type]
+    )
+    q, expected = 0.0, [0.0]
+    for sign, number in zip(direction[1:], traces.pulses[1:], strict=True):
+        seen = []
+        for _ in range(number):
+            e = 1.0 - q if sign > 0 else q
+            seen.append(e)
+            q = 1.0 - kept[1] * e if sign > 0 else kept[0] * e
+        expected.append(float(np.mean(seen)))
+    np.testing.assert_allclose(excess(traces, (2.0, 4.0)), expected, rtol=1e-12)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("factor", [4.0, 0.3])
+def test_a_history_is_found_at_its_size(factor: float) -> None:
+    """Factors and numbers of pulses within twice their 95 % intervals (four of them, chance 4 * 1e-4)."""
+    truth = true_card(factor)
+    assert truth.pulse is not None
+    found = fit_history(traces_of_lab(lab(factor, 3)), tables_of(truth.pulse, WINDOW), ReadNoise(0.05e-6), None)
+    assert found is not None
+    wanted = {"up": (factor, 3.0), "down": (1.0 + (factor - 1.0) / 2.0, 5.0)}
+    for k, side in enumerate(("down", "up")):
+        for estimate, value in zip((found.factor[k], found.pulses[k]), wanted[side], strict=True):
+            middle, half = 0.5 * (estimate.high + estimate.low), 0.5 * (estimate.high - estimate.low)
+            assert abs(value - middle) <= 2.0 * half, (side, estimate)
+        assert found.scale[k] == pytest.approx(1.0, abs=0.1), "the law was that of long runs"
+
+
+@pytest.mark.jit
+def test_none_is_invented() -> None:
+    """12 draws without a history: one alarm at most (chance 0.02 at a rate of 2 %)."""
+    truth = true_card(1.0)
+    assert truth.pulse is not None
+    law = tables_of(truth.pulse, WINDOW)
+    found = [fit_history(traces_of_lab(lab(1.0, 40 + k)), law, ReadNoise(0.05e-6), None) for k in range(12)]
+    assert sum(one is not None for one in found) <= 1
+
+
+def fitted(made: Lab, folder: Path) -> FitResult:
+    reader = write_csv(folder / "lab.csv", made)
+    config = {
+        "name": "again",
+        "measurements": [reader],
+        "window": {"g_min": "2 uS", "g_max": "40 uS"},
+        "pulse": {"laws": ["soft_bounds"], "tables": "one", "read_noise": "keep"},
+        "held_out": {"by": "none"},
+    }
+    return fit_measurements(validate(config, MeasurementConfig), folder / "out")
+
+
+@pytest.mark.jit
+def test_the_card_has_it(tmp_path: Path) -> None:
+    """From a file to a card of tables, and to one of the law: history within 20 %, steps of long runs within 10 %."""
+    result = fitted(lab(4.0, 3), tmp_path)
+    truth = true_card(4.0)
+    assert any(note.startswith("history: the first depression step after a reversal is") for note in result.notes)
+    assert result.files.law_card is not None
+    for path in (result.card, result.files.law_card):
+        card = load_card(path)
+        assert card.pulse is not None
+        assert card.pulse.history is not None
+        assert card.pulse.history.up.factor == pytest.approx(4.0, rel=0.2)
+        assert card.pulse.history.down.factor == pytest.approx(2.5, rel=0.2)
+        for up in (True, False):
+            np.testing.assert_allclose(card.step_mean(0.4, up), truth.step_mean(0.4, up), rtol=0.1)
