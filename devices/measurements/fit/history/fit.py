@@ -25,6 +25,8 @@ STRETCH, PARTS = 25, 5
 """Reads that are held out together, and in how many parts all reads are held out in turn."""
 CLEAR = 2.0
 """Standard errors by which held-out reads have to be likelier."""
+SHOWN = 4.0
+"""Standard errors from 0 of the excess in the innovations below which no likelihood is searched: that is most of the work."""
 SMALL = 0.1
 """Share of a step below which a history is none."""
 PULSES = (0.7, 1.5, 3.0, 6.0, 12.0)
@@ -86,8 +88,10 @@ def fit_history(traces: Traces, law: StepTables, noise: ReadNoise, gain: F64 | N
         return None
     model = _Likelihood(traces, law, noise, gain)
     everything = np.ones(len(traces.g), bool)
-    begun = [model.start(everything, n) for n in PULSES]
-    best = min((model.best(x, everything, fixed=4) for x in begun), key=lambda found: found[1])
+    begun = [model.start(n) for n in PULSES]
+    if max(shown for _, shown in begun) < SHOWN:
+        return None
+    best = min((model.best(x, everything, fixed=4) for x, _ in begun), key=lambda found: found[1])
     x, _ = model.best(best[0], everything)
     if max(abs(x[2]), abs(x[3])) < SMALL:
         return None
@@ -158,12 +162,16 @@ class _Likelihood:
         )
         return np.concatenate([found.x, x[fixed:]]), float(found.fun) * number
 
-    def start(self, chosen: npt.NDArray[np.bool_], pulses: float) -> F64:
-        """Parameters for a number of pulses, from the innovations of the law without history: least squares."""
+    def start(self, pulses: float) -> tuple[F64, float]:
+        """Parameters for a number of pulses from the innovations of the law without history, by least squares.
+
+        Also the excess of either direction in its standard errors, the larger one.
+        """
+        shown = 0.0
         x = np.array([0.0, 0.0, 0.0, 0.0, np.log(pulses), np.log(pulses)])
         filtered, traces = self._filtered(x), self.traces
         e = excess(traces, (pulses, pulses))
-        at = np.flatnonzero(chosen & traces.inside() & (traces.pulses > 0))
+        at = np.flatnonzero(traces.inside() & (traces.pulses > 0))
         grid = np.linspace(0.0, 1.0, self._law.mean.shape[1])
         state = (filtered.filtered[at - 1] - self._law.g_min) / (self._law.g_max - self._law.g_min)
         for side in (0, 1):
@@ -172,9 +180,13 @@ class _Likelihood:
             design = np.stack([mean, mean * e[at[own]]], axis=1)
             innovation = (traces.g - filtered.predicted)[at[own]]
             (c, a), *_ = np.linalg.lstsq(design, innovation, rcond=None)
+            left = innovation - design @ (c, a)
+            inverse = np.linalg.pinv(design.T @ design)
+            error = float(np.sqrt(max((inverse @ (design.T * left**2) @ design @ inverse)[1, 1], 1e-300)))
+            shown = max(shown, abs(a) / error)
             x[side] = np.clip(c, -0.9, 10.0)
             x[2 + side] = np.clip(a / (1.0 + x[side]), -0.9, 100.0)
-        return x
+        return x, shown
 
     def _filtered(self, x: F64) -> Filtered:
         pulses = float(np.exp(x[4])), float(np.exp(x[5]))

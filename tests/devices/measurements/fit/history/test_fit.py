@@ -35,17 +35,36 @@ def lab(factor: float, seed: int) -> Lab:
     return measure(true_card(factor).compile(), cells=4, up=25, down=25, start=0.4, seed=seed, repeats=16)
 
 
-def traces_of_lab(made: Lab) -> Traces:
-    cells, reads = made.g.shape
+def simulated(factor: float, seed: int, noise: float = 0.05e-6) -> Traces:
+    """The same four cells without the emulator: the definition of the history, step by step, soft bounds of 300 states."""
+    rng = np.random.default_rng(seed)
+    cells, signs = 4, np.array(([1] * 25 + [-1] * 25) * 16, np.int8)
+    size, kept = WINDOW.width / 300, {1: np.exp(-1.0 / 3.0), -1: np.exp(-1.0 / 5.0)}
+    excess_of = {1: factor - 1.0, -1: (factor - 1.0) / 2.0}
+    g, q = np.full(cells, 17e-6), np.zeros(cells)  # the first pulses follow a complete reversal
+    reads = [g + noise * rng.normal(size=cells)]
+    for sign in signs.tolist():
+        u = (g - WINDOW.g_min) / WINDOW.width
+        mean = sign * size * (1.0 - u if sign > 0 else u)
+        step = mean + np.hypot(0.3 * mean, 0.2 * size) * rng.normal(size=cells)
+        e = 1.0 - q if sign > 0 else q
+        g = np.clip(g + (1.0 + excess_of[sign] * e) * step, WINDOW.g_min, WINDOW.g_max)
+        q = 1.0 - kept[sign] * e if sign > 0 else kept[sign] * e
+        reads.append(g + noise * rng.normal(size=cells))
+    return traces_of(np.array(reads).T, np.concatenate(([0], signs)).astype(np.int8))
+
+
+def traces_of(g: np.ndarray, direction: np.ndarray) -> Traces:
+    cells, reads = g.shape
     return Traces(
-        made.g.ravel(),
-        np.tile((made.direction != 0).astype(np.int64), cells),
-        np.tile(made.direction, cells),
-        np.arange(cells + 1) * reads,
-        np.arange(cells),
-        np.arange(cells),
-        np.full(cells, np.nan),
-        np.full(cells, np.nan),
+        g=g.ravel(),
+        pulses=np.tile((direction != 0).astype(np.int64), cells),
+        direction=np.tile(direction, cells),
+        start=np.arange(cells + 1) * reads,
+        cell=np.arange(cells),
+        sequence=np.arange(cells),
+        amplitude=np.full(cells, np.nan),
+        width=np.full(cells, np.nan),
     )
 
 
@@ -77,7 +96,7 @@ def test_a_history_is_found_at_its_size(factor: float) -> None:
     """Factors and numbers of pulses within twice their 95 % intervals (four of them, chance 4 * 1e-4)."""
     truth = true_card(factor)
     assert truth.pulse is not None
-    found = fit_history(traces_of_lab(lab(factor, 3)), tables_of(truth.pulse, WINDOW), ReadNoise(0.05e-6), None)
+    found = fit_history(simulated(factor, 3), tables_of(truth.pulse, WINDOW), ReadNoise(0.05e-6), None)
     assert found is not None
     wanted = {"up": (factor, 3.0), "down": (1.0 + (factor - 1.0) / 2.0, 5.0)}
     for k, side in enumerate(("down", "up")):
@@ -89,11 +108,11 @@ def test_a_history_is_found_at_its_size(factor: float) -> None:
 
 @pytest.mark.jit
 def test_none_is_invented() -> None:
-    """12 draws without a history: one alarm at most (chance 0.02 at a rate of 2 %)."""
+    """60 draws without a history: one alarm at most (chance 0.002 at a rate of 0.1 %)."""
     truth = true_card(1.0)
     assert truth.pulse is not None
     law = tables_of(truth.pulse, WINDOW)
-    found = [fit_history(traces_of_lab(lab(1.0, 40 + k)), law, ReadNoise(0.05e-6), None) for k in range(12)]
+    found = [fit_history(simulated(1.0, 40 + k), law, ReadNoise(0.05e-6), None) for k in range(60)]
     assert sum(one is not None for one in found) <= 1
 
 
