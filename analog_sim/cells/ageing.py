@@ -164,8 +164,7 @@ class Ageing:
             law, n = self.cell.relaxation, state.g.size
             assert law is not None
             kept = np.zeros((KEPT if law.in_bursts else 2, n), np.float32)
-            back = np.zeros((2, n if law.returning else 0), np.float32)
-            self._paths = Paths(kept, np.full(n, -1, np.int8), back)
+            self._paths = Paths(kept, np.full(n, -1, np.int8))
         return self._paths
 
 

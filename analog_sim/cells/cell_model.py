@@ -203,9 +203,9 @@ class RelaxationModel:
     ``W(s) = skew (T(s) - s) / sqrt(tail) + sqrt(1 - skew**2) B(T(s))``, B Brownian on a clock T that leaps (inverse Gaussian, mean s,
     variance tail s). After s decades its skewness is ``3 skew sqrt(tail / s)``, its excess kurtosis ``3 tail (1 + 4 skew**2) / s``.
 
-    Where cells return, W is ``sqrt(1 - r) W + sqrt(r s) Z(s)`` instead, r the returning share of the variance and Z a standard normal that
-    is new in every decade: the distribution at a single time stays (its tail lighter), but what Z moved a cell in one decade it does not
-    keep in the next. Differences of two times a decade or more apart then correlate with the change before by less than 0.
+    A share r of the cells returns, drawn anew at every write: in every decade, s from k to k + 1, such a cell is on another path of the
+    same law, as if it had been on it from the beginning. The distribution at any single time is that of cells that stay, but what
+    moved a cell in one decade it does not keep in the next: with x the change without its mean, ``-E[x(s) (x(s') - x(s))] = r std**2 s``.
 
     Attributes:
         mean, std, initial_std: (1, K) siemens (per decade for mean and std, the latter per square root of a decade).

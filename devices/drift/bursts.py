@@ -25,30 +25,23 @@ MOST_SKEW = 0.99
 """Limit of the skew on a card: at 1 all of the path would be the clock's."""
 
 
-def aged_moments(
-    g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values, returning: float = 0.0
-) -> tuple[F64, F64]:
-    """Mean and standard deviation of ``max(0, g + mean s + std W(s))``; g in siemens, mean and std per decade as on the card.
-
-    returning: share of the variance that is normal and new in every decade.
-    """
+def aged_moments(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> tuple[F64, F64]:
+    """Mean and standard deviation of ``max(0, g + mean s + std W(s))``; g in siemens, mean and std per decade as on the card."""
     if not np.any(tail):
         return cut_normal(g + np.multiply(mean, s), np.maximum(np.multiply(std, np.sqrt(s)), 1e-30))
-    shift, spread, weight = _given_clock(g, mean, std, tail, skew, s, returning)
+    shift, spread, weight = _given_clock(g, mean, std, tail, skew, s)
     first, own = cut_normal(shift, spread)
     average = (weight * first).sum(axis=-1)
     variance = (weight * (own**2 + (first - average[..., None]) ** 2)).sum(axis=-1)
     return average, np.sqrt(variance)
 
 
-def aged_median(
-    g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values, returning: float = 0.0
-) -> F64:
+def aged_median(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> F64:
     """Median of the same, in siemens."""
     middle, reach = np.asarray(g + np.multiply(mean, s), float), np.asarray(np.multiply(std, np.sqrt(s)), float)
     if not np.any(tail):
         return np.maximum(0.0, middle)
-    shift, spread, weight = _given_clock(g, mean, std, tail, skew, s, returning)
+    shift, spread, weight = _given_clock(g, mean, std, tail, skew, s)
     # No median is farther from its mean than a standard deviation.
     low, high = np.broadcast_arrays(middle - reach, middle + reach)
     for _ in range(HALVINGS):
@@ -58,18 +51,14 @@ def aged_median(
     return np.maximum(0.0, 0.5 * (low + high))
 
 
-def aged_factor(
-    g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values, returning: float = 0.0
-) -> F64:
+def aged_factor(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> F64:
     """The median over g; 1 where g is 0 S."""
-    median = aged_median(g, mean, std, tail, skew, s, returning)
+    median = aged_median(g, mean, std, tail, skew, s)
     g = np.broadcast_to(g, np.shape(median))
     return np.divide(median, g, out=np.ones(g.shape), where=g > 0.0)
 
 
-def _given_clock(
-    g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values, returning: float
-) -> tuple[F64, F64, F64]:
+def _given_clock(g: Values, mean: Values, std: Values, tail: Values, skew: Values, s: Values) -> tuple[F64, F64, F64]:
     """Mean and standard deviation in siemens at NODES readings of the clock (last axis), and the weights of these."""
     g, mean, std, tail, skew, s = (np.asarray(x, float)[..., None] for x in (g, mean, std, tail, skew, s))
     tail, s = np.maximum(tail, LEAST_TAIL), np.maximum(s, LEAST_DECADES)
@@ -77,6 +66,5 @@ def _given_clock(
     x = np.linspace(-1.0, 1.0, NODES) * 2.0 * np.arcsinh(np.sqrt(0.5 * REACH * tail / s))
     weight = np.exp(-0.5 * x - 2.0 * (s / tail) * np.sinh(0.5 * x) ** 2)
     weight /= weight.sum(axis=-1, keepdims=True)
-    shift = g + mean * s + np.sqrt(1.0 - returning) * std * skew * s * np.expm1(x) / np.sqrt(tail)
-    variance = (1.0 - returning) * (1.0 - skew**2) * s * np.exp(x) + returning * s
-    return shift, np.maximum(std * np.sqrt(variance), 1e-30), weight
+    shift = g + mean * s + std * skew * s * np.expm1(x) / np.sqrt(tail)
+    return shift, np.maximum(std * np.sqrt((1.0 - skew**2) * s * np.exp(x)), 1e-30), weight

@@ -74,13 +74,13 @@ class MeasuredDrift(DriftLaw):
         if self._power_law:
             nu = np.clip(self._table("nu_mean", u), self._number("nu_low"), self._number("nu_high"))
             return np.exp(-nu * self._log_age(t))
-        return aged_factor(*self._relaxation(u, t, window), self._returning)
+        return aged_factor(*self._relaxation(u, t, window))
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
         """Mean over cells in siemens, in closed form: of a clipped normal exponent, or of what is cut at 0 S."""
         if self._power_law:
             return window.conductance(u) * self._moment(u, self._log_age(t))
-        return aged_moments(*self._relaxation(u, t, window), self._returning)[0]
+        return aged_moments(*self._relaxation(u, t, window))[0]
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation over cells in siemens, in closed form."""
@@ -88,7 +88,7 @@ class MeasuredDrift(DriftLaw):
             age = self._log_age(t)
             variance = self._moment(u, 2.0 * age) - self._moment(u, age) ** 2
             return window.conductance(u) * np.sqrt(np.maximum(variance, 0.0))
-        return aged_moments(*self._relaxation(u, t, window), self._returning)[1]
+        return aged_moments(*self._relaxation(u, t, window))[1]
 
     def initial_std(self, u: Values, window: Window) -> F64:
         """Of relaxation that is over before t_0; 0 S for a power law."""

@@ -35,8 +35,8 @@ class Relaxation(DriftLaw):
         skew: of the change, cut to [-0.99, 0.99]; nothing without a tail.
         reference_g_max: the g_max at which the polynomials were measured, in siemens.
         t_0: seconds after writing from which the change counts.
-        returning: share of the variance that a cell does not keep: ``sqrt(1 - r) W(s) + sqrt(r s) Z(s)`` takes the place of W, Z a standard
-            normal that is new in every decade (`RelaxationModel`). Without a tail the distribution at any one time stays the same.
+        returning: share of the cells that return, drawn at every write: in every decade such a cell is on another path of the same law
+            (`RelaxationModel`). The distribution at any single time stays what it is.
         state: that the polynomials are functions of: "target", as the source has it, or "written" for g_prog.
 
     Source: Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8, Extended Data Fig. 3d (growth of the spread with
@@ -57,15 +57,15 @@ class Relaxation(DriftLaw):
 
     def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
         """``max(0, 1 + mean s / g_prog)`` without a tail; 1 at t = 0."""
-        return aged_factor(*self._law(u, t, window), self.returning)
+        return aged_factor(*self._law(u, t, window))
 
     def aged_mean(self, u: Values, t: Values, window: Window) -> F64:
         """Mean of what is cut at 0 S."""
-        return aged_moments(*self._law(u, t, window), self.returning)[0]
+        return aged_moments(*self._law(u, t, window))[0]
 
     def aged_std(self, u: Values, t: Values, window: Window) -> F64:
         """Standard deviation of what is cut at 0 S, in siemens."""
-        return aged_moments(*self._law(u, t, window), self.returning)[1]
+        return aged_moments(*self._law(u, t, window))[1]
 
     def initial_std(self, u: Values, window: Window) -> F64:
         """`initial` at this card's g_max, in siemens."""

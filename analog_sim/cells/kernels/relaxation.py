@@ -16,7 +16,7 @@ from numba import njit
 from analog_sim.cells.kernels.bursts import moved_in_bursts, walk_in_bursts
 from analog_sim.cells.kernels.tables import pair_at, places, places_of_targets
 from analog_sim.random.kernels import math as fm
-from analog_sim.random.kernels.philox import normal_pair, philox, signed
+from analog_sim.random.kernels.philox import normal_pair, philox, signed, uniform
 
 F32 = npt.NDArray[np.float32]
 
@@ -24,7 +24,11 @@ _HEALTHY = np.uint8(0)
 _LOW = np.uint64(0xFFFFFFFF)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
-_Z_BLOCKS = np.uint64(256)  # numbers of blocks that no decade of a path has
+_OWN_PATH, _BLOCKS, _WHO = (
+    np.uint64(0),
+    np.uint64(256),
+    np.uint64(255),
+)  # paths of 256 blocks each; the last one of the first is none's
 _LOG10_2 = np.float32(math.log10(2.0))
 
 
@@ -46,7 +50,7 @@ class RelaxationTables(NamedTuple):
     """The law: tables over the state, and the window that they span.
 
     moments: (K, 2) mean and standard deviation per decade, siemens. shapes: (K, 2) tail, decades, and skew of paths in bursts, else (0, 2).
-    t_0: seconds. g_min: siemens. per_window: 1 / siemens. returning: share of the variance that cells do not keep, in [0, 1).
+    t_0: seconds. g_min: siemens. per_window: 1 / siemens. returning: share of the cells that return, in [0, 1).
     """
 
     moments: F32
@@ -62,20 +66,18 @@ class Paths(NamedTuple):
 
     kept: (2, N), W at the start of the decade and the normal on which it moves, or, in bursts, (4, N), see `kernels.bursts`.
     decade: (N,), -1 where nothing is known.
-    back: (2, N), Z at the start and at the end of the decade, or (2, 0) where nothing returns.
     """
 
     kept: F32
     decade: npt.NDArray[np.int8]
-    back: F32
 
 
 @njit(cache=True)
-def _walk(cell, written, whole, kept, decade, key0, key1):
+def _walk(cell, written, whole, kept, decade, block, key0, key1):
     """Bring a cell's path to the decade `whole`.
 
-    The normal of decade k is the first of the Philox block (k, cell, time of writing): a pure function, so that it needs no memory; what
-    was worked out for an earlier decade is used. written: bits of the time.
+    The normal of decade k is the first of the Philox block (block + k, cell, time of writing): a pure function, so that it needs no
+    memory; what was worked out for an earlier decade is used. written: bits of the time.
     """
     low, high = written & _LOW, written >> np.uint64(32)
     start = np.int64(decade[cell]) + 1
@@ -84,7 +86,7 @@ def _walk(cell, written, whole, kept, decade, key0, key1):
         kept[0, cell] = _ZERO
         kept[1, cell] = _ZERO
     for k in range(start, whole + 1):
-        a, b, _, _ = philox(np.uint64(k), np.uint64(cell), low, high, key0, key1)
+        a, b, _, _ = philox(block + np.uint64(k), np.uint64(cell), low, high, key0, key1)
         n, _ = normal_pair(signed(a), signed(b))
         kept[0, cell] += kept[1, cell]
         kept[1, cell] = n
@@ -92,36 +94,18 @@ def _walk(cell, written, whole, kept, decade, key0, key1):
 
 
 @njit(cache=True)
-def _walk_back(cell, written, whole, known, back, key0, key1):
-    """Bring Z of a cell from the decade `known` to `whole`; Z at decade k is the first normal of the block (256 + k, cell, time)."""
-    low, high = written & _LOW, written >> np.uint64(32)
-    first = np.int64(known) + 1
-    if first > whole or first == 0:
-        first = 0
-        a, b, _, _ = philox(_Z_BLOCKS, np.uint64(cell), low, high, key0, key1)
-        back[1, cell], _ = normal_pair(signed(a), signed(b))
-    for k in range(first, whole + 1):
-        a, b, _, _ = philox(_Z_BLOCKS + np.uint64(k + 1), np.uint64(cell), low, high, key0, key1)
-        back[0, cell] = back[1, cell]
-        back[1, cell], _ = normal_pair(signed(a), signed(b))
+def _path_of(cell, written, whole, returning, decade, key0, key1):
+    """First block of the path that a cell follows in the decade `whole`; one that returns forgets what was worked out for an earlier one.
 
-
-@njit(forceinline=True)
-def _nodes_of_return(first, bits, s, key0, key1, paths):
-    """Bring Z of the cells of a span to their decades, before the paths are."""
-    for i in range(s.shape[0]):
-        if np.int32(s[i]) != np.int32(paths.decade[first + i]):
-            _walk_back(first + i, bits[first + i], np.int64(s[i]), paths.decade[first + i], paths.back, key0, key1)
-
-
-@njit(forceinline=True)
-def _with_return(first, s, returning, paths, path):
-    """``sqrt(1 - r) W + sqrt(r s) Z`` in place of W, Z between two whole decades ``sqrt(1 - f) Z_k + sqrt(f) Z_(k + 1)``."""
-    kept, away = np.sqrt(_ONE - returning), np.sqrt(returning)
-    for i in range(s.shape[0]):
-        over = s[i] - np.float32(paths.decade[first + i])
-        z = np.sqrt(max(_ONE - over, _ZERO)) * paths.back[0, first + i] + np.sqrt(over) * paths.back[1, first + i]
-        path[i] = kept * path[i] + away * np.sqrt(s[i]) * z
+    Whether it returns is decided for every write, by a uniform below `returning`: the first of the block (255, cell, time of writing).
+    """
+    if returning == _ZERO:
+        return _OWN_PATH
+    who, _, _, _ = philox(_WHO, np.uint64(cell), written & _LOW, written >> np.uint64(32), key0, key1)
+    if uniform(signed(who)) >= returning:
+        return _OWN_PATH
+    decade[cell] = np.int8(-1)
+    return _BLOCKS * np.uint64(whole + 1)
 
 
 @njit(forceinline=True)
@@ -138,23 +122,24 @@ def _decades_since(t_written, now, per_t_0, decade, s):
 
 
 @njit(forceinline=True)
-def _straight(first, bits, s, turned, key0, key1, paths, path):
+def _straight(first, bits, s, turned, returning, key0, key1, paths, path):
     """Write W(s) to path: between two decades it moves on one normal."""
-    kept, decade, _ = paths
+    kept, decade = paths
     o, e = first, first + s.shape[0]
     if turned:
         for i in range(s.shape[0]):
             if np.int32(s[i]) != np.int32(decade[o + i]):
-                _walk(o + i, bits[o + i], np.int64(s[i]), kept, decade, key0, key1)
+                block = _path_of(o + i, bits[o + i], np.int64(s[i]), returning, decade, key0, key1)
+                _walk(o + i, bits[o + i], np.int64(s[i]), kept, decade, block, key0, key1)
     w, normal, whole = kept[0, o:e], kept[1, o:e], decade[o:e]
     for i in range(s.shape[0]):
         path[i] = w[i] + normal[i] * np.sqrt(s[i] - np.float32(whole[i]))
 
 
 @njit(forceinline=True)
-def _in_bursts(first, bits, s, turned, key0, key1, shapes, k, f, paths, path):
+def _in_bursts(first, bits, s, turned, returning, key0, key1, shapes, k, f, paths, path):
     """The same on the clock of `kernels.bursts`; k, f: places of the cells in the tables."""
-    kept, decade, _ = paths
+    kept, decade = paths
     q, o, e = s.shape[0], first, first + s.shape[0]
     root, skew, straight = np.empty(q, np.float32), np.empty(q, np.float32), np.empty(q, np.float32)
     for i in range(q):
@@ -166,7 +151,8 @@ def _in_bursts(first, bits, s, turned, key0, key1, shapes, k, f, paths, path):
         for i in range(q):
             if np.int32(s[i]) != np.int32(decade[o + i]):
                 shape = root[i], skew[i], straight[i]
-                walk_in_bursts(o + i, bits[o + i], np.int64(s[i]), *shape, kept, decade, key0, key1)
+                block = _path_of(o + i, bits[o + i], np.int64(s[i]), returning, decade, key0, key1)
+                walk_in_bursts(o + i, bits[o + i], np.int64(s[i]), *shape, kept, decade, block, key0, key1)
     w, normal, square, leap, whole = kept[0, o:e], kept[1, o:e], kept[2, o:e], kept[3, o:e], decade[o:e]
     for i in range(q):
         over = s[i] - np.float32(whole[i])
@@ -179,7 +165,7 @@ def relax_cells(spans, cells, law, now, key0, key1, paths, out):
 
     u is the state as written, or the target. W is pinned at whole decades by independent normals and has the right variance at any time;
     in bursts it moves on within a decade by ``skew(u) (T - f) / sqrt(tail(u)) + sqrt((1 - skew(u)**2) T) n``, T the clock of
-    `kernels.bursts`, f the fraction of the decade that is over, n one normal. A returning part of it: see `_with_return`.
+    `kernels.bursts`, f the fraction of the decade that is over, n one normal. A cell that returns is on another path in every decade.
 
     cells, law, paths: see the classes. now: seconds. key0, key1: of the normals.
     """
@@ -199,14 +185,10 @@ def relax_cells(spans, cells, law, now, key0, key1, paths, out):
             places(written, law.g_min, law.per_window, nodes, k, f)
         for i in range(q):
             mean[i], std[i] = pair_at(law.moments, k[i], f[i])
-        if law.returning > _ZERO and turned:
-            _nodes_of_return(o, bits, s, key0, key1, paths)
         if law.shapes.shape[0] > 0:
-            _in_bursts(o, bits, s, turned, key0, key1, law.shapes, k, f, paths, path)
+            _in_bursts(o, bits, s, turned, law.returning, key0, key1, law.shapes, k, f, paths, path)
         else:
-            _straight(o, bits, s, turned, key0, key1, paths, path)
-        if law.returning > _ZERO:
-            _with_return(o, s, law.returning, paths, path)
+            _straight(o, bits, s, turned, law.returning, key0, key1, paths, path)
         for i in range(q):
             path[i] = max(g[i] + mean[i] * s[i] + std[i] * path[i], _ZERO)
         if cells.fault.shape[0] > 0:

@@ -49,7 +49,7 @@ class FittedAgeing:
         if share is not None:
             return (
                 f"ageing: cells return: {share.value:.0%} ({share.low:.0%} to {share.high:.0%}) of the variance of a change is not kept a"
-                " decade later; the card has it (drift.returning)",
+                " decade later; on the card as a share of cells that do not keep it (drift.returning)",
             )
         memory = path_memory(self.histories)
         if memory is None or memory >= -0.1:

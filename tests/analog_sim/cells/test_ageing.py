@@ -170,11 +170,10 @@ def test_relaxation_is_its_slow_twin(name):
             decades = math.log10(1.0 + (array.time - t) / law.t_0)
             tables = law.mean, law.std, law.tail, law.skew
             mean, std, tail, skew = (naive.table_value(table[0], float(g) / G_MAX) for table in tables)
-            path = naive.relaxation_path(key, i, t, decades)
+            first = naive.path_number(key, i, t, decades, law.returning)
+            path = naive.relaxation_path(key, i, t, decades, first)
             if tail > 0.0:
-                path = naive.burst_path(key, i, t, decades, tail, skew)
-            if law.returning:
-                path = naive.returning_path(key, i, t, decades, law.returning, path)
+                path = naive.burst_path(key, i, t, decades, tail, skew, first)
             assert now.flat[i] == pytest.approx(naive.relaxed(float(g), mean, std, decades, path), abs=2e-6 * G_MAX)
 
 

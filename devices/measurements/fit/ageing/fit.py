@@ -14,7 +14,7 @@ from scipy import optimize, stats
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.ageing.groups import Groups, group_edges, grouped
 from devices.measurements.fit.ageing.laws import LAWS, AgeingLaw, Kind, LawTimes
-from devices.measurements.fit.ageing.returning import returning_share, with_return
+from devices.measurements.fit.ageing.returning import returning_share
 from devices.measurements.fit.parameters import Estimate
 from devices.window import Window
 
@@ -36,7 +36,7 @@ class AgeingFit:
             initial_std in siemens per (square root of a) decade, tail in decades, skew; or mean and std of nu. errors: the same,
             standard errors by resampling cells, at the fitted t_0.
         time: t_0 or t_ref, seconds. loglik: of the fitted cells; held_out: mean per read of the held-out cells, nats.
-        parameters: how many. returning: share of the variance that cells do not keep, None where held-out cells do not ask for one.
+        parameters: how many. returning: share of the cells that return, None where held-out cells do not ask for one.
     """
 
     kind: Kind
@@ -116,7 +116,7 @@ def _fit(
         returning = returning_share(fitted, groups.g[order], values["mean"], values["std"], clock.time)
     return AgeingFit(
         kind,
-        tables if returning is None else with_return(tables, returning.value),
+        tables if returning is None else {**tables, "returning": returning.value},
         groups.g[order],
         values,
         errors,

@@ -1,7 +1,7 @@
 """Whether cells return: what a cell's change until one time says of its change after it. It never fits the change at a single time.
 
-With x the change of a cell about the law's mean, in units of the law's spread of a decade, and a share r of its variance that it does not
-keep (`RelaxationModel`), two times a decade or more apart have
+With x the change of a cell about the law's mean, in units of the law's spread of a decade, and a share r of cells that return
+(`RelaxationModel`), two times a decade or more apart have
 
     -E[x_i (x_j - x_i)] = r s_i + n
 
@@ -11,7 +11,6 @@ n is what only one of the two reads holds: their noise. So r is the slope over t
 import numpy as np
 import numpy.typing as npt
 
-from devices.drift.bursts import MOST_SKEW
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.ageing.groups import states
 from devices.measurements.fit.parameters import Estimate
@@ -21,7 +20,7 @@ F64 = npt.NDArray[np.float64]
 FEWEST = 100
 """Cells from which on a returning share is looked for."""
 APART = 1.0
-"""Decades between two times from which on nothing of Z is left."""
+"""Decades between two times from which on a cell that returns is on another path."""
 PARTS, BLOCKS = 5, 20
 """Parts of the cells that are held out in turn; blocks of cells that the standard error is from."""
 CLEAR, STEEP = 2.0, 3.0
@@ -55,15 +54,6 @@ def returning_share(histories: Histories, g: F64, mean: F64, std: F64, t_0: floa
         return None
     low, high = value - 1.96 * error, value + 1.96 * error
     return Estimate("returning", min(value, MOST), error, max(0.0, low), min(high, 1.0), "")
-
-
-def with_return(tables: dict[str, F64 | float], share: float) -> dict[str, F64 | float]:
-    """Tables of a law whose cells return: the distribution at a single time stays, to the third moment and nearly the fourth."""
-    changed = dict(tables, returning=share)
-    if "tail" in tables:
-        changed["tail"] = np.asarray(tables["tail"]) / (1.0 - share) ** 2
-        changed["skew"] = np.clip(np.asarray(tables["skew"]) / np.sqrt(1.0 - share), -MOST_SKEW, MOST_SKEW)
-    return changed
 
 
 def _line(product: F64, s: F64) -> tuple[float, float]:

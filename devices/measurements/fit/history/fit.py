@@ -1,8 +1,8 @@
 """Memory of the direction of the last pulses (`devices.pulse.history`), by the likelihood of the reads. It never fits a law of the state.
 
-The steps of the fitted law are multiplied by ``1 + c`` (it was fitted to steps of all memories together) and by ``1 + a e``, e the part of
-a reversal that the pulses since have not undone; c and a for each direction, e by the number of pulses that undo it. A trace is taken to
-begin after a complete reversal.
+The steps of the law are multiplied by ``1 + c`` (it was fitted to steps of all memories together) and by ``1 + a e``, e the part of a
+reversal that the pulses since have not undone; c and a for each direction, e by the number of pulses that undo it. The mean step at every
+state and the history are found in turn, because each hides a part of the other. A trace is taken to begin after a complete reversal.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.traces import Traces
 from devices.measurements.fit.curvature import estimates_at
 from devices.measurements.fit.parameters import Estimate, Param
+from devices.measurements.fit.pulse.quantiles import with_measured_mean
 from devices.measurements.fit.pulse.statespace import Filtered, StepTables, run_filter
 
 F64 = npt.NDArray[np.float64]
@@ -27,6 +28,8 @@ CLEAR = 2.0
 """Standard errors by which held-out reads have to be likelier."""
 SHOWN = 4.0
 """Standard errors from 0 of the excess in the innovations below which no likelihood is searched: that is most of the work."""
+ROUNDS = 3
+"""In which the mean step at every state and the history are found in turn."""
 SMALL = 0.1
 """Share of a step below which a history is none."""
 PULSES = (0.7, 1.5, 3.0, 6.0, 12.0)
@@ -56,6 +59,12 @@ class HistoryFit:
     gain: float
     gain_error: float
 
+    def factors(self, traces: Traces) -> F64:
+        """(N,) factors on the steps before every read, for tables of long runs."""
+        e = excess(traces, (self.pulses[0].value, self.pulses[1].value))
+        down, up = (f.value - 1.0 for f in self.factor)
+        return np.asarray(1.0 + np.where(traces.direction > 0, up, down) * e)
+
     def part(self) -> dict[str, dict[str, float]]:
         """Keys of the card's part."""
         sides = zip(("down", "up"), self.factor, self.pulses, strict=True)
@@ -81,22 +90,27 @@ def fit_history(traces: Traces, law: StepTables, noise: ReadNoise, gain: F64 | N
     """The history of some traces, None where held-out reads do not ask for one.
 
     Args:
-        traces: R traces. law: of steps of all memories together, its mean as measured. noise: of the reads. gain: (R, 2), or None.
+        traces: R traces. law: of steps of all memories together. noise: of the reads. gain: (R, 2), or None.
     """
     direction = traces.direction[traces.inside() & (traces.pulses > 0)]
     if min((direction > 0).sum(), (direction < 0).sum()) < FEWEST or _runs(traces) < 2 * PARTS:
         return None
-    model = _Likelihood(traces, law, noise, gain)
+    model = _Likelihood(traces, _as_measured(traces, law, noise, gain), noise, gain)
     everything = np.ones(len(traces.g), bool)
     begun = [model.start(n) for n in PULSES]
     if max(shown for _, shown in begun) < SHOWN:
         return None
     best = min((model.best(x, everything, fixed=4) for x, _ in begun), key=lambda found: found[1])
     x, _ = model.best(best[0], everything)
+    plain = model.reads(np.concatenate([np.zeros(4), x[4:]]))
+    for _ in range(ROUNDS):
+        measured = _as_measured(traces, law, noise, gain, _factors(traces, x))
+        model = _Likelihood(traces, measured, noise, gain)
+        x, _ = model.best(np.concatenate([np.zeros(2), x[2:]]), everything)
     if max(abs(x[2]), abs(x[3])) < SMALL:
         return None
     block = np.unique(np.stack([traces.trace_of(), _place(traces) // STRETCH]), axis=1, return_inverse=True)[1].ravel()
-    plain, with_it = model.reads(np.concatenate([np.zeros(4), x[4:]])), np.empty(len(traces.g))
+    with_it = np.empty(len(traces.g))
     for part in range(PARTS):
         out = block % PARTS == part
         again, _ = model.best(x, ~out, fixed=4)
@@ -132,6 +146,21 @@ def _described(model: "_Likelihood", x: F64, block: npt.NDArray[np.int64], gain:
         (found["pulses_down"], found["pulses_up"]),
         *gain,
     )
+
+
+def _as_measured(
+    traces: Traces, law: StepTables, noise: ReadNoise, gain: F64 | None, factor: F64 | None = None
+) -> StepTables:
+    """The law with its mean corrected by what the data say beyond it: what it misses at a state is no history. factor: of one, (N,)."""
+    for up in (False, True):
+        law = with_measured_mean(traces, law, noise, up, gain=gain, factor=factor)
+    return law
+
+
+def _factors(traces: Traces, x: F64) -> F64:
+    """(N,) factors of a history alone, without the scale."""
+    e = excess(traces, (float(np.exp(x[4])), float(np.exp(x[5]))))
+    return np.asarray(np.maximum(1.0 + np.where(traces.direction > 0, x[3], x[2]) * e, 0.0))
 
 
 class _Likelihood:

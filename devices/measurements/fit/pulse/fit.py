@@ -27,10 +27,9 @@ from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.fit.pulse.moments import first_look
 from devices.measurements.fit.pulse.noise_model import NoiseModel
 from devices.measurements.fit.pulse.noise_notes import noise_notes
-from devices.measurements.fit.pulse.quantiles import with_measured_mean
 from devices.measurements.fit.pulse.scatter import Scatter, pulse_scatter
 from devices.measurements.fit.pulse.spread import FEWEST_DEVICES, Gains
-from devices.measurements.fit.pulse.statespace import StepTables, run_filter
+from devices.measurements.fit.pulse.statespace import run_filter
 from devices.measurements.fit.pulse.stuck import StuckReport, find_stuck
 from devices.measurements.fit.pulse.tables import (
     MOST_TABLES,
@@ -124,14 +123,13 @@ def fit_pulses(
         groups = [traces.take(np.flatnonzero(traces.cell == cell)) for cell in data.devices[:MOST_TABLES]]
     if data.several and len(data.devices) > MOST_TABLES:
         notes.append(f"{len(data.devices)} devices: the card holds the tables of the first {MOST_TABLES}")
-    tables = tables_of_groups(groups, law, noise, own, data.several and window is None, gain, notes)
-    say("looking for a history")
-    history = fit_history(traces, _as_measured(traces, law, noise, gain), noise, gain)
+    history = fit_history(traces, law, noise, gain)
+    factors = None if history is None else history.factors
+    tables = tables_of_groups(groups, law, noise, own, data.several and window is None, gain, notes, history=factors)
     if history is None:
         notes += [note for note in (history_note(traces, law, fits[0].noise),) if note]
     else:
         notes.append(history.note())
-        tables = replace(tables, down=history.scale[0] * tables.down, up=history.scale[1] * tables.up)
     return PulseFit(
         window=tables.window,
         tables=tables,
@@ -147,13 +145,6 @@ def fit_pulses(
         measured=start.measured,
         history=history,
     )
-
-
-def _as_measured(traces: Traces, law: StepTables, noise: ReadNoise, gain: npt.NDArray[np.float64] | None) -> StepTables:
-    """The law with its mean corrected by what the data say beyond it: what it misses at a state is no history."""
-    for up in (False, True):
-        law = with_measured_mean(traces, law, noise, up, gain=gain)
-    return law
 
 
 @dataclass(frozen=True)

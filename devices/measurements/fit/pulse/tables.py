@@ -1,6 +1,6 @@
 """Quantile tables of one or several devices on windows, measured or of step distributions. It never fits a law."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,9 @@ def tables_of_groups(
     several: bool,
     gain: F64 | None,
     notes: list[str],
+    history: Callable[[Traces], F64] | None = None,
 ) -> PulseTables:
-    """One pair of tables per group; own windows when each group's range is to count."""
+    """One pair of tables per group; own windows when each group's range is to count. history: factors on the steps before each read."""
     windows, ups, downs, cells = [], [], [], []
     hidden, thin = False, False
     for traces in groups:
@@ -59,7 +60,8 @@ def tables_of_groups(
                 window.g_max,
                 law.hard,
             )
-        up, down = (fitted_table(traces, local, noise, direction, gain=gain) for direction in (True, False))
+        factor = None if history is None else history(traces)
+        up, down = (fitted_table(traces, local, noise, side, gain=gain, factor=factor) for side in (True, False))
         for table in (up, down):
             hidden |= table is not None and table.normal_shape
             thin |= table is not None and table.steps < STEPS_PER_TABLE

@@ -9,7 +9,7 @@ from scipy import stats
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.ageing import bursts
 from devices.measurements.fit.ageing.fit import fit_ageing, path_memory
-from devices.measurements.fit.ageing.returning import returning_share, with_return
+from devices.measurements.fit.ageing.returning import returning_share
 from devices.measurements.fit.parameters import Estimate
 from devices.window import Window
 
@@ -44,15 +44,16 @@ def relaxing(kind: str, cells: int = 2500, seed: int = 11) -> Histories:
 
 
 def returning(kind: str, share: float, cells: int, seed: int, noise: float = 0.0) -> Histories:
-    """The same with a share of the variance that is drawn anew for every decade, and noise of the reads."""
+    """The same with a share of cells that are on another path in every decade, and noise of the reads."""
     data = relaxing(kind, cells, seed)
     rng = np.random.default_rng(seed + 1000)
-    s = np.log10(1.0 + data.nominal / 0.02)
-    z, k = rng.normal(size=(cells, int(s[-1]) + 2)), s.astype(int)
-    away = np.sqrt(1.0 - (s - k)) * z[:, k] + np.sqrt(s - k) * z[:, k + 1]
-    path = (data.g - data.initial[:, None] + 0.3e-6 * s) / 1e-6
-    path = np.sqrt(1.0 - share) * path + np.sqrt(share * s) * away
-    g = data.initial[:, None] - 0.3e-6 * s + 1e-6 * path
+    decade = np.log10(1.0 + data.nominal / 0.02).astype(int)
+    g, returns = data.g.copy(), rng.random(cells) < share
+    for k in np.unique(decade):
+        other = relaxing(kind, cells, seed + 10_000 * (k + 1))
+        here = np.ix_(returns, decade == k)
+        g[here] = (data.initial[:, None] + other.g - other.initial[:, None])[here]
+    g[:, 0] = data.initial
     return replace(data, g=g + noise * rng.normal(size=g.shape))
 
 
@@ -80,19 +81,7 @@ def _share(data: Histories) -> Estimate | None:
     return returning_share(data, level, np.full(2, -0.3e-6), np.full(2, 1e-6), 0.02)
 
 
-def test_a_card_of_cells_that_return_keeps_every_single_time() -> None:
-    """Moments of the change at a single time: those of the law without return, to the fourth."""
-    tables = {
-        "mean": np.zeros(2),
-        "std": np.full(2, 1e-6),
-        "tail": np.full(2, 2.0),
-        "skew": np.full(2, 0.3),
-        "t_0": 1.0,
-    }
-    changed = with_return(tables, 0.4)  # type: ignore[arg-type]
-    kept, tail, skew = 0.6, np.asarray(changed["tail"])[0], np.asarray(changed["skew"])[0]
-    assert skew * np.sqrt(tail) * kept**1.5 == pytest.approx(0.3 * np.sqrt(2.0))
-    assert tail * kept**2 == pytest.approx(2.0)
+def test_the_share_is_in_the_tables() -> None:
     fits = fit_ageing(returning("relaxation", 0.5, 400, 7), None, WINDOW, kinds=("relaxation",), errors=False)
     assert fits[0].returning is not None
     assert fits[0].tables["returning"] == fits[0].returning.value == pytest.approx(0.5, abs=0.2)

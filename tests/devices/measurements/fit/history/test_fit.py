@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trace_writers import Lab, measure, write_csv
+from trace_writers import Lab, write_csv
 
+from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import validate
+from analog_sim.pulses.plans import PulseCounts
+from analog_sim.random.streams import Streams
 from devices.card import DeviceCard, load_card
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.data.read_noise import ReadNoise
@@ -30,15 +33,33 @@ def true_card(factor: float, **fields: Any) -> DeviceCard:
     )
 
 
+def turns(seed: int) -> list[int]:
+    """Directions of 800 pulses in runs of 4 to 40: the same states are reached by early and by late pulses of a run."""
+    rng, signs = np.random.default_rng(seed), []
+    while len(signs) < 800:
+        signs += [_other(signs)] * int(rng.integers(4, 41))
+    return signs[:800]
+
+
+def _other(signs: list[int]) -> int:
+    return -signs[-1] if signs else 1
+
+
 def lab(factor: float, seed: int) -> Lab:
-    """Four cells, 25 pulses up and 25 down, 16 times."""
-    return measure(true_card(factor).compile(), cells=4, up=25, down=25, start=0.4, seed=seed, repeats=16)
+    """Four cells pulsed so and read after every pulse."""
+    chip = EmulatedCrossbar(true_card(factor).compile(), 1, 4, pair=False, streams=Streams(seed))
+    chip.add_ideal(np.full((1, 4), 15e-6, np.float32))
+    reads, signs = [chip.read_conductance()[0, 0]], turns(seed)
+    for sign in signs:
+        chip.pulse(PulseCounts(np.full((1, 1, 4), sign, np.int16)))
+        reads.append(chip.read_conductance()[0, 0])
+    return Lab(np.array(reads, np.float64).T, np.array([0, *signs], np.int8))
 
 
 def simulated(factor: float, seed: int, noise: float = 0.05e-6) -> Traces:
     """The same four cells without the emulator: the definition of the history, step by step, soft bounds of 300 states."""
     rng = np.random.default_rng(seed)
-    cells, signs = 4, np.array(([1] * 25 + [-1] * 25) * 16, np.int8)
+    cells, signs = 4, np.array(turns(seed), np.int8)
     size, kept = WINDOW.width / 300, {1: np.exp(-1.0 / 3.0), -1: np.exp(-1.0 / 5.0)}
     excess_of = {1: factor - 1.0, -1: (factor - 1.0) / 2.0}
     g, q = np.full(cells, 17e-6), np.zeros(cells)  # the first pulses follow a complete reversal
