@@ -37,9 +37,6 @@ resolve_card = named_file(CARDS)
 LONGEST_NAME = 100
 """Characters of a name: it names files and folders, whose names a file system ends at 255 bytes."""
 
-NARROWEST = 1e-4
-"""Least width of a window in units of g_max: float32 still has a thousand states in it."""
-
 STEEPEST = 20.0
 """Largest alpha v of the I-V curve, sinh(20) = 2e8: what is more is a mistaken unit."""
 
@@ -103,12 +100,8 @@ class DeviceCard(StrictModel):
     def _window_and_parts(self) -> Self:
         if self.g_min >= self.g_max:
             raise at_key("g_min", f"must be < g_max (got {self.g_min:g} S and {self.g_max:g} S)")
-        if self.window.width < NARROWEST * self.g_max:
-            raise at_key(
-                "g_min",
-                f"must leave a window of at least {NARROWEST:g} of g_max, which 32-bit numbers resolve"
-                f" (got {self.g_min:g} S and {self.g_max:g} S)",
-            )
+        if (misfit := self.window.misfit) is not None:
+            raise at_key("g_min", misfit)
         if self.iv_alpha * self.cost.v_read > STEEPEST:
             raise at_key(
                 "iv_alpha",

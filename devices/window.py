@@ -16,6 +16,12 @@ Values = float | F64
 FINE_NODES = 257
 """Nodes of the table of a curved law; a law f with bounded curvature is off by at most max|f''| / (8 * 256**2) between them."""
 
+LARGEST_S, LEAST_S = 1.0, 1e-15
+"""Siemens within which the upper end of a window lies: what is outside is a mistaken unit."""
+
+NARROWEST = 1e-4
+"""Least width of a window in units of g_max: float32 still has a thousand states in it."""
+
 STRAIGHT = 1e-6
 """A table this close to a straight line, relative to its largest value, is kept as its two ends: a linear law is exact."""
 
@@ -35,6 +41,16 @@ class Window:
     def width(self) -> float:
         """``g_max - g_min`` in siemens."""
         return self.g_max - self.g_min
+
+    @property
+    def misfit(self) -> str | None:
+        """Why no card can have this window; None for one that a card can have."""
+        got = f"(got {self.g_min:g} S and {self.g_max:g} S)"
+        if self.width < NARROWEST * self.g_max:
+            return f"must leave a window of at least {NARROWEST:g} of g_max, which 32-bit numbers resolve {got}"
+        if not LEAST_S <= self.g_max <= LARGEST_S:
+            return f"must end between {LEAST_S:g} and {LARGEST_S:g} S {got}"
+        return None
 
     def state(self, g: Values) -> F64:
         """Normalised state u of a conductance g in siemens, not clipped."""

@@ -6,12 +6,19 @@ import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
+LONGEST = 1e12
+"""Seconds that can pass at once, thirty thousand years: what is more is a mistake, and no law of a card was measured for it."""
+
 
 def check_seconds(seconds: float) -> None:
-    """Raise ValueError for a time that cannot pass: negative, infinite or not a number."""
-    if not 0.0 <= seconds < float("inf"):
+    """Raise ValueError for a time that cannot pass: negative, longer than `LONGEST`, or not a number."""
+    if not isinstance(seconds, int | float | np.integer | np.floating):
+        raise ValueError(f"seconds must be a number (got {seconds!r})")
+    if not 0.0 <= seconds <= LONGEST:
         raise ValueError(
-            f"seconds must be finite and >= 0: chip time cannot run backwards or without end (got {seconds})"
+            f"seconds must be from 0 to {LONGEST:g}: chip time cannot run backwards or without end (got {seconds})"
         )
 
 

@@ -1,5 +1,6 @@
 """One weight matrix on a chip: mapping, converters, crossbars, drift compensation and the write scheme. Never sees a loss."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
 from analog_sim.wires import WiresSpec, shaped_planes
 from analog_sim.writing.choice import scheme_for
-from analog_sim.writing.proposal import Proposal
+from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
 F32 = npt.NDArray[np.float32]
@@ -82,6 +83,18 @@ class TileSpec(StrictModel):
         return self.model_copy(update={"compensation": compensation, "writing": writing})
 
 
+LARGEST_WEIGHT = 1e30
+"""Of the largest weight of a tile, and one over it of the smallest: beyond it the scale of a tile leaves 32-bit numbers."""
+
+
+def _real(values: npt.ArrayLike, what: str) -> F32:
+    """Numbers as float32, without a copy where they are. Raises ValueError for texts, objects and complex numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{what} must be real numbers (got {array.dtype})")
+    return np.asarray(array, np.float32)
+
+
 class Tile:
     """A weight matrix (n_out, n_in) held by cells.
 
@@ -104,8 +117,8 @@ class Tile:
         streams: Streams,
         clock: Clock | None = None,
     ) -> None:
-        if len(shape) != 2 or min(shape) < 1:
-            raise ValueError(f"Tile: shape must be (n_out, n_in), both at least 1 (got {shape})")
+        if len(shape) != 2 or min(shape) < 1 or any(int(n) != n for n in shape):
+            raise ValueError(f"Tile: shape must be (n_out, n_in), whole numbers, both at least 1 (got {shape})")
         if spec.dac.bit_serial and spec.dac.bits is None:
             raise UserError("tile.dac: bit_serial needs a number of bits")
         self._fabric = _fabric(cells, streams, clock)
@@ -210,13 +223,18 @@ class Tile:
         """Write the weights (n_out, n_in) into the cells; chooses the scale and the converters' ranges, then as `write_weights`.
 
         Raises:
-            ValueError: wrong shape or weights that are not finite.
+            ValueError: wrong shape, or weights that are not finite, or beyond 32-bit arithmetic (largest magnitude 1e-30 to 1e30, or 0).
         """
-        w = np.asarray(w, np.float32)
+        w = _real(w, "Tile.program: weights")
         if w.shape != self.shape:
             raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
         if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
+        largest = float(max(w.max(), -w.min()))
+        if largest and not 1.0 / LARGEST_WEIGHT <= largest <= LARGEST_WEIGHT:
+            raise ValueError(
+                f"Tile.program: the largest weight must be 0 or from {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} (got {largest:g})"
+            )
         self.full_weight = full_weight(w, self.spec.mapping)
         self._programmed = True
         if self._writer is not None:
@@ -284,11 +302,24 @@ class Tile:
 
         Raises:
             UserError: the cells or the mapping cannot do what the scheme needs.
+            ValueError: another shape, or numbers that are not finite: they would stay in the cells.
         """
         self._check_programmed("update")
+        self._check_proposal(proposal, rate)
         if self._writer is None:
             self._writer = self._make_writer()
         self._writer.update(proposal, rate)
+
+    def _check_proposal(self, proposal: Proposal, rate: float) -> None:
+        """Raise ValueError for a gradient of another shape, or with numbers that would stay in the cells."""
+        parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
+        fits = all(part.ndim == 2 for part in parts) and len({len(part) for part in parts}) == 1
+        shape = (parts[0].shape[1], parts[1].shape[1]) if fits and len(parts) == 2 else parts[0].shape
+        if not fits or shape != self.shape:
+            got = " and ".join(str(part.shape) for part in parts)
+            raise ValueError(f"Tile.update: the gradient must be of a matrix {self.shape} (got {got})")
+        if not (math.isfinite(rate) and all(np.isfinite(part).all() for part in parts)):
+            raise ValueError("Tile.update: rate and gradient must be finite: what is not would stay in the cells")
 
     def _make_writer(self) -> Writer:
         scheme, can = self.spec.writing, self.capabilities
@@ -373,14 +404,14 @@ class Tile:
     def forward(self, x: F32) -> F32:
         """``y = W x``: (B, n_in) -> (B, n_out), through DAC, cells, read noise, ADC and the digital gain."""
         self._check_programmed("forward")
-        x = self._polarity.admit(np.ascontiguousarray(x, np.float32))
+        x = self._polarity.admit(np.ascontiguousarray(_real(x, "Tile.forward: inputs")))
         out = self._read(x, 1)
         return out * self._gain if self._compensated else out
 
     def backward(self, d: F32) -> F32:
         """``x = W^T d``: (B, n_out) -> (B, n_in), by the transposed read of the same cells."""
         self._check_programmed("backward")
-        d = np.asarray(d, np.float32)
+        d = _real(d, "Tile.backward: inputs")
         return self._read(np.ascontiguousarray(d * self._gain if self._compensated else d), 0)
 
     def _read(self, x: F32, side: int) -> F32:
@@ -503,17 +534,21 @@ class Tile:
             "polarity": self._polarity.state(),
             "writer": None if self._writer is None else self._writer.state(),
             "writers": self._writers,
+            "programmed": self._programmed,
             "arrays": {name: arrays.state() for name, arrays in self._arrays.items()},
             "time": self.clock.now,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put back what `state` returned, on a tile of the same configuration, card and seed."""
+        """Put back what `state` returned, on a tile of the same configuration, card and seed. Raises ValueError for anything else."""
+        lacking = [key for key in _KEPT if key not in state]
+        if lacking:
+            raise ValueError(f"Tile.restore: not the state of a tile: it lacks {', '.join(lacking)}")
         # A new writer takes the scale as it is, and may read the cells, which draws read noise: so it is made after the scale and
         # before the streams.
         self.full_weight = float(state["full_weight"])
         self._writers = int(state["writers"])
-        self._programmed = True
+        self._programmed = bool(state.get("programmed", True))
         self._writer = None if state["writer"] is None else self._make_writer()
         for block, saved in zip(self.blocks, state["blocks"], strict=True):
             block.restore(saved)
@@ -527,6 +562,21 @@ class Tile:
         for name, saved in state["arrays"].items():
             self.new_arrays(name).restore(saved)
         self.clock.restore(float(state["time"]))
+
+
+_KEPT = (
+    "blocks",
+    "gain",
+    "probe_reference",
+    "full_weight",
+    "conversions",
+    "polarity",
+    "writer",
+    "writers",
+    "arrays",
+    "time",
+)
+"""What the state of a tile always holds."""
 
 
 def _fabric(cells: CellModel | Fabric, streams: Streams, clock: Clock | None) -> Fabric:

@@ -29,6 +29,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from analog_sim.config import UserError
 from analog_sim.writing.proposal import Dense
 from learning.common.weight_tile import WeightTile
 from learning.torch_bridge import chip_state
@@ -252,7 +253,12 @@ class AnalogLayer(nn.Module, abc.ABC):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """As torch's; weights without a state of tiles, as of a plain module, are programmed."""
+        """As torch's; weights without a state of tiles, as of a plain module, are programmed. Raises UserError for weights not finite."""
+        for name in ("weight", "bias"):
+            value = state_dict.get(prefix + name)
+            if isinstance(value, Tensor) and not torch.isfinite(value).all():
+                bad = int((~torch.isfinite(value)).sum())
+                raise UserError(f"state_dict: {prefix}{name}: {bad} of {value.numel()} values are not finite")
         wrong = len(error_msgs)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs

@@ -123,6 +123,10 @@ def _seen(original: nn.Module, work: nn.Module, sample: Tensor, batch: int | Non
         raise UserError(
             f"model: sample must be one tensor (got {type(sample).__name__}); leave it out to convert unchecked"
         )
+    if not sample.numel():
+        raise UserError(
+            "model: sample holds no input, so that nothing can be compared; leave it out to convert unchecked"
+        )
     sample = sample.detach().cpu()
     if sample.is_floating_point():
         sample = sample.float()

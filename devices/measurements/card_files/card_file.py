@@ -11,7 +11,7 @@ import numpy.typing as npt
 import yaml
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.config import validate
+from analog_sim.config import ConfigError, validate
 from devices.card import DeviceCard, load_card
 from devices.tables_file import DeviceTables, save_tables
 from devices.window import Window
@@ -107,19 +107,20 @@ def siemens(value: float) -> str:
 
 
 def part_of_law(part: Any) -> dict[str, Any]:
-    """Return the keys of a fitted law for YAML, numbers to 8 digits; defaults left out."""
+    """Return the keys of a fitted law for YAML, numbers to 8 digits, or to all where that would leave a bound; defaults left out."""
     fields = part.model_dump(mode="python", exclude_defaults=True)
-    data: dict[str, Any] = {"kind": part.kind}
-    for key, value in fields.items():
-        if key == "kind" or value is None:
-            continue
-        data[key] = _rounded(value)
-    return data
+    stated = {"kind": part.kind, **{k: v for k, v in fields.items() if k != "kind" and v is not None}}
+    rounded = {key: _rounded(value, 8) for key, value in stated.items()}
+    try:
+        validate(rounded, type(part))
+    except ConfigError:
+        return {key: _rounded(value, 17) for key, value in stated.items()}
+    return rounded
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: Any, digits: int) -> Any:
     if isinstance(value, float | np.floating):
-        return float(f"{float(value):.8g}")
+        return float(f"{float(value):.{digits}g}")
     if isinstance(value, tuple | list):
-        return [_rounded(item) for item in value]
+        return [_rounded(item, digits) for item in value]
     return value

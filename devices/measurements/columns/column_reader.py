@@ -84,6 +84,11 @@ class ColumnReader(Reader):
     def column_map(self) -> ColumnMap:
         """Which column is which quantity."""
 
+    @property
+    def reads_without_width(self) -> bool:
+        """Whether a pulse width of 0 marks a plain read in this format, whatever the voltage beside it."""
+        return False
+
     @abstractmethod
     def row_role(self) -> Role:
         """What the rows are."""

@@ -158,7 +158,7 @@ def bind(
         index, name = position(path, column, header, line)
         dimension = DIMENSIONS[next(q for q in READS if q in columns) if quantity == "before" else quantity]
         unit = resolve_unit(path, name, dimension, column.unit, line)
-        if log is not None and quantity in (*READS, "before"):
+        if log is not None:
             note_missing_unit(log, path, name, dimension, column.unit, line)
         bound[quantity] = NumberColumn(index, name, dimension, unit, column.factor, column.offset, column.default)
     return bound

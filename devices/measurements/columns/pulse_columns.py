@@ -47,6 +47,10 @@ class PulseSource(Protocol):
     def pulses_per_read(self) -> int:
         """Between two rows."""
 
+    @property
+    def reads_without_width(self) -> bool:
+        """Whether a width of 0 marks a plain read, whatever the voltage beside it."""
+
 
 @dataclass(eq=False)
 class BadWord(Exception):
@@ -72,9 +76,9 @@ def pulse_columns(
     width = value.get("width", np.full(n, np.nan if source.width is None else source.width))
     pulses = value["n_pulses"] if "n_pulses" in value else np.full(n, float(source.pulses_per_read))
     words = _words(labels["direction"], DIRECTIONS, "direction") if "direction" in labels else None
-    op = _operations(value, labels, words, pulses, n)
+    op = _operations(value, labels, words, pulses, source.reads_without_width)
     silent = op == Op.READ
-    unknown = ~silent & _unknown(value)
+    unknown = ~silent & (_unknown(value) | (value["width"] == 0 if "width" in value else False))
     if words is not None:
         direction = words
     elif source.direction != "auto":
@@ -100,21 +104,31 @@ DIRECTIONS: Mapping[str, int] = {
 
 
 def _operations(
-    value: Mapping[str, F64], labels: Mapping[str, list[str]], words: npt.NDArray[np.int64] | None, pulses: F64, n: int
+    value: Mapping[str, F64],
+    labels: Mapping[str, list[str]],
+    words: npt.NDArray[np.int64] | None,
+    pulses: F64,
+    reads_without_width: bool,
 ) -> npt.NDArray[np.int64]:
-    """(n,) operations: as the column op says; else a plain read where the number, the voltage or the width of the pulses is 0, or where
-    a direction of none stands alone or beside blanks."""
+    """(n,) operations: as the column op says; else a plain read where the number or the voltage of the pulses is 0, where their width is
+    0 and nothing else speaks of a pulse, or where a direction of none stands alone or beside blanks."""
     if "op" in labels:
         op = _words(labels["op"], OPS, "op")
-        none = (op != Op.READ) & (pulses == 0) if "n_pulses" in value else np.zeros(n, bool)
+        none = (op != Op.READ) & (pulses == 0) if "n_pulses" in value else np.zeros(len(op), bool)
         if none.any():
             row = int(np.argmax(none))
             raise BadWord("op", row, labels["op"][row], ("read, where n_pulses is 0",))
         return op
     silent = pulses == 0
-    for quantity in ("v", "width"):
-        if quantity in value:
-            silent = silent | (value[quantity] == 0)
+    if "v" in value:
+        silent = silent | (value["v"] == 0)
+    if "width" in value:
+        pulsed = np.any(
+            [np.nan_to_num(value[quantity]) != 0 for quantity in ("v", "n_pulses") if quantity in value] or [False],
+            axis=0,
+        )
+        pulsed = ~np.bool_(reads_without_width) & (pulsed | (False if words is None else words != 0))
+        silent = silent | ((value["width"] == 0) & ~pulsed)
     if words is not None:
         stated = [value[quantity] for quantity in ("v", "n_pulses") if quantity in value]
         silent = silent | ((words == 0) & np.all([np.isnan(part) for part in stated], axis=0))

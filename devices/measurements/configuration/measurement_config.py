@@ -32,6 +32,8 @@ class WindowSpec(StrictModel):
     def _ordered(self) -> Self:
         if self.g_min >= self.g_max:
             raise at_key("g_min", f"must be < g_max (got {self.g_min:g} S and {self.g_max:g} S)")
+        if (misfit := self.window.misfit) is not None:
+            raise at_key("g_min", misfit)
         return self
 
     @property

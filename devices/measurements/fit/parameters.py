@@ -32,7 +32,8 @@ class Param:
         """What the optimiser varies -> value."""
         if not self.log:
             return float(x)
-        return float(1.0 - np.exp(x) if self.one_minus else np.exp(x))
+        value = float(1.0 - np.exp(x) if self.one_minus else np.exp(x))
+        return min(max(value, self.low), self.high)  # exp(log(1000)) is above 1000
 
     def slope(self, x: float) -> float:
         """Derivative of the value by what the optimiser varies, magnitude."""

@@ -97,7 +97,7 @@ def stages_of(measured: Measurements, config: MeasurementConfig) -> tuple[AnySta
 
 
 def window_of_reads(stages: Sequence[AnyStage]) -> Window:
-    """The range of all reads. Raises MeasurementError when they are all alike."""
+    """The range of all reads. Raises MeasurementError when no card can have it."""
     pooled = np.concatenate([np.empty(0) if stage.reads is None else stage.reads for stage in stages])
     pooled = pooled[np.isfinite(pooled)]
     if not len(pooled):
@@ -107,4 +107,7 @@ def window_of_reads(stages: Sequence[AnyStage]) -> Window:
         raise MeasurementError(
             f"window: all reads are {low:g} S, so none can be found; give one: window: {{g_min: ..., g_max: ...}}"
         )
-    return Window(low, high)
+    window = Window(low, high)
+    if (misfit := window.misfit) is not None:
+        raise MeasurementError(f"window: the range of the reads {misfit}; check units, or give one: window: {{...}}")
+    return window

@@ -1,8 +1,10 @@
 """All files of a configuration read into tables, and a description of what they hold. It never fits."""
 
+import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +45,8 @@ def read_measurements(config: MeasurementConfig, say: Say) -> Measurements:
         say(f"reading {reader.kind}: {listed([path.name for path in reader.path])}")
         reader.read(sink)
     measured = sink.measurements()
+    for one, other in copies(measured.sources):
+        measured.log.note(f"{one} and {other} hold the same bytes: is one a copy? Its rows count twice")
     baked = [
         str(column)
         for reader in config.measurements
@@ -54,6 +58,22 @@ def read_measurements(config: MeasurementConfig, say: Say) -> Measurements:
             f"retention at one {baked[0]}: say it with temperature: ... C, so that the card and its estimates do"
         )
     return measured
+
+
+def copies(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of files with the same contents; files of a size that no other has are not read."""
+    sizes: dict[int, list[Path]] = {}
+    for path in paths:
+        sizes.setdefault(path.stat().st_size, []).append(path)
+    pairs = []
+    for group in sizes.values():
+        first: dict[bytes, Path] = {}
+        for path in group if len(group) > 1 else ():
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+            if first.setdefault(content, path) != path:
+                pairs.append((first[content], path))
+    return pairs
 
 
 def describe(config: MeasurementConfig, say: Say = lambda text: None) -> str:

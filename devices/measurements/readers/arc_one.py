@@ -51,6 +51,11 @@ class ArcOne(ColumnReader):
             v_read=Column(name="ReadVoltage", unit="V", default=self.default_read_voltage),
         )
 
+    @property
+    def reads_without_width(self) -> bool:
+        """True: the voltage beside it is that of the read, or of the pulse before."""
+        return True
+
     def row_role(self) -> Role:
         """As configured."""
         return self.role

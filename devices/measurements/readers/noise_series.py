@@ -133,7 +133,7 @@ class NoiseSeries(Reader):
 def _refuse_times(path: Path, values: F64, columns: Sequence[NumberColumn], line: int) -> None:
     """Refuse a first column of several that grows evenly: it holds times or numbers, not reads. Raises MeasurementError."""
     step = np.diff(values[:, 0])
-    even = len(step) > 3 and step[0] > 0 and bool(np.allclose(step, step[0], rtol=1e-3))
+    even = len(step) > 3 and step[0] > 0 and bool(np.allclose(step, step[0], rtol=1e-3, atol=0.0))
     if even and len(columns) > 1:
         raise failure(path, "grows evenly: a time, not reads? set leading: 1", line=line, column=columns[0].name)
 

@@ -115,8 +115,8 @@ class MeasurementTable:
         return int(self.i_A.shape[0])
 
     def conductance(self) -> npt.NDArray[np.float64]:
-        """Return i / v_read, (N,) siemens; NaN where nothing was read."""
-        return np.asarray(self.i_A / self.v_read_V, np.float64)
+        """Return i / v_read, (N,) siemens; NaN where nothing was read, or at no voltage."""
+        return np.divide(self.i_A, self.v_read_V, out=np.full(len(self), np.nan), where=self.v_read_V != 0)
 
     def select(self, rows: Array) -> "MeasurementTable":
         """Return the rows of a mask or an index array, in that order."""

@@ -6,8 +6,10 @@ from pathlib import Path
 from analog_sim.config.units import SI_UNITS, UNITS, explain_unit, unit_name
 from devices.measurements.text.problems import ReadLog, failure
 
-_HEADER_UNIT = re.compile(r"^(?P<name>.*?)\s*[\(\[]\s*(?P<unit>[^()\[\]]*)\s*[\)\]]\s*$")
-_ENDING_UNIT = re.compile(r"^(?P<name>.*?[^\s/,_])(?P<mark>\s*/\s*|\s*,\s*|\s+in\s+|_|\s+)(?P<unit>[^\s/,_]+)$")
+_HEADER_UNIT = re.compile(r"^(?P<name>.*?)\s*[(\[{<]\s*(?P<unit>[^()\[\]{}<>]*)\s*[)\]}>]\s*$")
+_ENDING_UNIT = re.compile(
+    r"^(?P<name>.*?[^\s/,_-])(?P<mark>\s*/\s*|\s*,\s*|\s+in\s+|\s+-\s+|_|-|\s+)(?P<unit>[^\s/,_-]+)$"
+)
 _LIKE_UNIT = re.compile(
     r"[afpnuµμmkKMGT]?(mhos?|siemens|Siemens|ohms?|Ohms|OHM|amps?|Amps|volts?|Volts|us|US)|a\.?u\.?|arb|norm"
 )
@@ -17,21 +19,24 @@ READ_DIMENSIONS = ("conductance", "current", "resistance", "voltage", "time")
 
 
 def header_unit(header: str) -> tuple[str, str | None]:
-    """Split `Name (unit)` or `Name [unit]` into name and unit text; None when there is no unit."""
+    """Split `Name (unit)`, in brackets of any kind, into name and unit text; None when there is no unit."""
     match = _HEADER_UNIT.match(header)
     return (match["name"].strip(), match["unit"].strip()) if match else (header.strip(), None)
 
 
 def ending_unit(header: str, dimension: str) -> tuple[str, str | None]:
-    """Split `Name/unit`, `Name, unit`, `Name in unit`, `Name_unit` or `Name unit` into name and unit of the dimension, else None.
+    """Split `Name/unit`, `Name, unit`, `Name in unit`, `Name_unit`, `Name-unit` or `Name unit`; no unit but one of the dimension counts.
 
-    Only what is a unit of the dimension counts, and behind `_` or a blank no time but a second: `t_d` is a delay, not days.
+    Behind `_`, `-` or a blank no time but a second is one: `t_d` is a delay, not days. A header
+    that is a unit and nothing else (`mV`) is name and unit in one.
     """
+    if unit_name(header, dimension):
+        return header.strip(), unit_name(header, dimension)
     match = _ENDING_UNIT.match(header.strip())
     unit = unit_name(match["unit"], dimension) if match else None
     if match is None or unit is None:
         return header.strip(), None
-    if dimension == "time" and match["mark"].strip() in ("", "_") and not unit.endswith("s"):
+    if dimension == "time" and match["mark"].strip() in ("", "_", "-") and not unit.endswith("s"):
         return header.strip(), None
     return match["name"].strip(), unit
 
@@ -87,7 +92,7 @@ def note_missing_unit(
     log: ReadLog, path: Path, header: str, dimension: str | None, unit: str | None, line: int | None
 ) -> None:
     """Count a column whose unit neither the header nor the configuration says: its numbers are taken as SI."""
-    if dimension not in ("conductance", "current", "resistance") or unit is not None:
+    if dimension not in READ_DIMENSIONS or unit is not None:
         return
     if header_unit(header)[1] is None and ending_unit(header, dimension)[1] is None:
         what = f"column without a unit, its numbers taken as {SI_UNITS[dimension]}"

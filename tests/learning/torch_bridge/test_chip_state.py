@@ -219,3 +219,20 @@ def test_training_under_autocast_and_in_half_precision(dtype: torch.dtype, backw
     y.sum().backward()
     assert y.dtype == dtype
     assert all(p.grad is not None and p.grad.dtype == dtype for p in made.parameters())
+
+
+def test_weights_that_are_not_finite_are_refused_by_name() -> None:
+    made = chip()
+    before = held(made)
+    state = {name: value for name, value in made.state_dict().items() if not name.endswith("_extra_state")}
+    name = next(name for name in state if name.endswith("weight"))
+    state[name] = state[name] * float("nan")
+    with pytest.raises(UserError, match=rf"state_dict: {name}: \d+ of \d+ values are not finite"):
+        made.load_state_dict(state)
+    for a, b in zip(held(made), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_empty_sample_proves_nothing() -> None:
+    with pytest.raises(UserError, match="sample holds no input"):
+        convert(network(), lambda name, shape: DigitalTile(shape), sample=X[:0])

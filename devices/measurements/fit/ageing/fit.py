@@ -177,6 +177,6 @@ def path_memory(histories: Histories) -> float | None:
     early = histories.g[:, -2] - histories.g[:, 0]
     late = histories.g[:, -1] - histories.g[:, -2]
     known = np.isfinite(early) & np.isfinite(late)
-    if known.sum() < 30:
+    if known.sum() < 30 or np.ptp(early[known]) == 0 or np.ptp(late[known]) == 0:
         return None
     return float(stats.spearmanr(early[known], late[known]).statistic)

@@ -23,6 +23,9 @@ class Groups:
     Attributes:
         g: (B,) siemens, mean first read; NaN of a group without cells. t: (B, T) seconds, geometric mean of the cells' own.
         count: (B, T) changes; mean: (B, T) siemens and var: (B, T) siemens squared, of these.
+        relative: (3, B, T) count, mean and variance of the changes in units of each cell's own first read, of cells that begin above 0 S;
+            log_first: (B, T) mean of the logarithm of these first reads over g. What a law states in proportion to the conductance must
+            be taken so: in siemens the different first reads of a group would pass for spread.
         samples: of every group, at those times that have any: changes and first reads, (n,) siemens each.
     """
 
@@ -31,6 +34,8 @@ class Groups:
     count: F64
     mean: F64
     var: F64
+    relative: F64
+    log_first: F64
     samples: tuple[tuple[tuple[F64, F64], ...], ...]
 
     @cached_property
@@ -64,7 +69,8 @@ def grouped(histories: Histories, edges: F64) -> Groups:
     group = np.searchsorted(edges[1:-1], states(histories), side="right")
     bins, later = len(edges) - 1, len(histories.nominal) - 1
     g = np.full(bins, np.nan)
-    t, count, mean, var = (np.zeros((bins, later)) for _ in range(4))
+    t, count, mean, var, log_first = (np.zeros((bins, later)) for _ in range(5))
+    relative = np.zeros((3, bins, later))
     samples: list[tuple[tuple[F64, F64], ...]] = []
     for b in range(bins):
         own = group == b
@@ -78,5 +84,10 @@ def grouped(histories: Histories, edges: F64) -> Groups:
                 t[b, k] = np.exp(np.log(np.maximum(histories.t[known, k + 1], 1e-30)).mean())
                 mean[b, k], var[b, k] = change[known, k].mean(), change[known, k].var()
                 kept.append((change[known, k], histories.initial[known]))
+            first = histories.initial[known & (histories.initial > 0)]
+            if len(first):
+                share = change[known & (histories.initial > 0), k] / first
+                relative[:, b, k] = len(share), share.mean(), share.var()
+                log_first[b, k] = np.log(first / g[b]).mean()
         samples.append(tuple(kept))
-    return Groups(g, t, count, mean, var, tuple(samples))
+    return Groups(g, t, count, mean, var, relative, log_first, tuple(samples))

@@ -23,6 +23,8 @@ Kind = Literal["relaxation", "burst_relaxation", "power_law"]
 NU_LIMIT = 1.0
 START_TAIL = 1.0
 """Decades of tail that a search begins from."""
+LEAST = -1e300
+"""Log-likelihood of what no computer can hold."""
 TOLERANCE, ROUGH = 1e-9, 1e-7
 """Of the log-likelihood, relative; resamples and trials of t_0 need a hundredth of a standard error, not more."""
 
@@ -79,6 +81,10 @@ class _ByMoments(AgeingLaw):
     def moments(self, g: float, theta: F64, t: F64, clock: LawTimes) -> tuple[F64, F64]:
         """Mean and variance of the change at times t, siemens and siemens squared."""
 
+    def measured(self, groups: Groups, b: int, g: float) -> tuple[F64, F64, F64, F64]:
+        """Count, mean and variance of the changes of group b, siemens, and what their log-density has on top; each (T,)."""
+        return groups.count[b], groups.mean[b], groups.var[b], np.zeros(groups.count.shape[1])
+
     @abstractmethod
     def guess(self, groups: Groups, b: int, clock: LawTimes) -> F64:
         """Parameters to begin from, (3,)."""
@@ -89,16 +95,20 @@ class _ByMoments(AgeingLaw):
 
     @final
     def loglik(self, groups: Groups, b: int, g: float, theta: F64, clock: LawTimes) -> float:
-        """Normal quasi-log-likelihood of mean and variance."""
-        mean, var = self.moments(g, theta, groups.t[b], clock)
-        var = np.maximum(var, 1e-30)
-        square = (groups.var[b] + (groups.mean[b] - mean) ** 2) / var
-        return float(-0.5 * np.sum(groups.count[b] * (np.log(2.0 * np.pi * var) + square)))
+        """Normal quasi-log-likelihood of mean and variance; least where a search has gone beyond the numbers of a computer."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, var = self.moments(g, theta, groups.t[b], clock)
+            var = np.maximum(var, 1e-30)
+            count, own_mean, own_var, more = self.measured(groups, b, g)
+            square = (own_var + (own_mean - mean) ** 2) / var
+            found = float(np.sum(count * (more - 0.5 * (np.log(2.0 * np.pi * var) + square))))
+        return found if np.isfinite(found) else LEAST
 
     @final
     def solve(self, groups: Groups, b: int, clock: LawTimes, near: F64 | None) -> tuple[F64, float]:
         """By L-BFGS-B in the rate and the logarithms of the other two."""
-        g, number = float(groups.g[b]), max(1.0, float(groups.count[b].sum()))
+        g = float(groups.g[b])
+        number = max(1.0, float(self.measured(groups, b, g)[0].sum()))
         x0 = self.guess(groups, b, clock) if near is None else near
         scale = max(abs(x0[0]), self.least_rate(g), 1e-12)
 
@@ -156,15 +166,23 @@ class PowerLaw(_ByMoments):
         factor = np.exp(-theta[0] * log_age + 0.5 * (theta[1] * log_age) ** 2)
         return g * (factor - 1.0), (g * factor) ** 2 * np.expm1((theta[1] * log_age) ** 2) + theta[2] ** 2
 
+    def measured(self, groups: Groups, b: int, g: float) -> tuple[F64, F64, F64, F64]:
+        """Of the changes in proportion to each cell's first read, as those of a cell at g."""
+        count, mean, var = groups.relative[:, b]
+        return count, g * mean, g**2 * var, -groups.log_first[b]
+
     def guess(self, groups: Groups, b: int, clock: LawTimes) -> F64:
         """Slopes of the logarithm of the mean and of the relative spread over the logarithm of the age."""
-        used = groups.count[b] > 0
+        count, mean, var = groups.relative[:, b]
+        used = count > 0
+        if not used.any():
+            return np.array([0.0, 1e-6, _floor(groups, b)])
         x = clock.log_age(groups.t[b, used])
         weight = max(float(x @ x), 1e-30)
-        g = max(float(groups.g[b]), 1e-12)
-        nu = -float(x @ np.log(np.maximum(1.0 + groups.mean[b, used] / g, 1e-3))) / weight
-        spread = max(float(x @ (np.sqrt(groups.var[b, used]) / g)) / weight, 1e-6)
-        return np.array([nu, spread, np.sqrt(max(float(groups.var[b, used].min()), _floor(groups, b) ** 2))])
+        nu = -float(x @ np.log(np.maximum(1.0 + mean[used], 1e-3))) / weight
+        spread = max(float(x @ np.sqrt(var[used])) / weight, 1e-6)
+        noise = float(groups.g[b]) * np.sqrt(float(var[used].min()))
+        return np.array([nu, spread, max(noise, _floor(groups, b))])
 
     def least_rate(self, g: float) -> float:
         """An exponent."""

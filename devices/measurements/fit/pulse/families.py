@@ -16,7 +16,7 @@ from devices.pulse.linear_step import LinearStep
 from devices.pulse.piecewise import Piecewise
 from devices.pulse.power_step import PowerStep
 from devices.pulse.soft_bounds import SoftBounds
-from devices.window import Window
+from devices.window import LARGEST_S, Window
 
 F64 = npt.NDArray[np.float64]
 
@@ -65,12 +65,23 @@ def _sizes(values: Mapping[str, float]) -> dict[str, Any]:
     return {"step": SI(0.5 * (up + down)), "asymmetry": (up - down) / (up + down)}
 
 
-def _noise_params(start: Start, size: float) -> list[tuple[Param, float]]:
-    spread = float(np.nanmedian(start.std[list(start.measured)]))
-    return [
-        (Param("noise_additive", log=True, low=1e-4, high=1e3), max(0.7 * spread / size, 1e-3)),
-        (Param("noise", log=True, low=1e-4, high=1e3), max(0.7 * spread / size, 1e-3)),
-    ]
+LEAST_STEP = 1e-5
+"""Step, in windows, with which a search begins where the data have none."""
+MOST_SPREAD = 1e3
+"""Scatter of a step in units of the mean step that a card may state."""
+
+
+def _spread(std: F64) -> float:
+    """Median of standard deviations, 0 where none is known."""
+    known = std[np.isfinite(std)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _noise_params(start: Start, sizes: Sequence[float]) -> list[tuple[Param, float]]:
+    """Scatter of a step in units of its size, of two kinds; `sizes`: of the step of both directions."""
+    spread = _spread(start.std[list(start.measured)])
+    first = max(0.7 * spread / max(*sizes, LEAST_STEP * start.window.width), 1e-3)
+    return [(Param(name, log=True, low=1e-4, high=MOST_SPREAD), first) for name in ("noise_additive", "noise")]
 
 
 def _per_direction(
@@ -86,9 +97,8 @@ def _per_direction(
 def _size_params(start: Start, sizes: Sequence[float]) -> list[tuple[Param, float]]:
     """Sizes of the step of both directions, (down, up)."""
     width = start.window.width
-    return _per_direction(
-        start, "s", "S", [max(size, 1e-5 * width) for size in sizes], log=True, low=1e-8 * width, high=10.0 * width
-    )
+    first = [max(size, LEAST_STEP * width) for size in sizes]
+    return _per_direction(start, "s", "S", first, log=True, low=1e-8 * width, high=min(10.0 * width, LARGEST_S))
 
 
 def _both(values: Mapping[str, float], name: str) -> dict[str, Any]:
@@ -100,12 +110,10 @@ def _both(values: Mapping[str, float], name: str) -> dict[str, Any]:
 def _bound_params(start: Start) -> list[tuple[Param, float]]:
     """How far the law's own bounds lie outside the measured window."""
     width, floor = start.window.width, start.window.g_min
-    below = min(0.1 * width, 0.5 * floor)
-    params = (
-        [(Param("above", "S", log=True, low=1e-4 * width, high=100.0 * width), 0.1 * width)]
-        if start.measured[1]
-        else []
-    )
+    below, most = min(0.1 * width, 0.5 * floor), min(100.0 * width, LARGEST_S - start.window.g_max)
+    params = []
+    if start.measured[1] and most > 1e-4 * width:
+        params.append((Param("above", "S", log=True, low=1e-4 * width, high=most), 0.1 * width))
     if start.measured[0] and below > 1e-4 * width:
         params.append((Param("below", "S", log=True, low=1e-4 * width, high=floor), below))
     return params
@@ -123,7 +131,7 @@ class LinearFamily(LawFamily):
         return [
             *_size_params(start, first),
             *_per_direction(start, "gamma", "", [min(max(x, 0.02), 0.98) for x in fall], low=0.0, high=1.0),
-            *_noise_params(start, max(first)),
+            *_noise_params(start, first),
         ]
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
@@ -141,7 +149,7 @@ class ConstantFamily(LawFamily):
     def params(self, start: Start) -> list[tuple[Param, float]]:
         """Sizes and spread."""
         size = [float(np.nanmedian(np.abs(start.mean[k]))) for k in (0, 1)]
-        return [*_size_params(start, size), *_noise_params(start, max(size))[:1]]
+        return [*_size_params(start, size), *_noise_params(start, size)[:1]]
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
         """LinearStep with gamma = 0."""
@@ -161,7 +169,7 @@ class BoundedFamily(LawFamily):
             *_size_params(start, first),
             *self.shape_params(start),
             *(_bound_params(start) if self._free else []),
-            *_noise_params(start, max(first)),
+            *_noise_params(start, first),
         ]
 
     def shape_params(self, start: Start) -> list[tuple[Param, float]]:
@@ -222,7 +230,7 @@ class ExpFamily(LawFamily):
             *_size_params(start, sizes),
             *_per_direction(start, "A", "", weights, log=True, one_minus=True, low=-1e6, high=0.9999),
             *_per_direction(start, "gamma", "", [self._rate] * 2, log=True, low=0.05, high=50.0),
-            *_noise_params(start, max(sizes)),
+            *_noise_params(start, sizes),
         ]
 
     def part(self, values: Mapping[str, float], start: Start) -> PulseLaw:
@@ -257,7 +265,7 @@ class PiecewiseFamily(LawFamily):
                 (Param(f"{side}[{j}]", "S", log=True, low=least, high=start.window.width), max(float(step), least))
                 for j, step in enumerate(steps)
             ]
-            spread = max(float(np.nanmedian(start.std[k])), 1e-5 * start.window.width)
+            spread = max(_spread(start.std[k]), 1e-5 * start.window.width)
             found.append(
                 (Param(f"{side}_std", "S", log=True, low=1e-7 * start.window.width, high=start.window.width), spread)
             )
@@ -274,12 +282,13 @@ class PiecewiseFamily(LawFamily):
         spread_up = values.get("up_std", values.get("down_std", 0.0))
         spread_down = values.get("down_std", values.get("up_std", 0.0))
         size = float(np.mean([*up, *down]))
+        spread_up, spread_down = (min(spread / size, MOST_SPREAD) for spread in (spread_up, spread_down))
         return Piecewise(
             step=SI(size),
             up=tuple(float(x / size) for x in up),
             down=tuple(float(x / size) for x in down),
-            up_std=(spread_up / size,),
-            down_std=(spread_down / size,),
+            up_std=(spread_up,),
+            down_std=(spread_down,),
         )
 
 

@@ -108,7 +108,10 @@ def nominal_window(windows: F64) -> Window:
     low, high = float(np.quantile(windows[:, 0], 0.75)), float(np.quantile(windows[:, 1], 0.25))
     if high - low < 0.2 * float(np.median(windows[:, 1] - windows[:, 0])):
         low, high = float(np.median(windows[:, 0])), float(np.median(windows[:, 1]))
-    return Window(low, high)
+    window = Window(low, high)
+    if (misfit := window.misfit) is not None:
+        raise MeasurementError(f"window: the range of the reads {misfit}; check columns and units, or give a window")
+    return window
 
 
 def window_note(windows: F64, nominal: Window) -> str:
@@ -133,10 +136,13 @@ def window_span_note(g: F64, window: Window) -> str:
 
 
 def range_of(values: F64) -> Window:
-    """Window from the least to the largest of some conductances. Raises MeasurementError when they are all equal."""
+    """Window from the least to the largest of some conductances. Raises MeasurementError when no card can have it."""
     low, high = max(0.0, float(values.min())), float(values.max())
     if high <= low:
         raise MeasurementError(
             f"all {len(values)} reads are {low:g} S: no window and no step can be found; check columns and units"
         )
-    return Window(low, high)
+    window = Window(low, high)
+    if (misfit := window.misfit) is not None:
+        raise MeasurementError(f"window: the range of the reads {misfit}; check columns and units, or give a window")
+    return window

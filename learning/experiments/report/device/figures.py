@@ -236,7 +236,7 @@ def read_noise(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims
     assert results.read_std is not None
     assert results.read_growth is not None
     unit, scale = _unit(float(max(claims.read_std.max(), claims.read_growth.max())))
-    white = bool(np.allclose(claims.read_std[:, 0], claims.read_std[:, -1]))
+    white = bool(np.allclose(claims.read_std[:, 0], claims.read_std[:, -1], atol=0.0))
     for k, time in enumerate(results.read_times):
         if white and k > 0:
             break

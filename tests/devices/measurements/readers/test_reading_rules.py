@@ -332,6 +332,67 @@ def test_a_blank_pulse_is_no_read(tmp_path: Path) -> None:
     assert plain.tables["pulses"].op[2] == Op.READ, "a blank that was said to be a plain read"
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows", "read_rows", "unknown"),
+    [
+        ({"v": "v"}, "1,0,1\n0,0,2\n,0,3\n1,1,4\n", [1, 2], [0]),
+        ({"direction": "v"}, "up,0,1\n0,0,2\n,0,3\nup,1,4\n", [1, 2], [0]),
+        ({"n_pulses": "v"}, "1,0,1\n0,0,2\n0,1,3\n1,1,4\n", [1, 2], [0]),
+        ({}, "9,0,1\n9,1,2\n9,0,3\n9,1,4\n", [0, 2], []),
+    ],
+)
+def test_a_width_of_zero_is_a_read_only_where_nothing_speaks_of_a_pulse(
+    columns: dict[str, str], rows: str, read_rows: list[int], unknown: list[int], tmp_path: Path
+) -> None:
+    settings = {**PULSES, "columns": {**columns, "width": "w", "g": "g"}}
+    table = read(tmp_path, f"v,w (ns),g (uS)\n{rows}", **settings).tables["pulses"]
+    assert np.flatnonzero(table.op == Op.READ).tolist() == read_rows
+    assert np.flatnonzero(table.flag == Flag.PULSE_UNKNOWN).tolist() == unknown
+
+
+@pytest.mark.parametrize("head", ["V {mV}", "V <mV>", "V-mV", "V - mV", "mV", "V_mV", "V [mV]", "V in mV"])
+def test_a_unit_is_found_however_it_is_set_off(head: str, tmp_path: Path) -> None:
+    text = f"{head};g (uS)\n50;1\n50;2\n"
+    measured = read(tmp_path, text, **{**PULSES, "columns": {"v": 0, "g": "g"}})
+    np.testing.assert_allclose(measured.tables["pulses"].v_V, 0.05)
+    assert not any("without a unit" in line for line in measured.log.lines())
+
+
+def test_columns_without_a_unit_are_counted_whatever_they_hold(tmp_path: Path) -> None:
+    columns = {name: name for name in ("t", "v", "width", "v_read", "i")}
+    text = "t,v,width,v_read,i\n1,1,1e-7,0.1,1e-6\n2,1,1e-7,0.1,2e-6\n"
+    log = read(tmp_path, text, **{**PULSES, "columns": columns}).log
+    counted = {unit: log.total(f"column without a unit, its numbers taken as {unit}") for unit in ("s", "V", "A")}
+    assert counted == {"s": 2, "V": 2, "A": 1}
+
+
+def test_reads_of_small_currents_are_no_times(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    reads = 1e-9 * (1.0 + 0.01 * rng.standard_normal((300, 2)))
+    text = "a,b\n" + "".join(f"{a!r},{b!r}\n" for a, b in sorted(reads[:5].tolist()) + reads[5:].tolist())
+    settings = {**NOISE, "value": "current", "unit": "A", "v_read": "0.1 V"}
+    assert len(read(tmp_path, text, **settings).tables["noise"]) == 600
+
+
+def test_copies_of_a_file_are_said(tmp_path: Path) -> None:
+    text = "g (uS)\n1\n2\n3\n"
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "c.csv").write_text(text.replace("3", "4"), encoding="utf-8")
+    lines = read_measurements(config({**UP, "path": str(tmp_path / "*.csv")}), lambda _: None).log.lines()
+    (line,) = [line for line in lines if "same bytes" in line]
+    assert "a.csv" in line
+    assert "b.csv" in line
+    assert "c.csv" not in line
+
+
+def test_windows_that_no_card_can_have_are_refused_before_a_fit(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"window\.g_min: must leave a window of at least 0\.0001 of g_max"):
+        config({**UP, "path": __file__}, window={"g_min": "10 uS", "g_max": "10.0001 uS"})
+    with pytest.raises(ConfigError, match=r"window\.g_min: must end between 1e-15 and 1 S"):
+        config({**UP, "path": __file__}, window={"g_min": "1 aS", "g_max": "9 aS"})
+
+
 def test_a_blank_number_of_pulses_is_no_read(tmp_path: Path) -> None:
     table = read(
         tmp_path, "n,g (uS)\n1,1\n2,2\n,3\n0,4\n1,5\n", **{**UP, "columns": {"n_pulses": "n", "g": "g"}}

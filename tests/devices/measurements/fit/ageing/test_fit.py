@@ -108,6 +108,22 @@ def test_the_right_ageing_law_is_chosen_and_recovered(kind: str) -> None:
         assert (errors > 0).all()
 
 
+def test_states_of_one_group_do_not_pass_for_a_spread_of_exponents() -> None:
+    """Two groups of 50 cells, each over half of the window: the spread was found 1.8 times too large."""
+    (fit,) = fit_ageing(relaxing("power_law", cells=100), None, WINDOW, kinds=("power_law",), errors=False)
+    assert len(fit.values["nu_std"]) == 2
+    np.testing.assert_allclose(fit.values["nu_std"], 0.01, rtol=0.3)  # three standard errors
+    np.testing.assert_allclose(fit.values["nu_mean"], 0.05, atol=0.0045)
+
+
+def test_cells_that_begin_or_end_at_zero_are_no_accident() -> None:
+    data = relaxing("power_law", cells=100)
+    data.g[:5] = 0.0
+    data.g[5:10, 2:] = 0.0
+    fits = fit_ageing(data, None, WINDOW, errors=False)
+    assert all(np.isfinite(value).all() for fit in fits for value in fit.values.values())
+
+
 def test_the_tail_of_a_path_comes_back_within_its_uncertainty() -> None:
     """Three levels of 400 cells on ten chips, with t_0 found as well: 95 % intervals, of the tail on a logarithmic scale.
 
