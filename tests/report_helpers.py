@@ -9,6 +9,7 @@ from learning.experiments.report.estimate.results import (
     KEY,
     LAYER_ERROR,
     ConductanceMap,
+    DropMap,
     EstimateResults,
     WeightTransfer,
     estimate_columns,
@@ -74,6 +75,7 @@ def estimate(
         threshold=0.94,
         transfer=(WeightTransfer("fc1", w, times, np.stack([w * 0.9] * len(times))),),
         maps=(ConductanceMap("fc1", "chip 0, 1 s", np.full((2, 4, 5), 5e-6, np.float32)),),
+        drops=(DropMap("fc1", "chip 0, 1 s", *np.full((2, 2, 4, 5), [[[[0.9]]], [[[1e-6]]]], np.float32)),),
         costs={"energy per inference (J)": 3.2e-9, "operations": 12.0},
         notes=("A note & more.",),
     )

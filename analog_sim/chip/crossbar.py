@@ -79,6 +79,14 @@ class Inspectable(Protocol):
         """What a read, or a transposed read, multiplies with now, siemens (rows, cols) for both: `net_now` seen through the wires."""
         ...
 
+    def currents_now(self, v: F32, *, transpose: bool = False) -> F32:
+        """Currents that a read, or a transposed read, of volts v (batch, lines) would sense now, amperes, without noise and time."""
+        ...
+
+    def bent(self, v: npt.ArrayLike) -> F32:
+        """f(v), volts, of cells with I = g f(v): v itself where they are ohmic."""
+        ...
+
     @property
     def wires_report(self) -> WiresReport | None:
         """What reads under wires have cost and how well they are known; None for ideal wires."""

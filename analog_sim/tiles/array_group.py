@@ -173,18 +173,30 @@ class ArrayGroup:
         ):
             nets = [self._seen(array, transpose=adc is self.adc_back) for array in self.arrays]
             norms = np.max([np.sqrt(np.einsum(sums, net, net)) for net in nets], axis=0)
-            adc.set_range(np.float32(2.0 * v_full) * norms.astype(np.float32))
+            nodes, weights = np.polynomial.hermite_e.hermegauss(16)  # of normal inputs
+            steepness = self._steepness(0.5 * v_full * nodes, weights)
+            adc.set_range(np.float32(2.0 * v_full * steepness) * norms.astype(np.float32))
 
     def line_range(self, net_window: float) -> None:
         """Set the range of the forward converters to the current of one row at full voltage into net_window siemens."""
-        self.adc.set_range(np.full_like(self.adc.full_range, self.dac.v_full * net_window))
+        full = self.dac.v_full
+        self.adc.set_range(np.full_like(self.adc.full_range, full * self._steepness(np.array([full])) * net_window))
+
+    def _steepness(self, v: npt.NDArray[np.floating], weights: npt.NDArray[np.float64] | float = 1.0) -> float:
+        """Ratio of the root mean squares of f(v) and of v, for cells with I = g f(v); 1 for ohmic ones and those of a sealed chip."""
+        inside, volts = self.arrays[0].inside, v.astype(np.float32)
+        if inside is None:
+            return 1.0
+        bent = inside.bent(volts)
+        return float(np.sqrt((weights * bent**2.0).sum() / (weights * volts**2.0).sum()))
 
     def _currents(self, array: Crossbar, volts: F32) -> F32:
         """What the outputs sense for volts (B, rows): without noise where the cells can be seen, else by a read."""
         if array.inside is None:
             current = array.mvm(volts)
             return current[:, :-1] - current[:, -1:] if self.reference else current
-        return np.asarray(volts @ self._seen(array), np.float32)
+        current = array.inside.currents_now(volts)
+        return current[:, :-1] - current[:, -1:] if self.reference else current
 
     def _seen(self, array: Crossbar, transpose: bool = False) -> F32:
         """What a read multiplies with, (rows, cols) siemens, as truly as the chip shows it; wires included where it can be seen."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,25 +29,42 @@ from analog_sim.random.streams import Name
 F32 = npt.NDArray[np.float32]
 
 
+class Remembers(Protocol):
+    """A chip that has gone on since its record ended, and remembers what it answered."""
+
+    def again(self, request: Request, on: Crossbar) -> TapedOperation | None:
+        """The next operation behind the record as the chip did it; None when it has done no more, and for ever after."""
+        ...
+
+
 @dataclass
 class TapedSession:
     """A record, and the arrays of the chip that goes on where it ends.
 
     Attributes:
         tape: the record. clock: chip time. arrays: by name; none in a replay. behind: the chip does not know what is in the record, because
-            it is an emulated one whose process ended: all of it must be done again before the chip is asked for more.
+            it is an emulated one whose process ended: all of it must be done again before the chip is asked for more. resumption: of a
+            chip that knows more than the record.
     """
 
     tape: Tape
     clock: Clock
     arrays: dict[str, Crossbar]
     behind: bool
+    resumption: Remembers | None = None
 
     def carry_out(self, request: Request) -> TapedOperation:
         """Have the chip do an operation, record it, and note what it took by the chip's own log."""
         if self.behind:
             self._catch_up()
         chip = self.arrays[request.array]
+        if self.resumption is not None:
+            known = self.resumption.again(request, chip)
+            if known is not None:
+                self.clock.advance(known.seconds)
+                self.tape.append(known)
+                return known
+            self.resumption = None
         time, before = self.clock.now, _totals(chip)
         with self.clock.sequence() as taken:
             results = execute(request, chip)
@@ -201,19 +218,28 @@ class TapedFabric:
         return TapedCrossbar(full, info, self.session)
 
 
-def recording(chip: Fabric, path: Path, settings: dict[str, Any], *, remembers: bool) -> TapedFabric:
+def recording(
+    chip: Fabric,
+    path: Path,
+    settings: dict[str, Any],
+    *,
+    remembers: bool,
+    clock: Clock | None = None,
+    resumption: Remembers | None = None,
+) -> TapedFabric:
     """Record all that is done on a chip; goes on with a record that is there.
 
     Args:
         chip: what is recorded. path: of the record. settings: of the chip, as JSON, compared with those of a record that is there.
         remembers: the chip keeps its state when this process ends, as hardware does; an emulated one does not, and is brought to the end of
-            its record by doing all of it again.
+            its record by doing all of it again. clock: instead of the chip's. resumption: of a chip that knows more than the record.
 
     Raises:
         UserError: the record is another chip's or damaged, or cannot be written.
     """
     tape = Tape(path, {**settings, "largest": None if chip.largest is None else list(chip.largest)}, write=True)
-    return TapedFabric(chip.cell, TapedSession(tape, chip.clock, {}, behind=not remembers and tape.length > 0), chip)
+    behind = not remembers and tape.length > 0
+    return TapedFabric(chip.cell, TapedSession(tape, clock or chip.clock, {}, behind, resumption), chip)
 
 
 def replay(path: Path, cell: CellModel, clock: Clock) -> TapedFabric:

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._terminal import show
+from learning.experiments.commands._cli import HelpText
+from learning.experiments.commands._terminal import say, show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Compare two finished estimates, or two finished trainings: changed keys, accuracies, and their paired difference.",
         epilog="example:\n  analog-hil compare runs/digits_pcm-20250101-120000 runs/digits_pcm-20250101-130000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("first", metavar="A", type=Path, help="folder of a run")
@@ -29,6 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found.keys.rows:
         show(found.keys)
     else:
-        print(found.keys.caption)
+        say(found.keys.caption)
     show(found.accuracies)
     return 0

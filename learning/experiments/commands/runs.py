@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learning.experiments.commands._cli import HelpText
+from learning.experiments.commands._terminal import say
+
 if TYPE_CHECKING:
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
@@ -20,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="List run folders with what they were, their state and result.",
         epilog="example:\n  analog-hil runs\n  analog-hil runs /data/runs",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found:
         print(f"{folder}: no runs")
     for path in found:
-        print(line(path))
+        say(line(path))
     return 0
 
 

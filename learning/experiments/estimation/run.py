@@ -113,6 +113,7 @@ def estimate(
                 threshold=experiment.yield_threshold.value(prepared.digital_accuracy),
                 transfer=face.transfer,
                 maps=face.maps,
+                drops=face.drops,
                 costs=face.costs,
                 notes=notes,
                 converged=None if prepared.convergence is None else prepared.convergence.reached,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from learning.experiments.report.style import count_text, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
 from learning.experiments.runs.result_log import Row
@@ -19,7 +20,7 @@ def comparison(title: str, results: TrainingResults, arms: Sequence[str], target
     Args:
         title: of the run. results: of all arms. arms: names, in order. targets: accuracies in [0, 1].
     """
-    header = ["arm", "seeds", "accuracy %", "sd", "best %", "vs twin", "pulses", "chip time s"]
+    header = ["arm", "seeds", "accuracy %", "sd", "best %", "vs twin", "pulses", "chip time"]
     header += [f"samples to {100 * target:g} %" for target in targets]
     header += ["diverged"] if results.diverged else []
     curves = results.shown.curves
@@ -28,7 +29,7 @@ def comparison(title: str, results: TrainingResults, arms: Sequence[str], target
     for arm in arms:
         end, twin = ends[arm], results.twins.get(arm)
         cells = [arm, results.seeds_text(arm, len(end)), *_accuracy_cells(curves, end, ends.get(twin or "", []))]
-        cells += [_mean_text(end, "pulses"), _mean_text(end, "chip_time_s")]
+        cells += [_mean_text(end, "pulses", count_text), _mean_text(end, "chip_time_s", time_label)]
         cells += [_needed(curves, end, target) for target in targets]
         rows.append((*cells, *([results.diverged_text(arm)] if results.diverged else [])))
     return Table(
@@ -57,7 +58,7 @@ def _needed(curves: Sequence[Row], end: Sequence[Row], target: float) -> str:
     needed = [first_reaching(curves, str(row["arm"]), row["seed"], target) for row in end]
     reached = [n for n in needed if n is not None]
     share = "" if len(reached) == len(needed) else f" ({len(reached)} of {len(needed)} seeds)"
-    return f"{np.mean(reached):.0f}{share}" if reached else "not reached"
+    return f"{count_text(float(np.mean(reached)))}{share}" if reached else "not reached"
 
 
 def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float) -> float | None:
@@ -92,8 +93,8 @@ def mean(rows: Sequence[Row], column: str) -> float:
     return float(_numbers(rows, column).mean())
 
 
-def _mean_text(rows: Sequence[Row], column: str) -> str:
-    return "" if not rows or rows[0][column] is None else f"{mean(rows, column):.3g}"
+def _mean_text(rows: Sequence[Row], column: str, text: Callable[[float], str]) -> str:
+    return "" if not rows or rows[0][column] is None else text(mean(rows, column))
 
 
 def _numbers(rows: Sequence[Row], column: str) -> np.ndarray:

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analog_sim.cells.cell_model import CellModel, HistoryModel, PulseModel, constant_table
+from analog_sim.cells.cell_model import CellModel, HistoryModel, PulseFactor, PulseModel, constant_table
 from analog_sim.cells.state import MEMORY_UNIT, fabricate
 from analog_sim.chip.emulated import EmulatedCrossbar
-from analog_sim.config import ConfigError, validate
+from analog_sim.config import ConfigError, UserError, validate
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Streams
+from analog_sim.wires import WiresSpec
 from devices.card import DeviceCard
 
 US = 1e-6
@@ -86,6 +87,15 @@ def test_cells_without_history_keep_nothing() -> None:
     up, down = cell().pulse.mean_step()  # type: ignore[union-attr]
     assert up == pytest.approx(0.1 * US * 2.5)
     assert down == pytest.approx(-0.1 * US * 0.75)
+
+
+def test_pulses_that_see_wires_are_refused() -> None:
+    factor = PulseFactor(1.5, *(np.array(x, np.float32) for x in ([1.5], [1.0], [1.0])))
+    model = cell()
+    assert model.pulse is not None
+    both = replace(model, pulse=replace(model.pulse, amplitude=factor))
+    with pytest.raises(UserError, match="do not know the memory of cells: leave one of the three out"):
+        EmulatedCrossbar(both, 2, 2, pair=False, streams=Streams(1), wires=WiresSpec(word_line=2.0, bit_line=3.0))
 
 
 def test_a_card_says_it() -> None:

@@ -89,6 +89,8 @@ def sweep_sentences(points: Sequence[Point]) -> list[str]:
     if spans:
         key = max(spans, key=lambda name: spans[name][0])
         size, low, high = spans[key]
+        if 100 * size < 0.005:
+            return [*found, "No swept key moves the mean accuracy."]
         found.append(
             f"What moves accuracy most is {short(key)}: {100 * size:.2f} points between {low} and {high}"
             + (", averaged over the other keys." if len(spans) > 1 else ".")

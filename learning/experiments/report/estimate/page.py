@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
-from learning.experiments.report.array_figures import conductance_map, weight_transfer
+from learning.experiments.report.array_figures import conductance_map, current_map, drop_map, weight_transfer
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.estimate.conclusion import estimate_head
 from learning.experiments.report.estimate.figures import (
@@ -98,6 +98,8 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         sections.append(_transfer_section(results))
     if results.maps:
         sections.append(_map_section(results))
+    if results.drops:
+        sections.append(_drop_section(results))
     if results.costs:
         table = Table(
             ("quantity", "value"),
@@ -216,7 +218,7 @@ def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
                 raise UserError(f"results: study {study!r}, {value!r} has times or chips that the nominal study lacks")
             lost = accuracy - nominal[: accuracy.shape[0]][:, at]
         name = value if study in ("without", "only") else f"{study} = {value}"
-        effects[name.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
+        effects[_non_ideality(name)] = [mean_interval(lost[:, k]) for k in columns]
     if study == "only":
         label, caption = (
             "accuracy lost by it alone (points)",
@@ -276,5 +278,33 @@ def _map_section(results: EstimateResults) -> Section:
     return Section("Conductances", plots=tuple(plots))
 
 
+def _drop_section(results: EstimateResults) -> Section:
+    plots = []
+    for k, m in enumerate(results.drops):
+        title, name = f"{m.layer}: {m.label}", f"{k}_{_file_name(m.layer)}"
+        said = f"from {100 * float(np.abs(m.shares).min()):.0f} to {100 * float(np.abs(m.shares).max()):.0f} % of the drive reach the cells"
+        plots += [
+            Plot(
+                f"drop_{name}",
+                drop_map(m.shares, title),
+                f"Voltage across every cell of {m.layer}, {m.label}: {said}.",
+                raster=True,
+            ),
+            Plot(
+                f"current_{name}",
+                current_map(m.amperes, title),
+                f"Current through every cell of {m.layer}.",
+                raster=True,
+            ),
+        ]
+    text = "All word lines at the read voltage, the most that the wires are asked for: real inputs drop less."
+    return Section("Voltages and currents under wires", texts=(text,), plots=tuple(plots))
+
+
 def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in text)
+
+
+def _non_ideality(name: str) -> str:
+    """`read noise`, `ADC`: a non-ideality's key in words."""
+    return name.upper() if name in ("adc", "dac") else name.replace("_", " ")

@@ -43,6 +43,13 @@ class MapEntry(JsonRecord):
     label: str
 
 
+class DropEntry(JsonRecord):
+    """A `DropMap` in summary.json; its arrays are beside it."""
+
+    layer: str
+    label: str
+
+
 class PointEntry(JsonRecord):
     """Study, value and chips of one point."""
 
@@ -67,6 +74,7 @@ class EstimateSummary(JsonRecord):
     assumed: dict[str, dict[str, str]] = Field(default_factory=dict)
     transfer: list[TransferEntry]
     maps: list[MapEntry]
+    drops: list[DropEntry] = Field(default_factory=list)
 
 
 def estimate_columns(layers: Sequence[str]) -> dict[str, type]:
@@ -106,13 +114,28 @@ class ConductanceMap:
 
 
 @dataclass(frozen=True)
+class DropMap:
+    """What the wires of one crossbar leave of a read with all word lines at the read voltage.
+
+    Attributes:
+        layer, label: as in `ConductanceMap`. shares: (planes, rows, cols) volts across the cells over the read voltage.
+        amperes: (planes, rows, cols) through the cells.
+    """
+
+    layer: str
+    label: str
+    shares: F32
+    amperes: F32
+
+
+@dataclass(frozen=True)
 class EstimateResults:
     """All that the report of an estimate shows, beside the configuration and the environment of its run.
 
     Attributes:
         title: heading of the report. rows: of `metrics.csv`, columns as in `estimate_columns`. layers: names, in order.
         digital_accuracy: of the ideal digital network on the same test samples. n_test: number of test samples.
-        threshold: accuracy from which a chip counts as good. transfer, maps: see there.
+        threshold: accuracy from which a chip counts as good. transfer, maps, drops: see there; no drops without wires.
         costs: quantity with unit (`energy per inference (J)`) -> value. notes: sentences that a reader must know.
         converged: whether the digital network's training had; None when its weights were given.
         assumed: card -> key -> value, of what has no source.
@@ -126,6 +149,7 @@ class EstimateResults:
     threshold: float
     transfer: tuple[WeightTransfer, ...] = ()
     maps: tuple[ConductanceMap, ...] = ()
+    drops: tuple[DropMap, ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     converged: bool | None = None
@@ -149,11 +173,14 @@ class EstimateResults:
                 "assumed": {card: dict(values) for card, values in self.assumed.items()},
                 "transfer": [{"layer": t.layer, "times": list(t.times)} for t in self.transfer],
                 "maps": [{"layer": m.layer, "label": m.label} for m in self.maps],
+                "drops": [{"layer": m.layer, "label": m.label} for m in self.drops],
             },
         )
         arrays = {f"target{k}": t.target for k, t in enumerate(self.transfer)}
         arrays |= {f"read_back{k}": t.read_back for k, t in enumerate(self.transfer)}
         arrays |= {f"conductance{k}": m.conductance for k, m in enumerate(self.maps)}
+        arrays |= {f"share{k}": m.shares for k, m in enumerate(self.drops)}
+        arrays |= {f"ampere{k}": m.amperes for k, m in enumerate(self.drops)}
         run.save_arrays("summary", arrays)
 
     @classmethod
@@ -187,6 +214,15 @@ class EstimateResults:
             maps=tuple(
                 ConductanceMap(m.layer, m.label, take(arrays, f"conductance{k}", 3, path, run.again))
                 for k, m in enumerate(summary.maps)
+            ),
+            drops=tuple(
+                DropMap(
+                    m.layer,
+                    m.label,
+                    take(arrays, f"share{k}", 3, path, run.again),
+                    take(arrays, f"ampere{k}", 3, path, run.again),
+                )
+                for k, m in enumerate(summary.drops)
             ),
             costs=summary.costs,
             notes=tuple(summary.notes),

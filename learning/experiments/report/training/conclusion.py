@@ -83,10 +83,10 @@ def training_sentence(
     if not compared:
         return "No arm came to its end." if twins else ""
     best = max(on_chip or compared, key=lambda one: one.mean)
-    where = "on a chip" if on_chip else "of all; none of the arms is on a chip"
+    lead = "The best arm on a chip" if on_chip else "No arm is on a chip; the best"
     twin = next((one for one in ended if one.name == twins.get(best.name)), None)
     parts = [
-        f"The best arm {where} is {best.name}: {_accuracy(best, n_test)}",
+        f"{lead} is {best.name}: {_accuracy(best, n_test)}",
         *([] if twin is None else [_distance(best, twin)]),
     ]
     return f"{', '.join(parts)}. It took {_cost(best)}."

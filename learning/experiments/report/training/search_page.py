@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,9 @@ def candidates(rows: Sequence[tuple[str, str, float]]) -> Figure:
         rows: arm, setting, accuracy in percent.
     """
     arms = list(dict.fromkeys(arm for arm, _, _ in rows))
-    figure, [axes] = new_figure(7.2, 0.9 + 0.26 * len(rows))
+    names = [textwrap.fill(f"{arm}: {setting}", 44) for arm, setting, _ in rows]
+    lines = max(name.count("\n") + 1 for name in names)
+    figure, [axes] = new_figure(7.2, 0.9 + (0.1 + 0.17 * lines) * len(rows))
     y = np.arange(len(rows))[::-1]
     axes.barh(
         y,
@@ -101,7 +104,7 @@ def candidates(rows: Sequence[tuple[str, str, float]]) -> Figure:
         color=[COLOURS[arms.index(arm) % len(COLOURS)] for arm, _, _ in rows],
         linewidth=0,
     )
-    axes.set_yticks(y, [f"{arm}: {setting}" for arm, setting, _ in rows], fontsize=8.5)
+    axes.set_yticks(y, names, fontsize=8.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.grid(False, axis="y")

@@ -382,6 +382,14 @@ class TestRefusals:
         with pytest.raises(ConfigError, match=r"arms\[a\]: seeds: is shared by all arms"):
             arms_of(experiment(arms=[{"name": "a", "set": {"seeds": [1]}}]))
 
+    def test_a_chip_that_no_arm_drives(self) -> None:
+        with pytest.raises(UserError, match="chip: sealed would drive nothing, because device is null"):
+            arms_of(experiment(chip={"kind": "sealed"}))
+        mixed = experiment(
+            chip={"kind": "sealed"}, arms=[{"name": "digital"}, {"name": "b", "set": {"device": "ecram"}}]
+        )
+        assert list(arms_of(mixed)) == ["digital", "b"]
+
     def test_two_arms_of_one_name(self) -> None:
         with pytest.raises(ConfigError, match="two entries of the same name: a"):
             experiment(arms=[{"name": "a"}, {"name": "a"}])
