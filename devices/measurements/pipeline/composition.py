@@ -13,7 +13,6 @@ from devices.measurements.configuration.measurement_config import MeasurementCon
 from devices.measurements.fit.pulse.fit import PulseFit
 from devices.measurements.fit.pulse.laws import LawFit
 from devices.measurements.pipeline.write_by_pulses import PulseWriting, write_by_pulses
-from devices.pulse.law import PulseLaw, SizedPulse
 from devices.window import Window
 
 
@@ -34,29 +33,12 @@ def add_pulse(parts: CardParts, config: MeasurementConfig, pulse: PulseFit) -> N
             arrays["windows"] = pulse.tables.windows
         parts.measured("pulse", arrays)
     else:
-        parts.parts["pulse"] = part_of_law(
-            law.part if pulse.history is None else _of_long_runs(law, pulse.history.scale)
-        )
+        parts.parts["pulse"] = part_of_law(law.part)
         if config.window is None:
             parts.window = law.window
-    if pulse.history is not None:
-        parts.parts["pulse"] = {**parts.parts["pulse"], "history": pulse.history.part()}
     if pulse.read_std > 0:
         parts.parts["read_noise"] = {"kind": "constant", "std": siemens(pulse.read_std), "of": "reading"}
     _add_variation(parts, pulse)
-
-
-def _of_long_runs(law: LawFit, scale: tuple[float, float]) -> PulseLaw:
-    """The law with the steps (down, up) of long runs: its size and asymmetry scaled, noise that is relative to the size with them."""
-    part = law.part
-    assert isinstance(part, SizedPulse)
-    down, up = (
-        part.size(law.window) * part.direction(side) * factor for side, factor in zip((False, True), scale, strict=True)
-    )
-    size = (up + down) / 2.0
-    return part.model_copy(
-        update={"step": size, "fraction": None, "states": None, "asymmetry": (up - down) / (up + down)}
-    )
 
 
 def law_of(pulse: PulseFit, use: str) -> LawFit | None:
@@ -104,26 +86,24 @@ def _words(writing: PulseWriting) -> str:
 
 
 def write_cards(
-    folder: Path, config: MeasurementConfig, pulse: PulseFit | None, parts: CardParts, files: int
+    folder: Path, config: MeasurementConfig, laws: tuple[LawFit, ...], parts: CardParts, files: int
 ) -> CardFiles:
     """Write the card, and a second one with the best pulse law in place of the tables.
 
     Args:
-        folder: made when missing. config: what was asked. pulse: fit of the pulses. parts: of the card. files: how many it is from.
+        folder: made when missing. config: what was asked. laws: the best first. parts: of the card. files: how many it was fitted from.
     """
-    laws, history = ((), None) if pulse is None else (pulse.laws, pulse.history)
     comments = (f"Fitted by scripts/fit_device.py from {files or 'step distribution'} file(s); tables beside it.",)
     card = write_card(folder, parts, config.card, comments)
     if not laws or config.pulse.use != "measured":
         return CardFiles(card, None)
     best = laws[0]
     window = best.window if config.window is None else parts.window
-    part = best.part if history is None else _of_long_runs(best, history.scale)
     law = CardParts(
         name=f"{config.name}_{best.kind}",
         reference=config.reference,
         window=window,
-        parts={**parts.parts, "pulse": {**part_of_law(part), **_beside_the_law(parts.parts["pulse"])}},
+        parts={**parts.parts, "pulse": {**part_of_law(best.part), **_beside_the_law(parts.parts["pulse"])}},
         arrays={
             name: moved(values, parts.window, window)
             for name, values in parts.arrays.items()
@@ -135,7 +115,7 @@ def write_cards(
 
 def _beside_the_law(part: Mapping[str, Any]) -> dict[str, Any]:
     """What a part `pulse` says besides its law or tables."""
-    return {key: part[key] for key in ("amplitude", "width", "history") if key in part}
+    return {key: part[key] for key in ("amplitude", "width") if key in part}
 
 
 def moved(values: npt.ArrayLike, old: Window, new: Window) -> npt.ArrayLike:

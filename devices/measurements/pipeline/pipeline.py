@@ -57,9 +57,8 @@ def fit_measurements(config: MeasurementConfig, folder: Path, say: Say = lambda 
     notes = [note for one in fitted.values() for note in one.notes]
     notes += add_writing(config, parts)
     pulse, whole = fitted.get("pulse"), None
-    files = write_cards(
-        folder, config, pulse.fit if isinstance(pulse, FittedPulse) else None, parts, len(measured.sources)
-    )
+    laws = pulse.fit.laws if isinstance(pulse, FittedPulse) else ()
+    files = write_cards(folder, config, laws, parts, len(measured.sources))
     card = load_card(files.card)
     if isinstance(pulse, FittedPulse):
         say("replaying the whole experiment with the final card")

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from devices.measurements.data.read_noise import ReadNoise
 from devices.measurements.data.split import Split
 from devices.measurements.data.traces import Traces
-from devices.measurements.fit.history.fit import HistoryFit, fit_history
 from devices.measurements.fit.pulse.comparison_of_laws import (
     CLEAR_CORRELATED,
     NoiseEvidence,
@@ -52,7 +51,6 @@ class PulseFit:
         scatter: of pulses that slow read noise hides, with its interval; None without correlated noise.
         gains: device-to-device spread, None with too few devices or when every device has its own table.
         stuck: cells that do not move. devices: cells fitted. notes: for the report. measured: directions (down, up) with data.
-        history: what the pulses before do to a step, None where held-out reads do not ask for it; the tables are then of long runs.
     """
 
     window: Window
@@ -67,7 +65,6 @@ class PulseFit:
     devices: int
     notes: tuple[str, ...]
     measured: tuple[bool, bool]
-    history: HistoryFit | None = None
 
     @property
     def read_std(self) -> float:
@@ -103,8 +100,7 @@ def fit_pulses(
     if evidence.model != "none" and window is None:  # reads overshoot the states by their noise
         own = range_of(run_filter(traces, law, fits[0].noise).filtered)
         law = tables_on(fits[0], own, start.hard)
-    span = window_span_note(traces.g, own)
-    notes += [span] if span else []
+    notes += [note for note in (window_span_note(traces.g, own), history_note(traces, law, fits[0].noise)) if note]
     gains, gain = None, None
     if data.first_gains is not None:
         say(f"fitting the step sizes of {len(data.devices)} devices and the laws in turn")
@@ -123,13 +119,7 @@ def fit_pulses(
         groups = [traces.take(np.flatnonzero(traces.cell == cell)) for cell in data.devices[:MOST_TABLES]]
     if data.several and len(data.devices) > MOST_TABLES:
         notes.append(f"{len(data.devices)} devices: the card holds the tables of the first {MOST_TABLES}")
-    history = fit_history(traces, law, noise, gain)
-    factors = None if history is None else history.factors
-    tables = tables_of_groups(groups, law, noise, own, data.several and window is None, gain, notes, history=factors)
-    if history is None:
-        notes += [note for note in (history_note(traces, law, fits[0].noise),) if note]
-    else:
-        notes.append(history.note())
+    tables = tables_of_groups(groups, law, noise, own, data.several and window is None, gain, notes)
     return PulseFit(
         window=tables.window,
         tables=tables,
@@ -143,7 +133,6 @@ def fit_pulses(
         devices=len(data.devices),
         notes=tuple(notes),
         measured=start.measured,
-        history=history,
     )
 
 

@@ -30,8 +30,6 @@ DAMPING = 300
 """Sample size at which a step towards the noise-free shape is halved."""
 PER_SHAPE, PER_SPREAD, MOST_GROUPS = 500, 80, 16
 """Steps that a shape, and a spread, are taken from at least, where there are as many; and groups of either at most."""
-LEAST_FACTOR = 0.05
-"""Factor of a history below which a step is taken as if it had this one."""
 NOISE_LIMIT = 0.7
 """Share of read noise in the variance beyond which a shape cannot be recovered and is taken as normal."""
 
@@ -60,14 +58,7 @@ def scores(count: int = SCORES) -> F64:
 
 
 def fitted_table(
-    traces: Traces,
-    law: StepTables,
-    noise: ReadNoise,
-    up: bool,
-    *,
-    gain: F64 | None = None,
-    factor: F64 | None = None,
-    states: int = STATES,
+    traces: Traces, law: StepTables, noise: ReadNoise, up: bool, *, gain: F64 | None = None, states: int = STATES
 ) -> QuantileTable | None:
     """Quantile table of one direction of some traces; None without steps in that direction.
 
@@ -77,7 +68,6 @@ def fitted_table(
         noise: of the reads.
         up: direction.
         gain: (R, 2) factors on the steps (down, up) of each trace, which the table is to be free of; 1 when None.
-        factor: (N,) further ones, on the steps before each read.
         states: nodes.
     """
     window = Window(law.g_min, law.g_max)
@@ -87,17 +77,17 @@ def fitted_table(
     at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
     if len(at) == 0:
         return None
-    own = _factors(traces, at, up, gain, factor)
+    factor = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
     pulses = traces.pulses[at]
-    current = with_measured_mean(traces, law, noise, up, gain=gain, factor=factor, states=states)
+    current = with_measured_mean(traces, law, noise, up, gain=gain, states=states)
     mean = np.interp(grid, nodes, current.mean[int(up)])
-    filtered = run_filter(traces, current, noise, gain, factor=factor)
+    filtered = run_filter(traces, current, noise, gain)
     state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
-    innovation = (traces.g[at] - filtered.predicted[at]) / own
+    innovation = (traces.g[at] - filtered.predicted[at]) / factor
     innovation = innovation - _smooth(state, innovation, state)
     # What surrounds the step itself: the noise of the read, white and correlated, and not knowing the state before.
-    of_pulses = np.interp(state, grid, std) ** 2 * pulses
-    around = np.maximum(filtered.variance[at] / own**2 - of_pulses, 0.0) / pulses
+    own = np.interp(state, grid, std) ** 2 * pulses
+    around = np.maximum(filtered.variance[at] / factor**2 - own, 0.0) / pulses
     low, high = float(state.min()), float(state.max())
     shapes, normal = _shapes(state, innovation / np.sqrt(pulses), around, std, grid)
     q = mean[:, None] + shapes
@@ -107,14 +97,7 @@ def fitted_table(
 
 
 def with_measured_mean(
-    traces: Traces,
-    law: StepTables,
-    noise: ReadNoise,
-    up: bool,
-    *,
-    gain: F64 | None = None,
-    factor: F64 | None = None,
-    states: int = STATES,
+    traces: Traces, law: StepTables, noise: ReadNoise, up: bool, *, gain: F64 | None = None, states: int = STATES
 ) -> StepTables:
     """The law with its mean step of one direction corrected by what the data say beyond it; arguments as of `fitted_table`."""
     window = Window(law.g_min, law.g_max)
@@ -122,22 +105,16 @@ def with_measured_mean(
     at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
     if len(at) == 0:
         return law
-    own = _factors(traces, at, up, gain, factor)
+    factor = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
     mean, current = np.interp(grid, nodes, law.mean[int(up)]), law
     for _ in range(2):  # the spline's correction changes what the filter follows
-        filtered = run_filter(traces, current, noise, gain, factor=factor)
+        filtered = run_filter(traces, current, noise, gain)
         state = np.clip(window.state(filtered.filtered[at - 1]), 0.0, 1.0)
-        innovation = (traces.g[at] - filtered.predicted[at]) / own
+        innovation = (traces.g[at] - filtered.predicted[at]) / factor
         mean = mean + _smooth(state, filtered.weight[at] * innovation / traces.pulses[at], grid)
         both = np.stack([np.interp(nodes, grid, mean) if side == int(up) else law.mean[side] for side in (0, 1)])
         current = StepTables(both, law.std, law.g_min, law.g_max, law.hard)
     return current
-
-
-def _factors(traces: Traces, at: npt.NDArray[np.int64], up: bool, gain: F64 | None, factor: F64 | None) -> F64:
-    """Factors on the steps before the reads `at`, all of one direction; far from 0, because changes are divided by them."""
-    own = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
-    return own if factor is None else own * np.maximum(factor[at], LEAST_FACTOR)
 
 
 def distribution_table(

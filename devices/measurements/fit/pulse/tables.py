@@ -1,6 +1,6 @@
 """Quantile tables of one or several devices on windows, measured or of step distributions. It never fits a law."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,8 @@ def tables_of_groups(
     several: bool,
     gain: F64 | None,
     notes: list[str],
-    history: Callable[[Traces], F64] | None = None,
 ) -> PulseTables:
-    """One pair of tables per group; own windows when each group's range is to count. history: factors on the steps before each read."""
+    """One pair of tables per group; own windows when each group's range is to count."""
     windows, ups, downs, cells = [], [], [], []
     hidden, thin = False, False
     for traces in groups:
@@ -60,8 +59,7 @@ def tables_of_groups(
                 window.g_max,
                 law.hard,
             )
-        factor = None if history is None else history(traces)
-        up, down = (fitted_table(traces, local, noise, side, gain=gain, factor=factor) for side in (True, False))
+        up, down = (fitted_table(traces, local, noise, direction, gain=gain) for direction in (True, False))
         for table in (up, down):
             hidden |= table is not None and table.normal_shape
             thin |= table is not None and table.steps < STEPS_PER_TABLE
