@@ -14,7 +14,7 @@ from typing import cast
 
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.messages import TEXT_LIMIT, Splitter
-from analog_sim.chip.server.serve import HIGH_WATER, Instrument
+from analog_sim.chip.server.serve import HIGH_WATER, RECEIVED, Instrument
 from analog_sim.chip.server.session import Session
 from analog_sim.chip.server.wall_clock import WallClock
 from analog_sim.config import UserError
@@ -98,7 +98,7 @@ class Hislip:
             link.end()
 
 
-class HislipConnection(asyncio.Protocol):
+class HislipConnection(asyncio.BufferedProtocol):
     """One channel.
 
     Args:
@@ -108,6 +108,7 @@ class HislipConnection(asyncio.Protocol):
     def __init__(self, server: Hislip) -> None:
         self._server = server
         self._buffer = bytearray()
+        self._room = memoryview(bytearray(RECEIVED))
         self._skip = 0
         self._link: HislipLink | None = None
         self._transport: asyncio.Transport | None = None
@@ -127,9 +128,13 @@ class HislipConnection(asyncio.Protocol):
         if self._link is None:
             self.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where bytes are received: always the same memory."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes and carry out the messages that are whole."""
-        self._buffer += data
+        self._buffer += self._room[:nbytes]
         self._work()
 
     def pause_writing(self) -> None:
@@ -189,8 +194,9 @@ class HislipConnection(asyncio.Protocol):
             return True
         if len(buffer) < _HEAD.size + length:
             return False
-        payload = bytes(memoryview(buffer)[_HEAD.size : _HEAD.size + length])
-        del buffer[: _HEAD.size + length]
+        end = _HEAD.size + length
+        payload = memoryview(buffer)[_HEAD.size : end]
+        self._buffer = bytearray(memoryview(buffer)[end:])  # the old one stays as it is while its payload is used
         if self._link is None:
             self._begin(kind, number)
         elif self is self._link.sync:
@@ -218,7 +224,7 @@ class HislipConnection(asyncio.Protocol):
         self._link, found.other = found, self
         self._send(ASYNC_INITIALIZED, 0, int.from_bytes(VENDOR, "big"))
 
-    def _on_sync(self, link: HislipLink, kind: int, number: int, payload: bytes) -> None:
+    def _on_sync(self, link: HislipLink, kind: int, number: int, payload: memoryview) -> None:
         if link.other is None:
             self._fatal(2, "the asynchronous channel is not there yet")
         elif kind in (DATA, DATA_END):
@@ -242,7 +248,7 @@ class HislipConnection(asyncio.Protocol):
             link.session.execute(ScpiError(-161, "the message ended within a block or a string"))
         link.restart()
         if parts:
-            self._answer(link, number, b"".join(parts))
+            self._answer(link, number, parts)
         clock = link.session.chip.fabric.clock
         if isinstance(clock, WallClock) and clock.ahead > 1e-3:  # in real time a client waits until the chip is done
             self._later = asyncio.get_running_loop().call_later(clock.ahead, self._go_on)
@@ -251,13 +257,17 @@ class HislipConnection(asyncio.Protocol):
         self._later = None
         self._work()
 
-    def _answer(self, link: HislipLink, number: int, data: bytes) -> None:
-        view, most = memoryview(data), max(link.largest - _HEAD.size, 1)
+    def _answer(self, link: HislipLink, number: int, parts: list[bytes | memoryview]) -> None:
+        size, most = sum(len(part) for part in parts), max(link.largest - _HEAD.size, 1)
+        if size <= most and self._transport is not None:
+            self._transport.writelines([_HEAD.pack(b"HS", DATA_END, 0, number, size), *parts])
+            return
+        view = memoryview(b"".join(parts))
         for begin in range(0, len(view), most):
             part = view[begin : begin + most]
             self._send(DATA_END if begin + most >= len(view) else DATA, 0, number, part)
 
-    def _on_async(self, link: HislipLink, kind: int, control: int, payload: bytes) -> None:
+    def _on_async(self, link: HislipLink, kind: int, control: int, payload: memoryview) -> None:
         if kind == MAX_SIZE and len(payload) == 8:
             link.largest = min(max(int.from_bytes(payload, "big"), _HEAD.size + 1), 1 << 30)
             ours = self._server.instrument.chip.limits.block_bytes + TEXT_LIMIT
@@ -265,7 +275,7 @@ class HislipConnection(asyncio.Protocol):
         elif kind == STATUS:
             self._send(STATUS_IS, link.session.status.byte(), 0)
         elif kind == LOCK:
-            self._send(LOCKED, _lock(link.session, control, payload), 0)
+            self._send(LOCKED, _lock(link.session, control, bytes(payload)), 0)
         elif kind == LOCK_INFO:
             taken = link.session.chip.writer is not None
             self._send(LOCK_INFO_IS, int(taken), int(taken))
