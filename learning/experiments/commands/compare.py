@@ -13,7 +13,7 @@ from learning.experiments.commands._terminal import say, show
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both tables; return the exit status."""
     parser = argparse.ArgumentParser(
-        description="Compare two finished estimates, or two finished trainings: changed keys, accuracies, and their paired difference.",
+        description="Compare two finished estimates, or two finished trainings: changed keys, accuracies or R2, their paired difference.",
         epilog="example:\n  analog-hil compare runs/digits_pcm-20250101-120000 runs/digits_pcm-20250101-130000",
         formatter_class=HelpText,
         allow_abbrev=False,
@@ -31,5 +31,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(found.keys)
     else:
         say(found.keys.caption)
-    show(found.accuracies)
+    show(found.scores)
     return 0

@@ -10,8 +10,8 @@ from torch.nn.utils import prune
 
 from analog_sim.config import UserError
 from analog_sim.tiles.digital import DigitalTile
-from learning.torch_bridge.checkpoint import load_checkpoint, read_checkpoint
 from learning.torch_bridge.convert import convert
+from learning.torch_bridge.user_models.checkpoint import load_checkpoint, read_checkpoint
 
 State = dict[str, Tensor]
 
