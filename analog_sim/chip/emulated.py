@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,12 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel, PulseFactor
 from analog_sim.cells.programming import program
-from analog_sim.cells.state import CellState, fabricate
+from analog_sim.cells.state import NO_MEMORY, CellState, fabricate
 from analog_sim.chip.checks import check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
-from analog_sim.chip.operation_log import OperationLog
+from analog_sim.chip.operation_log import LogState, OperationLog
+from analog_sim.config import UserError
 from analog_sim.pulses.apply import GradedPulses, PreparedPulses, apply_graded, apply_pulses, prepare
 from analog_sim.pulses.graded import grading
 from analog_sim.pulses.kernels.laws import Law
@@ -22,11 +23,12 @@ from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.reached import PulseWires
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.pulses.strength import driven
-from analog_sim.random.streams import Streams
+from analog_sim.random.streams import Streams, StreamState
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import ReadCache
-from analog_sim.reads.wired import WiredReads, WiresReport
+from analog_sim.reads.wired import WiredReads, WiredState, WiresReport
+from analog_sim.saved_state import State, taken
 from analog_sim.wires import WiresSpec
 
 F32 = npt.NDArray[np.float32]
@@ -37,6 +39,19 @@ READ_HEADROOM = 1.25
 """Volts that a read may use, in read voltages: room for the gain errors of converters."""
 DISTURB_TOLERANCE = 1e-3
 """Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
+
+
+class CrossbarState(TypedDict):
+    """What an emulated array depends on; the shared clock is its owner's."""
+
+    cells: dict[str, npt.NDArray[Any]]
+    streams: dict[str, StreamState]
+    log: LogState
+    undisturbed_reads: int
+    last_write: float
+    seen: list[float] | None
+    wires: WiredState | None
+    pulse_wires: npt.NDArray[Any] | None
 
 
 class EmulatedCrossbar:
@@ -55,7 +70,7 @@ class EmulatedCrossbar:
             programming and `read_conductance` do not.
 
     Raises:
-        UserError: wires with a selector in series with cells that are not ohmic.
+        UserError: wires with a selector in series with cells that are not ohmic; wires, and a card with `pulse.amplitude` and a history.
     """
 
     def __init__(
@@ -99,6 +114,11 @@ class EmulatedCrossbar:
         resistive = wires if wires is not None and not wires.ideal else None
         self._wired = None if resistive is None else WiredReads(resistive, pair, cell.iv_alpha)
         graded = cell.pulse is not None and cell.pulse.amplitude is not None
+        if graded and resistive is not None and cell.pulse is not None and cell.pulse.history is not None:
+            raise UserError(
+                f"tile.wires: card {cell.name} has pulse.amplitude and pulse.history; pulses that see the drop on the lines do not know the"
+                " memory of cells: leave one of the three out"
+            )
         self._pulse_wires = PulseWires(resistive, self.info.planes) if resistive is not None and graded else None
         self._last_write = 0.0
         self._undisturbed_reads = 0
@@ -386,7 +406,7 @@ class EmulatedCrossbar:
     def flush(self) -> None:
         """Nothing is queued: the emulator executes at once."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> CrossbarState:
         """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's."""
         return {
             "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
@@ -399,22 +419,23 @@ class EmulatedCrossbar:
             "pulse_wires": None if self._pulse_wires is None else self._pulse_wires.base,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put back what `state` returned, on a chip of the same card, seed and shape."""
-        self.cells.restore(state["cells"])
+    def restore(self, state: State) -> None:
+        """Put back what `state` returned, on a chip of the same card, seed and shape. Raises ValueError for anything else."""
+        saved = taken(CrossbarState, state, "crossbar")
+        self.cells.restore(saved["cells"])
         for name, stream in self._noise.items():
-            stream.restore(state["streams"][name])
-        self.log.restore(state["log"])
-        self._undisturbed_reads = int(state["undisturbed_reads"])
-        self._last_write = float(state["last_write"])
+            stream.restore(saved["streams"][name])
+        self.log.restore(saved["log"])
+        self._undisturbed_reads = saved["undisturbed_reads"]
+        self._last_write = saved["last_write"]
         self._forget()
-        if state["seen"] is not None:
+        if saved["seen"] is not None:
             self._seen = ReadCache(self._ageing, self.cells, self.clock.now, self._last_write)
-            self._seen.restore(state["seen"])
-        if self._wired is not None and state.get("wires") is not None:
-            self._wired.restore(state["wires"])
+            self._seen.restore(saved["seen"])
+        if self._wired is not None and saved["wires"] is not None:
+            self._wired.restore(saved["wires"])
         if self._pulse_wires is not None:
-            self._pulse_wires.rebase(state.get("pulse_wires"))
+            self._pulse_wires.rebase(saved["pulse_wires"])
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
         """Take over conductances and what they were aimed at, in all cells or some; without codes they are their own targets."""
@@ -425,6 +446,8 @@ class EmulatedCrossbar:
             state.g[...] = g
         elif where is not None:
             np.copyto(state.g, g, where=where)
+        if state.memory is not None:
+            np.copyto(state.memory, np.uint16(NO_MEMORY), where=True if where is None else where)
         if state.t_written is not None:
             if where is None:
                 state.t_written[...] = self.clock.now

@@ -8,7 +8,7 @@ follows from the cells, from how many inputs they were read with, and from the l
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,25 @@ class WiresReport:
     error: float = 0.0
     noise_error: float = 0.0
     drop_error: float = 0.0
+
+
+class FollowerState(TypedDict):
+    """Where corrections of one matrix to first order start from."""
+
+    base: npt.NDArray[Any] | None
+    modes: F64
+    reached: float
+
+
+class WiredState(TypedDict):
+    """What the bits of later reads under wires depend on besides the cells; lists of two are of plain and of transposed reads."""
+
+    served: list[int]
+    noisy: list[int]
+    made: list[bool]
+    bases: list[list[npt.NDArray[Any] | None]]
+    followed: list[list[FollowerState]]
+    report: list[float]
 
 
 @dataclass
@@ -300,18 +319,20 @@ class WiredReads:
             self._followers[transpose] = [FirstOrder(self._bare(transpose), drives) for _ in range(count)]
         return self._followers[transpose]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> WiredState:
         """For a checkpoint: what the bits of later reads depend on besides the cells."""
         return {
             "served": [seen.served for seen in self._seen],
             "noisy": [seen.noisy for seen in self._seen],
             "made": [seen.due or seen.panels is not None for seen in self._seen],
             "bases": [[tracker.base for tracker in side] for side in self._trackers],
-            "followed": [[[f.base, f.modes, f.reached] for f in side] for side in self._followers],
+            "followed": [
+                [{"base": f.base, "modes": f.modes, "reached": f.reached} for f in side] for side in self._followers
+            ],
             "report": list(asdict(self.report).values()),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: WiredState) -> None:
         """Put back what `state` returned; matrices are made again when they are next asked for."""
         self.forget()
         for side, bases in enumerate(state["bases"]):
@@ -320,15 +341,15 @@ class WiredReads:
             for tracker, base in zip(self._tracked(bool(side), len(bases)) if bases else [], bases, strict=True):
                 tracker.rebase(base)
         self._responses, self._even_forms = [None, None], [None, None]
-        for side, followed in enumerate(state.get("followed", [[], []])):
+        for side, followed in enumerate(state["followed"]):
             self._followers[side] = []
-            for base, drives, reached in followed:
-                follower = FirstOrder(self._bare(bool(side)), np.asarray(drives, np.float64))
-                follower.rebase(base, float(reached))
+            for one in followed:
+                follower = FirstOrder(self._bare(bool(side)), one["modes"])
+                follower.rebase(one["base"], one["reached"])
                 self._followers[side].append(follower)
         for k, seen in enumerate(self._seen):
             seen.served, seen.due = int(state["served"][k]), bool(state["made"][k])
-            seen.noisy = int(state["noisy"][k]) if "noisy" in state else 0
+            seen.noisy = int(state["noisy"][k])
         values = [float(x) for x in state["report"]]
         self.report = WiresReport(*(int(x) for x in values[:3]), *values[3:])
 

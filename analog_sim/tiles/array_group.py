@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,26 @@ import numpy.typing as npt
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter
 from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.operation_log import LogState
+from analog_sim.random.streams import StreamState
 from analog_sim.reads.converters import Adc, Dac
+from analog_sim.saved_state import State, taken
 
 F32 = npt.NDArray[np.float32]
+
+
+class SealedState(TypedDict):
+    """Of an array that keeps its own state: the account of what it was asked to do."""
+
+    log: LogState
+
+
+class ArrayGroupState(TypedDict):
+    """Arrays of a group, ranges and noise of its converters (forward, transposed)."""
+
+    arrays: list[State]
+    ranges: list[F32]
+    noise: list[StreamState]
 
 
 @dataclass
@@ -205,27 +222,29 @@ class ArrayGroup:
         net = _seen(array) if array.inside is None else array.inside.effective_now(transpose=transpose)
         return net[:, :-1] - net[:, -1:] if self.reference else net
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ArrayGroupState:
         """Ranges and noise streams for a checkpoint, and the arrays where they can be put back.
 
         A sealed chip keeps its own state; of it only the account of what it was asked to do.
         """
         return {
             "arrays": [
-                {"log": array.log.state()} if array.inside is None else array.inside.state() for array in self.arrays
+                SealedState(log=array.log.state()) if array.inside is None else array.inside.state()
+                for array in self.arrays
             ],
             "ranges": [self.adc.full_range.copy(), self.adc_back.full_range.copy()],
             "noise": [self.adc.noise.state(), self.adc_back.noise.state()],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        for array, saved in zip(self.arrays, state["arrays"], strict=True):
+        saved = taken(ArrayGroupState, state, "array group")
+        for array, held in zip(self.arrays, saved["arrays"], strict=True):
             if array.inside is None:
-                array.log.restore(saved["log"])
+                array.log.restore(taken(SealedState, held, "crossbar")["log"])
             else:
-                array.inside.restore(saved)
-        for adc, full_range, noise in zip((self.adc, self.adc_back), state["ranges"], state["noise"], strict=True):
+                array.inside.restore(held)
+        for adc, full_range, noise in zip((self.adc, self.adc_back), saved["ranges"], saved["noise"], strict=True):
             adc.full_range = np.array(full_range, np.float32)
             adc.noise.restore(noise)
 

@@ -78,7 +78,7 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
     found = [*_about_twin(setup), *_about_periphery(setup)]
     if len(setup.seeds) == 1:
         found.append(
-            f"one seed (seeds: [{setup.seeds[0]}]): the interval is of the test images alone and says nothing of other chips."
+            f"one seed (seeds: [{setup.seeds[0]}]): an interval is of the test samples alone and says nothing of other chips."
         )
     if setup.device is None:
         return (*found, "digital arms (device: null) are exact: no cell, no converter, no noise.")
