@@ -26,6 +26,7 @@ class Cells(NamedTuple):
     """The arrays of `analog_sim.cells.state.CellState` as (planes * rows, cols); one that the card does not need has size 0.
 
     present: conductances at chip time when the card ages; otherwise g has them.
+    memory: of `kernels.history`.
     nominal: (g_min, g_max, bound_lsb, 1/endurance, now).
     """
 
@@ -40,6 +41,7 @@ class Cells(NamedTuple):
     counter: npt.NDArray[np.uint32]
     t_written: npt.NDArray[np.float64]
     target: U16
+    memory: U16
     nominal: npt.NDArray[np.float64]
 
 
@@ -168,6 +170,7 @@ def few_cells(cells):
         np.zeros((1, FEW_CELLS if cells.counter.size > 0 else 0), np.uint32),
         np.zeros((1, FEW_CELLS if cells.t_written.size > 0 else 0), np.float64),
         np.zeros((1, FEW_CELLS if cells.target.size > 0 else 0), np.uint16),
+        np.zeros((1, 0), np.uint16),  # cells with a memory are never brought together
         cells.nominal,
     )
 
