@@ -88,8 +88,7 @@ def estimate(
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
                 save_network(run.path / NETWORK_FILE, learned)
-            nominal = points[0]
-            notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
+            notes = (*prepared.notes, *estimate_notes(experiment, points[0].hardware))
             for note in notes:
                 say(f"note: {note}")
             tasks = [
@@ -99,7 +98,9 @@ def estimate(
             ]
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):
-                face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
+                face = chip_snapshot(
+                    prepared, points[0], int(first or 0)
+                )  # compiles every kernel, before workers would
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
