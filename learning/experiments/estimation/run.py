@@ -83,12 +83,13 @@ def estimate(
         )  # fmt: skip
         with run.locked():
             say(f"run folder: {run.path}")
-            with ahead("estimate", partial(rehearsal, points[0])):
+            nominal = points[0]
+            with ahead("estimate", partial(rehearsal, nominal)):
                 prepared = prepare_estimate(experiment, checked, say)
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
                 save_network(run.path / NETWORK_FILE, learned)
-            notes = (*prepared.notes, *estimate_notes(experiment, points[0].hardware))
+            notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
                 say(f"note: {note}")
             tasks = [
@@ -98,9 +99,7 @@ def estimate(
             ]
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):
-                face = chip_snapshot(
-                    prepared, points[0], int(first or 0)
-                )  # compiles every kernel, before workers would
+                face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
@@ -124,8 +123,7 @@ def estimate(
                 score=score,
             )
             results.save(run)
-            table = estimate_table(results).text()
-            return Outcome(results, table, write_estimate_report(run, results))
+            return Outcome(results, estimate_table(results).text(), write_estimate_report(run, results))
 
 
 def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1), score: Score = ACCURACY) -> View:
