@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import validate
 from analog_sim.random.streams import Streams
 from analog_sim.threads import available_cores, thread_policy
@@ -83,6 +85,12 @@ def thread_counts() -> tuple[int, ...]:
     return tuple(sorted({min(2**k, cores) for k in range(cores.bit_length() + 1)}))
 
 
+@cache
+def _cell(card: str) -> CellModel:
+    """A compiled card, once: that takes 16 MiB for a moment, whatever the size of the array."""
+    return load_card(card).compile()
+
+
 def _normals(*shape: int) -> F32:
     return Streams(1).stream("numbers").normals(shape)
 
@@ -90,7 +98,7 @@ def _normals(*shape: int) -> F32:
 def _tile(lines: int, card: str = "pcm", **keys: Any) -> Tile:
     """A square tile with weights."""
     spec = validate({**CONVERTERS, "compensation": "none", **keys}, TileSpec)
-    tile = Tile(spec, load_card(card).compile(), (lines, lines), Streams(2))
+    tile = Tile(spec, _cell(card), (lines, lines), Streams(2))
     tile.program(_normals(lines, lines))
     return tile
 
@@ -133,7 +141,7 @@ def _chips(chips: int) -> Work:
     def work() -> None:
         for chip in range(chips):
             spec = validate({**CONVERTERS, "compensation": "none"}, TileSpec)
-            tile = Tile(spec, load_card("pcm").compile(), w.shape, Streams(2).child("chip", chip))
+            tile = Tile(spec, _cell("pcm"), w.shape, Streams(2).child("chip", chip))
             tile.program(w)
             tile.forward(x)
 
@@ -167,7 +175,7 @@ def _perturbations(number: int) -> Work:
 
 def _step(units: list[int], rule: Rule) -> Work:
     """A training step without the data: a rule's proposal and the update of every tile."""
-    streams, cell = Streams(3), load_card("reram_soft_bounds").compile()
+    streams, cell = Streams(3), _cell("reram_soft_bounds")
     spec = validate({**CONVERTERS, "writing": {"kind": "stochastic_pulse"}}, TileSpec)
 
     def make_tile(name: str, weights: F32, role: Literal["weights", "decorrelation"] = "weights") -> Tile:

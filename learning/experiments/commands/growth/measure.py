@@ -50,7 +50,9 @@ def measure(axes: Sequence[GrowthAxis], *, quick: bool, say: Callable[[str], Non
     for axis in axes:
         points = []
         with thread_policy(1):
-            axis.make(axis.quick[0])()  # compiles the kernels, which takes many times as long while the memory is followed
+            axis.make(
+                axis.quick[0]
+            )()  # compiles the kernels, which takes many times as long while the memory is followed
         for value in axis.quick if quick else axis.values:
             points.append(_point(axis, value, quick=quick))
             say(f"{axis.name}: {value} {axis.of}: {points[-1].seconds * 1e3:.3f} ms")
