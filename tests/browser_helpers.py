@@ -87,7 +87,7 @@ def laid_out(pages: Mapping[str, Path], folder: Path, sizes: Collection[str] = t
             if size == "A4":
                 assert "@media print {" in text
                 shown = re.sub(r"@page \{[^}]*\}", "", text.replace("@media print {", "@media all {"))
-                shown = shown.replace("@media screen", "@media not all")
+                shown = shown.replace("@media screen", "@media (max-width: 0px)")
             frames.append(
                 f'<iframe title="{name} at {size}" style="width:{width}px;height:3000px;border:0" srcdoc="{html.escape(shown)}"></iframe>'
             )

@@ -28,6 +28,7 @@ DATA: Rows = {
             "columns": ["d", "a"],
             "test": str(OWN_DATA / "mine.csv"),
         },
+        {"csv": str(OWN_DATA / "mine.csv"), "target": ["c", "d"], "columns": ["a", "b"]},
     ],
     "digits": [{}, {"flatten": True, "train_limit": 100, "normalise": "range"}],
     "factory": [{"factory": str(OWN_DATA / "my_data.py") + ":load", "shape": [3, 1, 8], "order": "kept"}],

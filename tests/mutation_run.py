@@ -284,7 +284,7 @@ MUTANTS = (
     Mutant(
         "resume",
         "a checkpoint forgets the streams of a crossbar",
-        'stream.restore(state["streams"][name])',
+        'stream.restore(saved["streams"][name])',
         "pass",
         "test_emulated.py::restored",
     ),
@@ -298,7 +298,7 @@ MUTANTS = (
     Mutant(
         "resume",
         "a checkpoint forgets whether converters are unsigned",
-        'self._polarity.restore(state["polarity"])',
+        'self._polarity.restore(saved["polarity"])',
         "pass",
         "test_polarity.py::checkpoint",
     ),

@@ -181,8 +181,8 @@ class Cell:
         at_nodes = [np.interp(scores_of_step(bin_), axis, q).mean() for q in quantiles[self.table]]
         return float(np.interp(self.u, np.linspace(0, 1, len(at_nodes)), at_nodes))
 
-    def pulse(self, up: bool, bin_: int | None) -> None:
-        """One pulse with the noise of a bin; None for none."""
+    def pulse(self, up: bool, bin_: int | None, factor: float = 1.0) -> None:
+        """One pulse with the noise of a bin, None for none; factor: on its step."""
         law = self.model.pulse
         assert law is not None
         self.pulses += 1
@@ -192,7 +192,7 @@ class Cell:
             step = self.quantile_step(up, bin_)
         else:
             step = self.mean(up) + self.std(up) * scores_of(bin_).mean() / _score_rms()
-        self.u = min(max(self.u + self.gain[up] * step, 0.0), 1.0)
+        self.u = min(max(self.u + self.gain[up] * factor * step, 0.0), 1.0)
 
     def ratio(self, up: bool) -> float:
         """Gain over that of the composed tables."""

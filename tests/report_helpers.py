@@ -5,19 +5,22 @@ from pathlib import Path
 import numpy as np
 
 from analog_sim.config import StrictModel
+from learning.experiments.monte_carlo.score import ACCURACY
 from learning.experiments.report.estimate.results import (
     KEY,
     LAYER_ERROR,
     ConductanceMap,
+    DropMap,
     EstimateResults,
     WeightTransfer,
     estimate_columns,
 )
 from learning.experiments.report.training.results import (
-    CURVE_COLUMNS,
     LAYER_COLUMNS,
+    OF_AN_ARM,
     ConductanceHistory,
     TrainingResults,
+    curve_columns,
 )
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -69,11 +72,12 @@ def estimate(
         title="demo <estimate>",
         rows=log.rows,
         layers=LAYERS,
-        digital_accuracy=0.96,
+        digital={"accuracy": 0.96},
         n_test=100,
         threshold=0.94,
         transfer=(WeightTransfer("fc1", w, times, np.stack([w * 0.9] * len(times))),),
         maps=(ConductanceMap("fc1", "chip 0, 1 s", np.full((2, 4, 5), 5e-6, np.float32)),),
+        drops=(DropMap("fc1", "chip 0, 1 s", *np.full((2, 2, 4, 5), [[[[0.9]]], [[[1e-6]]]], np.float32)),),
         costs={"energy per inference (J)": 3.2e-9, "operations": 12.0},
         notes=("A note & more.",),
     )
@@ -85,7 +89,7 @@ def training(
     run: RunDirectory, *, arms: tuple[str, ...] = ("twin", "np", "np + natural"), seeds: int = 2
 ) -> TrainingResults:
     """Results of a digital twin and analogue arms that learn at different speed."""
-    curves, layers = run.log("metrics", CURVE_COLUMNS), run.log("layers", LAYER_COLUMNS)
+    curves, layers = run.log("metrics", {**OF_AN_ARM, **curve_columns(ACCURACY)}), run.log("layers", LAYER_COLUMNS)
     for k, arm in enumerate(arms):
         for seed in range(seeds):
             for samples in (0, 1000, 2000):

@@ -64,6 +64,13 @@ TWINS: dict[str, tuple[str, str]] = {
         )
         for name in ("bits.column_lists", "bits.split_words", "bits.turn_rows", "pulses.pulse_rows_by_train")
     },
+    **{
+        f"analog_sim.pulses.kernels.graded.graded_rows_by_{name}": (
+            "naive_graded.py:pulse",
+            "analog_sim/pulses/test_graded.py:test_the_kernels_are_their_slow_twin",
+        )
+        for name in ("train", "counts")
+    },
     "analog_sim.pulses.kernels.pulses.pulse_rows_by_counts": (
         "naive_pulses.py:pulse",
         "analog_sim/pulses/kernels/test_pulses.py:test_counts_are_what_the_twin_makes_of_them",

@@ -100,7 +100,7 @@ def accuracies(prepared: Prepared, experiment: Any, backend: ChipBackend, seeds:
     for seed in seeds:
         chip = Chip(replace(prepared, chip=backend, seed=seed), variants(experiment)[0], 0)
         chip.wait_until(AGE)
-        found.append(chip.accuracy())
+        found.append(chip.evaluate()["accuracy"])
         if isinstance(chip.clock, RemoteClock):  # the next writing needs the writer's place
             chip.clock._link.command("SYST:LOCK:REL")
             chip.clock._link.close()
@@ -132,7 +132,7 @@ def study(out: Path, chips: range, writings: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "chip": list(HIDDEN)[number],
-                "digital": prepared.digital_accuracy,
+                "digital": prepared.digital["accuracy"],
                 "own": float(np.mean(own)),
                 "own_std": float(np.std(own, ddof=1)),
                 "twin": float(np.mean(twin)),

@@ -6,6 +6,7 @@ never reads a cell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
@@ -92,7 +93,7 @@ class CellState:
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: a for name, a in named.items() if isinstance(a, np.ndarray)}
 
-    def restore(self, arrays: dict[str, Any]) -> None:
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Put back what `arrays` returned on a chip of the same card, seed and shape.
 
         Raises:

@@ -7,7 +7,7 @@ an emulator can show is `Inspectable`; a crossbar hands it out as `inside`, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.reads.wired import WiresReport
+from analog_sim.saved_state import State
 
 F32 = npt.NDArray[np.float32]
 
@@ -79,6 +80,14 @@ class Inspectable(Protocol):
         """What a read, or a transposed read, multiplies with now, siemens (rows, cols) for both: `net_now` seen through the wires."""
         ...
 
+    def currents_now(self, v: F32, *, transpose: bool = False) -> F32:
+        """Currents that a read, or a transposed read, of volts v (batch, lines) would sense now, amperes, without noise and time."""
+        ...
+
+    def bent(self, v: npt.ArrayLike) -> F32:
+        """f(v), volts, of cells with I = g f(v): v itself where they are ohmic."""
+        ...
+
     @property
     def wires_report(self) -> WiresReport | None:
         """What reads under wires have cost and how well they are known; None for ideal wires."""
@@ -96,12 +105,12 @@ class Inspectable(Protocol):
         """Pulses that every cell got, (planes, rows, cols); None when they are not counted."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """A snapshot: everything that later operations depend on."""
         ...
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put a snapshot back."""
+    def restore(self, state: State) -> None:
+        """Put a snapshot back. Raises ValueError for one that is not of this array."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,20 @@ from analog_sim.cells.state import CellState, fabricate
 from analog_sim.chip.checks import check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
-from analog_sim.chip.operation_log import OperationLog
-from analog_sim.pulses.apply import apply_pulses, prepare
+from analog_sim.chip.operation_log import LogState, OperationLog
+from analog_sim.pulses.apply import GradedPulses, PreparedPulses, apply_graded, apply_pulses, prepare
+from analog_sim.pulses.graded import grading
 from analog_sim.pulses.kernels.laws import Law
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.reached import PulseWires
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.pulses.strength import driven
-from analog_sim.random.streams import Streams
+from analog_sim.random.streams import Streams, StreamState
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import ReadCache
-from analog_sim.reads.wired import WiredReads, WiresReport
+from analog_sim.reads.wired import WiredReads, WiredState, WiresReport
+from analog_sim.saved_state import State, taken
 from analog_sim.wires import WiresSpec
 
 F32 = npt.NDArray[np.float32]
@@ -35,6 +38,19 @@ READ_HEADROOM = 1.25
 """Volts that a read may use, in read voltages: room for the gain errors of converters."""
 DISTURB_TOLERANCE = 1e-3
 """Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
+
+
+class CrossbarState(TypedDict):
+    """What an emulated array depends on; the shared clock is its owner's."""
+
+    cells: dict[str, npt.NDArray[Any]]
+    streams: dict[str, StreamState]
+    log: LogState
+    undisturbed_reads: int
+    last_write: float
+    seen: list[float] | None
+    wires: WiredState | None
+    pulse_wires: npt.NDArray[Any] | None
 
 
 class EmulatedCrossbar:
@@ -49,7 +65,8 @@ class EmulatedCrossbar:
         clock: chip time, shared with the rest of the chip; a new one when None.
         fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`.
         count_pulses: keep a pulse counter for every cell.
-        wires: resistance of the lines, which reads of whole vectors see; pulses, programming and `read_conductance` do not.
+        wires: resistance of the lines, which reads of whole vectors see, and pulses where the card says what their amplitude does;
+            programming and `read_conductance` do not.
 
     Raises:
         UserError: wires with a selector in series with cells that are not ohmic.
@@ -93,7 +110,10 @@ class EmulatedCrossbar:
         self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
         self._driven: tuple[tuple[float | None, float | None], CellModel, Law] | None = None
         self._seen: ReadCache | None = None
-        self._wired = None if wires is None or wires.ideal else WiredReads(wires, pair, cell.iv_alpha)
+        resistive = wires if wires is not None and not wires.ideal else None
+        self._wired = None if resistive is None else WiredReads(resistive, pair, cell.iv_alpha)
+        graded = cell.pulse is not None and cell.pulse.amplitude is not None
+        self._pulse_wires = PulseWires(resistive, self.info.planes) if resistive is not None and graded else None
         self._last_write = 0.0
         self._undisturbed_reads = 0
 
@@ -148,29 +168,31 @@ class EmulatedCrossbar:
     def _multiply(self, v: F32, transpose: bool, out: F32 | None = None) -> tuple[F32, F32 | None, float]:
         """Currents without noise, its variance, and the energy in joules, as in `sense`."""
         state = self._read_cache()
-        alpha = self.cell.iv_alpha
         applied = np.ascontiguousarray(v, np.float32)
-        if alpha:
-            v = np.sinh(np.float32(alpha) * v) / np.float32(alpha)
-        v = np.ascontiguousarray(v, np.float32)
+        v = self.bent(applied)
+        load = state.col_sum if transpose else state.row_sum
         if self._wired is not None:
             current, variance = self._wired.read(state.g, state.cell_variance, applied, transpose, out)
             # Of ideal wires, which bounds it: resistance in a driven network takes power away.
-            power = read_power(v, state.col_sum if transpose else state.row_sum)
-            return current, variance, float(power) * self.cell.cost.t_read
-        load = state.col_sum if transpose else state.row_sum
+            return current, variance, self._power(applied, v, load) * self.cell.cost.t_read
         current = (state.back if transpose else state.forward).multiply(v, out)
         each = state.variance_back if transpose else state.variance
         variance = None
         if not isinstance(each, float):
             squared = np.empty_like(v)
-            power = square_and_power(v, load, squared)
+            power = float(square_and_power(v, load, squared))
+            if self.cell.iv_alpha:
+                power = self._power(applied, v, load)
             variance = each.multiply(squared)
         else:
-            power = read_power(v, load)
+            power = self._power(applied, v, load)
             if each > 0.0:
                 variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
-        return current, variance, float(power) * self.cell.cost.t_read
+        return current, variance, power * self.cell.cost.t_read
+
+    def _power(self, applied: F32, v: F32, load: F32) -> float:
+        """Watts of a read, ``sum v f(v) g``; applied: volts, v: f of them, load: siemens on each line."""
+        return float(read_power(np.sqrt(applied * v) if self.cell.iv_alpha else v, load))
 
     def _finish_read(self, v: F32, current: F32, joules: float, transpose: bool) -> None:
         """Log one read of every vector, and let its time pass."""
@@ -235,6 +257,20 @@ class EmulatedCrossbar:
             return np.ascontiguousarray(matrix.T) if transpose else matrix
         return self.net_now()
 
+    def currents_now(self, v: F32, *, transpose: bool = False) -> F32:
+        """Currents that a read, or a transposed read, of volts v (batch, lines) would sense now, amperes, without noise and time."""
+        applied = np.ascontiguousarray(v, np.float32)
+        if self._wired is not None and self.cell.iv_alpha:
+            return self._wired.read(self._read_cache().g, 0.0, applied, transpose)[0]
+        matrix = self.effective_now(transpose=transpose)
+        return np.asarray(self.bent(applied) @ (matrix.T if transpose else matrix), np.float32)
+
+    def bent(self, v: npt.ArrayLike) -> F32:
+        """f(v), volts, of cells with I = g f(v): ``sinh(iv_alpha v) / iv_alpha``, v itself where they are ohmic."""
+        alpha = np.float32(self.cell.iv_alpha)
+        volts = np.ascontiguousarray(v, np.float32)
+        return np.asarray(np.sinh(alpha * volts) / alpha, np.float32) if alpha else volts
+
     @property
     def wires_report(self) -> WiresReport | None:
         """What reads under wires have cost and how well they are known; None without wires."""
@@ -278,15 +314,27 @@ class EmulatedCrossbar:
         if self._law is None:
             raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
         check_strength(self.info, plan)
-        cell, law = self._answer_to(plan)
-        cost, now = cell.cost, self.clock.now
-        prepared = prepare(cell, self.cells, plan)
-        present = self._aged_rows(prepared.rows, now) if cell.ages else None
-        sent = apply_pulses(cell, law, self.cells, prepared, self._noise["pulse"], present, now)
+        prepared, sent = self._sent(plan)
+        cost, now = self.cell.cost, self.clock.now
         self._note_pulses(prepared.rows, now)
         seconds = cost.t_pulse * prepared.slots
         self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
+
+    def _sent(self, plan: PulseCounts | PulseTrain) -> tuple[PreparedPulses, int]:
+        """Pulse the cells; the plan as it was made ready, and the pulses sent to cells."""
+        now, stream = self.clock.now, self._noise["pulse"]
+        if self._pulse_wires is None:
+            cell, law = self._answer_to(plan)
+            prepared = prepare(cell, self.cells, plan)
+            present = self._aged_rows(prepared.rows, now) if cell.ages else None
+            return prepared, apply_pulses(cell, law, self.cells, prepared, stream, present, now)
+        assert self._law is not None
+        factors = grading(self.cell, plan)
+        prepared = prepare(self.cell, self.cells, plan, factors)
+        by_volts = GradedPulses.of(plan, prepared, self._pulse_wires.reached(self.conductance_now()), factors)
+        present = self._aged_rows(prepared.rows, now) if self.cell.ages else None
+        return prepared, apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now)
 
     def _answer_to(self, plan: PulseCounts | PulseTrain) -> tuple[CellModel, Law]:
         """The card and its compiled law for the amplitude and the width of a plan; the last one asked for is kept."""
@@ -352,7 +400,7 @@ class EmulatedCrossbar:
     def flush(self) -> None:
         """Nothing is queued: the emulator executes at once."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> CrossbarState:
         """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's."""
         return {
             "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
@@ -362,22 +410,26 @@ class EmulatedCrossbar:
             "last_write": self._last_write,
             "seen": None if self._seen is None else self._seen.times(),
             "wires": None if self._wired is None else self._wired.state(),
+            "pulse_wires": None if self._pulse_wires is None else self._pulse_wires.base,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put back what `state` returned, on a chip of the same card, seed and shape."""
-        self.cells.restore(state["cells"])
+    def restore(self, state: State) -> None:
+        """Put back what `state` returned, on a chip of the same card, seed and shape. Raises ValueError for anything else."""
+        saved = taken(CrossbarState, state, "crossbar")
+        self.cells.restore(saved["cells"])
         for name, stream in self._noise.items():
-            stream.restore(state["streams"][name])
-        self.log.restore(state["log"])
-        self._undisturbed_reads = int(state["undisturbed_reads"])
-        self._last_write = float(state["last_write"])
+            stream.restore(saved["streams"][name])
+        self.log.restore(saved["log"])
+        self._undisturbed_reads = saved["undisturbed_reads"]
+        self._last_write = saved["last_write"]
         self._forget()
-        if state["seen"] is not None:
+        if saved["seen"] is not None:
             self._seen = ReadCache(self._ageing, self.cells, self.clock.now, self._last_write)
-            self._seen.restore(state["seen"])
-        if self._wired is not None and state.get("wires") is not None:
-            self._wired.restore(state["wires"])
+            self._seen.restore(saved["seen"])
+        if self._wired is not None and saved["wires"] is not None:
+            self._wired.restore(saved["wires"])
+        if self._pulse_wires is not None:
+            self._pulse_wires.rebase(saved["pulse_wires"])
 
     def _write(self, g: F32, where: npt.NDArray[np.bool_] | None, codes: U16 | None = None) -> None:
         """Take over conductances and what they were aimed at, in all cells or some; without codes they are their own targets."""

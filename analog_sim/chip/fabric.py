@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -47,8 +48,12 @@ class Record(Protocol):
         """Go on from there: operations that the chip has done since are answered by the record and not repeated. Raises UserError."""
         ...
 
-    def sync(self) -> None:
-        """Return when all operations so far are in the record's file."""
+    def keep(self) -> None:
+        """Before a checkpoint: return when all operations so far are in the file, and a chip that ends with its process kept its state."""
+        ...
+
+    def restoring(self) -> AbstractContextManager[None]:
+        """While a checkpoint is put back: what has to be made or read again for it is answered by the record, wherever it stands there."""
         ...
 
     def close(self) -> None:

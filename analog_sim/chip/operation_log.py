@@ -38,6 +38,10 @@ class Operation:
     data: dict[str, Any]
 
 
+LogState = dict[str, list[float]]
+"""Kind of operation -> calls, units, seconds, joules so far."""
+
+
 @dataclass
 class OperationLog:
     """Totals by kind, and every operation with its data while `recording`."""
@@ -63,11 +67,11 @@ class OperationLog:
         """Vectors, cells or pulses of one kind so far."""
         return self.totals[kind].units if kind in self.totals else 0
 
-    def state(self) -> dict[str, list[float]]:
+    def state(self) -> LogState:
         """Totals for a checkpoint."""
         return {k: [t.calls, t.units, t.seconds, t.joules] for k, t in self.totals.items()}
 
-    def restore(self, state: dict[str, list[float]]) -> None:
+    def restore(self, state: LogState) -> None:
         """Put back the totals of a checkpoint."""
         self.totals = {
             k: Totals(int(calls), int(units), float(seconds), float(joules))

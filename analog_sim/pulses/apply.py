@@ -11,15 +11,19 @@ import numpy.typing as npt
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
+from analog_sim.pulses.graded import Grading, count_drives, seen_by, train_drives
 from analog_sim.pulses.kernels import bits as bit_kernels
+from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
 from analog_sim.pulses.kernels.counts import largest_in_rows
+from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
 from analog_sim.pulses.kernels.merging import DENSE, ComposedTables
 from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.reached import Reached
 from analog_sim.random.streams import Stream
 from analog_sim.threads import in_parts
 
@@ -56,19 +60,46 @@ class PreparedPulses:
     busiest: I64
 
 
-def prepare(cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain) -> PreparedPulses:
-    """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar."""
+def prepare(
+    cell: CellModel, state: CellState, plan: PulseCounts | PulseTrain, factors: Grading | None = None
+) -> PreparedPulses:
+    """Check a plan of signed counts or outer-product trains and make it ready. Raises ValueError when it does not fit the crossbar.
+
+    factors: on the steps, None when all are the nominal ones.
+    """
     planes, rows, cols = state.g.shape
+    everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
         counts = _counts(plan, state.g.shape, cell.half_select)
         slots = int(counts.largest.max())
-        busy = counts.largest > 0 if not counts.disturbance.size else np.ones(planes * rows, bool)
+        busy = np.full(planes * rows, slots > 0) if everywhere else counts.largest > 0
         return PreparedPulses(counts, None, np.flatnonzero(busy), slots, np.empty(0, np.int64))
     _check(plan, planes, rows, cols)
-    train, fired, busiest = _train(plan, planes, cell.half_select)
-    busy = np.flatnonzero(fired) if not cell.half_select else np.arange(rows)
+    train, fired, busiest = _train(plan, planes, cell.half_select, everywhere)
+    busy = np.arange(rows) if everywhere else np.flatnonzero(fired)
     of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
     return PreparedPulses(None, train, of_planes, plan.length * len(plan.row_bits), busiest)
+
+
+@dataclass(frozen=True)
+class GradedPulses:
+    """Pulses by the volts that cells see, as the kernels take them."""
+
+    seen: Seen
+    drives: TrainDrives | CountDrives
+
+    @classmethod
+    def of(
+        cls, plan: PulseCounts | PulseTrain, prepared: PreparedPulses, reached: Reached, factors: Grading
+    ) -> GradedPulses:
+        """From a plan that is prepared and what its voltages reach."""
+        seen = seen_by(reached, factors)
+        if prepared.counts is not None:
+            return cls(seen, count_drives(prepared.counts, reached, factors.half))
+        assert isinstance(plan, PulseTrain)
+        assert prepared.train is not None
+        one_sided = plan.mode == "one_sided" and len(reached.array) == 2
+        return cls(seen, train_drives(plan, prepared.train, reached, one_sided))
 
 
 def apply_pulses(
@@ -104,6 +135,27 @@ def apply_pulses(
     return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
 
 
+def apply_graded(
+    cell: CellModel,
+    law: Law,
+    state: CellState,
+    plan: GradedPulses,
+    stream: Stream,
+    present: F32 | None,
+    now: float,
+) -> int:
+    """The same for pulses whose steps depend on the volts that reach a cell."""
+    cells = _cells(cell, state, present, now)
+    seen, drives, place = plan.seen, plan.drives, stream.reserve(1)
+
+    def run(first: int, last: int) -> int:
+        by = graded.graded_rows_by_counts if isinstance(drives, CountDrives) else graded.graded_rows_by_train
+        return int(by(first, last, cells, law, nothing_composed(), seen, drives, place))
+
+    rows = len(cells.g) if isinstance(drives, CountDrives) else state.g.shape[1]
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
+
+
 def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:
     """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
     if law.axis.kind == LINEAR:
@@ -135,7 +187,9 @@ def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> Pr
     return PreparedCounts(signed.reshape(-1, shape[2]), disturbance, largest)
 
 
-def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
+def _train(
+    plan: PulseTrain, planes: int, half_select: float, everywhere: bool
+) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
     """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `PreparedPulses.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
@@ -145,7 +199,7 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[PreparedT
     rows = row_bits.shape[1]
     turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
     when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
-    bit_kernels.turn_rows(row_bits, row_sign, half_select > 0.0, turned, fired, when, busiest)
+    bit_kernels.turn_rows(row_bits, row_sign, everywhere, turned, fired, when, busiest)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
     number, slots = bit_kernels.split_words(col_bits, words)
     for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
@@ -154,7 +208,7 @@ def _train(plan: PulseTrain, planes: int, half_select: float) -> tuple[PreparedT
     columns = np.empty(int(number) + AT_ONCE, np.uint32)
     start = np.empty((samples, plan.length, 3), np.int64)
     bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
-    if half_select:
+    if everywhere:
         when[:] = _all_samples(samples)
     act = np.array(_ACTS[planes, plan.mode], np.int8)
     return PreparedTrain(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest

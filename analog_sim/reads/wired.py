@@ -8,7 +8,7 @@ follows from the cells, from how many inputs they were read with, and from the l
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,7 @@ from analog_sim.reads.wired_layout import LineLayout
 from analog_sim.reads.wired_noise import CellResponse, NoiseForm
 from analog_sim.wires import (
     Effective,
-    End,
     FirstOrder,
-    Line,
     Network,
     NoiseTransfer,
     Response,
@@ -44,8 +42,6 @@ ROWS_PER_SOLVE = {"exact": 10, "tracked": 20, "first_order": float("inf")}
 """Driven lines for which one solved input costs as much as the whole matrix, about (docs/wires.md, Speed)."""
 FEW_NOISY = 4
 """Inputs whose read noise is solved one by one before the form of all inputs is made, which costs about as much."""
-_SLIGHT = 1e-6
-"""Ohm in place of 0 at the terminals of lines without resistance: the noise transfer has no closed form for them."""
 
 
 @dataclass
@@ -88,6 +84,25 @@ class WiresReport:
     drop_error: float = 0.0
 
 
+class FollowerState(TypedDict):
+    """Where corrections of one matrix to first order start from."""
+
+    base: npt.NDArray[Any] | None
+    modes: F64
+    reached: float
+
+
+class WiredState(TypedDict):
+    """What the bits of later reads under wires depend on besides the cells; lists of two are of plain and of transposed reads."""
+
+    served: list[int]
+    noisy: list[int]
+    made: list[bool]
+    bases: list[list[npt.NDArray[Any] | None]]
+    followed: list[list[FollowerState]]
+    report: list[float]
+
+
 @dataclass
 class WiredReads:
     """Reads of one array with wires.
@@ -112,6 +127,7 @@ class WiredReads:
         self._trackers: list[list[Tracker]] = [[], []]
         self._followers: list[list[FirstOrder]] = [[], []]
         self._responses: list[tuple[tuple[int, ...], CellResponse, list[NoiseTransfer]] | None] = [None, None]
+        self._even_forms: list[tuple[tuple[int, ...], float, NoiseForm] | None] = [None, None]
         self._seen = [_Seen(), _Seen()]
         if self.alpha and self.spec.selector:
             raise WiresError(
@@ -204,8 +220,14 @@ class WiredReads:
         if known is None or self._follows(transpose) is False or known[0] != marks:
             known, new = (marks, *self._response(g, transpose)), True
             self._responses[transpose] = known if self._follows(transpose) else None
+        # Where all cells have one variance the form follows from the response alone, and is kept with it.
+        kept, value = self._even_forms[transpose], float(cell[0, 0, 0])
+        lasting = even and not self.spec.selector and self._follows(transpose)
+        if lasting and not new and kept is not None and kept[:2] == (marks, value):
+            return kept[2]
         placed = np.ascontiguousarray(cell.transpose(0, 2, 1) if transpose else cell)
         form = NoiseForm(known[1], placed, even)
+        self._even_forms[transpose] = (marks, value, form) if lasting else None
         if new:
             v = np.random.default_rng(placed.shape[1]).uniform(0.0, 1.0, (1, placed.shape[1])).astype(np.float32)
             wanted, found = self._each_variance(known[2], cell, v, transpose), form.variance(v)
@@ -237,8 +259,7 @@ class WiredReads:
 
     def _bare(self, transpose: bool) -> Topology:
         """Wires without selector, and with a slight resistance where there is none."""
-        top = self._layouts[transpose].topology
-        return replace(top, selector=0.0, word=_resistive(top.word), bit=_resistive(top.bit))
+        return self._layouts[transpose].topology.bare()
 
     def _follows(self, transpose: bool) -> bool:
         """Whether matrices are corrected to first order."""
@@ -298,18 +319,20 @@ class WiredReads:
             self._followers[transpose] = [FirstOrder(self._bare(transpose), drives) for _ in range(count)]
         return self._followers[transpose]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> WiredState:
         """For a checkpoint: what the bits of later reads depend on besides the cells."""
         return {
             "served": [seen.served for seen in self._seen],
             "noisy": [seen.noisy for seen in self._seen],
             "made": [seen.due or seen.panels is not None for seen in self._seen],
             "bases": [[tracker.base for tracker in side] for side in self._trackers],
-            "followed": [[[f.base, f.modes, f.reached] for f in side] for side in self._followers],
+            "followed": [
+                [{"base": f.base, "modes": f.modes, "reached": f.reached} for f in side] for side in self._followers
+            ],
             "report": list(asdict(self.report).values()),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: WiredState) -> None:
         """Put back what `state` returned; matrices are made again when they are next asked for."""
         self.forget()
         for side, bases in enumerate(state["bases"]):
@@ -317,16 +340,16 @@ class WiredReads:
                 self._trackers[side] = []
             for tracker, base in zip(self._tracked(bool(side), len(bases)) if bases else [], bases, strict=True):
                 tracker.rebase(base)
-        self._responses = [None, None]
-        for side, followed in enumerate(state.get("followed", [[], []])):
+        self._responses, self._even_forms = [None, None], [None, None]
+        for side, followed in enumerate(state["followed"]):
             self._followers[side] = []
-            for base, drives, reached in followed:
-                follower = FirstOrder(self._bare(bool(side)), np.asarray(drives, np.float64))
-                follower.rebase(base, float(reached))
+            for one in followed:
+                follower = FirstOrder(self._bare(bool(side)), one["modes"])
+                follower.rebase(one["base"], one["reached"])
                 self._followers[side].append(follower)
         for k, seen in enumerate(self._seen):
             seen.served, seen.due = int(state["served"][k]), bool(state["made"][k])
-            seen.noisy = int(state["noisy"][k]) if "noisy" in state else 0
+            seen.noisy = int(state["noisy"][k])
         values = [float(x) for x in state["report"]]
         self.report = WiresReport(*(int(x) for x in values[:3]), *values[3:])
 
@@ -334,10 +357,3 @@ class WiredReads:
 def _closed(topology: Topology) -> bool:
     """Whether the matrix of such wires has a closed form, which costs less than a solve."""
     return topology.word.ideal or topology.bit.ideal
-
-
-def _resistive(line: Line) -> Line:
-    def end(e: End) -> End:
-        return replace(e, resistance=_SLIGHT) if e.resistance == 0.0 else e
-
-    return replace(line, first=end(line.first), last=end(line.last))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,26 @@ import numpy.typing as npt
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter
 from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.operation_log import LogState
+from analog_sim.random.streams import StreamState
 from analog_sim.reads.converters import Adc, Dac
+from analog_sim.saved_state import State, taken
 
 F32 = npt.NDArray[np.float32]
+
+
+class SealedState(TypedDict):
+    """Of an array that keeps its own state: the account of what it was asked to do."""
+
+    log: LogState
+
+
+class ArrayGroupState(TypedDict):
+    """Arrays of a group, ranges and noise of its converters (forward, transposed)."""
+
+    arrays: list[State]
+    ranges: list[F32]
+    noise: list[StreamState]
 
 
 @dataclass
@@ -173,45 +190,59 @@ class ArrayGroup:
         ):
             nets = [self._seen(array, transpose=adc is self.adc_back) for array in self.arrays]
             norms = np.max([np.sqrt(np.einsum(sums, net, net)) for net in nets], axis=0)
-            adc.set_range(np.float32(2.0 * v_full) * norms.astype(np.float32))
+            nodes, weights = np.polynomial.hermite_e.hermegauss(16)  # of normal inputs
+            steepness = self._steepness(0.5 * v_full * nodes, weights)
+            adc.set_range(np.float32(2.0 * v_full * steepness) * norms.astype(np.float32))
 
     def line_range(self, net_window: float) -> None:
         """Set the range of the forward converters to the current of one row at full voltage into net_window siemens."""
-        self.adc.set_range(np.full_like(self.adc.full_range, self.dac.v_full * net_window))
+        full = self.dac.v_full
+        self.adc.set_range(np.full_like(self.adc.full_range, full * self._steepness(np.array([full])) * net_window))
+
+    def _steepness(self, v: npt.NDArray[np.floating], weights: npt.NDArray[np.float64] | float = 1.0) -> float:
+        """Ratio of the root mean squares of f(v) and of v, for cells with I = g f(v); 1 for ohmic ones and those of a sealed chip."""
+        inside, volts = self.arrays[0].inside, v.astype(np.float32)
+        if inside is None:
+            return 1.0
+        bent = inside.bent(volts)
+        return float(np.sqrt((weights * bent**2.0).sum() / (weights * volts**2.0).sum()))
 
     def _currents(self, array: Crossbar, volts: F32) -> F32:
         """What the outputs sense for volts (B, rows): without noise where the cells can be seen, else by a read."""
         if array.inside is None:
             current = array.mvm(volts)
             return current[:, :-1] - current[:, -1:] if self.reference else current
-        return np.asarray(volts @ self._seen(array), np.float32)
+        current = array.inside.currents_now(volts)
+        return current[:, :-1] - current[:, -1:] if self.reference else current
 
     def _seen(self, array: Crossbar, transpose: bool = False) -> F32:
         """What a read multiplies with, (rows, cols) siemens, as truly as the chip shows it; wires included where it can be seen."""
         net = _seen(array) if array.inside is None else array.inside.effective_now(transpose=transpose)
         return net[:, :-1] - net[:, -1:] if self.reference else net
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ArrayGroupState:
         """Ranges and noise streams for a checkpoint, and the arrays where they can be put back.
 
         A sealed chip keeps its own state; of it only the account of what it was asked to do.
         """
         return {
             "arrays": [
-                {"log": array.log.state()} if array.inside is None else array.inside.state() for array in self.arrays
+                SealedState(log=array.log.state()) if array.inside is None else array.inside.state()
+                for array in self.arrays
             ],
             "ranges": [self.adc.full_range.copy(), self.adc_back.full_range.copy()],
             "noise": [self.adc.noise.state(), self.adc_back.noise.state()],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        for array, saved in zip(self.arrays, state["arrays"], strict=True):
+        saved = taken(ArrayGroupState, state, "array group")
+        for array, held in zip(self.arrays, saved["arrays"], strict=True):
             if array.inside is None:
-                array.log.restore(saved["log"])
+                array.log.restore(taken(SealedState, held, "crossbar")["log"])
             else:
-                array.inside.restore(saved)
-        for adc, full_range, noise in zip((self.adc, self.adc_back), state["ranges"], state["noise"], strict=True):
+                array.inside.restore(held)
+        for adc, full_range, noise in zip((self.adc, self.adc_back), saved["ranges"], saved["noise"], strict=True):
             adc.full_range = np.array(full_range, np.float32)
             adc.noise.restore(noise)
 

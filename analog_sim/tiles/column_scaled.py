@@ -7,18 +7,26 @@ It never chooses conductances: the tile inside does, for weights within [-1, 1].
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
+from analog_sim.saved_state import State, put, taken
 from analog_sim.tiles.tile import Tile
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
 from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
+
+
+class ColumnScaledState(TypedDict):
+    """What a column-scaled tile keeps."""
+
+    tile: State
+    column_scale: F32
 
 
 class ColumnScaledTile:
@@ -126,11 +134,12 @@ class ColumnScaledTile:
         """What the write scheme has to report, in units of W_tile."""
         return self.tile.writing_statistics()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ColumnScaledState:
         """What a checkpoint keeps."""
         return {"tile": self.tile.state(), "column_scale": self._s.copy()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self.tile.restore(state["tile"])
-        self._s = np.array(state["column_scale"], np.float32)
+        saved = taken(ColumnScaledState, state, "tile")
+        self.tile.restore(saved["tile"])
+        put(self._s, saved["column_scale"], "tile.column_scale")

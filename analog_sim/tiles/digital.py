@@ -5,8 +5,7 @@ It speaks the tile's language so that networks, rules and decorrelation run on e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +14,18 @@ from scipy.linalg.blas import saxpy
 from analog_sim.chip.clock import check_seconds
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.saved_state import State, taken
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
 from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
+
+
+class DigitalTileState(TypedDict):
+    """What a digital tile keeps."""
+
+    w: F32
+    time: float
 
 
 class DigitalTile:
@@ -110,11 +117,12 @@ class DigitalTile:
         """Nothing: every write is exact."""
         return {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> DigitalTileState:
         """What a checkpoint keeps."""
         return {"w": self._w.copy(), "time": self._time}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned on a tile of the same shape. Raises ValueError for another shape."""
-        self.program(np.asarray(state["w"]))
-        self._time = float(state["time"])
+        saved = taken(DigitalTileState, state, "tile")
+        self.program(saved["w"])
+        self._time = saved["time"]

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from analog_sim.mapping.weight_mapping import (
 from analog_sim.random.streams import Streams
 from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
 from analog_sim.reads.polarity import Polarity
+from analog_sim.saved_state import State, put, taken
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
 from analog_sim.wires import WiresSpec, shaped_planes
@@ -93,6 +94,22 @@ def _real(values: npt.ArrayLike, what: str) -> F32:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{what} must be real numbers (got {array.dtype})")
     return np.asarray(array, np.float32)
+
+
+class TileState(TypedDict):
+    """What later operations of a tile depend on."""
+
+    blocks: list[State]
+    gain: F32
+    probe_reference: F32 | None
+    full_weight: float
+    conversions: list[int]
+    polarity: list[int]
+    writer: State | None
+    writers: int
+    programmed: NotRequired[bool]
+    arrays: dict[str, State]
+    time: float
 
 
 class Tile:
@@ -523,7 +540,7 @@ class Tile:
         """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
         return dict(self._arrays)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> TileState:
         """Everything later operations depend on, for a checkpoint."""
         return {
             "blocks": [block.state() for block in self.blocks],
@@ -539,44 +556,29 @@ class Tile:
             "time": self.clock.now,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned, on a tile of the same configuration, card and seed. Raises ValueError for anything else."""
-        lacking = [key for key in _KEPT if key not in state]
-        if lacking:
-            raise ValueError(f"Tile.restore: not the state of a tile: it lacks {', '.join(lacking)}")
+        saved = taken(TileState, state, "tile")
         # A new writer takes the scale as it is, and may read the cells, which draws read noise: so it is made after the scale and
         # before the streams.
-        self.full_weight = float(state["full_weight"])
-        self._writers = int(state["writers"])
-        self._programmed = bool(state.get("programmed", True))
-        self._writer = None if state["writer"] is None else self._make_writer()
-        for block, saved in zip(self.blocks, state["blocks"], strict=True):
-            block.restore(saved)
-        self._set_gain(np.array(state["gain"], np.float32))
-        reference = state["probe_reference"]
+        self.full_weight = float(saved["full_weight"])
+        self._writers = saved["writers"]
+        self._programmed = saved.get("programmed", True)
+        self._writer = None if saved["writer"] is None else self._make_writer()
+        for block, held in zip(self.blocks, saved["blocks"], strict=True):
+            block.restore(held)
+        gain = np.empty_like(self._gain)
+        put(gain, saved["gain"], "tile.gain")
+        self._set_gain(gain)
+        reference = saved["probe_reference"]
         self._probe_reference = None if reference is None else np.array(reference, np.float32)
-        self._counter.dac, self._counter.adc = (int(n) for n in state["conversions"])
-        self._polarity.restore(state["polarity"])
-        if state["writer"] is not None and self._writer is not None:
-            self._writer.restore(state["writer"])
-        for name, saved in state["arrays"].items():
-            self.new_arrays(name).restore(saved)
-        self.clock.restore(float(state["time"]))
-
-
-_KEPT = (
-    "blocks",
-    "gain",
-    "probe_reference",
-    "full_weight",
-    "conversions",
-    "polarity",
-    "writer",
-    "writers",
-    "arrays",
-    "time",
-)
-"""What the state of a tile always holds."""
+        self._counter.dac, self._counter.adc = saved["conversions"]
+        self._polarity.restore(saved["polarity"])
+        if saved["writer"] is not None and self._writer is not None:
+            self._writer.restore(saved["writer"])
+        for name, arrays in saved["arrays"].items():
+            self.new_arrays(name).restore(arrays)
+        self.clock.restore(saved["time"])
 
 
 def _fabric(cells: CellModel | Fabric, streams: Streams, clock: Clock | None) -> Fabric:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 
 from analog_sim.config import UserError
 
+SLIGHT = 1e-6
+"""Ohm in place of 0 at terminals, see `Topology.bare`."""
+
 
 class WiresError(UserError):
     """Wires that cannot be, or that cannot be solved to the tolerance."""
@@ -102,6 +105,15 @@ class Topology:
     def ideal(self) -> bool:
         """Whether currents are the plain products of voltages and conductances."""
         return self.word.ideal and self.bit.ideal and self.selector == 0.0
+
+    def bare(self) -> Topology:
+        """The lines without selectors, and with a slight resistance at their terminals where there is none: for what has no closed form."""
+
+        def line(which: Line) -> Line:
+            ends = (replace(e, resistance=SLIGHT) if e.resistance == 0.0 else e for e in (which.first, which.last))
+            return Line(which.segment, *ends)
+
+        return Topology(line(self.word), line(self.bit))
 
     def reciprocal(self, other: Topology) -> bool:
         """Whether a read with `other`, on the transposed array, has the transposed matrix.

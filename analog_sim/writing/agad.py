@@ -5,14 +5,15 @@ need not be known: the reference contains it, and follows it.
 """
 
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.random.streams import Streams
-from analog_sim.writing.buffered_transfer import BufferedScheme, BufferedWriter
+from analog_sim.saved_state import State, put, taken
+from analog_sim.writing.buffered_transfer import BufferedScheme, BufferedState, BufferedWriter
 from analog_sim.writing.scheme import Writer, WriteTarget
 
 F32 = npt.NDArray[np.float32]
@@ -36,8 +37,18 @@ class Agad(BufferedScheme):
         return AgadWriter(self, target, streams)
 
 
+class AgadState(BufferedState):
+    """As the base, with means, references and counters of reads."""
+
+    average: F32
+    reference: F32
+    reads: npt.NDArray[np.int64]
+
+
 class AgadWriter(BufferedWriter):
     """Holds the running mean and the reference, (n_in, n_out), and how often each line was read, (n_in,)."""
+
+    kept: ClassVar[Any] = AgadState
 
     def __init__(self, scheme: Agad, target: WriteTarget, streams: Streams) -> None:
         super().__init__(scheme, target, streams)
@@ -56,13 +67,19 @@ class AgadWriter(BufferedWriter):
         self._chopper[lines] = np.where(flip, -sign, sign)
         self._reference[lines[flip]] = self._average[lines[flip]]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> AgadState:
         """As the base, with means, references and counters."""
-        own = {"average": self._average.copy(), "reference": self._reference.copy(), "reads": self._reads.copy()}
-        return super().state() | own
+        return {
+            **super().state(),
+            "average": self._average.copy(),
+            "reference": self._reference.copy(),
+            "reads": self._reads.copy(),
+        }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
         super().restore(state)
-        for name, array in (("average", self._average), ("reference", self._reference), ("reads", self._reads)):
-            array[...] = state[name]
+        saved = taken(AgadState, state, "writer")
+        put(self._average, saved["average"], "writer.average")
+        put(self._reference, saved["reference"], "writer.reference")
+        put(self._reads, saved["reads"], "writer.reads")

@@ -1,16 +1,17 @@
 """The digital filter H of TTv2 and what follows it: readings of the fast array gather until a whole pulse is due. Never reads a cell."""
 
 from abc import ABC
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, put, taken
 from analog_sim.writing.pulsed import send_lines
 from analog_sim.writing.scheme import WriteTarget
-from analog_sim.writing.transfer import TransferScheme, TransferWriter
+from analog_sim.writing.transfer import TransferScheme, TransferState, TransferWriter
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -34,8 +35,16 @@ class BufferedScheme(TransferScheme, ABC):
     max_pulses: Annotated[int, Field(ge=1, le=63)] = 1
 
 
+class BufferedState(TransferState):
+    """As the base, with the digital filter."""
+
+    filter: F32
+
+
 class BufferedWriter(TransferWriter):
     """Holds H, (n_in, n_out), in steps of the weights at a digital gain of 1."""
+
+    kept: ClassVar[Any] = BufferedState
 
     def __init__(self, scheme: BufferedScheme, target: WriteTarget, streams: Streams) -> None:
         super().__init__(scheme, target, streams)
@@ -59,14 +68,14 @@ class BufferedWriter(TransferWriter):
         for block in self._target.blocks:
             self._pulses += send_lines(block, lines, due, scheme)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> BufferedState:
         """As the base, with the filter."""
-        return super().state() | {"filter": self._filter.copy()}
+        return {**super().state(), "filter": self._filter.copy()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
         super().restore(state)
-        self._filter[...] = state["filter"]
+        put(self._filter, taken(self.kept, state, "writer")["filter"], "writer.filter")
 
 
 def take_due(held: F32, worth: F32, scheme: BufferedScheme) -> npt.NDArray[np.int16]:

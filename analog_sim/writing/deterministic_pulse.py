@@ -4,13 +4,14 @@ A row fires in the first a of L slots; a column fires b times evenly over the sl
 times. Phases that step through an additive recurrence from sample to sample take the rounding to zero on average.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, taken
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
@@ -36,6 +37,14 @@ class DeterministicPulse(PulsedScheme):
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
         return DeterministicPulseWriter(self, target)
+
+
+class DeterministicState(TypedDict):
+    """Counters."""
+
+    samples: int
+    refresher: list[int]
+    clipping: list[float]
 
 
 class DeterministicPulseWriter(Writer):
@@ -74,7 +83,7 @@ class DeterministicPulseWriter(Writer):
                 send_counts(block, np.ascontiguousarray(counts[block.cols, block.rows].T), self._scheme)
         self._refresher.count()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> DeterministicState:
         """Counters."""
         return {
             "samples": self._samples,
@@ -82,11 +91,12 @@ class DeterministicPulseWriter(Writer):
             "clipping": self._clipping.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self._samples = int(state["samples"])
-        self._refresher.restore(state["refresher"])
-        self._clipping.restore(state["clipping"])
+        saved = taken(DeterministicState, state, "writer")
+        self._samples = saved["samples"]
+        self._refresher.restore(saved["refresher"])
+        self._clipping.restore(saved["clipping"])
 
     def statistics(self) -> dict[str, float]:
         """Share that was clipped, refreshes done."""

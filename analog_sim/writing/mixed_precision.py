@@ -4,7 +4,7 @@ Nandakumar et al., Front. Neurosci. 14, 406 (2020), doi:10.3389/fnins.2020.00406
 chi <- chi - n epsilon. Noisy gradients average out before they cost a pulse.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from analog_sim.pulses.kernels.counts import take_whole
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, put, taken
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
@@ -35,6 +36,14 @@ class MixedPrecision(PulsedScheme):
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
         return MixedPrecisionWriter(self, target)
+
+
+class AccumulatorState(TypedDict):
+    """Digital accumulator and counters."""
+
+    chi: npt.NDArray[np.float32]
+    refresher: list[int]
+    pulses: int
 
 
 class MixedPrecisionWriter(Writer):
@@ -76,15 +85,16 @@ class MixedPrecisionWriter(Writer):
         part -= whole * gain
         return taken
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> AccumulatorState:
         """Accumulator and counters."""
         return {"chi": self._chi.copy(), "refresher": self._refresher.state(), "pulses": self._pulses}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self._chi[...] = state["chi"]
-        self._refresher.restore(state["refresher"])
-        self._pulses = int(state["pulses"])
+        saved = taken(AccumulatorState, state, "writer")
+        put(self._chi, saved["chi"], "writer.chi")
+        self._refresher.restore(saved["refresher"])
+        self._pulses = saved["pulses"]
 
     def statistics(self) -> dict[str, float]:
         """Pulses sent, refreshes done, and what still waits in the accumulator (mean steps)."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from analog_sim.chip.crossbar import Crossbar
 from analog_sim.config import Part
 from analog_sim.mapping.weight_mapping import MappingSpec
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State
 from analog_sim.writing.proposal import Proposal
 
 F32 = npt.NDArray[np.float32]
@@ -101,11 +102,11 @@ class WriteTarget(Protocol):
         """Energy, reads and pulses so far."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """For a checkpoint."""
         ...
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
         ...
 
@@ -121,12 +122,12 @@ class Writer(ABC):
     def update(self, proposal: Proposal, rate: float) -> None:
         """Bring about ``W <- W - rate * gradient`` as well as the scheme and the cells can."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What a checkpoint must keep beside the cells."""
         return {}
 
-    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most schemes keep nothing
-        """Put back what `state` returned."""
+    def restore(self, state: State) -> None:  # noqa: B027 - most schemes keep nothing
+        """Put back what `state` returned. Raises ValueError for anything else."""
 
     def statistics(self) -> dict[str, float]:
         """Facts for the log: share of clipped updates, refreshes, ..."""

@@ -4,12 +4,14 @@ The simplest write a chip can do (Zamanidoost et al., WNYIPW 2015, doi:10.1109/W
 not its size, so the learning rate has no effect beyond its own sign.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, put, taken
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
@@ -31,6 +33,14 @@ class Sign(PulsedScheme):
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
         return SignWriter(self, target)
+
+
+class SignState(TypedDict):
+    """Sum of gradients and counters."""
+
+    sum: npt.NDArray[np.float32]
+    refresher: list[int]
+    pulses: int
 
 
 class SignWriter(Writer):
@@ -55,15 +65,16 @@ class SignWriter(Writer):
             self._sum[...] = 0.0
         self._refresher.count()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> SignState:
         """Sum and counters."""
         return {"sum": self._sum.copy(), "refresher": self._refresher.state(), "pulses": self._pulses}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self._sum[...] = state["sum"]
-        self._refresher.restore(state["refresher"])
-        self._pulses = int(state["pulses"])
+        saved = taken(SignState, state, "writer")
+        put(self._sum, saved["sum"], "writer.sum")
+        self._refresher.restore(saved["refresher"])
+        self._pulses = saved["pulses"]
 
     def statistics(self) -> dict[str, float]:
         """Pulses sent and refreshes done."""

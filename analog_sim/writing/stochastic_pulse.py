@@ -4,14 +4,15 @@ Gokmen & Vlasov, Front. Neurosci. 10, 333 (2016), doi:10.3389/fnins.2016.00333. 
 time that does not depend on its size; every sample of a batch acts on the state that the one before has left.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.pulses.kernels.trains import fire
-from analog_sim.random.streams import Stream, Streams
+from analog_sim.random.streams import Stream, Streams, StreamState
+from analog_sim.saved_state import State, taken
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
@@ -40,6 +41,14 @@ class StochasticPulse(PulsedScheme):
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
         return StochasticPulseWriter(self, target, streams)
+
+
+class StochasticState(TypedDict):
+    """Streams of rows, columns and rounding, and counters."""
+
+    streams: list[StreamState]
+    refresher: list[int]
+    clipping: list[float]
 
 
 class StochasticPulseWriter(Writer):
@@ -86,7 +95,7 @@ class StochasticPulseWriter(Writer):
         for block in self._target.blocks:
             block.crossbar.pulse(train_for(block, rows, cols, longest, scheme))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StochasticState:
         """Streams and counters."""
         return {
             "streams": [s.state() for s in (self._rows, self._cols, self._rounding)],
@@ -94,12 +103,13 @@ class StochasticPulseWriter(Writer):
             "clipping": self._clipping.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        for stream, saved in zip((self._rows, self._cols, self._rounding), state["streams"], strict=True):
-            stream.restore(saved)
-        self._refresher.restore(state["refresher"])
-        self._clipping.restore(state["clipping"])
+        saved = taken(StochasticState, state, "writer")
+        for stream, held in zip((self._rows, self._cols, self._rounding), saved["streams"], strict=True):
+            stream.restore(held)
+        self._refresher.restore(saved["refresher"])
+        self._clipping.restore(saved["clipping"])
 
     def statistics(self) -> dict[str, float]:
         """Share that was clipped, refreshes done."""

@@ -3,14 +3,15 @@
 Rasch, Carta, Fagbohungbe & Gokmen, Nat. Commun. 15, 7133 (2024), doi:10.1038/s41467-024-51221-z.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.random.streams import Stream, Streams
-from analog_sim.writing.buffered_transfer import BufferedScheme, BufferedWriter
+from analog_sim.random.streams import Stream, Streams, StreamState
+from analog_sim.saved_state import State, taken
+from analog_sim.writing.buffered_transfer import BufferedScheme, BufferedState, BufferedWriter
 from analog_sim.writing.scheme import Writer, WriteTarget
 
 
@@ -30,8 +31,16 @@ class TikiTakaChopped(BufferedScheme):
         return ChoppedWriter(self, target, streams)
 
 
+class ChoppedState(BufferedState):
+    """As the base, with the stream of the choppers."""
+
+    flips: StreamState
+
+
 class ChoppedWriter(BufferedWriter):
     """Undoes the chopper's sign in what it reads."""
+
+    kept: ClassVar[Any] = ChoppedState
 
     def __init__(self, scheme: TikiTakaChopped, target: WriteTarget, streams: Streams) -> None:
         super().__init__(scheme, target, streams)
@@ -43,11 +52,11 @@ class ChoppedWriter(BufferedWriter):
         self._gather(lines, sign[:, None] * self._read(lines), rate)
         self._chopper[lines] = np.where(self._flips.uniforms(len(lines)) < self._scheme.chopper, -sign, sign)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ChoppedState:
         """As the base, with the stream of the choppers."""
-        return super().state() | {"flips": self._flips.state()}
+        return {**super().state(), "flips": self._flips.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
         super().restore(state)
-        self._flips.restore(state["flips"])
+        self._flips.restore(taken(ChoppedState, state, "writer")["flips"])

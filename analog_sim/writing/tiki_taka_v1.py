@@ -3,17 +3,18 @@
 Gokmen & Haensch, Front. Neurosci. 14, 103 (2020), doi:10.3389/fnins.2020.00103, with the weights of the network in C alone (gamma = 0).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, taken
 from analog_sim.writing.proposal import OuterProduct
 from analog_sim.writing.scheme import Writer, WriteTarget
 from analog_sim.writing.stochastic_pulse import StochasticPulse, StochasticPulseWriter
-from analog_sim.writing.transfer import TransferScheme, TransferWriter
+from analog_sim.writing.transfer import TransferScheme, TransferState, TransferWriter
 
 
 class TikiTakaV1(TransferScheme):
@@ -31,8 +32,16 @@ class TikiTakaV1(TransferScheme):
         return TikiTakaV1Writer(self, target, streams)
 
 
+class SlowState(TransferState):
+    """As the base, with the writer of the weights."""
+
+    slow_writer: State
+
+
 class TikiTakaV1Writer(TransferWriter):
     """Sends every line as a train: its row fires in every slot, the columns in proportion to what was read."""
+
+    kept: ClassVar[Any] = SlowState
 
     def __init__(self, scheme: TikiTakaV1, target: WriteTarget, streams: Streams) -> None:
         super().__init__(scheme, target, streams)
@@ -45,16 +54,14 @@ class TikiTakaV1Writer(TransferWriter):
         one_line[np.arange(len(lines)), lines] = 1.0
         self._slow_writer.update(OuterProduct(one_line, -self._read(lines)), abs(rate) * self._scheme.transfer)
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> SlowState:
         """As the base, with the streams of the transfers."""
-        return super().state() | {"slow_writer": self._slow_writer.state()}
+        return {**super().state(), "slow_writer": self._slow_writer.state()}
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
         super().restore(state)
-        saved = state["slow_writer"]
-        assert isinstance(saved, dict)
-        self._slow_writer.restore(saved)
+        self._slow_writer.restore(taken(SlowState, state, "writer")["slow_writer"])
 
     def statistics(self) -> dict[str, float]:
         """As the base; the pulses of the weights are not counted one by one here."""

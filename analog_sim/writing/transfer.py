@@ -10,7 +10,7 @@ place of a batch. Never sees a loss.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from pydantic import Field
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, put, taken
 from analog_sim.writing.proposal import Dense, OuterProduct, Proposal
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, driven_cell, net_step
 from analog_sim.writing.scheme import Writer, WriteTarget
@@ -57,8 +58,23 @@ class TransferScheme(PulsedScheme, ABC):
     zero_shift: Annotated[int, Field(ge=0, le=10**6)] = 0
 
 
+class TransferState(TypedDict):
+    """Choppers, references, counters; array A is kept by the tile."""
+
+    fast_writer: State
+    zero: F32
+    chopper: F32
+    size: npt.NDArray[np.float64]
+    fast_rate: float
+    counters: list[int]
+    refresher: list[int]
+
+
 class TransferWriter(Writer, ABC):
     """Holds the array A, what its lines read at the start, (n_in, n_out), and the choppers, (n_in,)."""
+
+    kept: ClassVar[Any] = TransferState
+    """Kind of record that `state` returns."""
 
     def __init__(self, scheme: TransferScheme, target: WriteTarget, streams: Streams) -> None:
         self._base = scheme
@@ -136,7 +152,7 @@ class TransferWriter(Writer, ABC):
         """Weights (k, n_out) that these lines of A stand for."""
         return self._fast.read_lines(lines) - self._zero[lines]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> TransferState:
         """Filter, choppers, references, counters; array A is kept by the tile."""
         return {
             "fast_writer": self._fast_writer.state(),
@@ -148,15 +164,16 @@ class TransferWriter(Writer, ABC):
             "refresher": self._refresher.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self._fast_writer.restore(state["fast_writer"])
-        self._zero = np.array(state["zero"], np.float32)
-        self._chopper[...] = state["chopper"]
-        self._size[...] = state["size"]
-        self._fast_rate = float(state["fast_rate"])
-        self._samples, self._pulses = (int(n) for n in state["counters"])
-        self._refresher.restore(state["refresher"])
+        saved: TransferState = taken(self.kept, state, "writer")
+        self._fast_writer.restore(saved["fast_writer"])
+        put(self._zero, saved["zero"], "writer.zero")
+        put(self._chopper, saved["chopper"], "writer.chopper")
+        put(self._size, saved["size"], "writer.size")
+        self._fast_rate = saved["fast_rate"]
+        self._samples, self._pulses = saved["counters"]
+        self._refresher.restore(saved["refresher"])
 
     def statistics(self) -> dict[str, float]:
         """Transfers, pulses sent to the weights, and the clipping on A."""

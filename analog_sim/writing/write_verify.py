@@ -3,7 +3,7 @@
 Costs a read of the whole matrix and programs many cells; the reference of what open-loop pulses give up.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from analog_sim.mapping.weight_mapping import targets
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import State, put, taken
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
@@ -34,6 +35,14 @@ class WriteVerify(WriteScheme):
     def writer(self, target: WriteTarget, streams: Streams) -> Writer:
         """Make the writer."""
         return WriteVerifyWriter(self, target)
+
+
+class WriteVerifyState(TypedDict):
+    """Digital copy of the weights and counters."""
+
+    copy: npt.NDArray[np.float32]
+    updates: int
+    programmed: int
 
 
 class WriteVerifyWriter(Writer):
@@ -73,14 +82,15 @@ class WriteVerifyWriter(Writer):
             self._programmed += int(where.sum())
         return bool(off.any())
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> WriteVerifyState:
         """Digital copy and counters."""
         return {"copy": self._copy.copy(), "updates": self._updates, "programmed": self._programmed}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self._copy[...] = state["copy"]
-        self._updates, self._programmed = int(state["updates"]), int(state["programmed"])
+        saved = taken(WriteVerifyState, state, "writer")
+        put(self._copy, saved["copy"], "writer.copy")
+        self._updates, self._programmed = saved["updates"], saved["programmed"]
 
     def statistics(self) -> dict[str, float]:
         """Weights programmed so far."""

@@ -6,18 +6,26 @@ The twin is another tile of the same shape and specification whose writer draws 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
+from analog_sim.saved_state import State, taken
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import WriteTarget
 from learning.common.weight_tile import WeightTile
 
 F32 = npt.NDArray[np.float32]
+
+
+class MirroredState(TypedDict):
+    """What a tile and its digital twin keep."""
+
+    chip: State
+    twin: State
 
 
 class MirroredTile:
@@ -114,11 +122,12 @@ class MirroredTile:
         """Of the chip."""
         return self.chip.writing_statistics()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> MirroredState:
         """Of both."""
         return {"chip": self.chip.state(), "twin": self.twin.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put both back."""
-        self.chip.restore(state["chip"])
-        self.twin.restore(state["twin"])
+        saved = taken(MirroredState, state, "tile")
+        self.chip.restore(saved["chip"])
+        self.twin.restore(saved["twin"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
+from analog_sim.saved_state import State
 from analog_sim.tiles.digital import DigitalTile
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import WriteTarget
@@ -99,12 +100,12 @@ class WeightTile(Protocol):
         """What the write scheme has to report."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What a checkpoint keeps."""
         ...
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put back what `state` returned."""
+    def restore(self, state: State) -> None:
+        """Put back what `state` returned. Raises ValueError for anything else."""
         ...
 
 

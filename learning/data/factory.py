@@ -12,7 +12,7 @@ import numpy as np
 from analog_sim.archive import one_line
 from analog_sim.config import UserError
 from learning.data.dataset import Dataset
-from learning.data.own import Array, OwnData, Place, file_stamp
+from learning.data.own import NAMES, Array, OwnData, Place, file_stamp, names_of
 
 
 class Factory(OwnData):
@@ -20,7 +20,8 @@ class Factory(OwnData):
 
     Attributes:
         factory: file.py:function. It returns (x, y) or (x_train, y_train, x_test, y_test), or a mapping of these names and, if wanted,
-            `classes`, the names of the labels 0, 1, ... Every call must return the same: each worker calls it.
+            `classes`, the names of the labels 0, 1, ..., or `targets`, those of numbers to be predicted. Every call must return the same:
+            each worker calls it.
     """
 
     config_kind_key: ClassVar[str] = "factory"
@@ -37,8 +38,9 @@ class Factory(OwnData):
         returned = _call(Path(path), function, where)
         found = _arrays(returned, where)
         test = (found["x_test"], found["y_test"]) if "x_test" in found else None
-        classes = [str(name) for name in found["classes"]] if "classes" in found else None
-        return self.made(f"{Path(path).name}:{function}", where, (found["x_train"], found["y_train"]), test, classes)
+        return self.made(
+            f"{Path(path).name}:{function}", where, (found["x_train"], found["y_train"]), test, names_of(found, where)
+        )
 
     def stamp(self) -> tuple[int, ...]:
         """Of the file; what it reads and imports is looked at by the digest of what it returns."""
@@ -74,9 +76,9 @@ def _call(path: Path, function: str, where: str) -> Any:
 
 def _arrays(returned: Any, where: str) -> dict[str, Array]:
     names: tuple[str, ...] = ("x_train", "y_train", "x_test", "y_test")
-    allowed = "allowed: (x, y), (x_train, y_train, x_test, y_test), or a mapping of these names and classes"
+    allowed = "allowed: (x, y), (x_train, y_train, x_test, y_test), or a mapping of these names and classes or targets"
     if isinstance(returned, Mapping):
-        extra = [str(key) for key in returned if key not in (*names, "classes")]
+        extra = [str(key) for key in returned if key not in (*names, *NAMES)]
         halves = names if {"x_test", "y_test"} & set(returned) else names[:2]
         missing = [key for key in halves if key not in returned]
         if extra or missing:

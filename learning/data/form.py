@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.data.dataset import F32, Dataset
+from learning.data.dataset import F32, Answers, Dataset, NumericTargets
 from learning.data.spec import DataSpec
 
 F64 = npt.NDArray[np.float64]
@@ -19,10 +19,11 @@ def formed(spec: DataSpec, validation: int = 0) -> Dataset:
     """Read the samples, split them and bring them into the form of the network.
 
     Limits come first. With `validation` > 0 the last so many training samples are held out and take the place of the test part, which
-    is then not looked at: for searches. A normalisation is found from the training samples that are left, and from nothing else.
+    is then not looked at: for searches. A normalisation, of the samples or of numeric targets, is found from the training samples that are
+    left, and from nothing else.
 
     Raises:
-        UserError: the data cannot be had, or nothing is left to train on.
+        UserError: the data cannot be had, nothing is left to train on, or a numeric target does not vary.
     """
     return _formed(spec, validation, spec.stamp())
 
@@ -41,13 +42,32 @@ def _formed(spec: DataSpec, validation: int, stamp: tuple[int, ...]) -> Dataset:
         cut = len(x) - validation
         x, y, x_test, y_test = x[:cut], y[:cut], x[cut:], y[cut:]
     offset, scale = _normalisation(spec, x)
+    targets = None if data.targets is None else _scaled(data, data.targets, y, y_test)
+    if targets is not None:
+        y, y_test = ((part - targets.offset) / targets.scale for part in (y, y_test))
     return replace(
         data,
         x_train=_form(spec, x, offset, scale),
         y_train=y,
         x_test=_form(spec, x_test, offset, scale),
         y_test=y_test,
+        targets=targets,
     )
+
+
+def _scaled(data: Dataset, targets: NumericTargets, y: Answers, y_test: Answers) -> NumericTargets:
+    """Mean and standard deviation of the targets (N, n) of the training part. Raises UserError when one does not vary."""
+    for what, part, why in (
+        ("training", y, "there is nothing to learn"),
+        ("test", y_test, "R2 compares with their variance"),
+    ):
+        still = [name for name, same in zip(targets.names, np.ptp(part, axis=0) == 0.0, strict=True) if same]
+        if still:
+            raise UserError(
+                f"dataset: {data.name}: target '{still[0]}' is the same in all {len(part)} {what} samples: {why}"
+            )
+    offset, scale = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64)
+    return replace(targets, offset=offset.astype(np.float32), scale=scale.astype(np.float32))
 
 
 def _normalisation(spec: DataSpec, x: F32) -> tuple[F32, F32]:

@@ -2,13 +2,14 @@
 
 Samples are given as arrays in any of the usual number types. Whole images of bytes (uint8) are scaled to [0, 1] as published ones are;
 everything else stays as it is and becomes float32. Samples of two dimensions (H, W) get one channel.
+Whole numbers and texts are labels of classes; floating-point numbers are targets to be predicted (regression).
 """
 
 from __future__ import annotations
 
 import os
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,13 +19,14 @@ from pydantic import BeforeValidator, Field
 
 from analog_sim.config import UserError, refuse
 from analog_sim.config.yaml12 import Text
-from learning.data.dataset import F32, Dataset, part_digest, whole_digest
+from learning.data.dataset import F32, Answers, Dataset, NumericTargets, part_digest, whole_digest
 from learning.data.spec import DataSpec
 
 Array = npt.NDArray[Any]
-I64 = npt.NDArray[np.int64]
 SEED = 0
 """Of the order and of the held-out part: the same in every run."""
+NAMES = ("classes", "targets")
+"""Arrays that name the labels 0, 1, ..., or the numbers to be predicted."""
 _SHOWN = 5
 
 
@@ -35,7 +37,7 @@ class OwnData(DataSpec, ABC):
         test_fraction: share of the samples that is held out as the test part where the data have none.
         order: "shuffled": both parts come in one fixed random order, so that the first so many and the last so many are fair samples,
             and the held-out part has the same share of every class; "kept": as in the data, the last ones held out, as for a series
-            whose neighbours are alike.
+            whose neighbours are alike. Where numbers are predicted, the held-out part is a random one.
         shape: of one sample as the network gets it, where that is not its shape in the data.
     """
 
@@ -43,50 +45,59 @@ class OwnData(DataSpec, ABC):
     order: Literal["shuffled", "kept"] = "shuffled"
     shape: Annotated[tuple[Annotated[int, Field(ge=1, le=10**6)], ...], Field(min_length=1)] | None = None
 
+    @property
+    def numeric(self) -> bool | None:
+        """Only reading the data tells."""
+        return None
+
     def made(
         self,
         name: str,
         where: str,
         train: tuple[Array, Array],
         test: tuple[Array, Array] | None,
-        classes: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
     ) -> Dataset:
         """The checked data set.
 
         Args:
-            name: of the data set. where: what messages begin with. train, test: samples (N, ...) and labels (N,), whole numbers or
-            texts; without a test part it is held out of the training part. classes: names of the labels 0, 1, ..., by default the
-            labels themselves.
+            name: of the data set. where: what messages begin with. train, test: samples (N, ...) with labels (N,), whole numbers or
+            texts, or with numeric targets (N,) or (N, n), floating-point; without a test part it is held out of the training part.
+            names: of the labels 0, 1, ..., by default the labels themselves; or of the targets.
 
         Raises:
             UserError: a part is empty, shapes or labels do not fit, a value is not finite, a class is missing in the training part.
         """
         parts = {"train": train} if test is None else {"train": train, "test": test}
         x = {part: self._samples(f"{where}: x_{part}", pair[0]) for part, pair in parts.items()}
+        numeric = any(pair[1].dtype.kind == "f" for pair in parts.values())
         for part, pair in parts.items():
-            _check_labels(f"{where}: y_{part}", pair[1], len(x[part]))
+            (_check_targets if numeric else _check_labels)(f"{where}: y_{part}", pair[1], len(x[part]))
         if test is not None and x["train"].shape[1:] != x["test"].shape[1:]:
             raise UserError(
                 f"{where}: samples of the training part have shape {x['train'].shape[1:]}, of the test part {x['test'].shape[1:]}"
             )
-        y, names = _numbered(where, {part: pair[1] for part, pair in parts.items()}, classes)
+        given = {part: pair[1] for part, pair in parts.items()}
+        y: dict[str, Answers]
+        y, outputs = (_measured if numeric else _numbered)(where, given, names)
         notes: list[str] = []
         if test is None:
-            x, y = self._held_out(where, x["train"], y["train"], names)
+            x, y = self._held_out(where, x["train"], y["train"], outputs)
             notes.append(
                 f"{name}: has no test part; {len(y['test'])} of {len(y['test']) + len(y['train'])} samples were held out as one "
                 + (
                     "(the last ones)."
                     if self.order == "kept"
-                    else f"(drawn with seed {SEED}, the same share of every class)."
+                    else f"(drawn with seed {SEED}{'' if numeric else ', the same share of every class'})."
                 )
             )
         elif self.order == "shuffled":
             for part in parts:
                 order = np.random.default_rng(SEED).permutation(len(y[part]))
                 x[part], y[part] = x[part][order], y[part][order]
-        notes += _check_classes(name, where, y, names)
-        halves = (_digest(x["train"], y["train"], names), _digest(x["test"], y["test"], names))
+        if not numeric:
+            notes += _check_classes(name, where, y, outputs)
+        halves = (_digest(x["train"], y["train"], outputs), _digest(x["test"], y["test"], outputs))
         of_train, of_test = halves
         return Dataset(
             name=name,
@@ -94,7 +105,8 @@ class OwnData(DataSpec, ABC):
             y_train=y["train"],
             x_test=x["test"],
             y_test=y["test"],
-            classes=names,
+            classes=() if numeric else outputs,
+            targets=NumericTargets.plain(outputs) if numeric else None,
             sha256=whole_digest(*halves),
             note=" ".join(notes),
             sha256_train=of_train,
@@ -123,12 +135,18 @@ class OwnData(DataSpec, ABC):
             return found.reshape(len(found), *self.shape)
         return found[:, None] if found.ndim == 3 else found
 
-    def _held_out(self, where: str, x: F32, y: I64, names: Sequence[str]) -> tuple[dict[str, F32], dict[str, I64]]:
+    def _held_out(
+        self, where: str, x: F32, y: Answers, names: Sequence[str]
+    ) -> tuple[dict[str, F32], dict[str, Answers]]:
         """A test part out of the training part."""
         n = len(y)
         if self.order == "kept":
             cut = n - max(1, round(self.test_fraction * n))
             chosen, rest = np.arange(cut, n), np.arange(cut)
+        elif y.dtype.kind == "f":
+            order = np.random.default_rng(SEED).permutation(n)
+            cut = max(1, round(self.test_fraction * n))
+            chosen, rest = order[:cut], order[cut:]
         else:
             order = np.random.default_rng(SEED).permutation(n)
             test = np.zeros(n, bool)
@@ -147,14 +165,68 @@ class OwnData(DataSpec, ABC):
         return {"train": x[rest], "test": x[chosen]}, {"train": y[rest], "test": y[chosen]}
 
 
+def names_of(arrays: Mapping[str, Array], where: str) -> list[str] | None:
+    """What the labels or the targets are called, None where nothing says. Raises UserError."""
+    told = [key for key in NAMES if key in arrays]
+    if not told:
+        return None
+    names, numeric = arrays[told[0]], arrays["y_train"].dtype.kind == "f"
+    wanted = NAMES[int(numeric)]
+    if told != [wanted]:
+        what = "floating-point numbers to be predicted" if numeric else "labels of classes"
+        raise UserError(
+            f"{where}: y_train holds {what} ({arrays['y_train'].dtype}); allowed: {wanted} (got {', '.join(told)})"
+        )
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise UserError(f"{where}: {wanted}: must be a list of texts (got {names.dtype} {names.shape})")
+    return [str(name) for name in names]
+
+
 def _check_labels(where: str, y: Array, samples: int) -> None:
     if y.shape != (samples,):
         raise UserError(f"{where}: must be {samples} labels, one per sample (got shape {y.shape})")
     if y.dtype.kind not in "iuU":
-        raise UserError(f"{where}: labels must be whole numbers or texts (got {y.dtype})")
+        raise UserError(
+            f"{where}: must be labels, whole numbers or texts, or floating-point numbers to be predicted (got {y.dtype})"
+        )
 
 
-def _numbered(where: str, y: dict[str, Array], classes: Sequence[str] | None) -> tuple[dict[str, I64], tuple[str, ...]]:
+def _check_targets(where: str, y: Array, samples: int) -> None:
+    if y.dtype.kind not in "fiu":
+        raise UserError(f"{where}: targets must be numbers, as in the other part (got {y.dtype})")
+    if y.ndim not in (1, 2) or len(y) != samples or y.size == 0:
+        raise UserError(
+            f"{where}: must be targets of {samples} samples, of shape ({samples},) or ({samples}, n) (got shape {y.shape})"
+        )
+    with np.errstate(over="ignore"):
+        broken = np.flatnonzero(~np.isfinite(y.astype(np.float32).reshape(samples, -1)).all(axis=1))
+    if broken.size:
+        raise UserError(
+            f"{where}: {broken.size} targets are NaN, infinite or more than float32 holds, first of sample {broken[0]}"
+        )
+
+
+def _measured(
+    where: str, y: dict[str, Array], names: Sequence[str] | None
+) -> tuple[dict[str, Answers], tuple[str, ...]]:
+    """Targets as float32 (N, n) and what they are called."""
+    found: dict[str, Answers] = {
+        part: targets.astype(np.float32).reshape(len(targets), -1) for part, targets in y.items()
+    }
+    widths = {part: targets.shape[1] for part, targets in found.items()}
+    n = widths["train"]
+    if len(set(widths.values())) > 1:
+        raise UserError(f"{where}: y_train has {n} targets a sample, y_test {widths['test']}")
+    if names is None:
+        return found, ("target",) if n == 1 else tuple(f"target {k}" for k in range(n))
+    if len(names) != n:
+        raise UserError(f"{where}: {len(names)} names for {n} targets a sample ({_listed(names)})")
+    return found, tuple(names)
+
+
+def _numbered(
+    where: str, y: dict[str, Array], classes: Sequence[str] | None
+) -> tuple[dict[str, Answers], tuple[str, ...]]:
     """Labels as 0, 1, ... and what they mean."""
     kinds = {part: labels.dtype.kind == "U" for part, labels in y.items()}
     if len(set(kinds.values())) > 1:
@@ -174,7 +246,7 @@ def _numbered(where: str, y: dict[str, Array], classes: Sequence[str] | None) ->
     return {part: labels.astype(np.int64) for part, labels in y.items()}, tuple(classes)
 
 
-def _check_classes(name: str, where: str, y: dict[str, I64], names: Sequence[str]) -> list[str]:
+def _check_classes(name: str, where: str, y: dict[str, Answers], names: Sequence[str]) -> list[str]:
     """Notes on classes without test samples. Raises UserError on classes that cannot be learned."""
     if len(names) < 2:
         raise UserError(f"{where}: needs at least 2 classes (got {', '.join(names)})")
@@ -194,8 +266,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
-def _digest(x: F32, y: I64, names: Sequence[str]) -> str:
-    """Of a part and of what its labels mean."""
+def _digest(x: F32, y: Answers, names: Sequence[str]) -> str:
+    """Of a part and of what its labels or targets mean."""
     return whole_digest(part_digest(x, y), repr(tuple(names)))
 
 

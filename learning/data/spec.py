@@ -42,6 +42,11 @@ class DataSpec(Part, ABC):
             raise at_key("normalise", "is found from the training samples; remove it, or mean and std")
         return self
 
+    @property
+    def numeric(self) -> bool | None:
+        """Whether it has numbers to be predicted instead of classes; None where only reading it tells."""
+        return False
+
     @abstractmethod
     def read(self, root: Path | None = None) -> Dataset:
         """All samples as they are, before any limit, normalisation or flattening.

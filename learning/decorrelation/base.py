@@ -8,14 +8,14 @@ scalar gain gamma). The matrix that counts is ``diag(g) R``. With a bypass the t
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import Part
+from analog_sim.saved_state import State, put
 from learning.common.memory import Memory
 from learning.common.needs import Needs
 from learning.common.weight_tile import WeightTile
@@ -41,6 +41,15 @@ class Passed:
     def rows(self, index: npt.NDArray[np.int64]) -> "Passed":
         """A subset of the batch."""
         return Passed(self.z[index], self.r[index], self.y[index])
+
+
+class MatrixState(TypedDict):
+    """What a decorrelating matrix keeps."""
+
+    tile: State
+    gain: F32
+    norm_z: float
+    norm_r: float
 
 
 class Matrix:
@@ -132,14 +141,14 @@ class Matrix:
             r += np.eye(self.size, dtype=np.float32)
         return r
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> MatrixState:
         """What a checkpoint keeps."""
         return {"tile": self.tile.state(), "gain": self.gain.copy(), "norm_z": self._norm_z, "norm_r": self._norm_r}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: MatrixState) -> None:
         """Put back what `state` returned."""
         self.tile.restore(state["tile"])
-        self.gain[:] = state["gain"]
+        put(self.gain, state["gain"], "decorrelator.gain")
         self._norm_z, self._norm_r = float(state["norm_z"]), float(state["norm_r"])
 
 

@@ -1,8 +1,7 @@
 """One layer's decorrelation at work: running mean, matrix, method, on the part of the batch it learns from. It never sees a loss."""
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +9,12 @@ from pydantic import Field, model_validator
 
 from analog_sim.config import Q, StrictModel, at_key, one_of
 from analog_sim.random.streams import Stream
-from learning.common.memory import Memory
+from analog_sim.saved_state import put
+from learning.common.memory import Memory, MemoryState
 from learning.common.needs import check_tile
 from learning.common.schedule import Schedule, rate_factor
 from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
-from learning.decorrelation.base import Matrix, Method, Passed
+from learning.decorrelation.base import Matrix, MatrixState, Method, Passed
 from learning.decorrelation.identity import IdentityTile
 
 F32 = npt.NDArray[np.float32]
@@ -103,6 +103,15 @@ class DecorrelationSpec(StrictModel):
         return self.layers == "all" or layer in self.layers
 
 
+class DecorrelatorState(TypedDict):
+    """What a decorrelator keeps."""
+
+    matrix: MatrixState
+    mean: F32
+    memory: MemoryState
+    batches: int
+
+
 class Decorrelator:
     """``y = g R (z - mean z)`` in front of one weighted layer.
 
@@ -158,7 +167,7 @@ class Decorrelator:
         if gain is not None:
             self.matrix.gain[:] = gain
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> DecorrelatorState:
         """What a checkpoint keeps."""
         return {
             "matrix": self.matrix.state(),
@@ -167,9 +176,9 @@ class Decorrelator:
             "batches": self._batches,
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: DecorrelatorState) -> None:
         """Put back what `state` returned."""
         self.matrix.restore(state["matrix"])
-        self.mean[:] = state["mean"]
+        put(self.mean, state["mean"], "decorrelator.mean")
         self.memory.restore(state["memory"])
         self._batches = int(state["batches"])

@@ -1,17 +1,23 @@
 """The tile of a matrix that is the identity for good: what `centre` has instead of an R. It holds no number and never multiplies."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import ChipInfo
+from analog_sim.saved_state import State, taken
 from analog_sim.writing.proposal import Proposal
 from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
+
+
+class IdentityState(TypedDict):
+    """What a matrix that stands still keeps."""
+
+    time: float
 
 
 class IdentityTile:
@@ -88,10 +94,10 @@ class IdentityTile:
         """Nothing is ever written."""
         return {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> IdentityState:
         """What a checkpoint keeps."""
         return {"time": self._time}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Put back what `state` returned."""
-        self._time = float(state["time"])
+        self._time = taken(IdentityState, state, "identity")["time"]

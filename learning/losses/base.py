@@ -1,6 +1,7 @@
 """What a loss is. It never sees a weight."""
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,19 +10,26 @@ from analog_sim.config import Part
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+Target = npt.NDArray[Any]
+"""What a batch should have given: labels (B,) int64, or numbers (B, n) float32."""
 
 
 class Loss(Part, ABC):
-    """``L = mean_b l(output_b, target_b)``."""
+    """``L = mean_b l(output_b, target_b)``.
+
+    Attributes:
+        numbers: whether it takes numeric targets (regression) beside the labels of classes.
+    """
+
+    numbers: ClassVar[bool] = False
 
     @abstractmethod
-    def per_sample(self, output: F32, target: I64) -> F64:
+    def per_sample(self, output: F32, target: Target) -> F64:
         """l of every sample, (B,) float64: perturbation rules take small differences of it.
 
-        output: (B, classes). target: (B,) labels.
+        output: (B, n). target: (B,) labels in [0, n), or (B, n) numbers.
         """
 
     @abstractmethod
-    def gradient(self, output: F32, target: I64) -> F32:
-        """``dL/d output`` (B, classes), the 1/B of the mean inside."""
+    def gradient(self, output: F32, target: Target) -> F32:
+        """``dL/d output`` (B, n), the 1/B of the mean inside."""

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from learning.losses import kernels
-from learning.losses.base import F32, F64, I64, Loss
+from learning.losses.base import F32, F64, Loss, Target
 
 
 class CrossEntropy(Loss):
@@ -13,13 +13,13 @@ class CrossEntropy(Loss):
 
     kind: Literal["cross_entropy"] = "cross_entropy"
 
-    def per_sample(self, output: F32, target: I64) -> F64:
+    def per_sample(self, output: F32, target: Target) -> F64:
         """(B,) in nats."""
         loss = np.empty(len(output), np.float64)
         kernels.cross_entropy(output, target, loss)
         return loss
 
-    def gradient(self, output: F32, target: I64) -> F32:
+    def gradient(self, output: F32, target: Target) -> F32:
         """``(softmax(o) - onehot) / B``."""
         gradient = np.empty(output.shape, np.float32)
         kernels.cross_entropy_gradient(output, target, gradient)

@@ -19,6 +19,17 @@ AnyLoss = Annotated[Loss, one_of("learning.losses", Loss), PlainSerializer(_as_w
 """Field of an experiment that holds any loss."""
 
 
+def check_loss(loss: Loss, numeric: bool, where: str) -> None:
+    """Raise UserError where a loss of classes meets numeric targets; where: the key that names it."""
+    if numeric and not loss.numbers:
+        known = discover("learning.losses", Loss)  # type: ignore[type-abstract]
+        allowed = ", ".join(name for name, kind in known.items() if kind.numbers)
+        raise UserError(
+            f"{where}: {loss.kind} is for classes, the data have numbers to be predicted; allowed: {allowed} (or give labels as whole "
+            "numbers or texts)"
+        )
+
+
 def make_loss(name: str) -> Loss:
     """Loss by its name in the YAML. Raises UserError."""
     known = discover("learning.losses", Loss)  # type: ignore[type-abstract]

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
 from analog_sim.random.streams import Stream, Streams
+from analog_sim.saved_state import State, put
 from analog_sim.writing.proposal import Dense
 from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Passed
-from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator
+from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator, DecorrelatorState
 from learning.network.layers.base import DigitalLayer, Shape, TrainingLayer, WeightedLayer
 from learning.network.learned import GAIN, MATRIX, MEAN, LearnedNetwork
 from learning.network.placed import PlacedLayer, placed_layers
@@ -69,6 +70,14 @@ class Trace:
     def output(self) -> F32:
         """(B, classes)."""
         return self.layers[-1].values[-1]
+
+
+class LayerState(TypedDict):
+    """What a layer keeps."""
+
+    tile: State
+    bias: F32 | None
+    decorrelator: DecorrelatorState | None
 
 
 @dataclass
@@ -160,22 +169,24 @@ class WeightLayer:
         if self.bias is not None and shift.db is not None:
             self.bias += np.float32(factor) * shift.db
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LayerState:
         """What a checkpoint keeps."""
-        state: dict[str, Any] = {"tile": self.tile.state()}
-        if self.bias is not None:
-            state["bias"] = self.bias.copy()
-        if self.decorrelator is not None:
-            state["decorrelator"] = self.decorrelator.state()
-        return state
+        return {
+            "tile": self.tile.state(),
+            "bias": None if self.bias is None else self.bias.copy(),
+            "decorrelator": None if self.decorrelator is None else self.decorrelator.state(),
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state` returned."""
+    def restore(self, state: LayerState) -> None:
+        """Put back what `state` returned. Raises ValueError for what is of another layer."""
+        bias, decorrelator = state["bias"], state["decorrelator"]
+        if (bias is None) != (self.bias is None) or (decorrelator is None) != (self.decorrelator is None):
+            raise ValueError(f"{self.name}: saved with other parts (bias, decorrelator) than the layer has")
         self.tile.restore(state["tile"])
-        if self.bias is not None:
-            self.bias[:] = state["bias"]
-        if self.decorrelator is not None:
-            self.decorrelator.restore(state["decorrelator"])
+        if self.bias is not None and bias is not None:
+            put(self.bias, bias, f"{self.name}.bias")
+        if self.decorrelator is not None and decorrelator is not None:
+            self.decorrelator.restore(decorrelator)
 
 
 @dataclass(frozen=True)
@@ -297,12 +308,16 @@ class Network:
         """The same network on digital tiles that hold what the cells truly hold now; the chip does not notice."""
         return Network(self.head, tuple(_digital(layer) for layer in self.layers))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, LayerState]:
         """What a checkpoint keeps."""
         return {layer.name: layer.state() for layer in self.layers}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, LayerState]) -> None:
         """Put back what `state` returned."""
+        if list(state) != [layer.name for layer in self.layers]:
+            raise ValueError(
+                f"network: saved with layers {', '.join(state)}, here {', '.join(x.name for x in self.layers)}"
+            )
         for layer in self.layers:
             layer.restore(state[layer.name])
 

@@ -1,10 +1,12 @@
-"""How a network is trained digitally, as configuration. No torch here: `learning.torch_bridge.digital_training` does it."""
+"""How a network is trained digitally, as configuration. No torch here: `learning.torch_bridge.digital.digital_training` does it."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
+from learning.losses.cross_entropy import CrossEntropy
+from learning.losses.losses import AnyLoss
 from learning.network.spec import Size
 
 LEAST_EPOCHS, LEAST_STEPS = 20, 6000
@@ -15,8 +17,9 @@ class DigitalTraining(StrictModel):
     """How the digital network is trained: rate falling to zero along half a cosine.
 
     Attributes:
-        epochs: passes over the training images; None for as many as make LEAST_STEPS steps, at least LEAST_EPOCHS (`epochs_for`).
-        batch: images per step.
+        loss: what is minimised: cross_entropy of classes, mse of numbers to be predicted (or against the one-hot targets of classes).
+        epochs: passes over the training samples; None for as many as make LEAST_STEPS steps, at least LEAST_EPOCHS (`epochs_for`).
+        batch: samples per step.
         optimizer: adam or sgd (momentum 0.9). rate: learning rate at the start. weight_decay: L2 penalty.
         weight_noise: standard deviation of Gaussian noise on every weight matrix during training, relative to its largest
             weight, drawn anew for each batch (Joshi et al. 2020, doi:10.1038/s41467-020-16108-9): makes the network
@@ -24,6 +27,7 @@ class DigitalTraining(StrictModel):
         seed: of weights and order of the data. threads: torch threads; bits depend on their number.
     """
 
+    loss: AnyLoss = CrossEntropy()
     epochs: Annotated[int, Field(ge=0, le=10**6)] | None = None
     batch: Size = 64
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -34,7 +38,7 @@ class DigitalTraining(StrictModel):
     threads: Size = 1
 
     def epochs_for(self, images: int) -> int:
-        """Epochs on so many training images."""
+        """Epochs on so many training samples."""
         if self.epochs is not None:
             return self.epochs
         steps = max(1, -(-images // self.batch))

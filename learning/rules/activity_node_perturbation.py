@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from learning.common.memory import Memory
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
+from learning.rules.base import F32, NoiseRule, Proposed, from_errors, per_row
 
 NO_NOISE = (
     "activity_node_perturbation: two passes of a batch were the same to the bit, so nothing is learned; sigma: 0 leaves the exploration "
@@ -41,7 +41,7 @@ class ActivityNodePerturbation(NoiseRule):
     alignment: ClassVar[float | None] = 0.99
     sigma: Annotated[float, Field(ge=0.0, le=1e6)] = 1e-3
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One clean pass, then one (two-sided: two) per perturbation."""
         clean = network.forward(x)
         base = loss.per_sample(clean.output, target)

@@ -4,9 +4,9 @@ from typing import ClassVar, Literal
 
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, Proposed, Rule, from_errors
+from learning.rules.base import F32, Proposed, Rule, from_errors
 
 
 class Backprop(Rule):
@@ -20,7 +20,7 @@ class Backprop(Rule):
         """Transposed reads and slopes."""
         return Needs(transposed_read=True, transposed_matrices=True, writable=True, derivative=True)
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One pass forward, one back."""
         trace = network.forward(x)
         grad = loss.gradient(trace.output, target)

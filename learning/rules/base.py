@@ -17,12 +17,11 @@ from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network, Trace
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 ROWS_AT_ONCE = 1024
 """Rows of one read that perturbed copies of a batch make up at most, if a copy has fewer: what they leave at a layer stays in the cache."""
@@ -74,8 +73,8 @@ class Rule(Part):
         return Memory(streams.stream("perturbation"))
 
     @abstractmethod
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
-        """Present a batch x (B, ...), target (B,), and propose gradients of the mean loss."""
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
+        """Present a batch x (B, ...), target (B,) labels or (B, n) numbers, and propose gradients of the mean loss."""
 
 
 class PerturbationRule(Rule):
@@ -109,7 +108,7 @@ class NoiseRule(PerturbationRule):
         return Needs(writable=True, second_pass=True, noise_injection=True)
 
     def probes(
-        self, network: Network, loss: Loss, target: I64, clean: Trace, memory: Memory
+        self, network: Network, loss: Loss, target: Target, clean: Trace, memory: Memory
     ) -> Iterator[tuple[list[F32], F64, list[list[F32]]]]:
         """Perturb a clean pass: for every perturbation its noise, losses and pre-activations, first of +noise, then, two-sided, of -noise.
 
@@ -125,7 +124,9 @@ class NoiseRule(PerturbationRule):
             noises = [self.noise(clean, memory) for _ in range(min(together, self.perturbations - first))]
             copies = [part for noise in noises for part in (noise, [-xi for xi in noise])[:signs]]
             trace = self._perturbed(network, clean, copies)
-            losses = loss.per_sample(trace.output, np.tile(target, len(copies))).reshape(-1, signs, len(target))
+            losses = loss.per_sample(trace.output, np.concatenate([target] * len(copies))).reshape(
+                -1, signs, len(target)
+            )
             parts = [
                 [one.a[k * len(own.a) :][: len(own.a)] for one, own in zip(trace.layers, clean.layers, strict=True)]
                 for k in range(len(copies))

@@ -12,9 +12,9 @@ from pydantic import Field
 from analog_sim.random.streams import Streams
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, Proposed, Rule, from_errors
+from learning.rules.base import F32, Proposed, Rule, from_errors
 
 
 class DirectFeedbackAlignment(Rule):
@@ -42,7 +42,7 @@ class DirectFeedbackAlignment(Rule):
             memory.arrays[layer.name] = drawn * np.float32(self.scale / units**0.5)
         return memory
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One pass forward, the error to every layer through its B."""
         trace = network.forward(x)
         error = loss.gradient(trace.output, target)

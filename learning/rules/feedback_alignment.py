@@ -11,9 +11,9 @@ from pydantic import Field
 from analog_sim.random.streams import Streams
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, Proposed, Rule, from_errors
+from learning.rules.base import F32, Proposed, Rule, from_errors
 
 
 class FeedbackAlignment(Rule):
@@ -39,7 +39,7 @@ class FeedbackAlignment(Rule):
             memory.arrays[layer.name] = drawn * np.float32(self.scale / layer.inputs**0.5)
         return memory
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One pass forward, the error back through B."""
         trace = network.forward(x)
         grad = loss.gradient(trace.output, target)

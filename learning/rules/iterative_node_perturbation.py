@@ -9,9 +9,9 @@ import numpy as np
 
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, PerturbationRule, Proposed, from_errors, per_row
+from learning.rules.base import F32, PerturbationRule, Proposed, from_errors, per_row
 
 
 class IterativeNodePerturbation(PerturbationRule):
@@ -32,7 +32,7 @@ class IterativeNodePerturbation(PerturbationRule):
         """Further passes with injected noise."""
         return Needs(writable=True, second_pass=True, noise_injection=True)
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One clean pass, then for every perturbation one (two-sided: two) per layer from that layer on."""
         clean = network.forward(x)
         base = loss.per_sample(clean.output, target)

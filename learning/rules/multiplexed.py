@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from analog_sim.config import at_key
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network, Shift, Trace
-from learning.rules.base import F32, I64, PerturbationRule, Proposed
+from learning.rules.base import F32, PerturbationRule, Proposed
 from learning.rules.weight_perturbing import (
     Perturb,
     add_up,
@@ -71,7 +71,7 @@ class Multiplexed(PerturbationRule):
         """Updates per input, at least one round."""
         return max(1, self.perturbations * self.tau_p // self.tau_theta)
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """Perturb until the input or the update period ends."""
         clean = network.forward(x)
         base = float(loss.per_sample(clean.output, target).mean())
@@ -95,7 +95,7 @@ class Multiplexed(PerturbationRule):
         return single_shift(network, index, self.sigma), float(count)
 
     def _mean_change(
-        self, network: Network, loss: Loss, clean: Trace, target: I64, base: float, shifts: tuple[Shift, ...]
+        self, network: Network, loss: Loss, clean: Trace, target: Target, base: float, shifts: tuple[Shift, ...]
     ) -> float:
         """Mean over tau_p steps of the change of the loss under one perturbation."""
         if self.perturb == "overlay":

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from learning.common.memory import Memory
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, NoiseRule, Proposed, from_errors, per_row
+from learning.rules.base import F32, NoiseRule, Proposed, from_errors, per_row
 
 
 class NodePerturbation(NoiseRule):
@@ -19,7 +19,7 @@ class NodePerturbation(NoiseRule):
     kind: Literal["node_perturbation"] = "node_perturbation"
     alignment: ClassVar[float | None] = 0.99
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One clean pass, then one (two-sided: two) per perturbation."""
         clean = network.forward(x)
         base = loss.per_sample(clean.output, target)

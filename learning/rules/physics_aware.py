@@ -11,20 +11,22 @@ from pydantic import Field
 
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.emulated import CrossbarState
 from analog_sim.chip.fabric import EmulatedFabric, Fabric
 from analog_sim.chip.twin import MeasuredChip, TwinFabric, load_measured
 from analog_sim.config import NamedPath
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import taken
 from analog_sim.tiles.digital import DigitalTile
 from analog_sim.tiles.tile import Tile
 from learning.common.memory import Memory
 from learning.common.mirrored_tile import MirroredTile
 from learning.common.needs import Needs
 from learning.common.weight_tile import WeightTile
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
-from learning.rules.base import F32, I64, Proposed, Rule
+from learning.rules.base import F32, Proposed, Rule
 
 
 class PhysicsAware(Rule):
@@ -77,7 +79,7 @@ class PhysicsAware(Rule):
             _take_over(mine, np.mean([its.read_conductance() for _ in range(self.reads)], axis=0, dtype=np.float32))
         return twin
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One pass forward on the chip, one back on the twin."""
         return Backprop().propose(network, loss, x, target, memory)
 
@@ -88,7 +90,7 @@ def _take_over(twin: Crossbar, g: F32) -> None:
     if inside is None:
         twin.program(g)
         return
-    state = inside.state()
+    state = taken(CrossbarState, inside.state(), "crossbar")
     state["cells"]["g"] = np.maximum(g, np.float32(0.0))
     inside.restore(state)
 

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from learning.common.memory import Memory
 from learning.common.needs import Needs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, I64, PerturbationRule, Proposed
+from learning.rules.base import F32, PerturbationRule, Proposed
 from learning.rules.weight_perturbing import Perturb, add_up, flipped, mean_loss, random_shifts, take, write
 
 
@@ -32,7 +32,7 @@ class WeightPerturbation(PerturbationRule):
         writes = self.perturb == "write"
         return Needs(writable=True, second_pass=True, immediate_write=writes, weight_modulation=not writes)
 
-    def propose(self, network: Network, loss: Loss, x: F32, target: I64, memory: Memory) -> Proposed:
+    def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One clean pass, then one (two-sided: two) per perturbation."""
         clean = network.forward(x)
         base = float(loss.per_sample(clean.output, target).mean())

@@ -14,12 +14,11 @@ from analog_sim.random.streams import Stream
 from analog_sim.writing.proposal import Dense
 from learning.common.memory import Memory
 from learning.decorrelation.rows import random_signs
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network, Shift, Trace
 from learning.rules.base import Gradient
 
 F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 Perturb = Literal["write", "overlay"]
 
 
@@ -68,7 +67,9 @@ def flipped(shifts: Sequence[Shift]) -> tuple[Shift, ...]:
     return tuple(Shift(-s.dw, None if s.db is None else -s.db) for s in shifts)
 
 
-def mean_loss(network: Network, loss: Loss, clean: Trace, target: I64, shifts: Sequence[Shift] | None = None) -> float:
+def mean_loss(
+    network: Network, loss: Loss, clean: Trace, target: Target, shifts: Sequence[Shift] | None = None
+) -> float:
     """Mean loss of the batch of a clean pass with the parameters as they are now, under momentary shifts when given."""
     return float(loss.per_sample(network.repeat(clean, shifts=shifts).output, target).mean())
 

@@ -12,7 +12,7 @@ import torch
 from analog_sim.tiles.digital import DigitalTile
 from learning.common.weight_tile import TileFactory, WeightTile
 from learning.torch_bridge.convert import Bias, Plan, analog_layers
-from learning.torch_bridge.digital_training import predict
+from learning.torch_bridge.digital.digital_training import predict
 from learning.torch_bridge.inputs import DrivenInputs, calibrate_on, driven_inputs
 from learning.torch_bridge.modules import AnalogLayer
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from analog_sim.config import UserError
+from analog_sim.saved_state import State
 from analog_sim.tiles.column_scaled import ColumnScaledTile
 from analog_sim.tiles.tile import Tile
 from learning.common.weight_tile import WeightTile
@@ -38,7 +39,7 @@ class ChipState:
     """
 
     hardware: list[dict[str, str]]
-    tiles: list[dict[str, Any]]
+    tiles: list[State]
     written: list[Any] | None
     bias_input: float | None
     weights: str

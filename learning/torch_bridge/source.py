@@ -22,12 +22,12 @@ from learning.common.identity import digest
 from learning.network.layers.base import Shape
 from learning.network.learned import LearnedNetwork
 from learning.network.spec import NetworkSpec
-from learning.torch_bridge.load_model import load_factory
-from learning.torch_bridge.model_code import model_code
+from learning.torch_bridge.digital.torch_network import torch_learned, torch_network
 from learning.torch_bridge.plain import float_copy, unwrapped_float
 from learning.torch_bridge.plan import Decided, Plan
 from learning.torch_bridge.prepare import prepare, prepare_again
-from learning.torch_bridge.torch_network import torch_learned, torch_network
+from learning.torch_bridge.user_models.load_model import load_factory
+from learning.torch_bridge.user_models.model_code import model_code
 
 F32 = npt.NDArray[np.float32]
 Weights = Mapping[str, npt.NDArray[Any]]

@@ -90,6 +90,7 @@ def _outputs(cell: Any, stem: str, pictures: dict[str, bytes]) -> Iterator[str]:
             yield f"![Figure made by the cell above]({name})"
         elif "text/html" in data:
             page = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+            page = page.replace('<table border="1" class="dataframe">', "<table>")  # of pandas: the site's own look
             yield f'<div class="notebook-output">\n{page}\n</div>'
         elif "text/plain" in data:
             yield f"```text\n{''.join(data['text/plain'])}\n```"

@@ -80,7 +80,7 @@ def lines_of_estimate() -> Iterator[str]:
         experiment = with_compensation(experiment, hardware_of(experiment))
         prepared = prepare_estimate(experiment, check(experiment), lambda line: None)
         images = len(prepared.y_test)
-        yield f"digital: {round(prepared.digital_accuracy * images)} of {images}"
+        yield f"digital: {round(prepared.digital['accuracy'] * images)} of {images}"
         for variant in variants(experiment):
             for number in range(variant.chips):
                 key = {"study": variant.study, "value": variant.value, "chip": number}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from learning.experiments.runs.examples import config_file, example_names, examp
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "analog_hil", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    env = {key: value for key, value in os.environ.items() if key != "COLUMNS"} | environment
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_help_names_every_command_and_every_module_is_one() -> None:
@@ -47,6 +49,20 @@ def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     assert f"usage: analog-hil {command} " in done.stdout
     assert "example" in done.stdout
     assert done.stdout.endswith("heavy: []\n")
+
+
+@pytest.mark.parametrize("command", sorted(dispatch.COMMANDS))
+def test_help_fits_80_columns_and_its_examples_are_commands(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        dispatch.dispatch([command, "--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80, max(text.splitlines(), key=len)
+    examples = [line for line in text.replace("\\\n", "").splitlines() if re.match(r" +analog-hil ", line)]
+    assert examples
+    assert all(line.split()[1] in dispatch.COMMANDS for line in examples)
 
 
 def test_a_command_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +107,7 @@ def test_init_writes_files_that_check_in_an_empty_folder(
 def test_warm_says_what_it_compiles_and_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two of its jobs alone; that no later run compiles is measured in docs/results/benchmarks.md."""
+    """Two of its jobs alone; whether a later run still compiles is measured by hand."""
     from learning.experiments.commands import warm
 
     asked = [name.partition(":")[0] for name, _ in warm.jobs(tmp_path)]
@@ -115,8 +131,9 @@ def test_warm_says_what_it_compiles_and_keeps_nothing(
 
 
 def test_cards_lists_every_card_with_window_and_source() -> None:
-    done = run("cards")
+    done = run("cards", COLUMNS="80")
     assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
     for name in (path.stem for path in (ROOT / "devices" / "cards").glob("*.yaml")):
         assert f"{name} " in done.stdout
     assert "0 to 25 µS" in done.stdout

@@ -32,7 +32,7 @@ def test_two_runs_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert "paired over common chips" in shown
     found = compare_runs(taught, taught)
     assert found.keys.rows == ()
-    assert {row[3].split()[0] for row in found.accuracies.rows} == {"+0.00"}
+    assert {row[3].split()[0] for row in found.scores.rows} == {"+0.00"}
     with pytest.raises(UserError, match="two finished estimates or two finished trainings"):
         compare_runs(one, taught)
 

@@ -12,6 +12,7 @@ from analog_sim.chip.backend import ChipBackend, identity, record_path
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import EmulatedFabric, Fabric, Fabrication
 from analog_sim.chip.fixed_arrays import FixedArrays, PhysicalArray, Stock
+from analog_sim.chip.record.chip_memory import FILE, ChipMemory, RememberedFabric
 from analog_sim.chip.record.taped import recording
 from analog_sim.chip.sealed import SealedCrossbar
 from analog_sim.random.streams import Streams
@@ -37,7 +38,9 @@ class FixedArraysBackend(ChipBackend):
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Fabricate the arrays."""
-        cells, planes = EmulatedFabric(cell, streams, clock), 2 if self.subtracts else 1
+        memory = None if not self.record or folder is None else ChipMemory(record_path(folder).with_name(FILE))
+        bare, planes = EmulatedFabric(cell, streams, clock), 2 if self.subtracts else 1
+        cells = bare if memory is None else RememberedFabric(bare, memory)
         made = []
         for k in range(self.arrays):
             draws = streams.stream("bad cells", k).uniforms((planes, self.rows, self.cols))
@@ -47,7 +50,7 @@ class FixedArraysBackend(ChipBackend):
             array = cells.crossbar(("array", k), self.rows, self.cols, pair=self.subtracts, wishes=wishes)
             made.append(PhysicalArray(f"array {k}", SealedCrossbar(array), bad))
         chip = FixedArrays(cell, clock, Stock.of(made), (self.rows, self.cols), self.subtracts)
-        if not self.record or folder is None:
+        if memory is None or folder is None:
             return chip
         settings = identity(cell, streams) | self.model_dump(mode="json", exclude={"record"})
-        return recording(chip, record_path(folder), settings, remembers=False)
+        return recording(chip, record_path(folder), settings, remembers=False, memory=memory)

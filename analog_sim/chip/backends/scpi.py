@@ -10,10 +10,10 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend, record_path
 from analog_sim.chip.client.link import Link
 from analog_sim.chip.client.remote import connect
+from analog_sim.chip.client.resume import recorded
 from analog_sim.chip.client.wire import socket_wire
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
-from analog_sim.chip.record.taped import recording
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 
@@ -21,12 +21,12 @@ _ADDRESS = re.compile(r"scpi://(\[[0-9A-Fa-f:.]+\]|[^:/\s\[\]]+):([0-9]{1,5})")
 
 
 class Scpi(ChipBackend):
-    """A served chip. A run on it cannot be resumed, and two runs at a time share its cells.
+    """A served chip. Two runs at a time share its cells.
 
     Attributes:
         address: scpi://host:port. timeout: seconds that an answer may take.
-        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`; each then waits for
-            the chip's answer about time.
+        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`, and so that an
+            interrupted run can go on; each then waits for the chip's answer about time.
     """
 
     kind: Literal["scpi"] = "scpi"
@@ -43,11 +43,8 @@ class Scpi(ChipBackend):
         chip = connect(link, cell)
         if not self.record or folder is None:
             return chip
-        path = record_path(folder)
-        if path.exists():
+        try:
+            return recorded(chip, record_path(folder), cell.name)
+        except UserError:
             link.close()
-            raise UserError(
-                f"{path}: holds a session with a served chip, which has gone on since, so the run cannot; delete the folder to train anew"
-            )
-        settings = {"served": link.identity, "card": cell.name}
-        return recording(chip, path, settings, remembers=True)
+            raise

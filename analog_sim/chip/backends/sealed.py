@@ -7,6 +7,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend, identity, record_path
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import EmulatedFabric, Fabric
+from analog_sim.chip.record.chip_memory import FILE, ChipMemory, RememberedFabric
 from analog_sim.chip.record.taped import recording
 from analog_sim.chip.sealed import SealedFabric
 from analog_sim.random.streams import Streams
@@ -16,8 +17,9 @@ class Sealed(ChipBackend):
     """Cells of the card, arrays of any size, only the protocol.
 
     Attributes:
-        record: write every operation of a training run to `operations.record` in the arm's folder. Without it an interrupted run cannot
-            go on, because the emulated chip ends with its process.
+        record: write every operation of a training run to `operations.record` in the arm's folder, and at every checkpoint the chip's own
+            state to `chip.state`, where it is the chip's business. Without it an interrupted run cannot go on, because the emulated chip
+            ends with its process.
     """
 
     kind: Literal["sealed"] = "sealed"
@@ -25,7 +27,10 @@ class Sealed(ChipBackend):
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Fabricate cells, seal them, record what is done to them."""
-        sealed = SealedFabric(EmulatedFabric(cell, streams, clock))
+        cells = EmulatedFabric(cell, streams, clock)
         if not self.record or folder is None:
-            return sealed
-        return recording(sealed, record_path(folder), identity(cell, streams), remembers=False)
+            return SealedFabric(cells)
+        path = record_path(folder)
+        memory = ChipMemory(path.with_name(FILE))
+        sealed = SealedFabric(RememberedFabric(cells, memory))
+        return recording(sealed, path, identity(cell, streams), remembers=False, memory=memory)

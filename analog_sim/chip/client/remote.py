@@ -98,12 +98,15 @@ class RemoteCrossbar:
 
     Args:
         link: to the chip. name: of the array. info: of the array.
+
+    Attributes:
+        name: as the chip calls it.
     """
 
     inside: None = None
 
     def __init__(self, link: Link, name: str, info: ChipInfo) -> None:
-        self._link, self._name = link, name
+        self._link, self.name = link, name
         self._quoted = _quoted(name).encode()
         self.info = info
         self._log = OperationLog()
@@ -123,9 +126,14 @@ class RemoteCrossbar:
         """Read currents; see `Crossbar`."""
         check_voltages(self.info, v, transpose)
         lines = self.info.rows if transpose else self.info.cols
-        self._check_bytes("mvm", 4 * max(v.size, len(v) * lines))
+        size = 4 * len(v) * lines
+        self._check_bytes("mvm", max(4 * v.size, size))
         header = b"READ:MVM:TRAN? " if transpose else b"READ:MVM? "
-        answer = self._read(header, [b",", *block(np.asarray(v, np.float32))], "mvm_transposed" if transpose else "mvm")
+        answer = self._read(
+            header,
+            [b",", *self._link.numbers(np.asarray(v, np.float32), size)],
+            "mvm_transposed" if transpose else "mvm",
+        )
         return answer.reshape(len(v), lines)
 
     def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
@@ -153,7 +161,7 @@ class RemoteCrossbar:
             self._check_pulses(int(np.abs(plan.counts.astype(np.int64)).max(initial=0)), 32767)
         else:
             self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
-        request = operations.pulse(self._name, plan)
+        request = operations.pulse(self.name, plan)
         self._check_bytes("pulse", sum(a.nbytes for a in request.arrays.values()))
         blocks = [part for array in request.arrays.values() for part in (b",", *block(array))]
         if isinstance(plan, PulseCounts):
@@ -171,7 +179,7 @@ class RemoteCrossbar:
 
     def flush(self) -> None:
         """Return when all that was sent is done."""
-        self._link.command(f"FLUS {_quoted(self._name)}")
+        self._link.command(f"FLUS {_quoted(self.name)}")
 
     def _read(self, header: bytes, parts: list[Part], kind: str) -> F32:
         answer = self._link.read([header, self._quoted, *parts], self._counted(kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -37,10 +38,10 @@ class VisaTransport:
             raise OSError(str(error).splitlines()[0]) from error
         self._left = b""
 
-    def send(self, data: bytes) -> None:
-        """Send all of it."""
+    def send(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send all of them."""
         try:
-            self._resource.write_raw(data)
+            self._resource.write_raw(b"".join(parts))
         except self._errors.Error as error:
             raise OSError(str(error).splitlines()[0]) from error
 

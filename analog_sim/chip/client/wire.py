@@ -18,8 +18,8 @@ LONGEST_LINE = 1 << 20
 class Transport(Protocol):
     """Bytes to and from an instrument. Errors are OSError; TimeoutError when an answer took too long."""
 
-    def send(self, data: bytes) -> None:
-        """Send all of it."""
+    def send(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send all of them."""
         ...
 
     def receive_into(self, view: memoryview) -> int:
@@ -45,9 +45,9 @@ class SocketTransport:
         self._socket = socket.create_connection((host, port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def send(self, data: bytes) -> None:
-        """Send all of it."""
-        self._socket.sendall(data)
+    def send(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send all of them."""
+        self._socket.sendall(b"".join(parts))
 
     def receive_into(self, view: memoryview) -> int:
         """Take what comes next."""
@@ -63,15 +63,18 @@ class Wire:
 
     Args:
         where: its address, for messages. connected: makes the connection. timeout: seconds that an answer may take.
+        here: the other side is on this machine.
 
     Raises:
         UserError: nobody listens there, or nobody answers in time.
     """
 
-    def __init__(self, where: str, connected: Callable[[], Transport], timeout: float) -> None:
+    def __init__(self, where: str, connected: Callable[[], Transport], timeout: float, *, here: bool = False) -> None:
         self.where = where
+        self.here = here
         self._timeout = timeout
         self._buffer = bytearray()
+        self._room = memoryview(bytearray(CHUNK))
         self.closed = False
         try:
             self._transport = connected()
@@ -83,7 +86,7 @@ class Wire:
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send all parts. Raises UserError when the connection is lost."""
         try:
-            self._transport.send(b"".join(parts))
+            self._transport.send(parts)
         except OSError as error:
             raise self._lost(error) from error
 
@@ -98,6 +101,12 @@ class Wire:
         text = bytes(self._buffer[:end]).decode("utf-8", "replace")
         del self._buffer[: end + 1]
         return text
+
+    def at_memory(self) -> bool:
+        """Whether the place of numbers in shared memory comes next."""
+        while not self._buffer:
+            self._more()
+        return self._buffer[:1] == b"@"
 
     def at_block(self) -> bool:
         """Whether a block comes next."""
@@ -130,9 +139,8 @@ class Wire:
         self._transport.close()
 
     def _more(self) -> None:
-        part = bytearray(CHUNK)
-        count = self._receive_into(memoryview(part))
-        self._buffer += memoryview(part)[:count]
+        count = self._receive_into(self._room)
+        self._buffer += self._room[:count]
 
     def _receive_into(self, view: memoryview) -> int:
         try:
@@ -155,4 +163,5 @@ class Wire:
 
 def socket_wire(host: str, port: int, timeout: float) -> Wire:
     """A connection by TCP. Raises UserError."""
-    return Wire(f"scpi://{host}:{port}", partial(SocketTransport, host, port, timeout), timeout)
+    here = host in ("127.0.0.1", "localhost", "::1")
+    return Wire(f"scpi://{host}:{port}", partial(SocketTransport, host, port, timeout), timeout, here=here)

@@ -4,7 +4,8 @@
     frame = length (uint32, little endian), CRC-32 of the payload (uint32), payload
     payload = zstd(header as JSON, line feed, bytes of the arrays one after the other)
 
-A file that a crash cut short ends in an incomplete frame, which the reader leaves out and the writer cuts off. It never unpickles.
+A file that a crash cut short ends in an incomplete frame, which the reader leaves out and the writer cuts off; what was done in the
+last `EVERY_S` may be missing. It never unpickles.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import json
 import struct
 import threading
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,25 @@ MAGIC = b"analog-hil operations 1\n"
 LEVEL = 1
 """Of compression: fast; noise in the mantissas hardly compresses at any. zlib takes six times as long for the same size."""
 LONGEST = 1 << 31
-WAITING = 64
-"""Frames that may wait for the disk before the chip waits for them."""
+EVERY_S = 0.02
+"""How often waiting frames are written. Waking the writer for each would cost a training step more than the frame itself."""
+SOON, MOST = 4 << 20, 64 << 20
+"""Bytes that wake the writer at once, and bytes that may wait for the disk before the chip waits for them."""
 _HEAD = struct.Struct("<II")
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What is to be written: header, kind and shape of every array, their bytes."""
+
+    header: dict[str, Any]
+    shapes: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
+    content: bytes
+
+    def text(self) -> bytes:
+        """Before it is compressed."""
+        arrays = {name: [kind.str, list(shape)] for name, kind, shape in self.shapes}
+        return b"\n".join([json.dumps({**self.header, "arrays": arrays}).encode(), self.content])
 
 
 class FrameWriter:
@@ -53,53 +71,84 @@ class FrameWriter:
                 self._file.write(MAGIC)
         except OSError as error:
             raise UserError(f"{path}: the record cannot be written ({error.strerror})") from error
-        self._queue: Queue[bytes | None] = Queue(WAITING)
-        self._failure: OSError | None = None
+        self._waiting: deque[_Frame] = deque()  # appending and taking need no lock
+        self._given = self._taken = 0  # bytes, each counted by one thread alone
+        self._ending = False
+        self._failure: Exception | None = None
         self._squeeze = zstandard.ZstdCompressor(level=LEVEL)
+        self._wake = threading.Event()
+        self._through = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="record", daemon=True)
         self._thread.start()
 
     def append(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Add a frame; arrays are copied now and compressed later. Raises UserError when an earlier frame could not be written."""
         self._check()
-        shapes = {name: [a.dtype.str, list(a.shape)] for name, a in arrays.items()}
-        text = json.dumps({**header, "arrays": shapes}).encode()
+        shapes = tuple((name, a.dtype, a.shape) for name, a in arrays.items())
         whole = [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays.values() if a.size]
-        self._queue.put(b"".join([text, b"\n", *whole]))  # the one copy: the caller may change its arrays afterwards
+        content = b"".join(whole)  # the one copy: the caller may change its arrays afterwards
+        self._waiting.append(_Frame(header, shapes, content))
+        self._given += len(content) + 1
+        waiting = self._given - self._taken
+        if waiting > MOST:
+            self.sync()
+        elif waiting > SOON:
+            self._wake.set()
 
     def sync(self) -> None:
         """Return when all frames are in the file. Raises UserError when one could not be written."""
-        self._queue.join()
+        with self._through:
+            self._wake.set()
+            self._through.wait_for(lambda: self._taken == self._given)
         self._check()
 
     def close(self) -> None:
         """Write what waits and close the file."""
-        self._queue.put(None)
+        self._ending = True
+        self._wake.set()
         self._thread.join()
         self._file.close()
         self._check()
 
     def _check(self) -> None:
-        if self._failure is not None:
+        if isinstance(self._failure, OSError):
             raise UserError(f"{self._path}: the record cannot be written ({self._failure.strerror})")
+        if self._failure is not None:
+            raise self._failure
 
     def _work(self) -> None:
         while True:
-            item = self._queue.get()
-            try:
-                if item is None:
-                    return
-                if self._failure is None:
-                    self._write(item)
-            except OSError as error:
-                self._failure = error
-            finally:
-                self._queue.task_done()
+            self._wake.wait(EVERY_S)
+            self._wake.clear()
+            ending = self._ending  # frames come from the thread that closes: none comes after this
+            self._write_waiting()
+            if ending:
+                return
 
-    def _write(self, text: bytes) -> None:
-        payload = self._squeeze.compress(text)
-        self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
-        self._file.flush()
+    def _write_waiting(self) -> None:
+        taken = 0
+        while self._waiting:
+            frame = self._waiting.popleft()
+            taken += len(frame.content) + 1
+            if self._failure is None:
+                try:
+                    self._write(frame)
+                except Exception as error:  # told to whoever appends next
+                    self._failure = error
+        if not taken:
+            return
+        try:
+            self._file.flush()
+        except OSError as error:
+            self._failure = self._failure or error
+        with self._through:
+            self._taken += taken
+            self._through.notify_all()
+
+    def _write(self, frame: _Frame) -> None:
+        payload = self._squeeze.compress(frame.text())
+        self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)))
+        self._file.write(payload)
 
 
 def read_frames(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], int]]:

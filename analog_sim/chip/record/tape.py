@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Tape:
 
     Attributes:
         position: number of the next operation. cut: whether the file ended within an operation, which is left out.
+        keeper: asked to keep the chip's state, with the number of operations and bytes of the file; None where nobody has to.
 
     Raises:
         UserError: no such file, another chip's record, a damaged one.
@@ -49,6 +51,9 @@ class Tape:
     def __init__(self, path: Path, chip: dict[str, Any] | None, *, write: bool) -> None:
         self.path = path
         self.position = 0
+        self.keeper: Callable[[int, int], None] | None = None
+        self.ends: list[int] = []
+        self._looking: dict[str, Iterator[TapedOperation]] | None = None
         self._writer: FrameWriter | None = None
         self._length, end = 0, None
         self.cut = False
@@ -59,6 +64,7 @@ class Tape:
                     recorded = header.get("chip", {})
                 else:
                     self._length += 1
+                    self.ends.append(place)
                 end = place
             if recorded is None and not write:
                 raise UserError(f"{path}: the record is empty")
@@ -99,6 +105,8 @@ class Tape:
         Raises:
             UserError: another operation was recorded here, or the record is through and nothing may be appended.
         """
+        if self._looking is not None:
+            return self._found(request)
         if not self.playing:
             if self._writer is not None:
                 return None
@@ -111,6 +119,26 @@ class Tape:
             raise UserError(f"replay: {self.path}, operation {self.position}: {difference}")
         self.position += 1
         return recorded
+
+    def _found(self, request: Request) -> TapedOperation:
+        """The next operation of this array that is the same, from the beginning of the record. Raises UserError when there is none."""
+        assert self._looking is not None
+        if request.array not in self._looking:
+            mine = (done for done in self.operations() if done.request.array == request.array)
+            self._looking[request.array] = mine
+        for done in self._looking[request.array]:
+            if done.request.difference(request) is None:
+                return done
+        raise UserError(f"{self.path}: the record has no such operation: {request.kind} on '{request.array}'")
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Within the block requests are answered by the record wherever they stand there: a checkpoint is put back, nothing is done."""
+        self._looking = {}
+        try:
+            yield
+        finally:
+            self._looking = None
 
     def append(self, done: TapedOperation) -> None:
         """Record an operation that the chip has done."""
@@ -147,6 +175,12 @@ class Tape:
         """Return when all operations are in the file."""
         if self._writer is not None:
             self._writer.sync()
+
+    def keep(self) -> None:
+        """Return when all operations are in the file and the chip has kept its state, if it must and is not behind the record."""
+        self.sync()
+        if self.keeper is not None and self._writer is not None and not self.playing:
+            self.keeper(self._length, self.path.stat().st_size)
 
     def close(self) -> None:
         """Write what waits and close the file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.chip.fabric import PLAIN, Fabric, Fabrication
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.chip.record import operations
+from analog_sim.chip.record.chip_memory import ChipMemory
 from analog_sim.chip.record.operations import Arrays, Request, execute
 from analog_sim.chip.record.tape import Tape, TapedOperation
 from analog_sim.config import UserError
@@ -29,25 +30,49 @@ from analog_sim.random.streams import Name
 F32 = npt.NDArray[np.float32]
 
 
+class Remembers(Protocol):
+    """A chip that has gone on since its record ended, and remembers what it answered."""
+
+    def again(self, request: Request, on: Crossbar) -> TapedOperation | None:
+        """The next operation behind the record as the chip did it; None when it has done no more, and for ever after."""
+        ...
+
+
 @dataclass
 class TapedSession:
     """A record, and the arrays of the chip that goes on where it ends.
 
     Attributes:
         tape: the record. clock: chip time. arrays: by name; none in a replay. behind: the chip does not know what is in the record, because
-            it is an emulated one whose process ended: all of it must be done again before the chip is asked for more.
+            it is an emulated one whose process ended: what it did after it last kept its state must be done again before it is asked
+            for more. memory: the state that an emulated chip keeps for itself, None without one. resumption: of a chip that knows
+            more than the record.
     """
 
     tape: Tape
     clock: Clock
     arrays: dict[str, Crossbar]
     behind: bool
+    resumption: Remembers | None = None
+    memory: ChipMemory | None = None
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the record answers; else the chip does, which checks what it is asked for itself."""
+        return self.tape.playing or not self.arrays
 
     def carry_out(self, request: Request) -> TapedOperation:
         """Have the chip do an operation, record it, and note what it took by the chip's own log."""
         if self.behind:
             self._catch_up()
         chip = self.arrays[request.array]
+        if self.resumption is not None:
+            known = self.resumption.again(request, chip)
+            if known is not None:
+                self.clock.advance(known.seconds)
+                self.tape.append(known)
+                return known
+            self.resumption = None
         time, before = self.clock.now, _totals(chip)
         with self.clock.sequence() as taken:
             results = execute(request, chip)
@@ -57,11 +82,12 @@ class TapedSession:
         return done
 
     def _catch_up(self) -> None:
-        """Do all operations of the record. Raises UserError when the chip answers differently than it did."""
+        """Do the operations of the record that the chip's state lacks. Raises UserError when the chip answers differently than it did."""
         with self.clock.aside():
+            known = 0 if self.memory is None else self.memory.recall(self.tape.ends)
             for number, operation in enumerate(self.tape.operations()):
                 request = operation.request
-                if request.kind == "crossbar":
+                if request.kind == "crossbar" or number < known:
                     continue
                 if request.array not in self.arrays:
                     raise UserError(
@@ -75,6 +101,11 @@ class TapedSession:
                         "did; the card, the program or the machine has changed"
                     )
         self.behind = False
+
+    def keep(self, position: int, end: int) -> None:
+        """Have the chip keep its state, unless it is behind the record."""
+        if self.memory is not None and not self.behind:
+            self.memory.keep(position, end)
 
 
 class TapedCrossbar:
@@ -98,7 +129,8 @@ class TapedCrossbar:
 
     def mvm(self, v: F32, *, transpose: bool = False) -> F32:
         """Read currents; see `Crossbar`."""
-        check_voltages(self.info, v, transpose)
+        if self._session.replaying:
+            check_voltages(self.info, v, transpose)
         return self._do(operations.mvm(self._name, v, transpose))["i"]
 
     def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
@@ -109,13 +141,15 @@ class TapedCrossbar:
 
     def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Write cells to a target."""
-        check_target(self.info, target, mask)
+        if self._session.replaying:
+            check_target(self.info, target, mask)
         arrays = {"target": np.asarray(target, np.float32)}
         self._do(Request(self._name, "program", arrays=arrays if mask is None else {**arrays, "mask": np.array(mask)}))
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send pulses."""
-        check_plan(self.info, plan)
+        if self._session.replaying:
+            check_plan(self.info, plan)
         self._do(operations.pulse(self._name, plan))
 
     def wait(self, seconds: float) -> None:
@@ -144,8 +178,10 @@ class TapedCrossbar:
 
 
 def _totals(chip: Crossbar) -> tuple[int, float]:
-    totals = list(chip.log.totals.values())
-    return sum(t.units for t in totals), sum(t.joules for t in totals)
+    units, joules = 0, 0.0
+    for total in chip.log.totals.values():
+        units, joules = units + total.units, joules + total.joules
+    return units, joules
 
 
 @dataclass(frozen=True)
@@ -201,19 +237,32 @@ class TapedFabric:
         return TapedCrossbar(full, info, self.session)
 
 
-def recording(chip: Fabric, path: Path, settings: dict[str, Any], *, remembers: bool) -> TapedFabric:
+def recording(
+    chip: Fabric,
+    path: Path,
+    settings: dict[str, Any],
+    *,
+    remembers: bool,
+    clock: Clock | None = None,
+    resumption: Remembers | None = None,
+    memory: ChipMemory | None = None,
+) -> TapedFabric:
     """Record all that is done on a chip; goes on with a record that is there.
 
     Args:
         chip: what is recorded. path: of the record. settings: of the chip, as JSON, compared with those of a record that is there.
         remembers: the chip keeps its state when this process ends, as hardware does; an emulated one does not, and is brought to the end of
-            its record by doing all of it again.
+            its record by doing again what it did. clock: instead of the chip's. resumption: of a chip that knows more than the record.
+        memory: state that an emulated chip keeps for itself; without one all of the record is done again.
 
     Raises:
         UserError: the record is another chip's or damaged, or cannot be written.
     """
     tape = Tape(path, {**settings, "largest": None if chip.largest is None else list(chip.largest)}, write=True)
-    return TapedFabric(chip.cell, TapedSession(tape, chip.clock, {}, behind=not remembers and tape.length > 0), chip)
+    behind = not remembers and tape.length > 0
+    session = TapedSession(tape, clock or chip.clock, {}, behind, resumption, memory)
+    tape.keeper = session.keep
+    return TapedFabric(chip.cell, session, chip)
 
 
 def replay(path: Path, cell: CellModel, clock: Clock) -> TapedFabric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from analog_sim.chip.crossbar import ChipInfo, Crossbar
 from analog_sim.chip.fabric import Fabric
 from analog_sim.chip.record import operations
 from analog_sim.chip.record.operations import Arrays, Request, execute
+from analog_sim.chip.server.answers import Answers
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.journal import Journal
 from analog_sim.chip.server.wall_clock import WallClock
@@ -79,6 +81,7 @@ class ServedChip:
         fabric: makes or hands out arrays. limits: of commands. on_demand: clients may define arrays. read_only: nobody writes.
         journal: write-ahead record of operations, None to keep none. arrays: by name. writer: who may write, None when the place is free.
         frames: open frames of the clock, innermost last. watch: is told of every operation and refusal, None when nobody looks.
+        token: names this chip, also after a restart from its journal. answers: the last ones, for clients that go on.
     """
 
     fabric: Fabric
@@ -90,6 +93,12 @@ class ServedChip:
     writer: object | None = None
     frames: list[Frame] = field(default_factory=list)
     watch: Watcher | None = None
+    token: str = ""
+    answers: Answers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answers = Answers(self.limits.block_bytes, wanted=self.journal is not None)
+        self.token = self.token or (uuid.uuid4().hex if self.journal is None else self.journal.token)
 
     def may_write(self, who: object) -> None:
         """Give the writer's place to `who` when it is free. Raises ScpiError when it is taken or nobody may write."""
@@ -151,13 +160,34 @@ class ServedChip:
         """Check, journal and carry out an operation. Raises ValueError or ScpiError, and nothing has happened."""
         self._check(served, request)
         self._write_ahead(request)
-        before = _totals(served.crossbar)
-        results = execute(request, served.crossbar)
-        after = _totals(served.crossbar)
-        report = Report(int(after[0] - before[0]), after[1] - before[1], after[2] - before[2])
+        results, report = self._done(served, request)
         if self.watch is not None:
             self.watch.saw(served, request, results, report, self.fabric.clock.now)
         return results, report
+
+    def _done(self, served: Served, request: Request) -> tuple[Arrays, Report]:
+        now, frame = self.fabric.clock.now, self.frames[-1] if self.frames else None
+        first = 0.0 if frame is None else frame.seconds
+        before = _totals(served.crossbar)
+        results = execute(request, served.crossbar)
+        after = _totals(served.crossbar)
+        # Of an operation alone in its frame the very seconds, not a difference of sums: a client that goes on counts with them.
+        seconds = after[1] - before[1] if frame is None or first else frame.seconds
+        report = Report(int(after[0] - before[0]), seconds, after[2] - before[2])
+        self.answers.add(request, results, report, now)
+        return results, report
+
+    def go_on(self, seconds: float, position: int) -> None:
+        """Set chip time to where a client's run goes on behind an operation. Raises ScpiError."""
+        self.check_seconds(seconds)
+        if self.real_time or self.frames:
+            raise ScpiError(-221, "chip time is the wall's, or a frame is open")
+        if position != self.answers.position:
+            raise ScpiError(-221, f"{self.answers.position} operations were done, not {position}")
+        if seconds < self.answers.begun:
+            raise ScpiError(-222, f"the last operation began at {self.answers.begun!r} s (got {seconds!r})")
+        self.fabric.clock.restore(seconds)
+        self.note_time()
 
     def _check(self, served: Served, request: Request) -> None:
         info, arrays, limits = served.info, request.arrays, self.limits
@@ -251,15 +281,17 @@ class ServedChip:
                 if request.array not in self.arrays:
                     self._make(request)
             elif request.kind != "clock" and framed:
-                with clock.aside():
+                with clock.aside(), clock.sequence() as frame:
+                    self.frames = [frame]
                     self._again(request)
+                    self.frames = []
             elif request.kind != "clock":
                 self._again(request)
         return count
 
     def _again(self, request: Request) -> None:
         try:
-            execute(request, self.arrays[request.array].crossbar)
+            self._done(self.arrays[request.array], request)
         except ValueError:
             return  # refused by the array itself when it was asked for, and so it is now
 

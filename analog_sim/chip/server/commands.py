@@ -11,6 +11,7 @@ import numpy as np
 from analog_sim.chip.record.operations import Request
 from analog_sim.chip.server.chip import Served
 from analog_sim.chip.server.errors import ScpiError
+from analog_sim.chip.server.memory import attached
 from analog_sim.chip.server.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _vectors(session: Session, parameters: Parameters, kind: str) -> Answer:
     if values.size % lines:
         raise ScpiError(-222, f"vectors of {lines} volts are needed (got {values.size} numbers)")
     request = Request(served.name, kind, arrays={"v": values.reshape(-1, lines)})
-    return session.numbers(session.do(served, request, parameters)["i"])
+    return session.numbers(session.do(served, request, parameters)["i"], shared=parameters.shared)
 
 
 def _conductance(session: Session, parameters: Parameters) -> Answer:
@@ -226,6 +227,25 @@ def _totals(session: Session, parameters: Parameters) -> str:
     return ",".join(parts) or '""'
 
 
+def _position(session: Session, _: Parameters) -> str:
+    answers = session.chip.answers
+    answers.wanted = True
+    return f'"{session.chip.token}",{answers.position}'
+
+
+def _answer_again(session: Session, parameters: Parameters) -> Answer:
+    position, digest = parameters.whole(0, 1 << 53), parameters.string()
+    parameters.end()
+    results, session.last = session.chip.answers.of(position, digest)
+    return session.numbers(next(iter(results.values()), np.empty(0, np.float32)))
+
+
+def _go_on(session: Session, parameters: Parameters) -> None:
+    seconds, position = parameters.number(), parameters.whole(0, 1 << 53)
+    parameters.end()
+    session.chip.go_on(seconds, position)
+
+
 def _request_lock(session: Session, _: Parameters) -> str:
     try:
         session.chip.may_write(session)
@@ -242,6 +262,15 @@ def _release(session: Session, parameters: Parameters) -> None:
 def _owner(session: Session, _: Parameters) -> str:
     writer = session.chip.writer
     return "NONE" if writer is None else "SELF" if writer is session else "OTHER"
+
+
+def _share(session: Session, parameters: Parameters) -> str:
+    process, number = parameters.whole(1, 1 << 22), parameters.whole(0, 1 << 20)
+    parameters.end()
+    if not session.local:
+        raise ScpiError(-221, "memory is shared with clients of this machine only")
+    session.memory = attached(process, number)
+    return str(session.memory.half)
 
 
 def _limits(session: Session, _: Parameters) -> str:
@@ -319,6 +348,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("SYSTem:LIMits?",), _limits, "bytes of a message's blocks, cells of an array, arrays, pulses per cell, seconds"
     ),
+    Command(
+        ("SYSTem:MEMory?",),
+        _share,
+        "take a client's shared memory (a sealed memfd of a process of the same user); the bytes of its first half. From then on the "
+        "volts of a read may stand there as `@first byte:bytes`, little-endian, and its answer is `@first byte:bytes` in the second half",
+        "process,file number",
+    ),
     Command(("SYSTem:LOCK:REQuest?",), _request_lock, "take the writer's place: 1, or 0 when another has it"),
     Command(("SYSTem:LOCK:RELease",), _release, "give it back; disconnecting does too"),
     Command(("SYSTem:LOCK:OWNer?",), _owner, "NONE, SELF or OTHER"),
@@ -382,6 +418,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("LOG:TOTals?",), _totals, "kind, calls, units, chip seconds, joules of every kind of operation", '["array"]'
     ),
+    Command(
+        ("LOG:POSition?",),
+        _position,
+        "name of this chip in quotes, and how many operations it has done; from then on it remembers its last 512 answers",
+    ),
+    Command(
+        ("LOG:ANSWer?",),
+        _answer_again,
+        "answer of an operation that was done, again (an empty block for one without); the digest is of what was asked",
+        'position,"digest"',
+    ),
     Command(("TIME?",), _time, "chip time, seconds"),
     Command(
         ("TIME:MODE?",), lambda s, p: "REAL" if s.chip.real_time else "VIRT", "chip time is the wall's, or virtual"
@@ -399,5 +446,12 @@ COMMANDS: tuple[Command, ...] = (
         ("TIME:SEQuence",), lambda s, p: _open(s, p, False), "operations up to `TIME:END` count together", writes=True
     ),
     Command(("TIME:END",), _close, "close the innermost of these", writes=True),
+    Command(
+        ("TIME:GO",),
+        _go_on,
+        "set chip time, behind the last operation, to where an interrupted run goes on",
+        "seconds,position",
+        writes=True,
+    ),
     Command(("TIME:LAST?",), lambda s, p: repr(s.frame_seconds), "seconds of the one that was closed last"),
 )

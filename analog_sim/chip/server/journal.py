@@ -5,6 +5,7 @@ It survives the end of the process, not that of the machine (the file is flushed
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,20 @@ class Journal:
 
     Raises:
         UserError: another chip's journal, a damaged one, or the file cannot be written.
+
+    Attributes:
+        token: names this chip, for clients that go on with it.
     """
 
     def __init__(self, path: Path, chip: dict[str, Any]) -> None:
         self.path = path
+        self.token = uuid.uuid4().hex
         end: int | None = None
         if path.exists():
             for header, _, place in read_frames(path):
                 if end is None and header.get("served") != chip:
                     raise UserError(f"{path}: the journal is of another chip: {header.get('served')}, now {chip}")
+                self.token = str(header.get("token", self.token)) if end is None else self.token
                 end = place
             if end is None:
                 path.unlink()
@@ -38,7 +44,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = FrameWriter(path, keep=end)
         if end is None:
-            self._writer.append({"served": chip}, {})
+            self._writer.append({"served": chip, "token": self.token}, {})
             self._writer.sync()
 
     def append(self, request: Request, now: float, *, framed: bool) -> None:

@@ -52,7 +52,7 @@ class Message:
         data: its bytes without the line feed. blocks: place of a block's `#` -> (first byte, end) of its bytes.
     """
 
-    data: bytes
+    data: bytearray
     blocks: dict[int, tuple[int, int]]
 
 
@@ -70,7 +70,7 @@ class Splitter:
         self._swallow = 0
         self._restart()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take bytes as they came."""
         self._buffer += data
 
@@ -78,6 +78,11 @@ class Splitter:
     def waiting(self) -> int:
         """Bytes held."""
         return len(self._buffer)
+
+    @property
+    def clean(self) -> bool:
+        """Nothing of a message has come that is not whole."""
+        return not self._buffer and self._refusal is None
 
     def next(self) -> Message | ScpiError | None:
         """The next message, or why what came was none; None until more bytes came."""
@@ -128,8 +133,13 @@ class Splitter:
                 if at - self._in_blocks > TEXT_LIMIT:
                     self._refuse(-363, _TOO_LONG, at)
                     return None
-                message = Message(bytes(buffer[:at]), self._blocks)
-                del buffer[: at + 1]
+                if 2 * at > len(buffer):  # most of what has come: hand it over and keep the rest
+                    self._buffer = buffer[at + 1 :]
+                    del buffer[at:]
+                    message = Message(buffer, self._blocks)
+                else:
+                    message = Message(buffer[:at], self._blocks)
+                    del buffer[: at + 1]
                 self._restart()
                 return message
             if self._quote:
@@ -224,7 +234,7 @@ def _parameter(message: Message, place: int) -> tuple[Parameter, int]:
     return plain.group().decode("latin-1").strip(), plain.end()
 
 
-def _string(data: bytes, place: int) -> tuple[MessageText, int]:
+def _string(data: bytearray, place: int) -> tuple[MessageText, int]:
     quote, place, parts = data[place : place + 1], place + 1, []
     while True:
         end = data.find(quote, place)
@@ -237,6 +247,6 @@ def _string(data: bytes, place: int) -> tuple[MessageText, int]:
         place += 1
 
 
-def _blank(data: bytes, place: int) -> int:
+def _blank(data: bytearray, place: int) -> int:
     found = _BLANK.match(data, place)
     return place if found is None else found.end()

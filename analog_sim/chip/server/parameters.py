@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from analog_sim.chip.server.errors import ScpiError
+from analog_sim.chip.server.memory import SharedArea
 from analog_sim.chip.server.messages import MessageText, Parameter
+
+_IN_MEMORY = re.compile(r"@(\d{1,12}):(\d{1,12})")
+"""First byte and number of bytes in the shared memory."""
 
 
 class Parameters:
     """What stood behind a header.
 
     Args:
-        values: in order. swapped: blocks are little-endian (FORM:BORD SWAP).
+        values: in order. swapped: blocks are little-endian (FORM:BORD SWAP). memory: shared with the client.
+
+    Attributes:
+        shared: numbers were taken from shared memory.
     """
 
-    def __init__(self, values: Sequence[Parameter], swapped: bool) -> None:
+    def __init__(self, values: Sequence[Parameter], swapped: bool, memory: SharedArea | None = None) -> None:
         self._values = list(values)
+        self._memory = memory
+        self.shared = False
         self._order = "<" if swapped else ">"
 
     @property
@@ -76,6 +86,12 @@ class Parameters:
         """A block, or all parameters that are left as decimal numbers."""
         if self._values and isinstance(self._values[0], memoryview):
             return self.block(kind)
+        if self._memory is not None and kind == "f4" and self._values:
+            found = _IN_MEMORY.fullmatch(str(self._values[0]))
+            if found is not None:
+                self._values.pop(0)
+                self.shared = True
+                return self._from_memory(self._memory, int(found[1]), int(found[2]))
         values = np.array([_number(value) for value in self._values])
         self._values.clear()
         target = np.dtype(kind)
@@ -85,6 +101,13 @@ class Parameters:
                 raise ScpiError(-222, f"whole numbers from {bounds.min} to {bounds.max} are needed")
         with np.errstate(over="ignore"):
             return values.astype(target)
+
+    def _from_memory(self, memory: SharedArea, begin: int, count: int) -> np.ndarray:
+        if begin % 4 or count % 4 or begin + count > memory.half:
+            raise ScpiError(
+                -222, f"numbers of 4 bytes within the first {memory.half} bytes of the shared memory are needed"
+            )
+        return memory.take(begin, count)
 
     def end(self) -> None:
         """Raise ScpiError unless all were taken."""

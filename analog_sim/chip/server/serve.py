@@ -17,12 +17,16 @@ from analog_sim.config import UserError
 
 HIGH_WATER = 1 << 20
 """Bytes of answers that a client may leave unread; beyond, its commands wait."""
+RECEIVED = 1 << 17
+"""Bytes received at a time."""
+TOGETHER = 1 << 16
+"""Bytes of answers to messages that came together from which they are sent; a client then wakes once for all of them."""
 _QUICK = getattr(socket, "TCP_QUICKACK", None)
 _KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A client whose machine has died gives up the writer's place after about 25 s."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's connection.
 
     Args:
@@ -31,9 +35,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Instrument) -> None:
         self._server = server
-        self._session = Session(server.chip, server.identity)
         self._splitter = Splitter(server.chip.limits.block_bytes)
         self._transport: asyncio.Transport | None = None
+        self._room = memoryview(bytearray(RECEIVED))
         self._held = False
         self._later: asyncio.TimerHandle | None = None
 
@@ -41,6 +45,8 @@ class Connection(asyncio.Protocol):
         """Refuse a client beyond the limit; set what makes short messages quick and dead clients known."""
         self._transport = cast(asyncio.Transport, transport)
         self._socket: Any = transport.get_extra_info("socket")
+        host = transport.get_extra_info("peername")[0]
+        self._session = Session(self._server.chip, self._server.identity, local=host in ("127.0.0.1", "::1"))
         connections = self._server.connections
         if len(connections) >= self._server.chip.limits.clients:
             self._transport.abort()
@@ -54,10 +60,14 @@ class Connection(asyncio.Protocol):
                 self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._acknowledge()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where bytes are received: always the same memory, because new memory costs more than the bytes."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes and carry out the messages that are whole."""
         self._acknowledge()
-        self._splitter.feed(data)
+        self._splitter.feed(self._room[:nbytes])
         self._work()
 
     def pause_writing(self) -> None:
@@ -88,14 +98,21 @@ class Connection(asyncio.Protocol):
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
 
     def _work(self) -> None:
+        answers: list[bytes | memoryview] = []
+        size = 0
         while self._transport is not None and not self._held and self._later is None:
             message = self._splitter.next()
             if message is None:
                 break
             answer = self._session.execute(message)
-            if answer and self._transport is not None:
-                self._transport.writelines(answer)
+            answers += answer
+            size += sum(len(part) for part in answer)
             self._catch_up()
+            if size > TOGETHER or self._later is not None:
+                self._transport.writelines(answers)
+                answers, size = [], 0
+        if answers and self._transport is not None:
+            self._transport.writelines(answers)
         if self._transport is not None:
             full = self._splitter.waiting > self._server.chip.limits.block_bytes + 2 * TEXT_LIMIT
             if full or self._held:
@@ -168,8 +185,9 @@ def in_thread(
             loop.stop()
 
         asyncio.run_coroutine_threadsafe(ended(), loop)
-        thread.join(10.0)
-        loop.close()
+        thread.join(60.0)
+        if not loop.is_running():  # else it is still busy, and what failed meanwhile matters more
+            loop.close()
 
 
 async def _started(start: Callable[[], Awaitable[asyncio.Server]]) -> asyncio.Server:

@@ -7,6 +7,7 @@ import numpy as np
 from analog_sim.chip.record.operations import Arrays, Request
 from analog_sim.chip.server.chip import Report, Served, ServedChip
 from analog_sim.chip.server.errors import ScpiError
+from analog_sim.chip.server.memory import SharedArea
 from analog_sim.chip.server.messages import Message, MessageUnit, units_of
 from analog_sim.chip.server.parameters import Parameters
 from analog_sim.chip.server.status import Status
@@ -20,11 +21,12 @@ class Session:
     """What belongs to one client.
 
     Args:
-        chip: shared by all. identity: answer to *IDN?.
+        chip: shared by all. identity: answer to *IDN?. local: the client is on this machine, and may share memory.
 
     Attributes:
         status: registers and errors. swapped: FORM:BORD SWAP. ascii: FORM ASC. selected: name of the array that commands without a name
             are for, None for the first. last: what the last operation was. frame_seconds: of the frame that was closed last.
+        memory: shared with the client.
     """
 
     chip: ServedChip
@@ -36,11 +38,13 @@ class Session:
     frame_seconds: float
     last: Report
 
-    def __init__(self, chip: ServedChip, identity: str) -> None:
+    def __init__(self, chip: ServedChip, identity: str, *, local: bool = False) -> None:
         self.chip, self.identity = chip, identity
         self.status = Status()
         self.frame_seconds = 0.0
         self.last = Report()
+        self.memory: SharedArea | None = None
+        self.local = local
         self.reset()
 
     def reset(self) -> None:
@@ -51,6 +55,7 @@ class Session:
     def close(self) -> None:
         """The client has gone: its place is free."""
         self.chip.release(self)
+        self.memory = None
 
     def execute(self, message: Message | ScpiError) -> Answer:
         """Carry a message out; the parts of the answer, none for a message without queries."""
@@ -75,7 +80,7 @@ class Session:
             command, path = find(unit.header, path)
             if command.writes:
                 self.chip.may_write(self)
-            parameters = Parameters(unit.parameters, self.swapped)
+            parameters = Parameters(unit.parameters, self.swapped, self.memory)
             answer = command.run(self, parameters)
             parameters.end()
         except ScpiError as error:
@@ -107,8 +112,13 @@ class Session:
         results, self.last = self.chip.do(served, request)
         return results
 
-    def numbers(self, values: np.ndarray) -> Answer:
-        """Numbers as this client wants them: float32 in a block, or decimals."""
+    def numbers(self, values: np.ndarray, *, shared: bool = False) -> Answer:
+        """Numbers as this client wants them: float32 in a block, decimals, or in shared memory when what was asked stood there."""
+        if shared and self.memory is not None:
+            if 4 * values.size > self.memory.half:
+                raise ScpiError(-223, f"the shared memory has room for {self.memory.half // 4} numbers of an answer")
+            self.memory.put(values, self.memory.half)
+            return [b"@%d:%d" % (self.memory.half, 4 * values.size)]
         if self.ascii:
             return [",".join(repr(float(v)) for v in values.ravel()).encode() or b'""']
         data = np.ascontiguousarray(values, "<f4" if self.swapped else ">f4")

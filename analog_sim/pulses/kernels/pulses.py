@@ -128,7 +128,7 @@ def pulse_rows_by_counts(first_row, last_row, cells, law, composed, counts, plac
 
 
 @njit(**WITHIN)
-def _samples_of_row(train, i, samples):
+def samples_of_row(train, i, samples):
     """The samples in which row i fires into `samples`; returns their number."""
     number = 0
     for w in range(train.firing.shape[1]):
@@ -243,7 +243,7 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
         i = q // planes
         r = plane * rows + i
         if plane == 0:
-            number = _samples_of_row(train, i, samples)
+            number = samples_of_row(train, i, samples)
         if number == 0:
             continue
         _begin_row(r, cells, law.axis, composed, place, room)

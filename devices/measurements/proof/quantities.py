@@ -188,9 +188,10 @@ def _mean_row(
     part, other_part = held.take(masks[0]), copy.take(masks[1])
     mu, mu_copy = own[masks[0]], other[masks[1]]
     measured, emulated = _share(part.step, mu), _share(other_part.step, mu_copy)
-    residual = part.step - measured * mu
-    if not several:
-        residual = residual - _expected(part, other_part, mu, mu_copy, emulated)
+    with np.errstate(invalid="ignore"):  # where no step was measured the shares are infinite, and nothing is shown
+        residual = part.step - measured * mu
+        if not several:
+            residual = residual - _expected(part, other_part, mu, mu_copy, emulated)
     error, clusters = _cluster_error(residual, mu, part.cluster)
     sums = np.array(
         [

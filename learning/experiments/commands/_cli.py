@@ -8,12 +8,32 @@ import os
 import shlex
 import signal
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from learning.experiments.runs.examples import config_file
+
+
+class HelpText(argparse.RawDescriptionHelpFormatter):
+    """Help that fits the terminal: sentences wrapped, a long command of an example broken as a shell takes it, with a backslash."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        found: list[str] = []
+        for line in text.splitlines():
+            command = line.startswith(" ")
+            parts = textwrap.wrap(
+                line,
+                width - 2 * command,
+                subsequent_indent="      " * command,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            found.append((" \\\n" if command else "\n").join(parts))
+        return "\n".join(found)
+
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a quota, a limit of a file's size: wherever it shows, it is one line."""
@@ -24,7 +44,7 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(
         description=description,
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     shared.add_argument(

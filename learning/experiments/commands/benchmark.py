@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from learning.experiments.commands._cli import HelpText
+
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
 TAKES_CARD = ("pulse", "train_epoch")
 EXAMPLE = "analog-hil benchmark mvm --sizes 512 1024 --threads one --json mvm.json"
@@ -40,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"example:\n  {EXAMPLE}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"example:\n  {EXAMPLE}", formatter_class=HelpText)
     parser.add_argument("family", nargs="+", metavar="NAME", choices=_families(), help=", ".join(_families()))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="only these sizes")

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import add_set, chip_override, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, chip_override, require_schema
+from learning.experiments.commands._terminal import show
 from learning.experiments.runs.examples import config_file
 
 
@@ -15,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Measure a chip through the protocol alone and leave a device card, a fault map and a twin (docs/calibrate.md).",
         epilog="example:\n  analog-hil calibrate calibrate_mnist --chip scpi://127.0.0.1:5025 --out runs/chip7",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -51,6 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = calibrate(config, opened, run, say)
         say("writing the report")
         page = write_calibration_report(run, found)
-    print(f"\n{summary(found).text()}")
-    print(f"\ncard: {found.card}\ntwin: {found.twin} (--chip twin:{run.path})\nreport: {page}")
+    show(summary(found))
+    print(f"card: {found.card}\ntwin: {found.twin} (--chip twin:{run.path})\nreport: {page}")
     return 0

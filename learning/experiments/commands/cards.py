@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learning.experiments.commands._cli import HelpText
+from learning.experiments.commands._terminal import say
+
 if TYPE_CHECKING:
     from devices.card import DeviceCard
 
@@ -16,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="List the packaged device cards, or print one as it is written.",
         epilog="examples:\n  analog-hil cards\n  analog-hil cards pcm > my_pcm.yaml",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("card", metavar="NAME", nargs="?", help="print this card's file, to copy and change")
@@ -28,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(resolve_card(name, None).read_text(encoding="utf-8"), end="")
         return 0
     for path in sorted(CARDS.glob("*.yaml")):
-        print("\n".join(about(path, load_card(path))))
+        for text in about(path, load_card(path)):
+            say(text)
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.commands._terminal import say, show
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Characterise emulated cells of a device card; figures (PNG, SVG) and one HTML page.",
         epilog="example:\n  analog-hil characterise pcm --out runs/pcm --against generic_pcm",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("card", metavar="CARD", help="name of a packaged card, or a card's YAML file")
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.device.page import numbers_table, write_device_report
     from learning.experiments.report.device.results import device_claims, measure
+    from learning.experiments.report.style import readable
     from learning.experiments.runs.compiling import compiling
     from learning.experiments.runs.run_folder import RunDirectory
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(numbers_table([(each, device_claims(each, results)) for each in shown]))
     for each in shown:
         for sentence in about_card(each, pulses=each.pulse is not None):
-            say(f"note: {sentence}")
+            say(f"note: {readable(sentence)}")
     print(f"\nfigures in {run.figures}\nreport: {page}")
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from learning.experiments.commands._cli import add_set
+from learning.experiments.commands._cli import HelpText, add_set
 from learning.experiments.runs.examples import config_file
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Check a YAML file as the script that its key 'schema' names does before it starts (--dry-run), data included.",
         epilog="example:\n  analog-hil check digits_pcm --set chips=5 --resolved",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("config", metavar="CONFIG", type=config_file, help="YAML file, or the name of an example")

@@ -6,15 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._terminal import show
+from learning.experiments.commands._cli import HelpText
+from learning.experiments.commands._terminal import say, show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both tables; return the exit status."""
     parser = argparse.ArgumentParser(
-        description="Compare two finished estimates, or two finished trainings: changed keys, accuracies, and their paired difference.",
+        description="Compare two finished estimates, or two finished trainings: changed keys, accuracies or R2, their paired difference.",
         epilog="example:\n  analog-hil compare runs/digits_pcm-20250101-120000 runs/digits_pcm-20250101-130000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("first", metavar="A", type=Path, help="folder of a run")
@@ -29,6 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found.keys.rows:
         show(found.keys)
     else:
-        print(found.keys.caption)
-    show(found.accuracies)
+        say(found.keys.caption)
+    show(found.scores)
     return 0

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from learning.experiments.commands._cli import HelpText
+
 BASH = """\
 _analog_hil() {
     local IFS=$'\\n'
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Print the script that makes a shell complete commands, options, examples, cards and runs.",
         epilog="examples, one line for the shell's own file:\n" + "\n".join(f"  {line}" for line in HOW.values()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("shell", choices=tuple(SCRIPTS), help="which shell")

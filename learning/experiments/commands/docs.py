@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning.experiments.commands._cli import HelpText
+
 PACKED = Path(__file__).resolve().parents[1] / "site" / "index.html"
 BUILT = Path(__file__).resolve().parents[3] / "build" / "site" / "index.html"
 
@@ -15,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Open the documentation in a browser: pages that came with the program, no network needed.",
         epilog="example:\n  analog-hil docs --path",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("--path", action="store_true", help="print where the pages are instead of opening them")

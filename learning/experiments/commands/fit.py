@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.commands._terminal import say, show, wrapped
 from learning.experiments.runs.examples import config_file
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Fit a device card to measurements and prove it on held-out data; card (YAML and tables), figures, one HTML page.",
         epilog="example:\n  analog-hil fit measurements/pulse_ramps --out runs/ramps",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -45,14 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.fitting.run import fit_card
     from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.measurement.page import about_fitted, law_table, verdict_text
+    from learning.experiments.report.style import readable
 
     with TerminalLife() as life:
         result, page = fit_card(config, options.out, life)
-    say(verdict_text(result))
+    say(readable(verdict_text(result)))
     if result.pulse is not None and result.pulse.fit.laws:
         show(law_table(result.pulse.fit.laws))
     for line in (*result.notes, *about_fitted(result), *result.counted):
-        say(f"- {line}")
+        say(f"- {readable(line)}")
     print(f"\ncard: {result.card}")
     if result.files.law_card is not None:
         print(f"card of the best law: {result.files.law_card}")

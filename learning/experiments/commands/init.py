@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning.experiments.commands._cli import HelpText
+
 KINDS = {"estimate": "digits_pcm", "train": "digits_node_perturbation", "fit": "measurements/template", "card": "ecram"}
 """What is asked for -> the example, or packaged card, that the file begins as."""
 
@@ -17,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Write a commented YAML file to start from, with the schema line for editors.",
         epilog="examples:\n  analog-hil init estimate\n  analog-hil init card my_cell.yaml --from reram_wan2022",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument("kind", choices=tuple(KINDS), help="what the file is for")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning.experiments.commands._cli import HelpText
 from learning.experiments.commands._terminal import show
 
 
@@ -14,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = argparse.ArgumentParser(
         description="Write report.html, figures and tables of a run again, from its results.",
         epilog="example:\n  analog-hil report runs/digits_pcm-20250101-120000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     made.add_argument("run", metavar="RUN_DIR", type=Path, nargs="+", help="folder of a run")

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learning.experiments.commands._cli import HelpText
+from learning.experiments.commands._terminal import say
+
 if TYPE_CHECKING:
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
@@ -20,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="List run folders with what they were, their state and result.",
         epilog="example:\n  analog-hil runs\n  analog-hil runs /data/runs",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found:
         print(f"{folder}: no runs")
     for path in found:
-        print(line(path))
+        say(line(path))
     return 0
 
 
@@ -65,11 +68,11 @@ def about(run: RunDirectory) -> tuple[str, str]:
     if kind == "estimate":
         from learning.experiments.report.estimate.results import EstimateResults
 
-        return "estimate", accuracy_over_time(EstimateResults.load(run))
+        return "estimate", score_over_time(EstimateResults.load(run))
     if kind == "training":
         from learning.experiments.report.training.results import TrainingResults
 
-        return "training", accuracy_of_arms(TrainingResults.load(run))
+        return "training", score_of_arms(TrainingResults.load(run))
     if kind == "sweep":
         from learning.experiments.report.estimate.comparison import Comparison
 
@@ -77,21 +80,24 @@ def about(run: RunDirectory) -> tuple[str, str]:
     return _KINDS.get(str(find_key(run.path / "config.yaml", "schema")[0]), "sweep or search"), ""
 
 
-def accuracy_over_time(found: EstimateResults) -> str:
-    """Mean accuracy over the chips at the first and the last time."""
+def score_over_time(found: EstimateResults) -> str:
+    """Mean accuracy, or R2, over the chips at the first and the last time."""
     nominal = [row for row in found.rows if row["study"] == "nominal"]
     times = sorted({float(row["time_s"] or 0.0) for row in nominal})
-    shown = []
+    shown, score = [], found.score
+    named = "" if score.unit else f"{score.name} "
     for time in dict.fromkeys((times[0], times[-1])):
-        values = [float(row["accuracy"] or 0.0) for row in nominal if float(row["time_s"] or 0.0) == time]
-        shown.append(f"{100 * sum(values) / len(values):.2f} % at {time:g} s")
+        values = [float(row[score.key] or 0.0) for row in nominal if float(row["time_s"] or 0.0) == time]
+        shown.append(f"{named}{score.shown(sum(values) / len(values))} at {time:g} s")
     chips = len({row["chip"] for row in nominal})
-    return f"{', '.join(shown)} (mean of {chips} chips; digital {100 * found.digital_accuracy:.2f} %)"
+    return f"{', '.join(shown)} (mean of {chips} chips; digital {score.shown(found.digital_score)})"
 
 
-def accuracy_of_arms(found: TrainingResults) -> str:
-    """Mean of the last accuracy over the seeds of each arm."""
+def score_of_arms(found: TrainingResults) -> str:
+    """Mean of the last accuracy, or R2, over the seeds of each arm."""
     from learning.experiments.training.comparison import last_rows, mean
 
     arms = dict.fromkeys(str(row["arm"]) for row in found.curves)
-    return "; ".join(f"{arm} {100 * mean(last_rows(found.curves, arm), 'accuracy'):.2f} %" for arm in arms)
+    score = found.score
+    named = "" if score.unit else f"{score.name} "
+    return "; ".join(f"{arm} {named}{score.shown(mean(last_rows(found.curves, arm), score.key))}" for arm in arms)

@@ -8,7 +8,7 @@ import ipaddress
 import signal
 from collections.abc import Sequence
 
-from learning.experiments.commands._cli import add_set, require_schema
+from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.runs.examples import config_file
 
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Serve an emulated chip as an instrument: SCPI on a raw TCP socket (docs/instrument.md).",
         epilog="example:\n  analog-hil serve serve_ecram --port 5025",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -32,6 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--port", metavar="N", type=int, default=5025, help="port (default: 5025; 0 for a free one)")
     parser.add_argument(
+        "--hislip",
+        metavar="PORT",
+        type=int,
+        nargs="?",
+        const=4880,
+        help="speak HiSLIP too (default port: 4880; 0 for a free one)",
+    )
+    parser.add_argument(
         "--dashboard",
         metavar="PORT",
         type=int,
@@ -44,14 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from analog_sim.config import UserError, load_config
     from learning.experiments.configs.serve import ServeConfig
 
-    for name, port in (("--port", options.port), ("--dashboard", options.dashboard)):
+    for name, port in (("--port", options.port), ("--dashboard", options.dashboard), ("--hislip", options.hislip)):
         if port is not None and not 0 <= port <= 65535:
             raise UserError(f"{name}: 0 to 65535 (got {port})")
     if not options.anyone and not _loopback(options.host):
         raise UserError(f"--host: {options.host} can be reached from other machines; add --anyone if that is meant")
     require_schema(options.config, "serve/1", options.overrides)
     config = load_config(options.config, ServeConfig, overrides=options.overrides)
-    return asyncio.run(_serve(config, options.host, options.port, options.dashboard))
+    ports = {"dashboard": options.dashboard, "hislip": options.hislip}
+    return asyncio.run(_serve(config, options.host, options.port, ports))
 
 
 def _loopback(host: str) -> bool:
@@ -61,19 +70,26 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _serve(config: object, host: str, port: int, dashboard: int | None) -> int:
+async def _serve(config: object, host: str, port: int, others: dict[str, int | None]) -> int:
     from analog_sim.chip.dashboard.http import Dashboard
+    from analog_sim.chip.server.hislip import Hislip
     from analog_sim.chip.server.serve import Instrument
+    from analog_sim.chip.warm_up import warm_up
     from learning.experiments.configs.serve import ServeConfig, served_chip
 
     assert isinstance(config, ServeConfig)
     chip, redone = served_chip(config)
     if redone:
         print(f"did {redone} operations of {config.journal} again", flush=True)
+    warm_up(chip.fabric.cell)
     instrument = Instrument(chip, config.identity)
     server = await instrument.start(host, port)
-    if dashboard is not None:
-        page = await Dashboard(instrument).start(dashboard)
+    hislip = Hislip(instrument)
+    if others["hislip"] is not None:
+        second = await hislip.start(host, others["hislip"])
+        print(f"HiSLIP at TCPIP::{host}::hislip0,{second.sockets[0].getsockname()[1]}::INSTR", flush=True)
+    if others["dashboard"] is not None:
+        page = await Dashboard(instrument).start(others["dashboard"])
         print(f"dashboard at http://127.0.0.1:{page.sockets[0].getsockname()[1]}", flush=True)
     print(f"serving {config.identity} at scpi://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
     ended = asyncio.Event()
@@ -82,6 +98,7 @@ async def _serve(config: object, host: str, port: int, dashboard: int | None) ->
     await ended.wait()
     server.close()
     instrument.drop_all()
+    hislip.drop_all()
     await asyncio.sleep(0)
     if chip.journal is not None:
         chip.journal.close()

@@ -12,13 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from learning.experiments.commands._cli import HelpText
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a very small job of every kind and say what was compiled; return the exit status."""
     parser = argparse.ArgumentParser(
         description="Compile all kernels once; later runs, and workers on the same machine, start without waiting.",
         epilog="example:\n  analog-hil warm",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
         allow_abbrev=False,
     )
     parser.parse_args(arguments)

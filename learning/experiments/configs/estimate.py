@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.backends.emulated import Emulated
-from analog_sim.config import DataFile, NamedPath, Q, Resolver, StrictModel, at_key, one_of
+from analog_sim.config import DataFile, NamedPath, Q, Resolver, StrictModel, UserError, at_key, one_of
 from analog_sim.tiles.nonidealities import SCALES, WITHOUT
 from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard, resolve_card
@@ -51,25 +51,34 @@ class UserModel(StrictModel):
 
 
 class Threshold(StrictModel):
-    """Accuracy from which a chip counts as good: so much below the digital network, or a fixed accuracy.
+    """Accuracy, or R2, from which a chip counts as good: so much below the digital network, or a fixed one.
 
     Attributes:
-        below_digital: how far below the digital twin's accuracy a chip may be and still count as good. accuracy: the accuracy itself,
-            instead.
+        below_digital: how far below the digital twin's accuracy (or R2) a chip may be and still count as good. accuracy: the accuracy
+            itself, instead. r2: R2 itself, where numbers are predicted.
     """
 
     below_digital: Share | None = None
     accuracy: Share | None = None
+    r2: Annotated[float, Field(ge=-1e9, le=1.0)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.below_digital is None) == (self.accuracy is None):
-            raise at_key("accuracy", "give exactly one of below_digital and accuracy")
+        if sum(value is not None for value in (self.below_digital, self.accuracy, self.r2)) != 1:
+            raise at_key("accuracy", "give exactly one of below_digital, accuracy and r2")
         return self
 
-    def value(self, digital: float) -> float:
-        """The accuracy, given that of the digital network."""
-        return self.accuracy if self.accuracy is not None else max(0.0, digital - (self.below_digital or 0.0))
+    def check(self, numeric: bool) -> None:
+        """Raise UserError where it is of the other kind than the data; numeric: whether numbers are predicted."""
+        wrong, right = ("accuracy", "r2") if numeric else ("r2", "accuracy")
+        if getattr(self, wrong) is not None:
+            what = "numbers to be predicted" if numeric else "classes"
+            raise UserError(f"yield_threshold.{wrong}: the data have {what}; allowed: below_digital, {right}")
+
+    def value(self, digital: float, lowest: float = 0.0) -> float:
+        """The accuracy or R2, given that of the digital network and the lowest that there can be."""
+        fixed = self.accuracy if self.accuracy is not None else self.r2
+        return fixed if fixed is not None else max(lowest, digital - (self.below_digital or 0.0))
 
 
 class Sweep(StrictModel):

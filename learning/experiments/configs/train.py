@@ -207,7 +207,19 @@ def arms_of(experiment: TrainExperiment, places: Places | None = None) -> dict[s
 
     Raises:
         ConfigError: an arm sets a key that is not there, a value that is not allowed, or what all arms must share.
+        UserError: a chip is named that no arm would drive.
     """
+    found = _arms_of(experiment, places)
+    driven = {arm.chip.kind for arm in found.values() if not isinstance(arm.chip, Emulated)}
+    if driven and all(arm.device is None for arm in found.values()):
+        raise UserError(
+            f"chip: {', '.join(sorted(driven))} would drive nothing, because device is null (exact digital tiles); give a device, or leave "
+            "chip out"
+        )
+    return found
+
+
+def _arms_of(experiment: TrainExperiment, places: Places | None) -> dict[str, TrainExperiment]:
     plain = experiment.model_copy(update={"arms": (), "hardware": ()})
     chosen = list(experiment.arms)
     if experiment.hardware:

@@ -78,7 +78,7 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
     found = [*_about_twin(setup), *_about_periphery(setup)]
     if len(setup.seeds) == 1:
         found.append(
-            f"one seed (seeds: [{setup.seeds[0]}]): the interval is of the test images alone and says nothing of other chips."
+            f"one seed (seeds: [{setup.seeds[0]}]): an interval is of the test samples alone and says nothing of other chips."
         )
     if setup.device is None:
         return (*found, "digital arms (device: null) are exact: no cell, no converter, no noise.")
@@ -89,9 +89,13 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
         _about_writing(cell, written, "weights", "tile.writing", asked.tile.writing is None),
         *_about_matrices(asked, setup, cell),
         *_about_time(cell, setup),
-        *about_card(card, pulses="pulsed" in written.needs),
+        *about_card(
+            card,
+            pulses="pulsed" in written.needs,
+            selected=setup.tile.wires is not None and not setup.tile.wires.ideal,
+        ),
         about_circuit(setup.tile, bias="digital" if setup.network is None else setup.network.bias),
-        *about_wires(setup.tile),
+        *about_wires(setup.tile, cell, pulses="pulsed" in written.needs),
         about_energy(card, setup.tile, training=True),
     ]
     return tuple(found)

@@ -17,13 +17,14 @@ SHOWN = 6
 """Assumed values named in a sentence; the report's table has all of them."""
 
 
-def about_card(card: DeviceCard, *, pulses: bool = False) -> tuple[str, ...]:
+def about_card(card: DeviceCard, *, pulses: bool = False, selected: bool = False) -> tuple[str, ...]:
     """What a card leaves out, and what of it has no source.
 
     Args:
         card: the card. pulses: whether its cells are written by pulses in this run, so that wear and disturb by pulses matter.
+        selected: whether wires decide what half-selected cells see.
     """
-    missing = [name for name, absent in _absent(card, pulses).items() if absent]
+    missing = [name for name, absent in _absent(card, pulses, selected).items() if absent]
     found = []
     if missing:
         found.append(f"card {card.name}: ideal, because the card does not state it: {', '.join(missing)}.")
@@ -38,8 +39,9 @@ def about_card(card: DeviceCard, *, pulses: bool = False) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _absent(card: DeviceCard, pulses: bool) -> dict[str, bool]:
+def _absent(card: DeviceCard, pulses: bool, selected: bool) -> dict[str, bool]:
     cell = card.compile()
+    by_volts = selected and cell.pulse is not None and cell.pulse.amplitude is not None
     nothing = {
         "programming error (programming)": cell.verify is None and not cell.program_std.any(),
         "read noise (read_noise)": cell.read.silent,
@@ -51,7 +53,7 @@ def _absent(card: DeviceCard, pulses: bool) -> dict[str, bool]:
     }
     wear = {
         "wear by pulses (endurance)": cell.endurance == float("inf"),
-        "disturb of unselected cells (half_select)": not cell.half_select,
+        "disturb of unselected cells (half_select)": not (cell.half_select or by_volts),
     }
     return nothing | wear if pulses else nothing
 
@@ -78,8 +80,12 @@ def about_circuit(tile: TileSpec, *, bias: str, what: str = "") -> str:
     return f"{what}ideal in the circuit, because nothing else was asked for: {', '.join(ideal)}."
 
 
-def about_wires(tile: TileSpec) -> tuple[str, ...]:
-    """Which wires reads see, and what of a run does not see them; nothing for ideal ones."""
+def about_wires(tile: TileSpec, cell: CellModel, *, pulses: bool = False) -> tuple[str, ...]:
+    """Which wires a run sees, and what of it does not see them; nothing for ideal ones.
+
+    Args:
+        tile: its specification. cell: the compiled card. pulses: whether cells are written by pulses in this run.
+    """
     wires = tile.wires
     if wires is None or wires.ideal:
         return ()
@@ -91,10 +97,22 @@ def about_wires(tile: TileSpec) -> tuple[str, ...]:
         "selector": wires.selector,
     }
     values = ", ".join(f"{name} {ohm:g} ohm" for name, ohm in ohms.items())
-    return (
-        f"reads see the wires of the arrays (tile.wires: {values}); pulses, programming and reads of single cells do not yet, "
-        "and the energy of reads is that of ideal wires, an upper bound.",
-    )
+    found = [
+        f"reads see the wires of the arrays (tile.wires: {values}); programming and reads of single cells do not, "
+        "and the energy of reads is that of ideal wires, an upper bound."
+    ]
+    if pulses and (cell.pulse is None or cell.pulse.amplitude is None):
+        found.append(
+            f"card {cell.name}: pulses reach every cell with their full voltage, whatever the wires take of it (IR drop), and "
+            "half-selected cells see no drop either, because the card does not state how a step depends on the voltage (pulse.amplitude): "
+            "learning on the chip looks better than it is."
+        )
+    elif pulses:
+        found.append(
+            f"card {cell.name}: a pulse moves a cell by the voltage that reaches it through the wires, lines that fire together load each "
+            "other, and half-selected cells see their share (pulse.amplitude)."
+        )
+    return tuple(found)
 
 
 def about_energy(card: DeviceCard, tile: TileSpec, *, training: bool = False) -> str:

@@ -18,7 +18,7 @@ from learning.common.weight_tile import WeightTile
 from learning.experiments.estimation.prepared import Prepared
 from learning.experiments.estimation.studies import Variant
 from learning.experiments.monte_carlo.evaluate import Task
-from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.monte_carlo.score import evaluated
 from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.results import LAYER_ERROR
 from learning.experiments.report.style import time_label
@@ -77,8 +77,8 @@ class Chip:
             for tile in self._made:
                 tile.compensate()
 
-    def accuracy(self) -> float:
-        """Share of test images that the chip classifies rightly, now. Raises UserError when its outputs are not finite."""
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy, or R2 and mean squared error, on the test samples, now. Raises UserError when the chip's outputs are not finite."""
         with self._measuring():
             scores = self.network.scores(self._prepared.x_test, self._prepared.batch)
         if not np.isfinite(scores).all():
@@ -86,7 +86,7 @@ class Chip:
                 f"outputs of the chip at {time_label(self.age)} are not finite; conductances or noise of the card are beyond "
                 "single precision"
             )
-        return accuracy(scores, self._prepared.y_test)
+        return evaluated(scores, self._prepared.y_test, self._prepared.targets)
 
     def layer_errors(self, inputs: dict[str, list[F32]]) -> dict[str, float]:
         """Layer -> error of its products, now."""
@@ -113,9 +113,9 @@ def run_chip(prepared: Prepared, task: Task) -> list[Row]:
     rows: list[Row] = []
     for age in variant.times:
         chip.wait_until(age)
-        found = chip.accuracy()
+        found = chip.evaluate()
         errors = chip.layer_errors(inputs)
-        row: Row = {"time_s": age, "accuracy": found}
+        row: Row = {"time_s": age, **found}
         row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
         rows.append(row)
     del chip

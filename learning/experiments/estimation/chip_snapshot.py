@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
+from analog_sim.reads.wired_maps import cell_maps
 from analog_sim.tiles.tile import Tile
 from learning.experiments.estimation.chip import Chip
 from learning.experiments.estimation.prepared import Prepared
 from learning.experiments.estimation.studies import Variant
-from learning.experiments.report.estimate.results import ConductanceMap, WeightTransfer
+from learning.experiments.report.estimate.results import ConductanceMap, DropMap, WeightTransfer
 from learning.experiments.report.style import time_label
 
 F32 = npt.NDArray[np.float32]
@@ -20,6 +21,8 @@ WEIGHTS = 2000
 """Weights shown per layer."""
 MAPS = 6
 """Conductance maps shown."""
+DROPS = 2
+"""Layers whose voltages and currents are shown."""
 IMAGES = 16
 """Images whose cost is measured."""
 
@@ -30,6 +33,7 @@ class ChipSnapshot:
 
     transfer: tuple[WeightTransfer, ...]
     maps: tuple[ConductanceMap, ...]
+    drops: tuple[DropMap, ...]
     costs: dict[str, float]
 
 
@@ -43,6 +47,8 @@ def chip_snapshot(prepared: Prepared, variant: Variant, number: int) -> ChipSnap
     costs = _costs(chip, prepared)
     found: list[list[F32]] = [[] for _ in targets]
     maps: list[ConductanceMap] = []
+    drops: list[DropMap] = []
+    alpha = variant.hardware.cell.iv_alpha
     for age in variant.times:
         chip.wait_until(age)
         for where, tile, seen in zip(chosen, chip.network.tiles, found, strict=True):
@@ -50,11 +56,14 @@ def chip_snapshot(prepared: Prepared, variant: Variant, number: int) -> ChipSnap
         if age == variant.times[0]:
             label = f"chip {number}, {time_label(age)} after programming"
             maps = [_map(name, label, tile) for name, tile in zip(names, chip.tiles, strict=True)][:MAPS]
+            drops = [
+                d for pair in zip(names, chip.tiles, strict=True) if (d := _drop(*pair, label, alpha)) is not None
+            ][:DROPS]
     transfer = tuple(
         WeightTransfer(name, w.reshape(-1)[where], variant.times, np.stack(seen))
         for name, w, where, seen in _one_per_layer(names, targets, chosen, found)
     )
-    return ChipSnapshot(transfer, tuple(maps), costs)
+    return ChipSnapshot(transfer, tuple(maps), tuple(drops), costs)
 
 
 def _one_per_layer(
@@ -65,9 +74,24 @@ def _one_per_layer(
     return [row for k, row in enumerate(rows) if k == 0 or rows[k - 1][0] != row[0]]
 
 
+def _drop(name: str, tile: Tile, label: str, alpha: float) -> DropMap | None:
+    """Of the first array; None without wires, and on a chip that cannot be looked into. alpha: of the cells, per volt."""
+    inside, wires = tile.arrays[0].inside, tile.spec.wires
+    if inside is None or wires is None or wires.ideal:
+        return None
+    g, volts = inside.conductance_now(), tile.blocks[0].dac.v_full
+    found = cell_maps(wires, g, np.full(g.shape[1], volts), alpha)
+    return DropMap(
+        name, _of_array(label, tile), (found.volts / volts).astype(np.float32), found.amperes.astype(np.float32)
+    )
+
+
+def _of_array(label: str, tile: Tile) -> str:
+    return label if len(tile.arrays) == 1 else f"{label}, array 1 of {len(tile.arrays)}"
+
+
 def _map(name: str, label: str, tile: Tile) -> ConductanceMap:
-    part = "" if len(tile.arrays) == 1 else f", array 1 of {len(tile.arrays)}"
-    return ConductanceMap(name, label + part, tile.arrays[0].read_conductance())
+    return ConductanceMap(name, _of_array(label, tile), tile.arrays[0].read_conductance())
 
 
 def _costs(chip: Chip, prepared: Prepared) -> dict[str, float]:

@@ -39,7 +39,7 @@ def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...
         *about_drift(hardware.cell, tile),
         *about_card(card),
         about_circuit(tile, bias=experiment.bias_place),
-        *about_wires(tile),
+        *about_wires(tile, hardware.cell),
         _about_measuring(experiment),
         about_energy(card, tile),
     )

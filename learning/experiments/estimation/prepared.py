@@ -13,21 +13,21 @@ import numpy.typing as npt
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.config import UserError
 from learning.common.identity import Identity, data_parts, digest, files_of, program_identity
-from learning.data.dataset import Dataset
+from learning.data.dataset import Answers, Dataset, NumericTargets
 from learning.data.form import formed
 from learning.data.spec import DataSpec
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.studies import swept
-from learning.experiments.monte_carlo.metrics import accuracy
+from learning.experiments.monte_carlo.score import evaluated
 from learning.experiments.runs.network_file import network_file, read_network
+from learning.losses.losses import check_loss
 from learning.network.learned import MATRIX, LearnedNetwork
 from learning.network.network import matrix_name
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ideal_inputs
 from learning.torch_bridge.convert import Decided, Plan
-from learning.torch_bridge.digital_training import Convergence, predict, trained_network
+from learning.torch_bridge.digital.digital_training import Convergence, predict, trained_network
 from learning.torch_bridge.inputs import DrivenInputs
-from learning.torch_bridge.load_model import load_checkpoint
 from learning.torch_bridge.source import (
     ConfiguredSource,
     FileSource,
@@ -39,9 +39,9 @@ from learning.torch_bridge.source import (
     planned_again,
     weights_of,
 )
+from learning.torch_bridge.user_models.load_model import load_checkpoint
 
 F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 SAMPLE = 8
 """Images with which a network is checked."""
 PROBE = 64
@@ -56,29 +56,30 @@ class Prepared:
 
     Attributes:
         source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on all test images.
-        bias_inputs: layer -> drive of a bias line, 1 where there is none. classes: names of the outputs.
-        x_test, y_test: test images as the network gets them, labels.
+        bias_inputs: layer -> drive of a bias line, 1 where there is none. outputs: their names.
+        x_test, y_test: test samples as the network gets them, labels or targets. targets: the numbers to be predicted, None for classes.
         calibration: what training images make of the inputs of the layers, for the converters; None when there are none.
         probes: what some of the test images make of them, to measure the error of products with.
         batch: test images at a time. seed: of all chips. chip: what is driven.
-        digital_accuracy: of the ideal network on the test images. notes: what a reader has to know.
+        digital: column -> value of the ideal network on the test samples, as `evaluated` gives it. notes: what a reader has to know.
         convergence: how far its training came; None for weights of the user's own.
-        made_of: digest of what makes the network, as it was when the digital accuracy was measured.
+        made_of: digest of what makes the network, as it was when the digital network was evaluated.
     """
 
     source: Source
     weights: Weights
     decided: Decided
     bias_inputs: dict[str, float]
-    classes: tuple[str, ...]
+    outputs: tuple[str, ...]
     x_test: F32
-    y_test: I64
+    y_test: Answers
+    targets: NumericTargets | None
     calibration: DrivenInputs | None
     probes: DrivenInputs
     batch: int
     seed: int
     chip: ChipBackend
-    digital_accuracy: float
+    digital: dict[str, float]
     notes: tuple[str, ...]
     made_of: str
     convergence: Convergence | None = None
@@ -98,7 +99,7 @@ class Prepared:
         if not isinstance(self.source, ConfiguredSource):
             return None
         return LearnedNetwork(
-            self.source.spec, self.source.shape, self.classes, self.weights, dataset=_dataset(experiment)
+            self.source.spec, self.source.shape, self.outputs, self.weights, dataset=_dataset(experiment)
         ).as_list()
 
     @property
@@ -119,8 +120,8 @@ def source_of(experiment: Experiment, data: Dataset, given: GivenSource | None =
     if experiment.model is not None:
         return FileSource(experiment.model.file, experiment.model.factory)
     if experiment.weights is not None:
-        return LearnedSource(read_network(experiment.weights).fitted(experiment.network, data.shape, data.classes))
-    return ConfiguredSource(experiment.digital_network, data.shape, len(data.classes), experiment.training.seed)
+        return LearnedSource(read_network(experiment.weights).fitted(experiment.network, data.shape, data.outputs))
+    return ConfiguredSource(experiment.digital_network, data.shape, len(data.outputs), experiment.training.seed)
 
 
 def with_learned(experiment: Experiment) -> Experiment:
@@ -171,19 +172,24 @@ def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
     kept = stays_digital(experiment, source)
     plan = planned(source, weights, data.x_test, kept, batch=experiment.batch, whole=True)
     outputs = predict(plan.module, data.x_test[:SAMPLE])
-    if outputs.ndim != 2 or outputs.shape[1] != len(data.classes):
+    if outputs.ndim != 2 or outputs.shape[1] != len(data.outputs):
+        what = "classes" if data.targets is None else "targets"
         raise UserError(
-            f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.classes)} classes"
+            f"model: outputs have shape {outputs.shape[1:]}, data set '{data.name}' has {len(data.outputs)} {what}"
         )
-    return Checked(data, source, plan, trained=weights is not None or isinstance(source, LearnedSource | GivenSource))
+    trained = weights is not None or isinstance(source, LearnedSource | GivenSource)
+    if not trained:
+        check_loss(experiment.training.loss, data.targets is not None, "training.loss")
+    experiment.yield_threshold.check(data.targets is not None)
+    return Checked(data, source, plan, trained=trained)
 
 
 def _needed(experiment: Experiment) -> DataSpec:
     """The data set without the training samples that nobody will look at: with trained weights only those of the calibration count."""
     spec, model = experiment.dataset, experiment.model
     trained = experiment.weights is not None or (model is not None and model.checkpoint is not None)
-    if not trained or spec.normalise is not None:
-        return spec
+    if not trained or spec.normalise is not None or spec.numeric is not False:
+        return spec  # all training samples count for a normalisation, of samples or of numeric targets
     most = max(1, experiment.calibration)
     return spec.model_copy(update={"train_limit": min(spec.train_limit or most, most)})
 
@@ -277,15 +283,16 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         weights=weights,
         decided=plan.decided,
         bias_inputs=_bias_inputs(experiment, plan, inputs),
-        classes=data.classes,
+        outputs=data.outputs,
         x_test=data.x_test,
         y_test=data.y_test,
+        targets=data.targets,
         calibration=inputs,
         probes=ideal_inputs(plan, data.x_test[:PROBE], ERROR_ROWS),
         batch=experiment.batch,
         seed=experiment.seed,
         chip=experiment.chip,
-        digital_accuracy=accuracy(predict(module, data.x_test, experiment.batch), data.y_test),
+        digital=evaluated(predict(module, data.x_test, experiment.batch), data.y_test, data.targets),
         notes=(
             *([convergence.sentence()] if convergence is not None and not convergence.reached else []),
             *_origin(experiment, source),

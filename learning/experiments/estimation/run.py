@@ -20,6 +20,7 @@ from learning.experiments.estimation.defaults import estimate_notes, with_compen
 from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
+from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
 from learning.experiments.report.style import time_label
@@ -75,7 +76,7 @@ def estimate(
         set_torch_threads(1)
         checked = check(experiment, given)
         experiment = with_epochs(experiment, len(checked.data.x_train))
-        identity = identity_of(experiment, checked)
+        identity, score = identity_of(experiment, checked), score_of(checked.data.targets)
         run = RunDirectory.create(
             out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, identity=identity,
             command=command, threads=1,
@@ -98,32 +99,34 @@ def estimate(
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):
                 face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
-            log = run.log("metrics", estimate_columns(prepared.layers), KEY)
+            log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
                 partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress,
-                view=view_of(points, place), identity=identity,
+                view=view_of(points, place, score), identity=identity,
             )  # fmt: skip
             results = EstimateResults(
                 title=experiment.name,
                 rows=rows,
                 layers=prepared.layers,
-                digital_accuracy=prepared.digital_accuracy,
+                digital=prepared.digital,
                 n_test=len(prepared.y_test),
-                threshold=experiment.yield_threshold.value(prepared.digital_accuracy),
+                threshold=experiment.yield_threshold.value(prepared.digital[score.key], score.bounds[0]),
                 transfer=face.transfer,
                 maps=face.maps,
+                drops=face.drops,
                 costs=face.costs,
                 notes=notes,
                 converged=None if prepared.convergence is None else prepared.convergence.reached,
                 assumed=assumed_values([experiment.device]),
+                score=score,
             )
             results.save(run)
             table = estimate_table(results).text()
             return Outcome(results, table, write_estimate_report(run, results))
 
 
-def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1)) -> View:
+def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1), score: Score = ACCURACY) -> View:
     """How the progress of an estimate is shown: the chips that were asked for, and apart from them the studies on some of them."""
     variants_of, chips = len(points) - 1, points[-1].chips
     studies = f"{variants_of} variant{'s' if variants_of != 1 else ''} x {chips} chip{'s' if chips != 1 else ''}"
@@ -133,8 +136,9 @@ def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1)) -> View:
 
     def note(rows: Sequence[Row]) -> str:
         last = max((float(row["time_s"] or 0.0) for row in rows), default=0.0)
-        found = [float(row["accuracy"] or 0.0) for row in rows if row["time_s"] == last]
-        return f"mean {100 * sum(found) / len(found):.2f} % at {time_label(last)}" if found else ""
+        found = [float(row[score.key] or 0.0) for row in rows if row["time_s"] == last]
+        named = "" if score.unit else f"{score.name} "
+        return f"mean {named}{score.shown(sum(found) / len(found))} at {time_label(last)}" if found else ""
 
     return View(group=group, note=note, place=place)
 

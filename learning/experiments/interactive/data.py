@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from analog_sim.config import UserError
 from learning.data.dataset import Dataset
+from learning.data.own import NAMES
 from learning.experiments.interactive.settings import plain
 from learning.experiments.runs.files import writing
 
@@ -62,15 +63,16 @@ def _named(text: str, label: str | None) -> Any:
 def _arrays(data: Any, label: str | None) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Arrays by name, and further keys of the section."""
     if isinstance(data, Dataset):
-        found = {name: getattr(data, name) for name in PARTS} | {"classes": np.array(data.classes)}
+        what = "classes" if data.targets is None else "targets"
+        found = {name: getattr(data, name) for name in PARTS} | {what: np.array(data.outputs)}
         return found, {"order": "kept"}
     if label is not None:
         if type(data).__name__ != "DataFrame":
             raise UserError(f"label: is for a DataFrame or a CSV file (got a {type(data).__name__})")
         return _of_frame(data, label), {}
     if isinstance(data, Mapping):
-        if extra := [str(key) for key in data if key not in (*PARTS, "classes")]:
-            raise UserError(f"data: unknown key {extra[0]}; allowed: {', '.join(PARTS)}, classes")
+        if extra := [str(key) for key in data if key not in (*PARTS, *NAMES)]:
+            raise UserError(f"data: unknown key {extra[0]}; allowed: {', '.join((*PARTS, *NAMES))}")
         given = dict(data)
     elif isinstance(data, tuple | list) and len(data) in (2, 4):
         given = dict(zip(PARTS, data, strict=False))

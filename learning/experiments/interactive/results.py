@@ -120,16 +120,18 @@ class EstimateRun(RunResult):
 
     @property
     def table(self) -> Table:
-        """Accuracy at every time."""
+        """Accuracy, or R2 and mean squared error, at every time."""
         return estimate_table(self.results)
 
     def to_frame(self) -> Any:
-        """One row per chip, study and time: accuracy in [0, 1], seconds since programming, error of each layer's output."""
+        """One row per chip, study and time: accuracy in [0, 1] (or r2, mse), seconds since programming, error of each layer's output."""
         return frame_of(*_rows(self.results.rows))
 
     def _main_figure(self) -> Figure:
-        times, accuracy = by_chip_and_time([row for row in self.results.rows if row["study"] == "nominal"])
-        return accuracy_over_time(times, accuracy, self.results.digital_accuracy, self.results.threshold)
+        results = self.results
+        rows = [row for row in results.rows if row["study"] == "nominal"]
+        times, found = by_chip_and_time(rows, results.score.key)
+        return accuracy_over_time(times, found, results.digital_score, results.threshold, score=results.score)
 
 
 @final
@@ -146,26 +148,28 @@ class TrainingRun(RunResult):
 
     @property
     def table(self) -> Table:
-        """Last accuracy of every arm."""
+        """Last accuracy, or R2 and mean squared error, of every arm."""
         return training_table(self.results)
 
     def to_frame(self) -> Any:
-        """One row per arm, seed and evaluation: samples, loss, accuracy in [0, 1], pulses, chip time, energy."""
+        """One row per arm, seed and evaluation: samples, loss, accuracy in [0, 1] (or r2, mse), pulses, chip time, energy."""
         return frame_of(*_rows(self.results.curves))
 
     def _main_figure(self) -> Figure:
         curves = {arm: curve for arm in self._arms() if (curve := self._curve(arm)) is not None}
-        return learning_curves(curves, "training samples", digital=tuple(set(self.results.twins.values())))
+        twins = tuple(set(self.results.twins.values()))
+        return learning_curves(curves, "training samples", digital=twins, score=self.results.score)
 
     def _arms(self) -> list[str]:
         return list(dict.fromkeys(str(row["arm"]) for row in self.results.shown.curves))
 
     def _curve(self, arm: str) -> tuple[F64, F64] | None:
-        """Samples (S,) and accuracy (seeds, S) at the evaluations that every seed of an arm has."""
+        """Samples (S,) and score (seeds, S) at the evaluations that every seed of an arm has."""
         seeds: dict[object, dict[float, float]] = {}
+        key = self.results.score.key
         for row in self.results.shown.curves:
             if row["arm"] == arm:
-                seeds.setdefault(row["seed"], {})[float(row["samples"] or 0)] = float(row["accuracy"] or 0.0)
+                seeds.setdefault(row["seed"], {})[float(row["samples"] or 0)] = float(row[key] or 0.0)
         common = sorted(set.intersection(*map(set, seeds.values()))) if seeds else []
         if not common:
             return None
@@ -206,9 +210,9 @@ class SweepRun(RunResult):
 
     def _main_figure(self) -> Figure:
         points = self.comparison.points
-        digital = {point.results.digital_accuracy for point in points}
+        digital, score = {point.results.digital_score for point in points}, points[0].results.score
         curves = {point.name: point.nominal for point in points}
-        return accuracy_of_points(curves, digital.pop() if len(digital) == 1 else None)
+        return accuracy_of_points(curves, digital.pop() if len(digital) == 1 else None, score=score)
 
 
 @final

@@ -201,6 +201,11 @@ def load_run(folder: str | PathLike[str]) -> RunResult:
     card = run.path / f"{name}.yaml"
     if find_key(run.path / CONFIG, "schema")[0] == "measurements/1" and card.is_file():
         return FitRun(run.path, card)
+    page = run.path / "report.html"
+    if page.is_file():
+        raise UserError(
+            f"ah.load_run: {run.path} is of a kind whose results are files: open {page}, or read its tables/ and arrays/"
+        )
     raise UserError(f"{run.path}: holds no finished run; go on with it first")
 
 

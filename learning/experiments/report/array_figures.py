@@ -68,19 +68,51 @@ def conductance_map(conductance: F32, label: str) -> Figure:
     Args:
         conductance: (planes, rows, cols) siemens. label: title.
     """
-    planes, rows, cols = conductance.shape
+    return _cell_map(conductance, label, "conductance", "S")
+
+
+@styled
+def drop_map(shares: F32, label: str) -> Figure:
+    """Heat map of the voltages across the cells of a crossbar with wires, relative to what drives it; panels as there.
+
+    Args:
+        shares: (planes, rows, cols), 1 where nothing is lost. label: title.
+    """
+    return _cell_map(np.float32(100.0) * np.abs(shares), label, "voltage across the cell (% of the drive)", "")
+
+
+@styled
+def current_map(amperes: F32, label: str) -> Figure:
+    """Heat map of the currents through the cells of a crossbar; panels as there.
+
+    Args:
+        amperes: (planes, rows, cols). label: title.
+    """
+    return _cell_map(np.abs(amperes), label, "current", "A")
+
+
+def _cell_map(values: F32, label: str, quantity: str, base: str) -> Figure:
+    """One value >= 0 for each cell of each plane; base: its unit, "" for a number that is shown as it is."""
+    planes, rows, cols = values.shape
     longest, shortest = 2.7, 0.9  # inches of a panel, as near to the array's own shape as they allow
     scale = max(longest / max(rows, cols), shortest / min(rows, cols))
     width, height = min(longest, scale * cols), min(1.3 * longest, scale * rows)
     figure, axs = new_figure(planes * (width + 0.45) + 0.9, height + 0.9, 1, planes, share_y=True)
-    top = float(conductance.max()) or 1e-6
-    factor, unit = next(
-        (f, u) for f, u in ((1e3, "mS"), (1e6, "µS"), (1e9, "nS"), (1e12, "pS")) if top * f >= 1 or u == "pS"
-    )
+    top = float(values.max()) or (1e-6 if base else 1.0)
+    factor, prefix = 1.0, ""
+    if base:
+        scales = ((1e3, "m"), (1e6, "µ"), (1e9, "n"), (1e12, "p"))
+        factor, prefix = next((f, u) for f, u in scales if top * f >= 1 or u == "p")
+    bottom = 0.0 if base else float(values.min())
     image = None
     for k, axes in enumerate(axs):
         image = axes.imshow(
-            conductance[k] * factor, vmin=0, vmax=top * factor, aspect="auto", interpolation="nearest", cmap="viridis"
+            values[k] * factor,
+            vmin=bottom,
+            vmax=top * factor,
+            aspect="auto",
+            interpolation="nearest",
+            cmap="viridis",
         )
         axes.grid(False)
         axes.spines[:].set_visible(False)
@@ -92,7 +124,9 @@ def conductance_map(conductance: F32, label: str) -> Figure:
     axs[0].set_ylabel("word line")
     figure.suptitle(label, fontsize=10, fontweight="bold", x=0.01, ha="left")
     if image is not None:
-        bar = figure.colorbar(image, ax=axs, label=f"conductance ({unit})", pad=0.02, aspect=22)
+        bar = figure.colorbar(
+            image, ax=axs, label=f"{quantity} ({prefix}{base})" if base else quantity, pad=0.02, aspect=22
+        )
         bar.outline.set_visible(False)
     return figure
 

@@ -103,7 +103,13 @@ def _card(device: Any) -> tuple[str, str]:
 
 def device_text(cards: Mapping[str, str]) -> str:
     """`pcm: Joshi et al., ..., doi:...`, one after the other."""
-    return "; ".join(f"{name} ({reference})" if reference else name for name, reference in cards.items())
+    return "; ".join(f"{name} ({_source(reference)})" if reference else name for name, reference in cards.items())
+
+
+def _source(reference: str) -> str:
+    """A card's reference; `none (idealised)` as `no source: idealised`."""
+    found = re.fullmatch(r"none \((.*)\)", reference)
+    return f"no source: {found[1]}" if found else reference
 
 
 def data_text(tree: Tree, n_test: int) -> str:

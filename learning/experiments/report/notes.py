@@ -15,7 +15,7 @@ DOUBTFUL = (
     "does nothing with",
     "more pulses than a pulse train can carry",
     "written exactly and for nothing",
-    "not on the test images",
+    "not on the test samples",
     "UNPROVEN",
     "BAD FIT",
     "unproven",

@@ -192,7 +192,7 @@ def _environment_rows(run: RunDirectory) -> list[tuple[str, str]]:
     environment = run.environment
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     rows = [
-        ("command", shlex.join(environment.command)),
+        ("command", command_text(environment.command)),
         ("started", environment.started),
         ("seed", str(environment.seed)),
         ("code", environment.git or "not from a git clone"),
@@ -204,3 +204,9 @@ def _environment_rows(run: RunDirectory) -> list[tuple[str, str]]:
     ]
     restarts = len(environment.previous_starts)
     return [*rows, ("resumed", f"{restarts} times")] if restarts else rows
+
+
+def command_text(command: Sequence[str]) -> str:
+    """A recorded command line, ready for a shell; the program's name and that of its command are one word of the record."""
+    program, *arguments = command or [""]
+    return f"{program if program.startswith('analog-hil ') else shlex.quote(program)} {shlex.join(arguments)}".strip()

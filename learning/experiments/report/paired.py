@@ -13,6 +13,7 @@ from scipy import stats
 from analog_sim.config import Location, UserError
 from analog_sim.config.yaml12 import parse
 from learning.experiments.monte_carlo.metrics import Interval, mean_interval
+from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.estimate.results import EstimateResults
 from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table
@@ -22,7 +23,7 @@ from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 NOT_COMPARED = ("name", "parallel")
 """Keys that decide nothing of the results."""
 Values = dict[str, dict[object, float]]
-"""Row -> chip or seed -> accuracy in [0, 1]."""
+"""Row -> chip or seed -> accuracy in [0, 1], or R2."""
 
 
 @dataclass(frozen=True)
@@ -30,59 +31,65 @@ class RunPair:
     """Two finished runs of one kind.
 
     Attributes:
-        keys: dotted key, value of the first, value of the second, for every key that differs. accuracies: row by row, with the difference.
+        keys: dotted key, value of the first, value of the second, for every key that differs. scores: row by row, with the difference.
     """
 
     keys: Table
-    accuracies: Table
+    scores: Table
 
 
 def compare_runs(first: RunDirectory, second: RunDirectory) -> RunPair:
     """Compare two estimates, or two trainings.
 
-    Differences are of the accuracy, second minus first, with a 95 % interval: paired chip by chip (seed by seed) where both were
+    Differences are of the accuracy (or R2), second minus first, with a 95 % interval: paired chip by chip (seed by seed) where both were
     fabricated from the same seed, else of two independent samples (Welch 1947).
 
     Raises:
-        UserError: a run that is not finished, or two of different kinds.
+        UserError: a run that is not finished, or two of different kinds, or of classes and of predicted numbers.
     """
     kinds = [str((run.load_json("summary") or {}).get("kind")) for run in (first, second)]
     if kinds[0] != kinds[1] or kinds[0] not in ("estimate", "training"):
         raise UserError(
             f"compare: needs two finished estimates or two finished trainings (got {first.path}: {kinds[0]}, {second.path}: {kinds[1]})"
         )
-    one, two = (_values(run, kinds[0]) for run in (first, second))
+    (one, score), (two, other) = (_values(run, kinds[0]) for run in (first, second))
+    if score != other:
+        raise UserError(f"compare: {first.path} is judged by {score.name}, {second.path} by {other.name}")
     same_seed = kinds[0] == "training" or first.environment.seed == second.environment.seed
     names = [name for name in one if name in two]
     if not names:
         raise UserError(f"compare: the runs have no {'time' if kinds[0] == 'estimate' else 'arm'} in common")
     what = "chips" if kinds[0] == "estimate" else "seeds"
-    rows = tuple(_row(name, one[name], two[name], paired=same_seed) for name in names)
+    rows = tuple(_row(name, one[name], two[name], score, paired=same_seed) for name in names)
     how = f"paired over common {what}" if same_seed else f"independent {what}: the seeds differ"
-    caption = f"accuracy %, mean over {what}; difference B - A with its 95 % interval, {how}"
+    caption = f"{score.heading}, mean over {what}; difference B - A with its 95 % interval, {how}"
     head = ("time" if kinds[0] == "estimate" else "arm", "A", "B", "B - A [95 %]", what)
     return RunPair(_changed(first, second), Table(head, rows, caption))
 
 
-def _values(run: RunDirectory, kind: str) -> Values:
+def _values(run: RunDirectory, kind: str) -> tuple[Values, Score]:
     found: Values = {}
     if kind == "estimate":
-        for row in EstimateResults.load(run).rows:
+        estimate = EstimateResults.load(run)
+        for row in estimate.rows:
             if row["study"] == "nominal":
-                found.setdefault(time_label(float(row["time_s"] or 0.0)), {})[row["chip"]] = float(
-                    row["accuracy"] or 0.0
-                )
-        return found
+                time = time_label(float(row["time_s"] or 0.0))
+                found.setdefault(time, {})[row["chip"]] = float(row[estimate.score.key] or 0.0)
+        return found, estimate.score
     last: dict[tuple[str, object], tuple[float, float]] = {}
-    for row in TrainingResults.load(run).shown.curves:
-        key, now = (str(row["arm"]), row["seed"]), (float(row["samples"] or 0), float(row["accuracy"] or 0.0))
+    training = TrainingResults.load(run)
+    for row in training.shown.curves:
+        value = float(row[training.score.key] or 0.0)
+        key, now = (str(row["arm"]), row["seed"]), (float(row["samples"] or 0), value)
         last[key] = max(last.get(key, now), now, key=lambda pair: pair[0])
-    for (arm, seed), (_, accuracy) in last.items():
-        found.setdefault(arm, {})[seed] = accuracy
-    return found
+    for (arm, seed), (_, value) in last.items():
+        found.setdefault(arm, {})[seed] = value
+    return found, training.score
 
 
-def _row(name: str, one: Mapping[object, float], two: Mapping[object, float], *, paired: bool) -> tuple[str, ...]:
+def _row(
+    name: str, one: Mapping[object, float], two: Mapping[object, float], score: Score, *, paired: bool
+) -> tuple[str, ...]:
     common = [key for key in one if key in two] if paired else []
     if common:
         a, b = (np.array([values[key] for key in common]) for values in (one, two))
@@ -90,8 +97,9 @@ def _row(name: str, one: Mapping[object, float], two: Mapping[object, float], *,
     else:
         a, b = (np.array(list(values.values())) for values in (one, two))
         found, count = welch_interval(a, b), f"{a.size} and {b.size}"
-    span = "" if math.isnan(found.low) else f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
-    return (name, f"{100 * a.mean():.2f}", f"{100 * b.mean():.2f}", f"{100 * found.value:+.2f}{span}", count)
+    span = "" if math.isnan(found.low) else f" [{score.change_span(found, ', ')}]"
+    means = (score.number(float(each.mean())) for each in (a, b))
+    return (name, *means, f"{score.change(found.value)}{span}", count)
 
 
 def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:

@@ -24,6 +24,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from learning.experiments.monte_carlo.score import Score
+
 STYLE = Path(__file__).with_name("style.mplstyle")
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 """petroff10 (Petroff, arXiv:2107.02270), grey moved back so that the first colours are strong ones."""
@@ -253,6 +255,12 @@ def log_axis(
 def percent_axis(axes: Axes) -> None:
     """Label y, a share in [0, 1], in percent."""
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
+
+
+def score_axis(axes: Axes, score: Score) -> None:
+    """Label y in the unit of a score."""
+    if score.factor == 100.0:
+        percent_axis(axes)
 
 
 def engineering(value: float, unit: str) -> str:

@@ -19,6 +19,7 @@ from learning.common.weight_tile import Role, TileMaker, WeightTile, digital_til
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.runs.network_file import network_file, read_network
 from learning.experiments.training.data import Order, TrainData
+from learning.losses.losses import check_loss
 from learning.network.learned import LearnedNetwork
 from learning.network.network import Network, build_network
 from learning.network.starting import start_from
@@ -62,7 +63,7 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path 
     network = build_network(
         spec,
         data.shape,
-        len(data.classes),
+        len(data.outputs),
         make_tile=maker,
         streams=streams,
         decorrelation=experiment.decorrelation,
@@ -82,7 +83,7 @@ def start_of(experiment: TrainExperiment, data: TrainData) -> LearnedNetwork | N
         return None
     learned = read_network(experiment.weights)
     x = data.x[: experiment.calibration]
-    return start_from(learned, experiment.network, experiment.decorrelation, x, data.classes)
+    return start_from(learned, experiment.network, experiment.decorrelation, x, data.outputs)
 
 
 def with_start(experiment: TrainExperiment) -> TrainExperiment:
@@ -144,6 +145,7 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
         UserError: as `build`; a batch is larger than the data; the write scheme asks for what the cells cannot do.
     """
     Order(Streams(0), len(data.x), experiment.batch)
+    check_loss(experiment.loss, data.targets is not None, "loss")
     build(experiment.model_copy(update={"device": None}), data, 0)
     if experiment.device is None:
         return

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from learning.experiments.monte_carlo.score import Score
+from learning.experiments.report.style import count_text, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
 from learning.experiments.runs.result_log import Row
 
 
 def comparison(title: str, results: TrainingResults, arms: Sequence[str], targets: Sequence[float]) -> Table:
-    """One row per arm: accuracy at the end (mean and standard deviation over seeds), best, and samples to each target.
+    """One row per arm: accuracy (or R2 and MSE) at the end, mean and standard deviation over seeds, best, samples to each target.
 
     Seeds that diverged are in the last column only, which is there when any did.
 
     Args:
-        title: of the run. results: of all arms. arms: names, in order. targets: accuracies in [0, 1].
+        title: of the run. results: of all arms. arms: names, in order. targets: accuracies, or R2, in [0, 1].
     """
-    header = ["arm", "seeds", "accuracy %", "sd", "best %", "vs twin", "pulses", "chip time s"]
-    header += [f"samples to {100 * target:g} %" for target in targets]
+    score = results.score
+    header = ["arm", "seeds", score.heading, "sd", f"best{score.unit}", *map(str.upper, score.columns[1:]), "vs twin"]
+    header += ["pulses", "chip time"]
+    named = "" if score.unit else f"{score.name} "
+    header += [f"samples to {named}{score.limit(target)}" for target in targets]
     header += ["diverged"] if results.diverged else []
     curves = results.shown.curves
     ends = {arm: last_rows(curves, arm) if results.ended(arm) else [] for arm in arms}
     rows = []
     for arm in arms:
         end, twin = ends[arm], results.twins.get(arm)
-        cells = [arm, results.seeds_text(arm, len(end)), *_accuracy_cells(curves, end, ends.get(twin or "", []))]
-        cells += [_mean_text(end, "pulses"), _mean_text(end, "chip_time_s")]
-        cells += [_needed(curves, end, target) for target in targets]
+        cells = [arm, results.seeds_text(arm, len(end)), *_score_cells(score, curves, end, ends.get(twin or "", []))]
+        cells += [_mean_text(end, "pulses", count_text), _mean_text(end, "chip_time_s", time_label)]
+        cells += [_needed(curves, end, target, score.key) for target in targets]
         rows.append((*cells, *([results.diverged_text(arm)] if results.diverged else [])))
     return Table(
         tuple(header),
@@ -38,32 +43,34 @@ def comparison(title: str, results: TrainingResults, arms: Sequence[str], target
     )
 
 
-def _accuracy_cells(curves: Sequence[Row], end: Sequence[Row], twin: Sequence[Row]) -> list[str]:
-    """Accuracy, its standard deviation, the best, and the distance to the twin."""
+def _score_cells(score: Score, curves: Sequence[Row], end: Sequence[Row], twin: Sequence[Row]) -> list[str]:
+    """Score, its standard deviation, the best, what else was measured, and the distance to the twin."""
+    others = score.columns[1:]
     if not end:
-        return ["diverged", "", "", ""]
-    values = _numbers(end, "accuracy")
-    best = [_numbers(_of_seed(curves, row), "accuracy").max() for row in end]
+        return ["diverged", "", "", *[""] * len(others), ""]
+    values = _numbers(end, score.key)
+    best = [_numbers(_of_seed(curves, row), score.key).max() for row in end]
     return [
-        f"{100 * values.mean():.2f}",
-        f"{100 * values.std(ddof=1):.2f}" if len(values) > 1 else "",
-        f"{100 * np.mean(best):.2f}",
-        f"{100 * (values.mean() - _numbers(twin, 'accuracy').mean()):+.2f}" if twin else "",
+        score.number(values.mean()),
+        score.number(values.std(ddof=1)) if len(values) > 1 else "",
+        score.number(np.mean(best)),
+        *(f"{mean(end, column):.4g}" for column in others),
+        score.change(values.mean() - _numbers(twin, score.key).mean()) if twin else "",
     ]
 
 
-def _needed(curves: Sequence[Row], end: Sequence[Row], target: float) -> str:
+def _needed(curves: Sequence[Row], end: Sequence[Row], target: float, key: str) -> str:
     """Mean samples to a target over the seeds that reached it."""
-    needed = [first_reaching(curves, str(row["arm"]), row["seed"], target) for row in end]
+    needed = [first_reaching(curves, str(row["arm"]), row["seed"], target, key) for row in end]
     reached = [n for n in needed if n is not None]
     share = "" if len(reached) == len(needed) else f" ({len(reached)} of {len(needed)} seeds)"
-    return f"{np.mean(reached):.0f}{share}" if reached else "not reached"
+    return f"{count_text(float(np.mean(reached)))}{share}" if reached else "not reached"
 
 
-def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float) -> float | None:
-    """Samples at which an arm's accuracy first reaches `target`, linear between evaluations; None when it never does."""
+def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float, key: str = "accuracy") -> float | None:
+    """Samples at which an arm's score, in the column `key`, first reaches `target`, linear between evaluations; None when it never does."""
     points = [
-        (float(row["samples"] or 0), float(row["accuracy"] or 0.0))
+        (float(row["samples"] or 0), float(row[key] or 0.0))
         for row in curves
         if row["arm"] == arm and row["seed"] == seed
     ]
@@ -92,8 +99,8 @@ def mean(rows: Sequence[Row], column: str) -> float:
     return float(_numbers(rows, column).mean())
 
 
-def _mean_text(rows: Sequence[Row], column: str) -> str:
-    return "" if not rows or rows[0][column] is None else f"{mean(rows, column):.3g}"
+def _mean_text(rows: Sequence[Row], column: str, text: Callable[[float], str]) -> str:
+    return "" if not rows or rows[0][column] is None else text(mean(rows, column))
 
 
 def _numbers(rows: Sequence[Row], column: str) -> np.ndarray:

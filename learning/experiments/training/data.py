@@ -1,4 +1,4 @@
-"""The images of a training run in the form the network gets them, and the order in which it sees them. It never trains."""
+"""The samples of a training run in the form the network gets them, and the order in which it sees them. It never trains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 from learning.common.identity import data_parts
+from learning.data.dataset import Answers, NumericTargets
 from learning.data.form import formed
 from learning.data.spec import DataSpec
 
@@ -20,23 +21,30 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrainData:
-    """Images (N, C, H, W), or (N, C*H*W) when flattened, with labels (N,); x_eval are for evaluation only.
+    """Samples (N, C, H, W), or (N, C*H*W) when flattened; x_eval are for evaluation only.
 
+    y are labels (N,) of `classes`, or, where `targets` names numbers to be predicted, (N, n) in their normalised form.
     `source` has the digests of the data set that they are from (learning.common.identity.data_parts).
     """
 
     x: F32
-    y: I64
+    y: Answers
     x_eval: F32
-    y_eval: I64
+    y_eval: Answers
     classes: tuple[str, ...]
     note: str
     source: Mapping[str, str] = field(default_factory=dict)
+    targets: NumericTargets | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample."""
         return tuple(self.x.shape[1:])
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the network gives out: classes or targets."""
+        return self.classes if self.targets is None else self.targets.names
 
 
 def training_data(spec: DataSpec, validation: int) -> TrainData:
@@ -46,7 +54,16 @@ def training_data(spec: DataSpec, validation: int) -> TrainData:
         UserError: the data cannot be had, or nothing is left to train on.
     """
     data = formed(spec, validation)
-    return TrainData(data.x_train, data.y_train, data.x_test, data.y_test, data.classes, data.note, data_parts(data))
+    return TrainData(
+        data.x_train,
+        data.y_train,
+        data.x_test,
+        data.y_test,
+        data.classes,
+        data.note,
+        data_parts(data),
+        data.targets,
+    )
 
 
 def same_data(data: TrainData, recorded: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from analog_sim.writing.proposal import OuterProduct
 from learning.common.weight_tile import WeightTile
 from learning.decorrelation.metrics import correlation_loss
 from learning.experiments.runs.result_log import Row
-from learning.losses.base import Loss
+from learning.losses.base import Loss, Target
 from learning.network.network import Network, WeightLayer, matrix_name
 from learning.rules.backprop import Backprop
 from learning.rules.base import Gradient
@@ -30,7 +30,7 @@ BINS = 40
 
 
 def cosines(
-    copy: Network, loss: Loss, x: F32, target: I64, proposed: Iterable[Gradient] | None
+    copy: Network, loss: Loss, x: F32, target: Target, proposed: Iterable[Gradient] | None
 ) -> dict[str, float | None]:
     """Layer -> cosine between a rule's proposed weight gradient and the exact one of the digital copy, on the same batch.
 

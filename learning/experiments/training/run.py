@@ -20,16 +20,18 @@ from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import Decisions, checked_decisions, decide, settled, training_notes
 from learning.experiments.defaults.statements import assumed_values
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
+from learning.experiments.monte_carlo.score import Score, score_of
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.page import write_training_report
 from learning.experiments.report.training.results import (
-    CURVE_COLUMNS,
     LAYER_COLUMNS,
+    OF_AN_ARM,
     ConductanceHistory,
     Divergence,
     TrainingResults,
+    curve_columns,
 )
 from learning.experiments.runs.compiling import compiling
 from learning.experiments.runs.files import (
@@ -47,8 +49,8 @@ from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check, with_start
 from learning.experiments.training.comparison import comparison, last_rows, mean
 from learning.experiments.training.data import TrainData, same_data, training_data
-from learning.experiments.training.live import best_note, watcher
-from learning.experiments.training.trainer import CURVE, LAYER, Trainer
+from learning.experiments.training.live import best_row, watcher
+from learning.experiments.training.trainer import LAYER, Trainer
 
 TWIN = "ideal digital twin"
 FREE = ("parallel",)
@@ -200,7 +202,8 @@ def train(
         run.save_json(DECISIONS, todo.decisions)
         for note in todo.notes:
             say(f"note: {note}")
-        log = run.log("metrics", CURVE_COLUMNS, key=("arm", "seed"))
+        score = score_of(data.targets)
+        log = run.log("metrics", {**OF_AN_ARM, **curve_columns(score)}, key=("arm", "seed"))
         ideal = set(todo.twins.values())
         with compiling("train", say):
             for group in (ideal, set(todo.arms) - ideal):
@@ -210,7 +213,7 @@ def train(
                     if name in group
                     for seed in experiment.seeds
                 ]
-                _run_group(tasks, log, experiment.parallel, say, identity, progress)
+                _run_group(tasks, log, score, experiment.parallel, say, identity, progress)
         results = collect(experiment, todo, run)
         results.save(run)
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)
@@ -240,7 +243,13 @@ def identity_of(arms: Iterable[TrainExperiment], data: TrainData) -> Identity:
 
 
 def _run_group(
-    tasks: Sequence[Task], log: ResultLog, parallel: Parallel, say: Say, identity: Identity, progress: bool
+    tasks: Sequence[Task],
+    log: ResultLog,
+    score: Score,
+    parallel: Parallel,
+    say: Say,
+    identity: Identity,
+    progress: bool,
 ) -> None:
     """Run arms that do not wait for each other; they say how they do wherever their output reaches this terminal."""
     local = len(tasks) == 1 or parallel.in_process or isinstance(parallel, Loky)
@@ -249,13 +258,10 @@ def _run_group(
         arm, seed = str(task.key["arm"]), int(task.key["seed"] or 0)
         places.setdefault(arm, []).append(place(task.args[1], arm, seed))
     one = len(places) == len(tasks)
-    view = View("arm" if one else "seed", lambda task: str(task.key["arm"]), _best, watch=watcher(places))
+    note = partial(best_row, score)
+    view = View("arm" if one else "seed", lambda task: str(task.key["arm"]), note, watch=watcher(places, score))
     function = partial(train_one, say=say if local else None)
     run_tasks(function, tasks, results=log, parallel=parallel, progress=progress, view=view, identity=identity)
-
-
-def _best(rows: Sequence[Row]) -> str:
-    return best_note(max((float(row["accuracy"] or 0.0) for row in rows), default=0.0))
 
 
 def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
@@ -272,7 +278,7 @@ def train_one(task: Task, *, say: Say | None = None) -> list[Row]:
         return _train(
             Trainer(experiment, data, seed, own.path),
             own,
-            twin=_curve(root, twin, seed) if twin is not None else None,
+            twin=_curve(root, twin, seed, score_of(data.targets)) if twin is not None else None,
             say=None if say is None else lambda line: say(prefix + line),
         )
 
@@ -327,10 +333,10 @@ def check_folders(arms: Iterable[str]) -> None:
         seen[folder] = arm
 
 
-def _curve(root: Path, arm: str, seed: int) -> dict[int, float]:
+def _curve(root: Path, arm: str, seed: int, score: Score) -> dict[int, float]:
     path = place(root, arm, seed) / "metrics.csv"
-    rows = read_rows(path, CURVE) if path.exists() else []
-    return {int(row["samples"] or 0): float(row["accuracy"] or 0.0) for row in rows}
+    rows = read_rows(path, curve_columns(score)) if path.exists() else []
+    return {int(row["samples"] or 0): float(row[score.key] or 0.0) for row in rows}
 
 
 def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> TrainingResults:
@@ -348,17 +354,19 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
         for (arm, seed), record in records.items()
         if record.diverged is not None
     )
-    rows = _in_order(run.log("metrics", CURVE_COLUMNS, key=("arm", "seed")).rows, todo, experiment.seeds)
+    score = score_of(data.targets)
+    log = run.log("metrics", {**OF_AN_ARM, **curve_columns(score)}, key=("arm", "seed"))
+    rows = _in_order(log.rows, todo, experiment.seeds)
     found = [
         {"arm": arm, "seed": seed, **row}
         for arm, seed in records
-        for row in _layer_rows(place(run.path, arm, seed), records[arm, seed])
+        for row in _layer_rows(place(run.path, arm, seed), records[arm, seed], score)
     ]
     layers = run.log("layers", LAYER_COLUMNS)
     layers.keep(lambda row: False)
     layers.append(found)
     for arm in todo.arms:
-        histories += _histories(run, arm, experiment.seeds[0], records[arm, experiment.seeds[0]])
+        histories += _histories(run, arm, experiment.seeds[0], records[arm, experiment.seeds[0]], score)
         broken = {found.seed for found in diverged if found.arm == arm}
         last = [row for row in last_rows(rows, arm) if row["seed"] not in broken]
         if last and last[0]["energy_J"] is not None:
@@ -371,7 +379,8 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     ]
     notes += todo.notes
     if experiment.validation:
-        notes.append(f"Accuracy is on {experiment.validation} held-out training images, not on the test images.")
+        what = "R2 is" if data.targets is not None else "Accuracy is"
+        notes.append(f"{what} on {experiment.validation} held-out training samples, not on the test samples.")
     return TrainingResults(
         title=experiment.name,
         curves=rows,
@@ -383,13 +392,14 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
         notes=tuple(notes),
         diverged=diverged,
         assumed=assumed_values(setup.device for setup in todo.arms.values() if setup.device is not None),
+        score=score,
     )
 
 
-def _layer_rows(folder: Path, record: ArmRecord) -> list[Row]:
+def _layer_rows(folder: Path, record: ArmRecord, score: Score) -> list[Row]:
     """Rows of an arm's layers.csv. Raises UserError when its rows are not those that it ended with."""
     layers = read_rows(folder / "layers.csv", LAYER)
-    if digest([read_rows(folder / "metrics.csv", CURVE), layers]) != record.content:
+    if digest([read_rows(folder / "metrics.csv", curve_columns(score)), layers]) != record.content:
         raise UserError(f"{folder}: metrics.csv and layers.csv are not as they were when the arm ended; put them back")
     return layers
 
@@ -407,14 +417,14 @@ def _record(run: RunDirectory, arm: str, seed: int) -> ArmRecord:
     return checked_record(path, read_json(path, remedy), ArmRecord, remedy)
 
 
-def _histories(run: RunDirectory, arm: str, seed: int, record: ArmRecord) -> list[ConductanceHistory]:
+def _histories(run: RunDirectory, arm: str, seed: int, record: ArmRecord, score: Score) -> list[ConductanceHistory]:
     """Histograms of an arm's conductances over its training. Raises UserError when they are missing or damaged."""
     folder = place(run.path, arm, seed)
     if not record.arrays:
         return []
     path, remedy = folder / "arrays" / "conductances.npz", f"put {folder} back"
     arrays = read_arrays(path, remedy)
-    samples = np.array([int(row["samples"] or 0) for row in read_rows(folder / "metrics.csv", CURVE)])
+    samples = np.array([int(row["samples"] or 0) for row in read_rows(folder / "metrics.csv", curve_columns(score))])
     return [
         ConductanceHistory(
             arm,

@@ -1,4 +1,4 @@
-"""Search of settings with the same budget for every arm, on held-out training images. It never sees the test images."""
+"""Search of settings with the same budget for every arm, on held-out training samples. It never sees the test samples."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from learning.experiments.configs.train import TrainExperiment, arms_of
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.settled import settled
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
+from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.search_page import write_search_report
 from learning.experiments.runs.files import write_text, writing
@@ -27,18 +29,23 @@ from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.runs.run_lock import run_lock
 from learning.experiments.training.chip import check
 from learning.experiments.training.data import same_data, training_data
-from learning.experiments.training.live import best_note
+from learning.experiments.training.live import best_row
 from learning.experiments.training.run import FREE, check_folders, identity_of, place
 from learning.experiments.training.trainer import Trainer
 
-COLUMNS: Mapping[str, type] = {
-    "arm": str,
-    "setting": str,  # JSON: dotted key -> value
-    "seed": int,
-    "accuracy": float,  # at the end, on the held-out images; empty when training diverged
-    "loss": float,
-    "message": str,
-}
+
+def columns(score: Score) -> dict[str, type]:
+    """Columns of search.csv; the score is that at the end, on the held-out samples, empty when training diverged."""
+    return {
+        "arm": str,
+        "setting": str,  # JSON: dotted key -> value
+        "seed": int,
+        **dict.fromkeys(score.columns, float),
+        "loss": float,
+        "message": str,
+    }
+
+
 Say = Callable[[str], None]
 
 
@@ -61,7 +68,7 @@ def search(
     command: str = "",
     say: Say = print,
 ) -> Found:
-    """Try every combination of `grid` on every arm; the best mean accuracy over the seeds wins.
+    """Try every combination of `grid` on every arm; the best mean accuracy, or R2, over the seeds wins.
 
     Args:
         experiment: with `validation` > 0. grid: dotted key -> values. only: names of the arms to search for; none for all.
@@ -69,10 +76,10 @@ def search(
         command: for the record in best.yaml. say: gets lines for the terminal.
 
     Raises:
-        UserError: no held-out images, an empty grid, no such arm, or a setting that is not allowed.
+        UserError: no held-out samples, an empty grid, no such arm, or a setting that is not allowed.
     """
     if experiment.validation < 1:
-        raise UserError("validation: a search needs held-out training images; allowed: at least 1 (got 0)")
+        raise UserError("validation: a search needs held-out training samples; allowed: at least 1 (got 0)")
     if not grid or not all(grid.values()):
         raise UserError("search: needs at least one key with at least one value")
     if resume:
@@ -93,22 +100,23 @@ def search(
     )  # fmt: skip
     with run.locked():
         say(f"run folder: {run.path}; {len(arms)} candidates of {len({arm for arm, _ in arms})} arms")
-        log = run.log("search", COLUMNS, key=("arm", "setting", "seed"))
+        score = score_of(data.targets)
+        log = run.log("search", columns(score), key=("arm", "setting", "seed"))
         tasks = [
             Task({"arm": arm, "setting": setting, "seed": seed}, (setup, run.path))
             for (arm, setting), setup in arms.items()
             for seed in experiment.seeds
         ]
-        view = View("run", lambda task: str(task.key["arm"]), _best)
+        view = View("run", lambda task: str(task.key["arm"]), partial(best_row, score))
         rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, view=view, identity=identity)
-        table, best = judge(rows)
+        table, best = judge(rows, score)
         file = run.path / "best.yaml"
         write_text(
             file, f"# {command}\n" + yaml.safe_dump([{"name": a, "set": s} for a, s in best.items()], sort_keys=False)
         )
         with writing(run.path / "candidates.csv"):
             table.write_csv(run.path / "candidates.csv")
-        say(f"report: {write_search_report(run, table, best, list(grid))}")
+        say(f"report: {write_search_report(run, table, best, list(grid), score)}")
     return Found(table, best, file)
 
 
@@ -156,10 +164,6 @@ def _changed(name: str, arm: TrainExperiment, setting: Mapping[str, Any]) -> Tra
         raise ConfigError([Problem(where, problem.path, problem.message) for problem in error.problems]) from error
 
 
-def _best(rows: Sequence[Row]) -> str:
-    return best_note(max((float(row["accuracy"] or 0.0) for row in rows), default=0.0))
-
-
 def _try(task: Task) -> Row:
     experiment, root = task.args
     data = training_data(experiment.dataset, experiment.validation)
@@ -174,20 +178,21 @@ def _try(task: Task) -> Row:
             last = trainer.run()[-1]
         except UserError as error:
             if trainer.diverged:
-                return {"accuracy": None, "loss": None, "message": str(error).partition(";")[0]}
+                nothing = dict.fromkeys((*trainer.score.columns, "loss"), None)
+                return {**nothing, "message": str(error).partition(";")[0]}
             raise
-    return {"accuracy": last["accuracy"], "loss": last["loss"], "message": ""}
+    return {**{name: last[name] for name in (*trainer.score.columns, "loss")}, "message": ""}
 
 
-def judge(rows: Sequence[Row]) -> tuple[Table, dict[str, dict[str, Any]]]:
+def judge(rows: Sequence[Row], score: Score = ACCURACY) -> tuple[Table, dict[str, dict[str, Any]]]:
     """Table of all candidates and the best setting of each arm; a setting that diverged on any seed cannot win."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((str(row["arm"]), str(row["setting"])), []).append(row)
     scores = {
         key: float("-inf")
-        if any(row["accuracy"] is None for row in group)
-        else float(np.mean([float(row["accuracy"] or 0.0) for row in group]))
+        if any(row[score.key] is None for row in group)
+        else float(np.mean([float(row[score.key] or 0.0) for row in group]))
         for key, group in groups.items()
     }
     best: dict[str, dict[str, Any]] = {}
@@ -198,8 +203,8 @@ def judge(rows: Sequence[Row]) -> tuple[Table, dict[str, dict[str, Any]]]:
         if scores[winner] > float("-inf"):
             best[arm] = json.loads(winner[1])
         for key in mine:
-            text = "diverged" if scores[key] == float("-inf") else f"{100 * scores[key]:.2f}"
+            text = "diverged" if scores[key] == float("-inf") else score.number(scores[key])
             setting = ", ".join(f"{name}={value}" for name, value in json.loads(key[1]).items())
             lines.append((arm, setting, text, "best" if key == winner and text != "diverged" else ""))
-    caption = "accuracy % on held-out training samples, mean over seeds"
-    return Table(("arm", "setting", "accuracy", "best"), tuple(lines), caption), best
+    caption = f"{score.heading} on held-out training samples, mean over seeds"
+    return Table(("arm", "setting", score.name, "best"), tuple(lines), caption), best

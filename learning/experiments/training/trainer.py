@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,13 @@ import numpy.typing as npt
 from analog_sim.chip.cost import Costs
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
+from analog_sim.saved_state import taken
 from learning.common.identity import digest
-from learning.common.memory import Memory
+from learning.common.memory import Memory, MemoryState
 from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment
-from learning.experiments.monte_carlo.metrics import accuracy
-from learning.experiments.report.training.results import CURVE_COLUMNS, LAYER_COLUMNS
+from learning.experiments.monte_carlo.score import evaluated, score_of
+from learning.experiments.report.training.results import LAYER_COLUMNS, curve_columns
 from learning.experiments.runs import checkpoint
 from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.training import probe
@@ -27,25 +28,47 @@ from learning.experiments.training.chip import build
 from learning.experiments.training.data import Order, TrainData
 from learning.experiments.training.live import LiveCount
 from learning.network.learned import LearnedNetwork
+from learning.network.network import LayerState
 from learning.network.starting import learned_from
 from learning.rules.base import Proposed
 
 F32 = npt.NDArray[np.float32]
-CURVE = {name: kind for name, kind in CURVE_COLUMNS.items() if name not in ("arm", "seed")}
 NOT_OF_AN_ARM = {"name", "targets", "seeds", "twin", "arms", "hardware", "parallel"}
 """Keys of an experiment that decide nothing of one arm's training."""
 LAYER = {name: kind for name, kind in LAYER_COLUMNS.items() if name not in ("arm", "seed")}
+
+
+class TrainerState(TypedDict):
+    """What a training run depends on; position: in the record of a chip that keeps its own state."""
+
+    done: int
+    network: dict[str, LayerState]
+    rule: MemoryState
+    optimizer: MemoryState
+    clock: float
+    loss_sum: float
+    loss_count: int
+    histograms: dict[str, npt.NDArray[np.int64]]
+    position: int | None
+
+
+class CheckpointState(TrainerState):
+    """A checkpoint: whose it is (digest), and rows and digest of each log when it was written."""
+
+    of: str
+    rows: list[int]
+    content: list[str]
 
 
 class Trainer:
     """One arm on one seed.
 
     Args:
-        experiment: the arm. data: images. seed: chip, first weights, order of the data.
+        experiment: the arm. data: samples. seed: chip, first weights, order of the data.
         folder: of this arm and seed: metrics.csv, layers.csv, checkpoint.npz; goes on from the checkpoint when there is one.
 
     Attributes:
-        done: batches so far. diverged: whether the loss or a gradient was no longer finite.
+        done: batches so far. diverged: whether the loss or a gradient was no longer finite. score: what evaluations measure.
 
     Raises:
         UserError: the chip cannot serve the rule; or the folder holds something else, or less than its checkpoint was written after.
@@ -55,6 +78,7 @@ class Trainer:
         self.experiment, self.data, self.seed, self.folder = experiment, data, seed, folder
         streams = Streams(seed)
         self.loss = experiment.loss
+        self.score = score_of(data.targets)
         setup = build(experiment, data, seed, folder)
         self.network, self.clock, self.record = setup.network, setup.clock, setup.record
         if experiment.calibrates:
@@ -70,7 +94,7 @@ class Trainer:
         self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source), start])
         self._spec = experiment.network if setup.start is None else setup.start.spec
         self.diverged = False
-        self.curve = ResultLog(folder / "metrics.csv", CURVE)
+        self.curve = ResultLog(folder / "metrics.csv", curve_columns(self.score))
         self.layers = ResultLog(folder / "layers.csv", LAYER)
         self._resume()
 
@@ -83,18 +107,19 @@ class Trainer:
         """Train to the end; return the rows of metrics.csv.
 
         Args:
-            twin: samples -> accuracy of the digital twin, shown beside this arm's. say: gets every evaluation as a line.
+            twin: samples -> score of the digital twin, shown beside this arm's. say: gets every evaluation as a line.
 
         Raises:
             UserError: the loss or a gradient is no longer finite; the last checkpoint is kept.
         """
         live = LiveCount(self.folder, self.total)
-        best = max((float(row["accuracy"] or 0.0) for row in self.curve.rows), default=None)
+        best = max((float(row[self.score.key] or 0.0) for row in self.curve.rows), default=None)
         with closing(live), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             while True:
                 if self._due() and not self._evaluated():
                     row = self._evaluate()
-                    best = max(best or 0.0, float(row["accuracy"] or 0.0))
+                    now = float(row[self.score.key] or 0.0)
+                    best = now if best is None else max(best, now)
                     if say is not None:
                         say(f"{self.samples} samples: {self._line(row, twin)}")
                 if self.done >= self.total:
@@ -159,11 +184,10 @@ class Trainer:
             broken = probe.first_broken(self.network.layers, [layer.a for layer in proposed.trace.layers])
         self.diverged = True
         kept = checkpoint.load(self._checkpoint)
+        done = None if kept is None else kept.get("done")
         state = "there is no checkpoint yet"
-        if kept is not None:
-            state = (
-                f"the checkpoint of sample {int(kept['done']) * self.experiment.batch} is kept in {self._checkpoint}"
-            )
+        if isinstance(done, int):
+            state = f"the checkpoint of sample {done * self.experiment.batch} is kept in {self._checkpoint}"
         raise UserError(
             f"training diverged at sample {self.samples} (batch {self.done} of {self.total}, seed {self.seed}): the loss is "
             f"{proposed.loss}, first broken: {broken}; {state}. Try a smaller learning_rate (now {self.experiment.learning_rate:g})"
@@ -188,46 +212,51 @@ class Trainer:
         for each in rows:
             self.layers.append({"samples": self.samples, **each})
         if self.record is not None:
-            self.record.sync()
+            self.record.keep()
         logs = (self.curve, self.layers)
-        written = {
+        written: CheckpointState = {
+            **self._state(),
             "of": self._of,
             "rows": [len(log.rows) for log in logs],
             "content": [digest(log.rows) for log in logs],
         }
-        checkpoint.save(self._checkpoint, {**self._state(), **written})
+        checkpoint.save(self._checkpoint, written)
         return row
 
     def _measure_on_chip(self) -> tuple[Row, list[Row]]:
-        """Accuracy by reads of the chip itself, which are counted and take time; what only its inside could show is left out."""
-        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        """Score by reads of the chip itself, which are counted and take time; what only its inside could show is left out."""
+        right = self._score()
         nothing: dict[str, float | None] = {layer.name: None for layer in self.network.layers}
         rows = probe.layer_rows(self.network, nothing, nothing)
         row = self._row(right, None, probe.costs(self.network))
         self._loss_sum, self._loss_count = 0.0, 0
         return row, rows
 
-    def _row(self, right: float, loss: float | None, costs: Costs | None) -> Row:
+    def _score(self) -> dict[str, float]:
+        """Accuracy, or R2 and mean squared error, on the evaluation samples, now."""
+        return evaluated(self.network.output(self.data.x_eval), self.data.y_eval, self.data.targets)
+
+    def _row(self, score: Mapping[str, float], loss: float | None, costs: Costs | None) -> Row:
         """A row of the curve; loss: of this batch, when no batch was trained since the last row."""
         return {
             "samples": self.samples,
             "epoch": self.done / self.order.per_epoch,
             "loss": self._loss_sum / self._loss_count if self._loss_count else loss,
-            "accuracy": right,
+            **score,
             "pulses": None if costs is None else float(costs.pulses),
             "chip_time_s": None if costs is None else self.clock.now,
             "energy_J": None if costs is None or not self.network.inspectable else costs.joules,
         }
 
     def _measure_without_trace(self) -> tuple[Row, list[Row]]:
-        """Accuracy, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
+        """Score, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
         before = self._state()
         costs, chip_time = probe.costs(self.network), self.clock.now
         index = self.order[self.done]
         x, target = self.data.x[index], self.data.y[index]
         proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
         self._stop_unless_finite(proposed)
-        right = accuracy(self.network.output(self.data.x_eval), self.data.y_eval)
+        right = self._score()
         copy = self.network.digital_copy()
         cosines = probe.cosines(copy, self.loss, x, target, proposed.layers)
         row = self._row(right, proposed.loss, costs)
@@ -238,15 +267,16 @@ class Trainer:
             if counted is not None:
                 self._histograms.setdefault(name, []).append(counted)
         self._loss_sum, self._loss_count = 0.0, 0
-        self._restore({**before, "loss": [0.0, 0], "histograms": self._histogram_state()})
+        self._restore({**before, "loss_sum": 0.0, "loss_count": 0, "histograms": self._histogram_state()})
         return row, rows
 
     def _line(self, row: Row, twin: Mapping[int, float] | None) -> str:
         loss = "" if row["loss"] is None else f"loss {row['loss']:.4g}, "
-        text = f"{loss}accuracy {100 * float(row['accuracy'] or 0):.2f} %"
+        text = f"{loss}{self.score.name} {self.score.shown(float(row[self.score.key] or 0.0))}"
+        text += "".join(f", {name} {row[name]:.4g}" for name in self.score.columns[1:])
         ideal = (twin or {}).get(self.samples)
         if ideal is not None:
-            text += f" (ideal twin {100 * ideal:.2f} %)"
+            text += f" (ideal twin {self.score.shown(ideal)})"
         return text
 
     @property
@@ -266,34 +296,36 @@ class Trainer:
     def _histogram_state(self) -> dict[str, npt.NDArray[np.int64]]:
         return {name: np.stack(counts) for name, counts in self._histograms.items()}
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> TrainerState:
         return {
             "done": self.done,
             "network": self.network.state(),
             "rule": self.memory.state(),
             "optimizer": self.optimizer.state(),
             "clock": self.clock.now,
-            "loss": [self._loss_sum, self._loss_count],
+            "loss_sum": self._loss_sum,
+            "loss_count": self._loss_count,
             "histograms": self._histogram_state(),
             "position": None if self.record is None else self.record.position,
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.done = int(state["done"])
-        self.network.restore(state["network"])
+    def _restore(self, state: TrainerState) -> None:
+        self.done = state["done"]
+        with nullcontext() if self.record is None else self.record.restoring():
+            self.network.restore(state["network"])
         self.memory.restore(state["rule"])
         self.optimizer.restore(state["optimizer"])
-        self.clock.restore(float(state["clock"]))
-        self._loss_sum, self._loss_count = float(state["loss"][0]), int(state["loss"][1])
+        self.clock.restore(state["clock"])
+        self._loss_sum, self._loss_count = state["loss_sum"], state["loss_count"]
         self._histograms = {name: list(counts) for name, counts in state["histograms"].items()}
         if self.record is not None and state["position"] is not None:
-            self.record.seek(int(state["position"]))
+            self.record.seek(state["position"])
 
     def learned(self) -> LearnedNetwork:
         """What the network has learned so far. A chip that shows nothing of its inside is read for it."""
         assert self._spec is not None, "an experiment has a network or weights"
         dataset = self.experiment.model_dump(mode="json", include={"dataset"})["dataset"]
-        return learned_from(self.network, self._spec, self.data.shape, self.data.classes, dataset)
+        return learned_from(self.network, self._spec, self.data.shape, self.data.outputs, dataset)
 
     def close(self) -> None:
         """Write what the record of the chip still holds back."""
@@ -323,8 +355,9 @@ class Trainer:
                 f"{path}: is of another arm, seed, data or setting; put the right one back, or {checkpoint.ANEW}"
             )
         with checkpoint.fitting(path):
-            self._restore(state)
-            logs = list(zip((self.curve, self.layers), map(int, state["rows"]), state["content"], strict=True))
+            saved = taken(CheckpointState, state)
+            self._restore(saved)
+            logs = list(zip((self.curve, self.layers), saved["rows"], saved["content"], strict=True))
         for log, count, content in logs:
             log.keep(lambda row: float(row["samples"] or 0) <= self.samples)
             if len(log.rows) != count or digest(log.rows) != content:

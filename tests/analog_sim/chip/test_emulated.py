@@ -306,6 +306,8 @@ def test_non_ohmic_cells_transform_the_input():
     array.program(target)
     v = volts(4, 6)
     np.testing.assert_allclose(array.mvm(v), (np.sinh(3 * v) / 3) @ (target[0] - target[1]), rtol=1e-5, atol=1e-11)
+    power = (v * np.sinh(3 * v) / 3).sum(0) @ target.sum((0, 2))
+    assert array.log.totals["mvm"].joules == pytest.approx(power * array.cell.cost.t_read, rel=1e-5)
 
 
 def test_clock_log_and_energy():

@@ -3,6 +3,8 @@
 False alarms: fixed seeds; alpha = 1e-5 for each of the few statistical assertions.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statistics_helpers as stats
@@ -324,6 +326,40 @@ def test_nothing_before_the_first_weights() -> None:
     assert tile.forward(x).shape == (1, 2)
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize("wires", [None, {"word_line": 20.0, "bit_line": 20.0}])
+def test_ranges_follow_the_curve_of_cells_that_are_not_ohmic(wires):
+    """I = g sinh(a v)/a: calibrated to the largest current that is sensed; auto and of a line, stretched as the inputs are."""
+    w, x, _ = data(6, 9, 12)
+    alpha, spec = 8.0, {"adc": AdcSpec(bits=14, per_column=True), "wires": wires}
+    curved, ohmic = (tile_of(w, replace(IDEAL, g_min=0.1e-6, iv_alpha=a), **spec) for a in (alpha, 0.0))
+    full = curved.blocks[0].dac.v_full
+    auto, line = [t.blocks[0].adc.full_range.copy() for t in (curved, ohmic)], []
+    for tile in (curved, ohmic):
+        tile.blocks[0].line_range(1e-6)
+        line.append(tile.blocks[0].adc.full_range[0])
+    assert line[1] == np.float32(full * 1e-6)
+    np.testing.assert_allclose(line[0], np.sinh(alpha * full) / alpha * 1e-6, rtol=1e-6)
+    stretch = np.sqrt((np.exp(2 * (alpha * full / 2) ** 2) - 1) / 2) / (
+        alpha * full / 2
+    )  # rms of sinh of a normal number
+    np.testing.assert_allclose(np.divide(*auto), stretch, rtol=1e-5)
+    assert stretch > 1.15
+    curved.calibrate(x)
+    [block] = curved.blocks
+    [array] = block.arrays
+    largest, sense = np.zeros(block.adc.full_range.shape), array.sense
+
+    def heard(v, *, transpose=False, out=None):
+        current, variance = sense(v, transpose=transpose, out=out)
+        np.maximum(largest, np.abs(current).max(axis=0), out=largest)
+        return current, variance
+
+    array.sense = heard
+    curved.forward(x)
+    np.testing.assert_allclose(block.adc.full_range, largest, rtol=1e-5)
+
+
 W = np.ones((2, 3), np.float32)
 
 
@@ -368,7 +404,7 @@ def test_what_would_stay_in_the_cells_is_refused() -> None:
             tile.forward(bad)
     with pytest.raises(ValueError, match="seconds must be a number"):
         tile.wait("1 h")
-    with pytest.raises(ValueError, match="not the state of a tile: it lacks blocks"):
+    with pytest.raises(ValueError, match=r"tile\.blocks: is missing"):
         tile.restore({})
     with pytest.raises(ValueError, match="whole numbers"):
         Tile(TileSpec(), load_card("pcm").compile(), (2.5, 3), Streams(0))

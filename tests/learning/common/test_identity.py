@@ -17,7 +17,7 @@ from learning.common.identity import Identity, digest, files_of, program_digest,
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.estimation.run import estimate
 from learning.experiments.runs.run_folder import RunDirectory
-from learning.torch_bridge import digital_training
+from learning.torch_bridge.digital import digital_training
 
 MODEL = "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
 TINY: dict[str, Any] = {

@@ -57,7 +57,10 @@ def test_every_row_is_read_dumped_and_known_to_editors(kind: str, i: int) -> Non
     assert data.x_train.shape[1:] == data.x_test.shape[1:] == data.shape
     assert len(data.x_train) == len(data.y_train) > 0
     assert len(data.x_test) == len(data.y_test) > 0
-    assert set(data.y_train) == set(range(len(data.classes)))
+    if data.targets is None:
+        assert set(data.y_train) == set(range(len(data.classes)))
+    else:
+        assert data.y_train.shape == (len(data.x_train), len(data.outputs))
     assert formed(spec(written)).sha256 == data.sha256
 
 
@@ -169,7 +172,25 @@ NAN[5, 2] = np.nan
         ({"x_train": np.zeros((0, 4)), "y_train": np.zeros(0, int)}, "must be samples of at least one number"),
         ({"x_test": np.zeros((6, 3))}, r"training part have shape \(4,\), of the test part \(3,\)"),
         ({"y_train": np.zeros(11, int)}, "must be 12 labels, one per sample"),
-        ({"y_train": np.zeros(12)}, "labels must be whole numbers or texts"),
+        ({"y_train": np.zeros(12, bool)}, "must be labels, whole numbers or texts, or floating-point"),
+        (
+            {"y_train": np.zeros(12)},
+            "target 'target' is the same in all 12 training samples: there is nothing to learn",
+        ),
+        ({"y_train": np.arange(12.0), "y_test": np.ones(6)}, "the same in all 6 test samples: R2 compares"),
+        ({"y_train": NAN[:, 2], "y_test": np.arange(6.0)}, "y_train: 1 targets are NaN, infinite .* first of sample 5"),
+        (
+            {"y_train": np.arange(12.0), "y_test": np.array(["a"] * 6)},
+            "y_test: targets must be numbers, as in the other",
+        ),
+        (
+            {"y_train": np.ones((12, 2, 2)), "y_test": np.arange(6.0)},
+            r"targets of 12 samples, of shape \(12,\) or \(12, n\)",
+        ),
+        ({"y_train": np.ones((12, 2)), "y_test": np.ones((6, 3))}, "y_train has 2 targets a sample, y_test 3"),
+        ({"y_train": np.arange(12.0), "classes": np.array(["a", "b"])}, "numbers to be predicted .* allowed: targets"),
+        ({"targets": np.array(["a", "b"])}, "holds labels of classes .* allowed: classes .got targets"),
+        ({"y_train": np.arange(12.0), "targets": np.array(["a", "b"])}, "2 names for 1 targets a sample"),
         ({"y_train": np.array(["a", "b"] * 6)}, "texts in one part"),
         ({"y_train": np.zeros(12, int), "y_test": np.zeros(6, int)}, "needs at least 2 classes"),
         ({"y_train": np.zeros(12, int)}, "the training part has no samples of class '1'"),
@@ -202,6 +223,49 @@ def test_tables_that_are_refused(text: str, message: str, tmp_path: Path) -> Non
     (tmp_path / "data.csv").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         formed(spec({"csv": str(tmp_path / "data.csv"), "label": "class"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "class", "target": "a"}, "label: give exactly one of label .a class. and target"),
+        ({}, "label: give exactly one of label"),
+        ({"target": "price"}, "no column 'price'; allowed: a, b, class"),
+        ({"target": "class"}, "line 2: column 'class' must be a finite number .got 'x'"),
+        ({"target": "a", "columns": ["a", "b"]}, "must be others than the target 'a'"),
+        ({"target": ["b"], "columns": ["a"]}, "line 3: column 'b' must be a finite number .got 'nan'"),
+    ],
+)
+def test_targets_of_a_table_that_are_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,b,class\n1,2,x\n3,nan,y\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message) as caught:
+        formed(spec({"csv": str(tmp_path / "data.csv"), **change}))
+    assert str(caught.value).count("\n") <= 1, "a message of the configuration has a head line"
+
+
+def test_numeric_targets_are_normalised_by_the_samples_that_are_trained_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    y, other = rng.normal([[5.0, -2.0]], [[0.1, 30.0]], (12, 2)), rng.normal(9.0, 4.0, (6, 2))
+    made = {**npz(tmp_path, y_train=y, y_test=other, targets=np.array(["mass", "heat"])), "order": "kept"}
+    for validation, part in ((0, other), (4, y[8:])):
+        own = y[: 12 - validation]
+        data = formed(spec(made), validation)
+        assert data.targets is not None
+        assert (data.outputs, data.classes) == (("mass", "heat"), ())
+        np.testing.assert_allclose(data.y_train, (own - own.mean(0)) / own.std(0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(data.y_test * data.targets.scale + data.targets.offset, part, rtol=1e-5)
+    assert data.y_train.dtype == np.float32
+
+
+def test_a_part_of_numbers_is_held_out_at_random_and_the_same_every_time(tmp_path: Path) -> None:
+    x, y = np.arange(40.0)[:, None], np.arange(40.0) ** 2
+    made = npz(tmp_path, x_train=x, y_train=y, x_test=None, y_test=None)
+    data = formed(spec(made))
+    assert (len(data.x_train), len(data.x_test)) == (32, 8)
+    assert sorted([*data.x_train[:, 0], *data.x_test[:, 0]]) == list(range(40))
+    assert "drawn with seed 0)" in data.note
+    last = formed(spec({**made, "order": "kept"}))
+    assert list(last.x_test[:, 0]) == list(range(32, 40))
 
 
 def test_whole_numbers_of_a_table_are_in_their_order(tmp_path: Path) -> None:

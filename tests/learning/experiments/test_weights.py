@@ -17,8 +17,8 @@ from learning.experiments.training.chip import build
 from learning.experiments.training.data import training_data
 from learning.experiments.training.run import describe, place, train
 from learning.network.learned import LearnedNetwork
-from learning.torch_bridge.digital_training import predict
-from learning.torch_bridge.torch_network import torch_learned
+from learning.torch_bridge.digital.digital_training import predict
+from learning.torch_bridge.digital.torch_network import torch_learned
 
 TRAIN: dict[str, Any] = {
     "schema": "train/1",
@@ -59,7 +59,7 @@ def test_what_learned_on_a_chip_is_estimated_on_others(run: Path, tmp_path: Path
     last = float((arm / "metrics.csv").read_text().splitlines()[-1].split(",")[3])
     found = estimate(estimation(run), out=tmp_path / "on", say=silent, progress=False)
     assert found.results.layers == ("fc1_R", "fc1", "fc2_R", "fc2"), "matrices that were on the chip are there again"
-    assert found.results.digital_accuracy == pytest.approx(last, abs=0.05), "the chip's converters and noise are gone"
+    assert found.results.digital_score == pytest.approx(last, abs=0.05), "the chip's converters and noise are gone"
     by_arm = estimate(estimation(arm, network=TRAIN["network"]), out=tmp_path / "arm", say=silent, progress=False)
     assert by_arm.results.rows == found.results.rows
 

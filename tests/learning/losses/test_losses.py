@@ -6,7 +6,7 @@ import torch
 from catalogue import LOSSES
 
 from analog_sim.config import StrictModel, UserError, validate
-from learning.losses.losses import AnyLoss, make_loss
+from learning.losses.losses import AnyLoss, check_loss, make_loss
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -30,6 +30,32 @@ def test_values_and_gradients_equal_torch(name: str) -> None:
     gradient = loss.gradient(o, t)
     assert gradient.dtype == np.float32
     np.testing.assert_allclose(gradient, given.grad.numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if make_loss(name).numbers])
+def test_losses_of_numbers_equal_torch(name: str) -> None:
+    rng = np.random.default_rng(1)
+    o, t = (rng.standard_normal((6, 3)).astype(np.float32) for _ in range(2))
+    given = torch.tensor(o, requires_grad=True)
+    assert name == "mse", "compare a new loss with a second implementation here"
+    expected = 0.5 * torch.nn.functional.mse_loss(given, torch.tensor(t), reduction="none").sum(dim=1)
+    loss = make_loss(name)
+    np.testing.assert_allclose(loss.per_sample(o, t), expected.detach().numpy(), rtol=1e-6)
+    expected.mean().backward()
+    assert given.grad is not None
+    np.testing.assert_allclose(loss.gradient(o, t), given.grad.numpy(), rtol=1e-6)
+    assert o is not t, "neither is changed"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_of_classes_is_refused_for_numbers(name: str) -> None:
+    loss = make_loss(name)
+    check_loss(loss, False, "loss")
+    if loss.numbers:
+        check_loss(loss, True, "loss")
+        return
+    with pytest.raises(UserError, match=rf"^training.loss: {name} is for classes, .*; allowed: mse"):
+        check_loss(loss, True, "training.loss")
 
 
 def test_cross_entropy_of_huge_logits_is_finite() -> None:

@@ -15,7 +15,7 @@ from learning.network.forms.layers import LayerList
 from learning.network.learned import LearnedNetwork
 from learning.network.network import Network, build_network
 from learning.network.starting import learned_from, start_from
-from learning.torch_bridge.torch_network import torch_learned
+from learning.torch_bridge.digital.torch_network import torch_learned
 
 NAMES = ("a", "b", "c")
 KINDS: dict[str, dict[str, Any] | None] = {

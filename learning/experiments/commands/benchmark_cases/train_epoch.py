@@ -38,13 +38,14 @@ PERTURBED: dict[str, Any] = {
 
 def cases(card: str | None = None) -> Iterator[Case]:
     """Yield backpropagation with stochastic pulses, then decorrelated node perturbation with mixed precision."""
-    data = _data()
+    data = mnist_data()
     name = f"train_epoch/{card or 'soft_bounds'}"
     for suffix, choice in (("", STOCHASTIC), ("_node_perturbation", PERTURBED)):
-        yield _case(name + suffix, _experiment(card or "reram_soft_bounds", choice), data)
+        yield _case(name + suffix, training_experiment(card or "reram_soft_bounds", choice), data)
 
 
-def _experiment(card: str, choice: dict[str, Any]) -> TrainExperiment:
+def training_experiment(card: str, choice: dict[str, Any]) -> TrainExperiment:
+    """The experiment on a card; choice: keys of it, `tile.` before those of the tile."""
     document: dict[str, Any] = {
         "dataset": {"name": "mnist", "flatten": True},
         "network": {"layers": [{"kind": "linear", "units": UNITS}, "relu", {"kind": "linear", "units": 10}]},
@@ -52,7 +53,11 @@ def _experiment(card: str, choice: dict[str, Any]) -> TrainExperiment:
         "epochs": 1000,  # the benchmark decides when to stop
         "schedule": "constant",
         "device": card,
-        "tile": {"dac": {"bits": 8}, "adc": {"bits": 9}, "writing": choice["tile.writing"]},
+        "tile": {
+            "dac": {"bits": 8},
+            "adc": {"bits": 9},
+            **{k.removeprefix("tile."): v for k, v in choice.items() if "." in k},
+        },
         "twin": None,
     }
     return validate({**document, **{key: value for key, value in choice.items() if "." not in key}}, TrainExperiment)
@@ -105,10 +110,10 @@ def _torch(data: TrainData, rate: float) -> Callable[[], None]:
     return train
 
 
-def _data() -> TrainData:
+def mnist_data() -> TrainData:
     """MNIST, or made-up images of its shape and sparsity, which is said."""
     try:
-        return training_data(_experiment("ideal", STOCHASTIC).dataset, 0)
+        return training_data(training_experiment("ideal", STOCHASTIC).dataset, 0)
     except UserError as error:
         print(f"train_epoch: MNIST is not at hand ({error}); training on made-up images instead", file=sys.stderr)
     stream = Streams(SEED).stream("images")

@@ -59,17 +59,19 @@ def _head(columns: list[tuple[DeviceCard, DeviceClaims]], results: DeviceResults
     """What the card says in a sentence, and what was emulated."""
     card, claims = columns[0]
     numbers = dict(_numbers(card, claims))
-    names = (
-        "programming error at mid window",
-        "read noise at mid window, 1 s",
-        "median conductance after 1 year, mid window",
+    sentences = [f"{card.name}: cells of {numbers['conductance window']}."]
+    if (states := numbers["number of states, up / down"]) != "-":
+        sentences.append(
+            f"From end to end it takes {states.replace(' / ', ' steps up and ')} down, of the size they have in mid window."
+        )
+    sentences.append(
+        f"In mid window a written cell misses its target by {numbers['programming error at mid window']} (standard deviation), "
+        f"a read after 1 s scatters by {numbers['read noise at mid window, 1 s']} of the conductance, "
+        f"and after 1 year the median cell keeps {numbers['median conductance after 1 year, mid window']} of it."
     )
-    states = numbers["number of states, up / down"]
-    parts = [f"window {numbers['conductance window']}", *([f"{states} states up / down"] if states != "-" else [])]
-    parts += [f"{name.partition(' at mid')[0].partition(', mid')[0]} {numbers[name]}" for name in names]
     cards = {each.name: each.reference for each, _ in columns}
     subject = plain([("device", device_text(cards)), ("cells", f"{results.errors.shape[1]} emulated cells per point")])
-    return PageHead(f"{card.name}: {', '.join(parts)} (mid window).", subject, cards=cards)
+    return PageHead(" ".join(sentences), subject, cards=cards)
 
 
 def numbers_table(columns: list[tuple[DeviceCard, DeviceClaims]]) -> Table:
@@ -100,7 +102,10 @@ def _numbers(card: DeviceCard, claims: DeviceClaims) -> list[tuple[str, str]]:
             "everywhere or nowhere" if point is None else f"{point:.3g}",
         ]
     return [
-        ("conductance window", f"{engineering(card.g_min, 'S')} to {engineering(card.g_max, 'S')}"),
+        (
+            "conductance window",
+            f"{engineering(card.g_min, 'S') if card.g_min else 0} to {engineering(card.g_max, 'S')}",
+        ),
         ("on/off ratio", ratio),
         ("programmable levels", levels),
         ("mean step up / down at mid window", pulses[0]),

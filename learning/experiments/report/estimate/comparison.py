@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, yield_interval
+from learning.experiments.monte_carlo.metrics import mean_interval, yield_interval
+from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.estimate.conclusion import short, sweep_head
 from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_setting, is_number
@@ -47,8 +48,9 @@ class EstimatePoint:
 
     @property
     def nominal(self) -> tuple[F64, F64]:
-        """Times (T,) in seconds and accuracy (chips, T) as configured."""
-        return by_chip_and_time([row for row in self.results.rows if row["study"] == "nominal"])
+        """Times (T,) in seconds and score (chips, T) as configured."""
+        rows = [row for row in self.results.rows if row["study"] == "nominal"]
+        return by_chip_and_time(rows, self.results.score.key)
 
 
 class SweepEntry(JsonRecord):
@@ -107,7 +109,7 @@ class Comparison:
 
 
 def comparison_table(points: Sequence[EstimatePoint]) -> Table:
-    """One row per point: digital accuracy, mean over chips at the first and last time, worst chip and yield at the last.
+    """One row per point: digital score, mean over chips at the first and last time, worst chip and yield at the last.
 
     The last column is the change against the first point at the last time, paired chip by chip where both have the chips:
     all points fabricate chip k from the same random numbers.
@@ -115,7 +117,7 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
     Raises UserError when a point has no nominal rows.
     """
     times, first = points[0].nominal
-    keys = list(points[0].label)
+    keys, score = list(points[0].label), points[0].results.score
     columns = [0, -1] if any(point.nominal[0].size > 1 for point in points) else [-1]
     rows = []
     for point in points:
@@ -124,12 +126,12 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
         rows.append(
             (
                 *(point.label[key] for key in keys),
-                f"{100 * point.results.digital_accuracy:.2f}"
+                score.number(point.results.digital_score)
                 + (", not converged" if point.results.converged is False else ""),
-                *(mean_interval(accuracy[:, k], bounds=SHARE).text(percent=True) for k in columns),
-                f"{100 * float(last.min()):.2f}",
+                *(score.text(score.mean(accuracy[:, k])) for k in columns),
+                score.number(float(last.min())),
                 yield_interval(last, point.results.threshold).text(percent=True, digits=0),
-                "" if point is points[0] else _paired(first[:, -1], last),
+                "" if point is points[0] else _paired(first[:, -1], last, score),
             )
         )
     shown = [time_label(float(times[k])) for k in columns]
@@ -138,19 +140,20 @@ def comparison_table(points: Sequence[EstimatePoint]) -> Table:
     header = (*map(short, keys), "digital", *shown, "worst chip", "yield", "vs first point")
     chips = sorted({point.nominal[1].shape[0] for point in points})
     count = f"{chips[0]}" if len(chips) == 1 else f"{chips[0]} to {chips[-1]}"
+    what = "Accuracy in %" if score.unit else score.name
     return Table(
         header,
         tuple(rows),
-        f"Accuracy in % with 95 % intervals over {count} chips at each point; last column at the last time",
+        f"{what} with 95 % intervals over {count} chips at each point; last column at the last time",
     )
 
 
-def _paired(first: F64, other: F64) -> str:
+def _paired(first: F64, other: F64, score: Score) -> str:
     if first.size != other.size:
-        return f"{100 * float(other.mean() - first.mean()):+.2f}"
+        return score.change(float(other.mean() - first.mean()))
     change = mean_interval(other - first)
-    span = "" if np.isnan(change.low) else f" [{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
-    return f"{100 * change.value:+.2f}{span}"
+    span = "" if np.isnan(change.low) else f" [{score.change_span(change, ', ')}]"
+    return f"{score.change(change.value)}{span}"
 
 
 def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
@@ -162,12 +165,13 @@ def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
     if not points:
         raise UserError("sweep: no points; allowed: at least one")
     plots = []
+    score = points[0].results.score
     if len(points) <= CURVES_UP_TO:
         curves = {point.name: point.nominal for point in points}
-        digital = {point.results.digital_accuracy for point in points}
-        figure = accuracy_of_points(curves, digital.pop() if len(digital) == 1 else None)
-        text = "Accuracy against time after programming at every point: mean over chips, 95 % interval."
-        plots.append(Plot("accuracy_over_time", figure, text))
+        digital = {point.results.digital_score for point in points}
+        figure = accuracy_of_points(curves, digital.pop() if len(digital) == 1 else None, score=score)
+        text = f"{score.title} against time after programming at every point: mean over chips, 95 % interval."
+        plots.append(Plot(f"{score.key}_over_time", figure, text))
     plots += [plot for key in points[0].label if (plot := _over_key(points, key)) is not None]
     sections = [
         Section("Comparison", tables=(("comparison", comparison_table(points)),), plots=tuple(plots)),
@@ -178,13 +182,13 @@ def write_comparison_report(run: RunDirectory, comparison: Comparison) -> Path:
     notes = dict.fromkeys(note for point in points for note in point.results.notes)
     folders = [RunDirectory(run.path / point.folder) for point in points]
     trees = [configuration_of(each) for each in folders if (each.path / CONFIG).exists()] or [{}]
-    last = [(dict(point.label), point.nominal[1][:, -1], point.results.digital_accuracy) for point in points]
+    last = [(dict(point.label), point.nominal[1][:, -1], point.results.digital_score) for point in points]
     head = sweep_head(trees, points[0].results, last)
     return write_page(run, comparison.title, sections, head=head, notes=tuple(notes))
 
 
 def _over_key(points: Sequence[EstimatePoint], key: str) -> Plot | None:
-    """Accuracy at the last time against one numeric key, a curve for each setting of the others; None when there is no such curve."""
+    """Score at the last time against one numeric key, a curve for each setting of the others; None when there is no such curve."""
     values = list(dict.fromkeys(point.label[key] for point in points))
     if sum(map(is_number, values)) < 2:
         return None
@@ -198,9 +202,9 @@ def _over_key(points: Sequence[EstimatePoint], key: str) -> Plot | None:
     if not whole or len(whole) > CURVES_UP_TO:
         return None
     curves = {name: np.stack([group[value][:chips] for value in values], axis=1) for name, group in whole.items()}
-    digital = {point.results.digital_accuracy for point in points}
-    figure = accuracy_over_setting(values, curves, digital.pop() if len(digital) == 1 else None, short(key))
+    digital, score = {point.results.digital_score for point in points}, points[0].results.score
+    line = digital.pop() if len(digital) == 1 else None
+    figure = accuracy_over_setting(values, curves, line, short(key), score=score)
     name = "".join(c if c.isalnum() else "_" for c in key)
-    return Plot(
-        f"accuracy_over_{name}", figure, f"Accuracy at the last time against {short(key)}; 95 % interval over chips."
-    )
+    caption = f"{score.title} at the last time against {short(key)}; 95 % interval over chips."
+    return Plot(f"{score.key}_over_{name}", figure, caption)

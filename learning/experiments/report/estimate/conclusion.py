@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, yield_interval
+from learning.experiments.monte_carlo.metrics import Interval, mean_interval, yield_interval
+from learning.experiments.monte_carlo.score import ACCURACY, Score
 from learning.experiments.report.estimate.results import EstimateResults
 from learning.experiments.report.head import (
     Link,
@@ -25,7 +26,7 @@ from learning.experiments.report.style import time_label
 
 F64 = npt.NDArray[np.float64]
 Point = tuple[dict[str, str], F64, float]
-"""Swept key -> value, accuracy of every chip at the last time (chips,), accuracy of the digital twin."""
+"""Swept key -> value, score of every chip at the last time (chips,), score of the digital twin."""
 
 
 def short(key: str) -> str:
@@ -37,7 +38,7 @@ def estimate_head(tree: Tree, results: EstimateResults, times: F64, accuracy: F6
     """Head of an estimate's report.
 
     Args:
-        tree: its configuration. results: what it found. times: (T,) seconds. accuracy: (chips, T) in [0, 1].
+        tree: its configuration. results: what it found. times: (T,) seconds. accuracy: score (chips, T).
     """
     return PageHead(
         estimate_sentence(results, times, accuracy),
@@ -47,17 +48,27 @@ def estimate_head(tree: Tree, results: EstimateResults, times: F64, accuracy: F6
 
 
 def estimate_sentence(results: EstimateResults, times: F64, accuracy: F64) -> str:
-    """Accuracy at the last time with its interval, against the digital twin, and the yield."""
+    """Score at the last time with its interval, against the digital twin, and the yield."""
     last = accuracy[:, -1]
-    mean, good = mean_interval(last, bounds=SHARE), yield_interval(last, results.threshold)
+    score = results.score
+    mean, good = score.mean(last), yield_interval(last, results.threshold)
     chips = f"of {last.size} chips" if last.size > 1 else "of one chip"
-    lost = 100 * (results.digital_accuracy - mean.value)
-    beside = "as accurate as" if abs(lost) < 0.005 else f"{abs(lost):.2f} points {'below' if lost > 0 else 'above'}"
+    lost = results.digital_score - mean.value
+    beside = "as accurate as" if score.same(lost) else f"{score.gap(lost)} {'below' if lost > 0 else 'above'}"
     return (
-        f"{time_label(float(times[-1])).capitalize()} after programming the mean accuracy {chips} is {_percent(mean)}, {beside} the "
-        f"digital twin ({100 * results.digital_accuracy:.2f} %); {round(good.value * last.size)} of {last.size} reach the "
-        f"{100 * results.threshold:.4g} % that counts as good."
+        f"{time_label(float(times[-1])).capitalize()} after programming the mean {score.name} {chips} is {_value(mean, score)}, {beside} "
+        f"the digital twin ({score.shown(results.digital_score)}{_errors(results, times)}); {round(good.value * last.size)} of "
+        f"{last.size} reach the {score.limit(results.threshold)} that counts as good."
     )
+
+
+def _errors(results: EstimateResults, times: F64) -> str:
+    """Mean squared errors of the digital network and of the chips at the last time, for numbers that are predicted."""
+    if "mse" not in results.score.columns:
+        return ""
+    rows = [row for row in results.rows if row["study"] == "nominal" and row["time_s"] == times[-1]]
+    chips = float(np.mean([float(row["mse"] or 0.0) for row in rows]))
+    return f"; mean squared error {results.digital['mse']:.4g}, on the chips {chips:.4g}"
 
 
 def sweep_head(trees: Sequence[Tree], results: EstimateResults, points: Sequence[Point]) -> PageHead:
@@ -70,27 +81,30 @@ def sweep_head(trees: Sequence[Tree], results: EstimateResults, points: Sequence
     values = {key: list(dict.fromkeys(label[key] for label, _, _ in points)) for key in points[0][0]}
     swept = "; ".join(f"{short(key)} = {', '.join(found)}" for key, found in values.items())
     subject = (*plain([("swept", swept)]), *_subject(trees, results, chips, tuple(values)))
-    return PageHead(" ".join(sweep_sentences(points)), subject, cards=cards_of(trees))
+    return PageHead(" ".join(sweep_sentences(points, results.score)), subject, cards=cards_of(trees))
 
 
-def sweep_sentences(points: Sequence[Point]) -> list[str]:
-    """The best point with its interval and lead, and the key that moves accuracy most."""
+def sweep_sentences(points: Sequence[Point], score: Score = ACCURACY) -> list[str]:
+    """The best point with its interval and lead, and the key that moves the score most."""
     means = [float(last.mean()) for _, last, _ in points]
     order = sorted(range(len(points)), key=lambda k: -means[k])
     best, second = order[0], order[1] if len(order) > 1 else None
     found = [
-        f"The best point at the last time is {_name(points[best][0])}: {_percent(mean_interval(points[best][1], bounds=SHARE))}."
+        f"The best point at the last time is {_name(points[best][0])}: {_named(score)}{_value(score.mean(points[best][1]), score)}."
     ]
     if second is not None:
         found[0] = (
-            found[0][:-1] + f", {_lead(points[best][1], points[second][1])} the next, {_name(points[second][0])}."
+            found[0][:-1]
+            + f", {_lead(points[best][1], points[second][1], score)} the next, {_name(points[second][0])}."
         )
     spans = {key: span for key in points[0][0] if (span := _span(points, means, key)) is not None}
     if spans:
         key = max(spans, key=lambda name: spans[name][0])
         size, low, high = spans[key]
+        if 100 * size < 0.005:
+            return [*found, "No swept key moves the mean accuracy."]
         found.append(
-            f"What moves accuracy most is {short(key)}: {100 * size:.2f} points between {low} and {high}"
+            f"What moves {score.name} most is {short(key)}: {score.gap(size)} between {low} and {high}"
             + (", averaged over the other keys." if len(spans) > 1 else ".")
         )
     return found
@@ -108,25 +122,29 @@ def _span(points: Sequence[Point], means: Sequence[float], key: str) -> tuple[fl
     return averaged[high] - averaged[low], low, high
 
 
-def _lead(best: F64, other: F64) -> str:
+def _lead(best: F64, other: F64, score: Score) -> str:
     """Lead of the best point, paired chip by chip where both have the same chips."""
-    lead = 100 * float(best.mean() - other.mean())
+    lead = float(best.mean() - other.mean())
     if best.size != other.size or best.size < 2:
-        return f"{lead:.2f} points ahead of"
+        return f"{score.gap(lead)} ahead of"
     paired = mean_interval(best - other)
-    span = f"95 % interval {100 * paired.low:+.2f} to {100 * paired.high:+.2f}"
+    span = f"95 % interval {score.change_span(paired)}"
     if paired.low <= 0.0 <= paired.high:
-        return f"not told apart ({lead:+.2f} points, {span}) from"
-    return f"{lead:.2f} points ({span}) ahead of"
+        return f"not told apart ({score.change(lead)}{score.points}, {span}) from"
+    return f"{score.gap(lead)} ({span}) ahead of"
 
 
 def _name(label: dict[str, str]) -> str:
     return ", ".join(f"{short(key)} = {value}" for key, value in label.items())
 
 
-def _percent(mean: Interval) -> str:
-    text = f"{100 * mean.value:.2f} %"
-    return text if np.isnan(mean.low) else f"{text} (95 % interval {100 * mean.low:.2f} to {100 * mean.high:.2f})"
+def _named(score: Score) -> str:
+    return "" if score.unit else f"{score.name} "
+
+
+def _value(mean: Interval, score: Score) -> str:
+    text = score.shown(mean.value)
+    return text if np.isnan(mean.low) else f"{text} (95 % interval {score.span(mean)})"
 
 
 def _subject(

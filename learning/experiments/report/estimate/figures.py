@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval
+from learning.experiments.monte_carlo.score import ACCURACY, Score
 from learning.experiments.report.style import (
     COLOURS,
     FOREGROUND,
@@ -20,6 +21,7 @@ from learning.experiments.report.style import (
     new_figure,
     panel_grid,
     percent_axis,
+    score_axis,
     styled,
     time_label,
     time_positions,
@@ -67,56 +69,65 @@ def _digital_line(axes: Axes, accuracy: float | None) -> None:
 
 
 @styled
-def accuracy_over_time(times: F64, accuracy: F64, digital: float, threshold: float | None = None) -> Figure:
-    """Accuracy against log time after programming: mean, interval and range over chips, and the digital network's line.
+def accuracy_over_time(
+    times: F64, accuracy: F64, digital: float, threshold: float | None = None, *, score: Score = ACCURACY
+) -> Figure:
+    """Accuracy, or R2, against log time after programming: mean, interval and range over chips, and the digital network's line.
 
     Args:
         times: (T,) seconds. accuracy: (chips, T) in [0, 1]. digital: of the ideal network.
-        threshold: drawn as a dotted line when given.
+        threshold: drawn as a dotted line when given. score: what is drawn.
     """
     figure, [axes] = new_figure(4.9, 3.6)
     _digital_line(axes, digital)
     chips = accuracy.shape[0]
     name = "one chip" if chips == 1 else f"mean of {chips} chips, 95 % interval, range"
-    chip_band(axes, time_positions(times), accuracy, colour=COLOURS[0], label=name)
+    chip_band(axes, time_positions(times), accuracy, colour=COLOURS[0], label=name, bounds=score.bounds)
     if threshold is not None and axes.get_ylim()[0] < threshold:
         axes.axhline(
-            threshold, color=COLOURS[2], linewidth=1.2, linestyle=":", label=f"threshold {100 * threshold:.4g} %"
+            threshold, color=COLOURS[2], linewidth=1.2, linestyle=":", label=f"threshold {score.limit(threshold)}"
         )
     times_axis(axes, times)
-    percent_axis(axes)
+    score_axis(axes, score)
     axes.set_xlabel("time after programming")
-    axes.set_ylabel("accuracy (%)")
+    axes.set_ylabel(score.axis)
     legend_below(figure)
     return figure
 
 
 @styled
-def accuracy_of_points(curves: Mapping[str, tuple[F64, F64]], digital: float | None) -> Figure:
-    """Accuracy against log time of several configurations: mean over chips and its interval.
+def accuracy_of_points(
+    curves: Mapping[str, tuple[F64, F64]], digital: float | None, *, score: Score = ACCURACY
+) -> Figure:
+    """Accuracy, or R2, against log time of several configurations: mean over chips and its interval.
 
     Args:
-        curves: name -> (times (T,) in seconds, accuracy (chips, T) in [0, 1]). digital: of the ideal network, None for no line.
+        curves: name -> (times (T,) in seconds, score (chips, T)). digital: of the ideal network, None for no line.
+        score: what is drawn.
     """
     figure, [axes] = new_figure(4.9, 3.3 + 0.17 * len(curves))
     _digital_line(axes, digital)
     for k, (name, (times, accuracy)) in enumerate(curves.items()):
         colour = COLOURS[k % len(COLOURS)]
-        chip_band(axes, time_positions(times), accuracy, colour=colour, label=name, spread=False, alpha=0.2)
+        x, bounds = time_positions(times), score.bounds
+        chip_band(axes, x, accuracy, colour=colour, label=name, spread=False, alpha=0.2, bounds=bounds)
     times_axis(axes, np.unique(np.concatenate([times for times, _ in curves.values()])))
-    percent_axis(axes)
+    score_axis(axes, score)
     axes.set_xlabel("time after programming")
-    axes.set_ylabel("accuracy (%)")
+    axes.set_ylabel(score.axis)
     legend_below(figure)
     return figure
 
 
 @styled
-def chip_histograms(times: F64, accuracy: F64, digital: float, threshold: float | None = None) -> Figure:
-    """Distribution of accuracy over chips, one panel per time, on one axis.
+def chip_histograms(
+    times: F64, accuracy: F64, digital: float, threshold: float | None = None, *, score: Score = ACCURACY
+) -> Figure:
+    """Distribution of accuracy, or R2, over chips, one panel per time, on one axis.
 
     Args:
         times: (T,) seconds. accuracy: (chips, T) in [0, 1]. digital: of the ideal network. threshold: yield limit or None.
+        score: what is drawn.
     """
     count = times.size
     rows, cols = panel_grid(count)
@@ -134,10 +145,10 @@ def chip_histograms(times: F64, accuracy: F64, digital: float, threshold: float 
         axes.set_title(time_label(float(times[k])))
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g}")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{score.factor * value:.4g}")
     for axes in axs[::cols]:
         axes.set_ylabel("chips")
-    figure.supxlabel("accuracy (%)", fontsize=10)
+    figure.supxlabel(score.axis, fontsize=10)
     return figure
 
 
@@ -170,14 +181,14 @@ def layer_error_over_time(times: F64, errors: Mapping[str, F64]) -> Figure:
 
 @styled
 def accuracy_over_setting(
-    values: Sequence[str], accuracy: Mapping[str, F64], digital: float | None, label: str
+    values: Sequence[str], accuracy: Mapping[str, F64], digital: float | None, label: str, *, score: Score = ACCURACY
 ) -> Figure:
-    """Accuracy against one setting (converter bits, noise scale): mean, interval and range over chips.
+    """Accuracy, or R2, against one setting (converter bits, noise scale): mean, interval and range over chips.
 
     Args:
         values: (V,) of the setting; those that are no numbers (`none`) stand apart on the right.
         accuracy: what differs (a time) -> (chips, V) in [0, 1]. digital: of the ideal network, None for no line.
-        label: of the x axis.
+        label: of the x axis. score: what is drawn.
     """
     figure, [axes] = new_figure(4.9, 3.5)
     _digital_line(axes, digital)
@@ -189,9 +200,10 @@ def accuracy_over_setting(
     apart = (x.max() if x.size else 0.0) + step * (1 + np.arange(len(others)))
     for k, (name, chips) in enumerate(accuracy.items()):
         colour, spread = COLOURS[k % len(COLOURS)], len(accuracy) == 1
-        chip_band(axes, x[order], chips[:, numeric][:, order], colour=colour, label=name, spread=spread)
+        values_there = chips[:, numeric][:, order]
+        chip_band(axes, x[order], values_there, colour=colour, label=name, spread=spread, bounds=score.bounds)
         for place, column in zip(apart, others, strict=True):
-            _chip_point(axes, float(place), chips[:, column], colour, name)
+            _chip_point(axes, float(place), score.mean(chips[:, column]), colour, name)
     positive = x[x > 0]
     if not others and positive.size > 2 and positive.max() > 30 * positive.min():
         if (x == 0).any():
@@ -201,9 +213,9 @@ def accuracy_over_setting(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     elif x.size + len(others) <= 12:
         axes.set_xticks([*x, *apart], [f"{value:g}" for value in x] + [values[k] for k in others])
-    percent_axis(axes)
+    score_axis(axes, score)
     axes.set_xlabel(label)
-    axes.set_ylabel("accuracy (%)")
+    axes.set_ylabel(score.axis)
     legend_below(figure)
     return figure
 
@@ -217,21 +229,22 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _chip_point(axes: Axes, x: float, values: F64, colour: str, name: str) -> None:
+def _chip_point(axes: Axes, x: float, mean: Interval, colour: str, name: str) -> None:
     """Draw the mean over chips with its interval at one place."""
-    mean = mean_interval(values, bounds=SHARE)
     axes.plot([x], [mean.value], "D", color=colour, markersize=4, zorder=3, label=f"_{name}")
-    if values.size > 1:
+    if mean.n > 1:
         axes.plot([x, x], [mean.low, mean.high], color=colour, linewidth=1.2, label=f"_{name}")
 
 
 @styled
-def sensitivity_bars(effects: Mapping[str, Sequence[Interval]], times: Sequence[float], label: str) -> Figure:
-    """Bars with intervals: how many points of accuracy each non-ideality costs, the costliest on top.
+def sensitivity_bars(
+    effects: Mapping[str, Sequence[Interval]], times: Sequence[float], label: str, *, factor: float = 100.0
+) -> Figure:
+    """Bars with intervals: how many points of accuracy, or how much R2, each non-ideality costs, the costliest on top.
 
     Args:
-        effects: non-ideality -> one interval per time, as a share in [0, 1] (drawn in points). times: seconds, one per interval.
-        label: of the x axis.
+        effects: non-ideality -> one interval per time. times: seconds, one per interval. label: of the x axis.
+        factor: of what is drawn: 100 for a share, drawn in points.
     """
     order = sorted(effects, key=lambda name: max(i.value for i in effects[name]))
     height = 0.8 / len(times)
@@ -239,8 +252,8 @@ def sensitivity_bars(effects: Mapping[str, Sequence[Interval]], times: Sequence[
     for k, time in enumerate(times):
         intervals = [effects[name][k] for name in order]
         y = np.arange(len(order)) + (len(times) - 1 - 2 * k) * height / 2
-        value = np.array([100 * i.value for i in intervals])
-        ends = np.array([[100 * i.low, 100 * i.high] for i in intervals])
+        value = np.array([factor * i.value for i in intervals])
+        ends = np.array([[factor * i.low, factor * i.high] for i in intervals])
         whiskers = np.nan_to_num(np.abs(ends.T - value))
         axes.barh(y, value, height * 0.92, color=COLOURS[k], alpha=0.85, label=time_label(time), linewidth=0)
         axes.errorbar(value, y, xerr=whiskers, fmt="none", ecolor=FOREGROUND, elinewidth=0.9, capsize=2, capthick=0.9)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.experiments.monte_carlo.metrics import SHARE, Interval, mean_interval, wilson_interval, yield_interval
-from learning.experiments.report.array_figures import conductance_map, weight_transfer
+from learning.experiments.monte_carlo.metrics import Interval, mean_interval, yield_interval
+from learning.experiments.monte_carlo.score import Score
+from learning.experiments.report.array_figures import conductance_map, current_map, drop_map, weight_transfer
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.estimate.conclusion import estimate_head
 from learning.experiments.report.estimate.figures import (
@@ -37,41 +38,51 @@ SETTING_LABELS = {
 
 
 def estimate_table(results: EstimateResults) -> Table:
-    """Accuracy at every time: mean with 95 % interval over chips, spread, worst chip, yield.
+    """Accuracy, or R2 and mean squared error, at every time: mean with 95 % interval over chips, spread, worst chip, yield.
 
     Raises UserError when there are no nominal rows.
     """
     times, accuracy = _nominal(results)
-    digital = wilson_interval(round(results.digital_accuracy * results.n_test), results.n_test)
+    score = results.score
+    others = {column: _nominal(results, column)[1] for column in score.columns[1:]}
+    digital = score.of_one(results.digital_score, results.n_test)
     chips = accuracy.shape[0]
     ideal = "digital twin, not converged" if results.converged is False else "digital twin"
-    rows = [(ideal, digital.text(percent=True), "", "", "", "")]
+    rows = [(ideal, score.text(digital), *(f"{results.digital[column]:.4g}" for column in others), "", "", "", "")]
     for k, time in enumerate(times):
-        mean = mean_interval(accuracy[:, k], bounds=SHARE)
+        mean = score.mean(accuracy[:, k])
         good = yield_interval(accuracy[:, k], results.threshold)
         rows.append(
             (
                 time_label(float(time)),
-                mean.text(percent=True),
-                f"{100 * float(accuracy[:, k].std(ddof=1)):.2f}" if chips > 1 else "",
-                f"{100 * float(accuracy[:, k].min()):.2f}",
+                score.text(mean),
+                *(_error_text(values[:, k]) for values in others.values()),
+                score.number(float(accuracy[:, k].std(ddof=1))) if chips > 1 else "",
+                score.number(float(accuracy[:, k].min())),
                 good.text(percent=True, digits=0),
-                f"{100 * (mean.value - results.digital_accuracy):+.2f}",
+                score.change(mean.value - results.digital_score),
             )
         )
     method = mean_interval(accuracy[:, 0]).method
     return Table(
         (
             "time",
-            "accuracy % [95 %]",
+            f"{score.heading} [95 %]",
+            *(f"{column.upper()} [95 %]" for column in others),
             "sd",
             "worst chip",
-            f"yield >= {100 * results.threshold:.4g} % [95 %]",
+            f"yield >= {score.limit(results.threshold)} [95 %]",
             "vs twin",
         ),
         tuple(rows),
         f"{chips} chip{'s' if chips != 1 else ''}, {results.n_test} test samples; intervals over chips: {method}",
     )
+
+
+def _error_text(values: F64) -> str:
+    """Mean squared error over the chips, with its interval."""
+    mean = mean_interval(values, bounds=(0.0, np.inf))
+    return f"{mean.value:.4g}" if np.isnan(mean.low) else f"{mean.value:.4g} [{mean.low:.4g}, {mean.high:.4g}]"
 
 
 def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
@@ -80,16 +91,22 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
     Raises UserError when rows are missing.
     """
     times, accuracy = _nominal(results)
-    last = mean_interval(accuracy[:, -1], bounds=SHARE)
-    first = mean_interval(accuracy[:, 0], bounds=SHARE)
+    score = results.score
+    last, first = score.mean(accuracy[:, -1]), score.mean(accuracy[:, 0])
     good = yield_interval(accuracy[:, -1], results.threshold)
     first_time, last_time = time_label(float(times[0])), time_label(float(times[-1]))
     headline = [
-        Fact(f"{100 * results.digital_accuracy:.2f} %", _digital_label(results)),
-        Fact(f"{100 * first.value:.2f} %", f"mean accuracy at {first_time}{_span(first)}"),
-        *([Fact(f"{100 * last.value:.2f} %", f"mean accuracy at {last_time}{_span(last)}")] if times.size > 1 else []),
-        Fact(f"{100 * float(accuracy[:, -1].min()):.2f} %", f"worst chip at {last_time}"),
-        Fact(f"{100 * good.value:.0f} %", f"yield at {last_time}: chips with at least {100 * results.threshold:.4g} %"),
+        Fact(score.shown(results.digital_score), _digital_label(results)),
+        Fact(score.shown(first.value), f"mean {score.name} at {first_time}{_span(first, score)}"),
+        *(
+            [Fact(score.shown(last.value), f"mean {score.name} at {last_time}{_span(last, score)}")]
+            if times.size > 1
+            else []
+        ),
+        Fact(score.shown(float(accuracy[:, -1].min())), f"worst chip at {last_time}"),
+        Fact(
+            f"{100 * good.value:.0f} %", f"yield at {last_time}: chips with at least {score.limit(results.threshold)}"
+        ),
     ]
     sections = [_accuracy_section(results, times, accuracy)]
     sections += _study_sections(results)
@@ -98,6 +115,8 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         sections.append(_transfer_section(results))
     if results.maps:
         sections.append(_map_section(results))
+    if results.drops:
+        sections.append(_drop_section(results))
     if results.costs:
         table = Table(
             ("quantity", "value"),
@@ -111,32 +130,32 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
 
 
 def _digital_label(results: EstimateResults) -> str:
-    return "accuracy of the digital twin" + (", not converged" if results.converged is False else "")
+    return f"{results.score.name} of the digital twin" + (", not converged" if results.converged is False else "")
 
 
-def _nominal(results: EstimateResults) -> tuple[F64, F64]:
+def _nominal(results: EstimateResults, column: str = "") -> tuple[F64, F64]:
+    """Times (T,) and a column (chips, T), by default the score."""
     rows = _point(results, "nominal", "")
     if not rows:
         raise UserError(f"results: no rows of the study {NOMINAL['study']!r}; allowed: at least one chip")
-    return by_chip_and_time(rows)
+    return by_chip_and_time(rows, column or results.score.key)
 
 
 def _point(results: EstimateResults, study: str, value: str) -> list[Row]:
     return [row for row in results.rows if row["study"] == study and row["value"] == value]
 
 
-def _span(interval: Interval) -> str:
-    if np.isnan(interval.low):
-        return ""
-    return f", 95 % interval {100 * interval.low:.2f} to {100 * interval.high:.2f}"
+def _span(interval: Interval, score: Score) -> str:
+    return "" if np.isnan(interval.low) else f", 95 % interval {score.span(interval)}"
 
 
 def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Section:
+    score, title = results.score, results.score.title
     plots = [
         Plot(
-            "accuracy_over_time",
-            accuracy_over_time(times, accuracy, results.digital_accuracy, results.threshold),
-            "Accuracy against time after programming: mean over chips with its 95 % interval (strong band), "
+            f"{score.key}_over_time",
+            accuracy_over_time(times, accuracy, results.digital_score, results.threshold, score=score),
+            f"{title} against time after programming: mean over chips with its 95 % interval (strong band), "
             "worst to best chip (pale band); dashed: the digital twin.",
         )
     ]
@@ -144,15 +163,15 @@ def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Se
         plots.append(
             Plot(
                 "chip_histograms",
-                chip_histograms(times, accuracy, results.digital_accuracy, results.threshold),
-                "Accuracy of the single chips at each time; solid: mean, dashed: digital twin, dotted: threshold.",
+                chip_histograms(times, accuracy, results.digital_score, results.threshold, score=score),
+                f"{title} of the single chips at each time; solid: mean, dashed: digital twin, dotted: threshold.",
             )
         )
     text = (
         "Chips are the replicates: each is fabricated with its own spread, programmed once and read at every time. "
         "The interval is for the mean over chips; the yield's is Wilson's."
     )
-    return Section("Accuracy", (text,), (("accuracy", estimate_table(results)),), tuple(plots))
+    return Section(title, (text,), ((score.key, estimate_table(results)),), tuple(plots))
 
 
 def _study_sections(results: EstimateResults) -> list[Section]:
@@ -176,7 +195,7 @@ def _study_sections(results: EstimateResults) -> list[Section]:
             )
         )
     if curves:
-        sections.append(Section("Accuracy against settings", plots=tuple(curves)))
+        sections.append(Section(f"{results.score.title} against settings", plots=tuple(curves)))
     return sections
 
 
@@ -185,7 +204,8 @@ def _first_and_last(times: F64) -> list[int]:
 
 
 def _setting_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
-    points = [by_chip_and_time(_point(results, study, value)) for value in values]
+    score = results.score
+    points = [by_chip_and_time(_point(results, study, value), score.key) for value in values]
     times = points[0][0]
     chips = min(accuracy.shape[0] for _, accuracy in points)
     curves = {
@@ -193,44 +213,42 @@ def _setting_plot(results: EstimateResults, study: str, values: list[str]) -> Pl
         for k in _first_and_last(times)
     }
     label = SETTING_LABELS.get(study, study.replace("_", " "))
-    figure = accuracy_over_setting(values, curves, results.digital_accuracy, label)
-    return Plot(
-        f"accuracy_over_{_file_name(study)}", figure, f"Accuracy against {label}, {chips} chips, 95 % interval."
-    )
+    figure = accuracy_over_setting(values, curves, results.digital_score, label, score=score)
+    caption = f"{score.title} against {label}, {chips} chips, 95 % interval."
+    return Plot(f"{score.key}_over_{_file_name(study)}", figure, caption)
 
 
 def _bars_plot(results: EstimateResults, study: str, values: list[str]) -> Plot:
-    """Accuracy gained without a non-ideality (paired with the nominal chip), or lost with it alone (against digital)."""
-    nominal_times, nominal = by_chip_and_time(_point(results, "nominal", ""))
+    """Score gained without a non-ideality (paired with the nominal chip), or lost with it alone (against digital)."""
+    score = results.score
+    nominal_times, nominal = _nominal(results)
     effects = {}
     shown: list[float] = []
     for value in values:
-        times, accuracy = by_chip_and_time(_point(results, study, value))
+        times, accuracy = by_chip_and_time(_point(results, study, value), score.key)
         columns = _first_and_last(times)
         shown = [float(times[k]) for k in columns]
         if study == "only":
-            lost = results.digital_accuracy - accuracy
+            lost = results.digital_score - accuracy
         else:
             at = [int(np.flatnonzero(nominal_times == time)[0]) for time in times if time in nominal_times]
             if len(at) != times.size or accuracy.shape[0] > nominal.shape[0]:
                 raise UserError(f"results: study {study!r}, {value!r} has times or chips that the nominal study lacks")
             lost = accuracy - nominal[: accuracy.shape[0]][:, at]
         name = value if study in ("without", "only") else f"{study} = {value}"
-        effects[name.replace("_", " ")] = [mean_interval(lost[:, k]) for k in columns]
+        effects[_non_ideality(name)] = [mean_interval(lost[:, k]) for k in columns]
     if study == "only":
-        label, caption = (
-            "accuracy lost by it alone (points)",
-            "Accuracy lost against the digital twin with one non-ideality alone",
-        )
+        label = f"{score.name} lost by it alone{score.lost}"
+        caption = f"{score.title} lost against the digital twin with one non-ideality alone"
     elif study == "without":
-        label = "accuracy regained without it (points)"
-        caption = "Accuracy regained when one non-ideality is switched off"
+        label = f"{score.name} regained without it{score.lost}"
+        caption = f"{score.title} regained when one non-ideality is switched off"
     else:
-        label = f"accuracy against the configured {study.replace('_', ' ')} (points)"
-        caption = f"Change of accuracy with {study.replace('_', ' ')}, against the configured one"
+        label = f"{score.name} against the configured {study.replace('_', ' ')}{score.lost}"
+        caption = f"Change of {score.name} with {study.replace('_', ' ')}, against the configured one"
     return Plot(
         f"sensitivity_{_file_name(study)}",
-        sensitivity_bars(effects, shown, label),
+        sensitivity_bars(effects, shown, label, factor=score.factor),
         f"{caption}; the costliest on top; whiskers: 95 % interval over chips.",
     )
 
@@ -276,5 +294,33 @@ def _map_section(results: EstimateResults) -> Section:
     return Section("Conductances", plots=tuple(plots))
 
 
+def _drop_section(results: EstimateResults) -> Section:
+    plots = []
+    for k, m in enumerate(results.drops):
+        title, name = f"{m.layer}: {m.label}", f"{k}_{_file_name(m.layer)}"
+        said = f"from {100 * float(np.abs(m.shares).min()):.0f} to {100 * float(np.abs(m.shares).max()):.0f} % of the drive reach the cells"
+        plots += [
+            Plot(
+                f"drop_{name}",
+                drop_map(m.shares, title),
+                f"Voltage across every cell of {m.layer}, {m.label}: {said}.",
+                raster=True,
+            ),
+            Plot(
+                f"current_{name}",
+                current_map(m.amperes, title),
+                f"Current through every cell of {m.layer}.",
+                raster=True,
+            ),
+        ]
+    text = "All word lines at the read voltage, the most that the wires are asked for: real inputs drop less."
+    return Section("Voltages and currents under wires", texts=(text,), plots=tuple(plots))
+
+
 def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in text)
+
+
+def _non_ideality(name: str) -> str:
+    """`read noise`, `ADC`: a non-ideality's key in words."""
+    return name.upper() if name in ("adc", "dac") else name.replace("_", " ")

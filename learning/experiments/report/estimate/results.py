@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import UserError
+from learning.experiments.monte_carlo.score import ACCURACY, SCORES, Score
 from learning.experiments.runs.files import JsonRecord, checked_record, take
 from learning.experiments.runs.result_log import Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
@@ -26,7 +27,7 @@ F32 = npt.NDArray[np.float32]
 KEY = ("study", "value", "chip")
 NOMINAL = {"study": "nominal", "value": ""}
 LAYER_ERROR = "mvm_error:"
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Value = Annotated[float, Field(le=1.0, allow_inf_nan=False)]
 
 
 class TransferEntry(JsonRecord):
@@ -43,6 +44,13 @@ class MapEntry(JsonRecord):
     label: str
 
 
+class DropEntry(JsonRecord):
+    """A `DropMap` in summary.json; its arrays are beside it."""
+
+    layer: str
+    label: str
+
+
 class PointEntry(JsonRecord):
     """Study, value and chips of one point."""
 
@@ -52,30 +60,34 @@ class PointEntry(JsonRecord):
 
 
 class EstimateSummary(JsonRecord):
-    """summary.json of an estimate."""
+    """summary.json of an estimate; digital: column -> value of the digital network (an older version: digital_accuracy alone)."""
 
     kind: Literal["estimate"]
     title: str
     layers: list[str]
     points: list[PointEntry]
-    digital_accuracy: Share
+    digital_accuracy: Value | None = None
+    digital: dict[str, float] | None = None
     n_test: Annotated[int, Field(ge=1)]
-    threshold: Share
+    threshold: Value
+    score: Literal["accuracy", "r2"] = "accuracy"
     costs: dict[str, float]
     notes: list[str]
     converged: bool | None = None
     assumed: dict[str, dict[str, str]] = Field(default_factory=dict)
     transfer: list[TransferEntry]
     maps: list[MapEntry]
+    drops: list[DropEntry] = Field(default_factory=list)
 
 
-def estimate_columns(layers: Sequence[str]) -> dict[str, type]:
-    """Columns of `metrics.csv`: the key, seconds since programming, accuracy in [0, 1], error of each layer's output.
+def estimate_columns(layers: Sequence[str], score: Score = ACCURACY) -> dict[str, type]:
+    """Columns of `metrics.csv`: key, seconds since programming, accuracy in [0, 1] (or r2 and mse), error of each layer's output.
 
     The error of a layer is ``rms(y - y_ideal) / rms(y_ideal)`` on test inputs, empty where not measured.
     """
     errors = {f"{LAYER_ERROR}{layer}": float for layer in layers}
-    return {"study": str, "value": str, "chip": int, "time_s": float, "accuracy": float, **errors}
+    measured = dict.fromkeys(score.columns, float)
+    return {"study": str, "value": str, "chip": int, "time_s": float, **measured, **errors}
 
 
 @dataclass(frozen=True)
@@ -106,30 +118,52 @@ class ConductanceMap:
 
 
 @dataclass(frozen=True)
+class DropMap:
+    """What the wires of one crossbar leave of a read with all word lines at the read voltage.
+
+    Attributes:
+        layer, label: as in `ConductanceMap`. shares: (planes, rows, cols) volts across the cells over the read voltage.
+        amperes: (planes, rows, cols) through the cells.
+    """
+
+    layer: str
+    label: str
+    shares: F32
+    amperes: F32
+
+
+@dataclass(frozen=True)
 class EstimateResults:
     """All that the report of an estimate shows, beside the configuration and the environment of its run.
 
     Attributes:
         title: heading of the report. rows: of `metrics.csv`, columns as in `estimate_columns`. layers: names, in order.
-        digital_accuracy: of the ideal digital network on the same test samples. n_test: number of test samples.
-        threshold: accuracy from which a chip counts as good. transfer, maps: see there.
+        digital: column -> value of the ideal digital network on the same test samples. n_test: number of test samples.
+        threshold: accuracy, or R2, from which a chip counts as good. transfer, maps, drops: see there; no drops without wires.
         costs: quantity with unit (`energy per inference (J)`) -> value. notes: sentences that a reader must know.
         converged: whether the digital network's training had; None when its weights were given.
-        assumed: card -> key -> value, of what has no source.
+        assumed: card -> key -> value, of what has no source. score: what chips are judged by.
     """
 
     title: str
     rows: Sequence[Row]
     layers: tuple[str, ...]
-    digital_accuracy: float
+    digital: Mapping[str, float]
     n_test: int
     threshold: float
     transfer: tuple[WeightTransfer, ...] = ()
     maps: tuple[ConductanceMap, ...] = ()
+    drops: tuple[DropMap, ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     converged: bool | None = None
     assumed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    score: Score = ACCURACY
+
+    @property
+    def digital_score(self) -> float:
+        """Accuracy, or R2, of the ideal digital network."""
+        return self.digital[self.score.key]
 
     def save(self, run: RunDirectory) -> None:
         """Write summary.json and the arrays; the rows are in metrics.csv already."""
@@ -140,7 +174,8 @@ class EstimateResults:
                 "title": self.title,
                 "layers": list(self.layers),
                 "points": _points(self.rows),
-                "digital_accuracy": self.digital_accuracy,
+                "digital": dict(self.digital),
+                "score": self.score.key,
                 "n_test": self.n_test,
                 "threshold": self.threshold,
                 "costs": dict(self.costs),
@@ -149,11 +184,14 @@ class EstimateResults:
                 "assumed": {card: dict(values) for card, values in self.assumed.items()},
                 "transfer": [{"layer": t.layer, "times": list(t.times)} for t in self.transfer],
                 "maps": [{"layer": m.layer, "label": m.label} for m in self.maps],
+                "drops": [{"layer": m.layer, "label": m.label} for m in self.drops],
             },
         )
         arrays = {f"target{k}": t.target for k, t in enumerate(self.transfer)}
         arrays |= {f"read_back{k}": t.read_back for k, t in enumerate(self.transfer)}
         arrays |= {f"conductance{k}": m.conductance for k, m in enumerate(self.maps)}
+        arrays |= {f"share{k}": m.shares for k, m in enumerate(self.drops)}
+        arrays |= {f"ampere{k}": m.amperes for k, m in enumerate(self.drops)}
         run.save_arrays("summary", arrays)
 
     @classmethod
@@ -167,12 +205,17 @@ class EstimateResults:
             raise UserError(f"{run.path}: holds no finished estimate (summary.json); resume the run first")
         summary = checked_record(run.path / "summary.json", found, EstimateSummary, run.again)
         path = run.path / "arrays" / "summary.npz"
-        rows = read_rows(run.path / "metrics.csv", estimate_columns(summary.layers), KEY)
+        score = SCORES[summary.score]
+        digital = {"accuracy": summary.digital_accuracy} if summary.digital is None else summary.digital
+        if not all(isinstance(digital.get(column), float) for column in score.columns):
+            raise UserError(f"{run.path / 'summary.json'}: digital: needs {', '.join(score.columns)}; {run.again}")
+        rows = read_rows(run.path / "metrics.csv", estimate_columns(summary.layers, score), KEY)
         return cls(
             title=summary.title,
-            rows=_rows_of(rows, summary.points, run),
+            rows=_rows_of(rows, summary.points, run, score),
             layers=tuple(summary.layers),
-            digital_accuracy=summary.digital_accuracy,
+            digital={name: float(value or 0.0) for name, value in digital.items()},
+            score=score,
             n_test=summary.n_test,
             threshold=summary.threshold,
             transfer=tuple(
@@ -187,6 +230,15 @@ class EstimateResults:
             maps=tuple(
                 ConductanceMap(m.layer, m.label, take(arrays, f"conductance{k}", 3, path, run.again))
                 for k, m in enumerate(summary.maps)
+            ),
+            drops=tuple(
+                DropMap(
+                    m.layer,
+                    m.label,
+                    take(arrays, f"share{k}", 3, path, run.again),
+                    take(arrays, f"ampere{k}", 3, path, run.again),
+                )
+                for k, m in enumerate(summary.drops)
             ),
             costs=summary.costs,
             notes=tuple(summary.notes),
@@ -203,18 +255,18 @@ def _points(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [{"study": study, "value": value, "chips": sorted(found)} for (study, value), found in chips.items()]
 
 
-def _rows_of(rows: Iterable[Row], points: Iterable[PointEntry], run: RunDirectory) -> list[Row]:
-    """The rows that belong to `points`. Raises UserError when a chip has none, or an accuracy that is no share."""
+def _rows_of(rows: Iterable[Row], points: Iterable[PointEntry], run: RunDirectory, score: Score) -> list[Row]:
+    """The rows that belong to `points`. Raises UserError when a chip has none, or a score that cannot be."""
     wanted = {(point.study, point.value, chip) for point in points for chip in point.chips}
     found = [row for row in rows if (row["study"], row["value"], row["chip"]) in wanted]
     path = run.path / "metrics.csv"
     if missing := sorted(wanted - {(row["study"], row["value"], row["chip"]) for row in found}):
         raise UserError(f"{path}: has no rows of {missing[0]}, which summary.json tells of; {run.again}")
     for row in found:
-        if not isinstance(row["accuracy"], float) or not 0.0 <= row["accuracy"] <= 1.0:
-            raise UserError(
-                f"{path}: accuracy of chip {row['chip']} must be 0 to 1 (got {row['accuracy']}); {run.again}"
-            )
+        value, (low, high) = row[score.key], score.bounds
+        if not isinstance(value, float) or not low <= value <= high:
+            allowed = "0 to 1" if low == 0.0 else f"at most {high:g}"
+            raise UserError(f"{path}: {score.name} of chip {row['chip']} must be {allowed} (got {value}); {run.again}")
     return found
 
 

@@ -9,6 +9,7 @@ from devices.card import DeviceCard
 from devices.measurements.proof.proof import Proof, ReportKey
 from learning.experiments.report.head import Badge, PageHead, plain
 from learning.experiments.report.page import Section
+from learning.experiments.report.style import count_text
 
 WORST_FIRST = ("bad", "unproven", "fair", "good")
 WORDS = {
@@ -43,7 +44,7 @@ def fit_head(proofs: Sequence[Proof], card: DeviceCard, rows: Sequence[tuple[str
         use("inference", proofs, inference_needs(card)),
         use("training", proofs, training_needs(card)),
     )
-    files = ", ".join(f"{path} ({count} rows)" for path, count in rows)
+    files = ", ".join(f"{path} ({count_text(count)} rows)" for path, count in rows)
     subject = plain(
         [("device", card.name), ("source", card.reference), ("conductance window", window), ("files", files)]
     )

@@ -34,7 +34,7 @@ from learning.experiments.report.measurement.figures import (
     steps_over_state,
 )
 from learning.experiments.report.page import Plot, Section, write_page
-from learning.experiments.report.style import engineering
+from learning.experiments.report.style import count_text, engineering
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -170,7 +170,7 @@ def bin_table(proof: Proof) -> Table:
     rows = [
         (
             b.label,
-            str(b.measured),
+            count_text(b.measured),
             f"{_micro(b.mean[0], b.scale)} / {_micro(b.mean[1], b.scale)}",
             f"{1e6 * b.std[0]:.4g} / {1e6 * b.std[1]:.4g}",
             f"{b.relative:.3f}",
@@ -434,7 +434,7 @@ SECTIONS: Mapping[ReportKey, Callable[[FitResult], list[Section]]] = MappingProx
 
 
 def _data(result: FitResult) -> Section:
-    rows = tuple((path, str(count)) for path, count in result.rows)
+    rows = tuple((path, count_text(count)) for path, count in result.rows)
     texts = (
         ("Nothing was dropped in silence; counted and handled were:", *result.counted)
         if result.counted

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, wilson_interval
+from learning.experiments.monte_carlo.metrics import mean_interval
+from learning.experiments.monte_carlo.score import ACCURACY, Score
 from learning.experiments.report.head import (
     PageHead,
     Tree,
@@ -31,30 +32,37 @@ class Ended:
     """An arm's last evaluation, seed by seed.
 
     Attributes:
-        name: of the arm. accuracy: seed -> share. samples: training samples. pulses, chip_time, energy: means, None where unknown.
+        name: of the arm. scores: seed -> accuracy or R2. samples: training samples. pulses, chip_time, energy: means, None where unknown.
+        mse: mean squared error over the seeds, None for classes.
     """
 
     name: str
-    accuracy: Mapping[Any, float]
+    scores: Mapping[Any, float]
     samples: float
     pulses: float | None
     chip_time: float | None
     energy: float | None
+    mse: float | None = None
 
     @property
     def mean(self) -> float:
-        """Mean accuracy over the seeds."""
-        return float(np.mean(list(self.accuracy.values())))
+        """Mean score over the seeds."""
+        return float(np.mean(list(self.scores.values())))
 
 
 def training_head(
-    tree: Tree, decisions: Tree, ended: Sequence[Ended], twins: Mapping[str, str], n_test: int
+    tree: Tree,
+    decisions: Tree,
+    ended: Sequence[Ended],
+    twins: Mapping[str, str],
+    n_test: int,
+    score: Score = ACCURACY,
 ) -> PageHead:
     """Head of a training's report.
 
     Args:
         tree: its configuration. decisions: arm -> what was decided for it. ended: arms that came to their end, twins included.
-        twins: arm -> its twin. n_test: test samples.
+        twins: arm -> its twin. n_test: test samples. score: what the arms are judged by.
     """
     seeds = tree.get("seeds") or ()
     subject = plain(
@@ -71,11 +79,16 @@ def training_head(
             ),
         ]
     )
-    return PageHead(training_sentence(tree, decisions, ended, twins, n_test), subject, cards=cards_of([tree]))
+    return PageHead(training_sentence(tree, decisions, ended, twins, n_test, score), subject, cards=cards_of([tree]))
 
 
 def training_sentence(
-    tree: Tree, decisions: Tree, ended: Sequence[Ended], twins: Mapping[str, str], n_test: int
+    tree: Tree,
+    decisions: Tree,
+    ended: Sequence[Ended],
+    twins: Mapping[str, str],
+    n_test: int,
+    score: Score = ACCURACY,
 ) -> str:
     """The best arm on a chip; that there is none where no arm is; arguments as in `training_head`."""
     compared = [one for one in ended if one.name not in set(twins.values())]
@@ -83,11 +96,11 @@ def training_sentence(
     if not compared:
         return "No arm came to its end." if twins else ""
     best = max(on_chip or compared, key=lambda one: one.mean)
-    where = "on a chip" if on_chip else "of all; none of the arms is on a chip"
+    lead = "The best arm on a chip" if on_chip else "No arm is on a chip; the best"
     twin = next((one for one in ended if one.name == twins.get(best.name)), None)
     parts = [
-        f"The best arm {where} is {best.name}: {_accuracy(best, n_test)}",
-        *([] if twin is None else [_distance(best, twin)]),
+        f"{lead} is {best.name}: {_value(best, n_test, score)}",
+        *([] if twin is None else [_distance(best, twin, score)]),
     ]
     return f"{', '.join(parts)}. It took {_cost(best)}."
 
@@ -117,26 +130,26 @@ def arm_setting(tree: Tree, decisions: Tree, name: str) -> dict[str, Any]:
     return found
 
 
-def _accuracy(one: Ended, n_test: int) -> str:
-    values = np.array(list(one.accuracy.values()))
-    if values.size > 1:
-        mean = mean_interval(values, bounds=SHARE)
-        over = f"over {values.size} seeds"
-    else:
-        mean = wilson_interval(round(float(values[0]) * n_test), n_test)
-        over = "of the test samples alone, one seed"
-    return f"{100 * mean.value:.2f} % (95 % interval {100 * mean.low:.2f} to {100 * mean.high:.2f} {over})"
+def _value(one: Ended, n_test: int, score: Score) -> str:
+    values = np.array(list(one.scores.values()))
+    mean = score.mean(values) if values.size > 1 else score.of_one(float(values[0]), n_test)
+    over = f"over {values.size} seeds" if values.size > 1 else "of the test samples alone, one seed"
+    if score.unit:
+        return f"{score.shown(mean.value)} (95 % interval {score.span(mean)} {over})"
+    within = "one seed" if values.size == 1 else f"95 % interval {score.span(mean)} {over}"
+    error = "" if one.mse is None else f", mean squared error {one.mse:.4g}"
+    return f"{score.name} {score.shown(mean.value)} ({within}){error}"
 
 
-def _distance(one: Ended, twin: Ended) -> str:
-    """Accuracy below or above the twin's, paired seed by seed where both have the seeds."""
-    shared = [seed for seed in one.accuracy if seed in twin.accuracy]
-    gap = 100 * (one.mean - twin.mean)
-    text = f"{abs(gap):.2f} points {'below' if gap < 0 else 'above'} its digital twin ({100 * twin.mean:.2f} %"
-    if len(shared) < 2 or len(shared) != len(one.accuracy):
+def _distance(one: Ended, twin: Ended, score: Score) -> str:
+    """Score below or above the twin's, paired seed by seed where both have the seeds."""
+    shared = [seed for seed in one.scores if seed in twin.scores]
+    gap = one.mean - twin.mean
+    text = f"{score.gap(gap)} {'below' if gap < 0 else 'above'} its digital twin ({score.shown(twin.mean)}"
+    if len(shared) < 2 or len(shared) != len(one.scores):
         return f"{text})"
-    paired = mean_interval([one.accuracy[seed] - twin.accuracy[seed] for seed in shared])
-    return f"{text}; difference {100 * paired.low:+.2f} to {100 * paired.high:+.2f})"
+    paired = mean_interval([one.scores[seed] - twin.scores[seed] for seed in shared])
+    return f"{text}; difference {score.change_span(paired)})"
 
 
 def _cost(one: Ended) -> str:

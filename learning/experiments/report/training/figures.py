@@ -14,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from learning.experiments.monte_carlo.score import ACCURACY, Score
 from learning.experiments.report.style import (
     COLOURS,
     FOREGROUND,
@@ -24,7 +25,7 @@ from learning.experiments.report.style import (
     log_axis,
     new_figure,
     panel_grid,
-    percent_axis,
+    score_axis,
     styled,
 )
 
@@ -77,12 +78,13 @@ def learning_curves(
     digital: Sequence[str] = (),
     log_x: bool = False,
     unit: str = "",
+    score: Score = ACCURACY,
 ) -> Figure:
-    """Accuracy against samples, pulses or chip time: mean over seeds, range as a band.
+    """Accuracy, or R2, against samples, pulses or chip time: mean over seeds, range as a band.
 
     Args:
-        curves: arm -> (x, accuracy in [0, 1]). x_label: of the x axis. digital: arms that are ideal digital twins.
-        log_x: logarithmic x, labelled with SI prefixes and `unit`.
+        curves: arm -> (x, score). x_label: of the x axis. digital: arms that are ideal digital twins.
+        log_x: logarithmic x, labelled with SI prefixes and `unit`. score: what y is.
     """
     figure, [axes] = new_figure(4.9, 3.3 + 0.17 * len(curves))
     _draw(axes, curves, line_look(list(curves), digital))
@@ -90,9 +92,9 @@ def learning_curves(
         log_axis(axes, "x", np.concatenate([x for x, _ in curves.values()]), lambda x: engineering(x, unit))
     else:
         count_axis(axes)
-    percent_axis(axes)
+    score_axis(axes, score)
     axes.set_xlabel(x_label)
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(f"test {score.axis}")
     legend_below(figure)
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.config import UserError
-from learning.experiments.monte_carlo.metrics import SHARE, mean_interval, wilson_interval
+from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.array_figures import conductance_history
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.head import configuration_of
@@ -32,16 +32,26 @@ F64 = npt.NDArray[np.float64]
 
 
 def training_table(results: TrainingResults) -> Table:
-    """Last accuracy of every arm: mean over seeds with 95 % interval, distance to its digital twin, what it cost.
+    """Last accuracy (or R2 and mean squared error) of every arm: mean over seeds with its interval, distance to its twin, cost.
 
     Raises UserError when there are no rows.
     """
     results = results.shown
-    header = ("arm", "seeds", "accuracy % [95 %]", "vs twin", "loss", "samples", "pulses", "chip time", "energy")
+    header = (
+        "arm",
+        "seeds",
+        f"{results.score.heading} [95 %]",
+        *map(str.upper, results.score.columns[1:]),
+        "vs twin",
+        "loss",
+        "samples",
+    )
+    header = (*header, "pulses", "chip time", "energy")
+    wilson = ", Wilson for one seed" if results.score.unit else ""
     return Table(
         (*header, *(["diverged"] if results.diverged else [])),
         tuple(_table_row(results, arm) for arm in _arms(results)),
-        f"At the end of training, {results.n_test} test samples; intervals: Student-t over seeds, Wilson for one seed",
+        f"At the end of training, {results.n_test} test samples; intervals: Student-t over seeds{wilson}",
     )
 
 
@@ -49,13 +59,14 @@ def _table_row(results: TrainingResults, arm: str) -> tuple[str, ...]:
     """One arm; of one that never came to its end only where it diverged."""
     mark = [results.diverged_text(arm)] if results.diverged else []
     if not results.ended(arm):
-        return (arm, results.seeds_text(arm, 0), "diverged", *[""] * 6, *mark)
+        return (arm, results.seeds_text(arm, 0), "diverged", *[""] * (5 + len(results.score.columns)), *mark)
     last = _last_rows(results, arm)
-    values = np.array([_number(row["accuracy"]) for row in last])
+    values = np.array([_number(row[results.score.key]) for row in last])
     return (
         arm,
         results.seeds_text(arm, len(last)),
-        _accuracy_text(values, results.n_test),
+        _score_text(results.score, values, results.n_test),
+        *(f"{np.mean([_number(row[column]) for row in last]):.4g}" for column in results.score.columns[1:]),
         _distance(results, arm, float(values.mean())),
         f"{np.mean([_number(row['loss']) for row in last]):.4g}",
         count_text(float(np.mean([_number(row["samples"]) for row in last]))),
@@ -96,7 +107,8 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
         sections.append(Section("Energy and latency", (text,), tables))
     sections += assumed_sections(results.assumed)
     ended = [_ended(results, arm) for arm in arms if results.ended(arm)]
-    head = training_head(configuration_of(run), run.load_json("decisions") or {}, ended, results.twins, results.n_test)
+    decisions = run.load_json("decisions") or {}
+    head = training_head(configuration_of(run), decisions, ended, results.twins, results.n_test, results.score)
     headline = _headline(results, arms, digital)
     return write_page(run, results.title, sections, head=head, headline=headline, notes=results.notes)
 
@@ -105,29 +117,33 @@ def _ended(results: TrainingResults, arm: str) -> Ended:
     last = _last_rows(results, arm)
     return Ended(
         arm,
-        {row["seed"]: _number(row["accuracy"]) for row in last},
+        {row["seed"]: _number(row[results.score.key]) for row in last},
         float(np.mean([_number(row["samples"]) for row in last])),
         _mean(last, "pulses"),
         _mean(last, "chip_time_s"),
         _mean(last, "energy_J"),
+        _mean(last, "mse") if "mse" in results.score.columns else None,
     )
 
 
 def _headline(results: TrainingResults, arms: list[str], digital: list[str]) -> list[Fact]:
     arms, digital = ([arm for arm in some if results.ended(arm)] for some in (arms, digital))
-    means = {arm: float(np.mean([_number(row["accuracy"]) for row in _last_rows(results, arm)])) for arm in arms}
-    facts = [Fact(f"{100 * means[arm]:.2f} %", arm if "digital" in arm else f"{arm}, digital") for arm in digital]
+    score = results.score
+    means = {arm: float(np.mean([_number(row[score.key]) for row in _last_rows(results, arm)])) for arm in arms}
+    named = "" if score.unit else f"{score.name} "
+    facts = [Fact(named + score.shown(means[arm]), arm if "digital" in arm else f"{arm}, digital") for arm in digital]
     compared = [arm for arm in arms if arm not in digital]
     on_chip = [arm for arm in compared if _mean(_last_rows(results, arm), "pulses") is not None]
     where = ", on the chip" if on_chip and len(compared) > 1 else ""
     best = sorted(on_chip or compared, key=lambda arm: -means[arm])[:3]
-    facts += [Fact(f"{100 * means[arm]:.2f} %", f"{arm}{where}") for arm in best]
+    facts += [Fact(named + score.shown(means[arm]), f"{arm}{where}") for arm in best]
     return facts[:5]
 
 
 def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]) -> Section:
+    score = results.score
     by_samples = {
-        arm: curve for arm in arms if (curve := _curve(results.curves, arm, "samples", "accuracy")) is not None
+        arm: curve for arm in arms if (curve := _curve(results.curves, arm, "samples", score.key)) is not None
     }
     if not by_samples:
         return Section(
@@ -139,9 +155,9 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
     ideal = "; dashed, in the colour of the text: the ideal digital twin" if digital else ""
     plots = [
         Plot(
-            "accuracy_over_samples",
-            learning_curves(by_samples, "training samples", digital=digital),
-            f"Test accuracy against training samples{seeds}{ideal}.",
+            f"{score.key}_over_samples",
+            learning_curves(by_samples, "training samples", digital=digital, score=score),
+            f"Test {score.name} against training samples{seeds}{ideal}.",
         )
     ]
     if losses:
@@ -154,14 +170,13 @@ def _curve_section(results: TrainingResults, arms: list[str], digital: list[str]
         found = {
             arm: curve
             for arm in arms
-            if (curve := _curve(results.curves, arm, column, "accuracy")) is not None and (curve[0] > 0).any()
+            if (curve := _curve(results.curves, arm, column, score.key)) is not None and (curve[0] > 0).any()
         }
         if found:
             positive = {arm: (x[x > 0], y[:, x > 0]) for arm, (x, y) in found.items()}
-            figure = learning_curves(positive, label, log_x=True, unit=unit)
-            plots.append(
-                Plot(f"accuracy_over_{label.replace(' ', '_')}", figure, f"Test accuracy against {label}, log scale.")
-            )
+            figure = learning_curves(positive, label, log_x=True, unit=unit, score=score)
+            name = f"{score.key}_over_{label.replace(' ', '_')}"
+            plots.append(Plot(name, figure, f"Test {score.name} against {label}, log scale."))
     return Section("Learning curves", tables=(("final", training_table(results)),), plots=tuple(plots))
 
 
@@ -251,18 +266,17 @@ def _per_layer(results: TrainingResults, arms: list[str], column: str) -> dict[s
     return curves
 
 
-def _accuracy_text(values: F64, n_test: int) -> str:
-    if values.size > 1:
-        return mean_interval(values, bounds=SHARE).text(percent=True)
-    return wilson_interval(round(float(values[0]) * n_test), n_test).text(percent=True)
+def _score_text(score: Score, values: F64, n_test: int) -> str:
+    return score.text(score.mean(values) if values.size > 1 else score.of_one(float(values[0]), n_test))
 
 
-def _distance(results: TrainingResults, arm: str, accuracy: float) -> str:
+def _distance(results: TrainingResults, arm: str, mean: float) -> str:
     twin = results.twins.get(arm)
     if twin is None or not results.ended(twin):
         return ""
     rows = _last_rows(results, twin)
-    return f"{100 * (accuracy - float(np.mean([_number(row['accuracy']) for row in rows]))):+.2f}" if rows else ""
+    key = results.score.key
+    return results.score.change(mean - float(np.mean([_number(row[key]) for row in rows]))) if rows else ""
 
 
 def _mean(rows: list[Row], column: str) -> float | None:

@@ -3,7 +3,7 @@
 An arm is one thing compared: a rule, with or without decorrelation, on a card (`node_perturbation + natural, ecram`).
 Every arm runs on one or more seeds. The ideal digital twin is an arm as well, marked by its name in `twins`.
 
-    metrics.csv  one row per arm, seed and evaluation (CURVE_COLUMNS)
+    metrics.csv  one row per arm, seed and evaluation (curve_columns)
     layers.csv   one row per arm, seed, evaluation and layer (LAYER_COLUMNS)
 """
 
@@ -19,23 +19,27 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import UserError
+from learning.experiments.monte_carlo.score import ACCURACY, SCORES, Score
 from learning.experiments.runs.files import JsonRecord, checked_record, take
 from learning.experiments.runs.result_log import Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 
-CURVE_COLUMNS: Mapping[str, type] = MappingProxyType(
-    {
-        "arm": str,
-        "seed": int,
+
+def curve_columns(score: Score) -> dict[str, type]:
+    """Columns of metrics.csv, beside `arm` and `seed`."""
+    return {
         "samples": int,  # training samples seen so far
         "epoch": float,
         "loss": float,  # mean training loss since the last row
-        "accuracy": float,  # on the test samples, in [0, 1]
+        **dict.fromkeys(score.columns, float),  # on the test samples: accuracy in [0, 1], or r2 and mse
         "pulses": float,  # sent to all cells of all crossbars so far; empty for a digital arm
         "chip_time_s": float,  # chip time so far; empty for a digital arm
         "energy_J": float,  # by the card's cost model, so far; empty where unknown
     }
-)
+
+
+OF_AN_ARM: Mapping[str, type] = MappingProxyType({"arm": str, "seed": int})
+"""First columns of metrics.csv of a run: which arm, on which seed."""
 LAYER_COLUMNS: Mapping[str, type] = MappingProxyType(
     {
         "arm": str,
@@ -79,6 +83,7 @@ class TrainingSummary(JsonRecord):
     diverged: list[DivergenceEntry]
     conductances: list[HistoryEntry]
     rows: list[int] | None = None
+    score: Literal["accuracy", "r2"] = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class TrainingResults:
         twins: arm -> name of the arm that is its ideal digital twin. conductances: see there.
         n_test: number of test samples. costs: arm -> quantity with unit -> value. notes: sentences a reader must know.
         diverged: seeds of arms that did not come to their end; their rows stop before.
-        assumed: card -> key -> value, of what has no source.
+        assumed: card -> key -> value, of what has no source. score: what the arms are judged by.
     """
 
     title: str
@@ -132,6 +137,7 @@ class TrainingResults:
     notes: tuple[str, ...] = ()
     diverged: tuple[Divergence, ...] = ()
     assumed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    score: Score = ACCURACY
 
     def divergences(self, arm: str) -> list[Divergence]:
         """Those of an arm."""
@@ -183,6 +189,7 @@ class TrainingResults:
                 "diverged": [asdict(found) for found in self.diverged],
                 "conductances": [{"arm": c.arm, "layer": c.layer} for c in self.conductances],
                 "rows": [len(self.curves), len(self.layers)],
+                "score": self.score.key,
             },
         )
         arrays = {f"samples{k}": c.samples for k, c in enumerate(self.conductances)}
@@ -201,7 +208,8 @@ class TrainingResults:
             raise UserError(f"{run.path}: holds no finished training (summary.json); resume the run first")
         summary = checked_record(run.path / "summary.json", found, TrainingSummary, run.again)
         path = run.path / "arrays" / "summary.npz"
-        curves = read_rows(run.path / "metrics.csv", CURVE_COLUMNS, ("arm", "seed"))
+        score = SCORES[summary.score]
+        curves = read_rows(run.path / "metrics.csv", {**OF_AN_ARM, **curve_columns(score)}, ("arm", "seed"))
         layers = read_rows(run.path / "layers.csv", LAYER_COLUMNS)
         for name, rows, count in zip(("metrics", "layers"), (curves, layers), summary.rows or [], strict=False):
             if len(rows) != count:
@@ -228,4 +236,5 @@ class TrainingResults:
             notes=tuple(summary.notes),
             assumed=summary.assumed,
             diverged=tuple(Divergence(d.arm, d.seed, d.sample, d.message) for d in summary.diverged),
+            score=score,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from learning.experiments.monte_carlo.score import ACCURACY, Score
 from learning.experiments.report.head import (
     PageHead,
     cards_of,
@@ -31,12 +33,17 @@ TEXT = (
 
 
 def write_search_report(
-    run: RunDirectory, table: Table, best: Mapping[str, Mapping[str, Any]], keys: Sequence[str]
+    run: RunDirectory,
+    table: Table,
+    best: Mapping[str, Mapping[str, Any]],
+    keys: Sequence[str],
+    score: Score = ACCURACY,
 ) -> Path:
     """Write report.html of a search into the run's folder; return the page's path.
 
     Args:
-        run: its folder. table: all candidates (arm, setting, accuracy in %, mark). best: arm -> best setting. keys: what was tried.
+        run: its folder. table: all candidates (arm, setting, score, mark). best: arm -> best setting. keys: what was tried.
+        score: what they were judged by.
     """
     tree = configuration_of(run)
     cards = cards_of([tree])
@@ -56,8 +63,10 @@ def write_search_report(
         ]
     )
     scores = {(row[0], row[1]): row[2] for row in table.rows}
+    named = "" if score.unit else f"{score.name} "
     winners = [
-        f"{arm}: {_setting(setting)} ({scores.get((arm, _setting(setting)), '')} %)" for arm, setting in best.items()
+        f"{arm}: {_setting(setting)} ({named}{scores.get((arm, _setting(setting)), '')}{score.unit})"
+        for arm, setting in best.items()
     ]
     conclusion = (
         f"Best settings on the held-out samples: {'; '.join(winners)}." if winners else "No candidate came to its end."
@@ -67,8 +76,8 @@ def write_search_report(
         (
             Plot(
                 "candidates",
-                candidates([(row[0], row[1], float(row[2])) for row in drawn]),
-                "Accuracy of every candidate.",
+                candidates([(row[0], row[1], float(row[2])) for row in drawn], score.axis),
+                f"{score.title} of every candidate.",
             ),
         )
         if drawn
@@ -85,14 +94,16 @@ def _setting(setting: Mapping[str, Any]) -> str:
 
 
 @styled
-def candidates(rows: Sequence[tuple[str, str, float]]) -> Figure:
-    """Bars of accuracy, one colour an arm.
+def candidates(rows: Sequence[tuple[str, str, float]], label: str = "accuracy (%)") -> Figure:
+    """Bars of accuracy, or R2, one colour an arm.
 
     Args:
-        rows: arm, setting, accuracy in percent.
+        rows: arm, setting, value as in the table. label: of the axis.
     """
     arms = list(dict.fromkeys(arm for arm, _, _ in rows))
-    figure, [axes] = new_figure(7.2, 0.9 + 0.26 * len(rows))
+    names = [textwrap.fill(f"{arm}: {setting}", 44) for arm, setting, _ in rows]
+    lines = max(name.count("\n") + 1 for name in names)
+    figure, [axes] = new_figure(7.2, 0.9 + (0.1 + 0.17 * lines) * len(rows))
     y = np.arange(len(rows))[::-1]
     axes.barh(
         y,
@@ -101,9 +112,9 @@ def candidates(rows: Sequence[tuple[str, str, float]]) -> Figure:
         color=[COLOURS[arms.index(arm) % len(COLOURS)] for arm, _, _ in rows],
         linewidth=0,
     )
-    axes.set_yticks(y, [f"{arm}: {setting}" for arm, setting, _ in rows], fontsize=8.5)
+    axes.set_yticks(y, names, fontsize=8.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.grid(False, axis="y")
-    axes.set_xlabel("accuracy (%)")
+    axes.set_xlabel(label)
     return figure

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from analog_sim.chip.backend import RECORD
+from analog_sim.chip.backends.scpi import Scpi
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import EmulatedFabric
+from analog_sim.chip.record.frames import read_frames
+from analog_sim.chip.record.operations import Request
 from analog_sim.chip.sealed import SealedFabric
 from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.serve import running
@@ -72,10 +77,101 @@ def test_the_record_of_a_served_run_replays_to_the_same_bits(tmp_path: Path) -> 
         there = trainer(section, "there")
         rows = there.run()
         there.close()
-        there.clock._link.close()  # type: ignore[attr-defined]
-        with pytest.raises(UserError, match="holds a session with a served chip"):
-            trainer(section, "there")
+        there.clock.link.close()  # type: ignore[attr-defined]
     again = trainer({"kind": "replay", "record": str(tmp_path / "there")}, "again")
     assert again.run() == rows
     here = trainer({"kind": "sealed", "record": False}, "here")
     assert [row["accuracy"] for row in here.run()] == [row["accuracy"] for row in rows]
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(("where", "lost"), [("between", 0), ("within", 0), ("within", 1), ("within", 20)])
+def test_a_served_run_that_was_killed_goes_on(tmp_path: Path, where: str, lost: int) -> None:
+    """Killed after its first checkpoint, between batches or within an update of two arrays, with the last operations not yet written."""
+
+    def trainer(port: int, folder: str) -> Trainer:
+        section = {"kind": "scpi", "address": f"scpi://127.0.0.1:{port}", "record": True, "timeout": 600.0}
+        setup = validate({**BASE, "chip": section}, TrainExperiment)
+        return Trainer(setup, training_data(setup.dataset, setup.validation), 0, tmp_path / folder)
+
+    def end(it: Trainer) -> tuple[list[dict[str, Any]], float, list[np.ndarray]]:
+        found = it.run(), it.clock.now, [layer.tile.read_weights() for layer in it.network.layers]
+        it.close()
+        it.clock.link.close()  # type: ignore[attr-defined]
+        return found
+
+    def served() -> ServedChip:
+        cells = EmulatedFabric(load_card("ecram").compile(), Streams(0).child("chip"), Clock())
+        chip = ServedChip(SealedFabric(cells))
+        other = chip.define("before", 1, 1, False, 0)  # the chip is not new
+        chip.do(other, Request("before", "wait", {"seconds": 0.125}))
+        return chip
+
+    with running(served()) as port:
+        whole = end(trainer(port, "whole"))
+    chip = served()
+    with running(chip) as port:
+        it = trainer(port, "killed")
+        tile, count = it.network.layers[1].tile, 0
+        update = tile.update
+
+        def killed(*arguments: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == 8:
+                raise KeyboardInterrupt
+            update(*arguments)
+
+        if where == "within":
+            tile.update = killed  # type: ignore[method-assign]
+        with contextlib.suppress(KeyboardInterrupt):
+            while it.done < 7:
+                if it.done in (0, 5):
+                    it._evaluate()
+                it.step()
+        it.close()
+        it.clock.link.close()  # type: ignore[attr-defined]
+        record = tmp_path / "killed" / RECORD
+        ends = [place for _, _, place in read_frames(record)]
+        with record.open("r+b") as file:
+            file.truncate(ends[-1 - lost])
+        again = trainer(port, "killed")
+        assert again.done == 5
+        rows, now, weights = end(again)
+    assert rows == whole[0]
+    assert now == whole[1]
+    for mine, its in zip(weights, whole[2], strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_a_run_does_not_go_on_with_another_chip_or_after_others(tmp_path: Path) -> None:
+    cell, path = load_card("ecram").compile(), tmp_path
+
+    def work(chip: ServedChip, times: int) -> None:
+        with running(chip) as port:
+            backend = Scpi(address=f"scpi://127.0.0.1:{port}", record=True)
+            fabric = backend.fabric(cell, Streams(0), Clock(), path)
+            array = fabric.crossbar(("w",), 2, 2, pair=True)
+            try:
+                for k in range(times):
+                    array.mvm(np.full((1, 2), 0.01 * k, np.float32))
+            finally:
+                assert fabric.record is not None
+                fabric.record.close()
+                fabric.clock.link.close()  # type: ignore[attr-defined]
+
+    chip = ServedChip(SealedFabric(EmulatedFabric(cell, Streams(0), Clock())))
+    work(chip, 3)
+    work(chip, 4)
+    with running(chip) as port:
+        fabric = Scpi(address=f"scpi://127.0.0.1:{port}", record=True).fabric(cell, Streams(0), Clock(), path)
+        with pytest.raises(UserError, match="asked: wait on 'w'"):
+            fabric.crossbar(("w",), 2, 2, pair=True).wait(1.0)
+        fabric.record.close()  # type: ignore[union-attr]
+        fabric.clock.link.close()  # type: ignore[attr-defined]
+    chip.do(chip.arrays['["w"]'], Request('["w"]', "wait", {"seconds": 1.0}))
+    with pytest.raises(UserError, match=r"operation 4 was another one: wait on"):
+        work(chip, 5)
+    anew = ServedChip(SealedFabric(EmulatedFabric(cell, Streams(0), Clock())))
+    with pytest.raises(UserError, match="started anew without its journal"):
+        work(anew, 4)

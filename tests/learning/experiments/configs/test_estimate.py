@@ -55,7 +55,7 @@ def test_device_by_name_path_and_change(tmp_path: Path) -> None:
         ({"dataset": {"name": "mnist", "std": [0.0]}}, "std.0: must be > 0"),
         ({"network": {"kind": "mpl"}}, "network"),
         ({"model": {"file": "missing.py", "factory": "build"}}, "model.file: no such file"),
-        ({"yield_threshold": {}}, "give exactly one of below_digital and accuracy"),
+        ({"yield_threshold": {}}, "give exactly one of below_digital, accuracy and r2"),
         ({"yield_threshold": {"accuracy": 0.9, "below_digital": 0.1}}, "give exactly one"),
         ({"yield_threshold": {"accuracy": "90"}}, "accuracy: "),
         ({"weight_scale": "column", "tile": {"mapping": {"weight_max": 1.0}}}, "weight_scale: column needs"),

@@ -107,7 +107,7 @@ def test_an_estimate_goes_on_with_the_defaults_it_began_with(tmp_path: Path, mon
     )
     now = (tmp_path / "run" / CONFIG).read_text(encoding="utf-8")
     assert now == config.replace("chips: 1\n", "chips: 2\n")
-    assert again.results.digital_accuracy == first.results.digital_accuracy
+    assert again.results.digital_score == first.results.digital_score
     assert again.results.rows[0] == first.results.rows[0]
     with pytest.raises(UserError, match=r"tile\.compensation: was 'global', now 'none'"):
         estimate(small(tile={"compensation": "none"}), out=tmp_path / "run", resume=True, say=silent, progress=False)

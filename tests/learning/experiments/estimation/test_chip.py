@@ -39,7 +39,7 @@ def test_outputs_that_are_not_finite_are_no_accuracy(monkeypatch: pytest.MonkeyP
     made = chip()
     monkeypatch.setattr(made.network, "scores", lambda x, batch: np.full((len(x), 10), np.nan, np.float32))
     with pytest.raises(UserError, match="outputs of the chip at 0 s are not finite"):
-        made.accuracy()
+        made.evaluate()["accuracy"]
 
 
 def test_a_chip_is_its_seed_and_its_number() -> None:
@@ -57,7 +57,7 @@ def test_no_two_tiles_of_a_chip_share_a_stream() -> None:
 
 def test_noise_of_reads_does_not_change_the_chip() -> None:
     quiet = chip(0, study=1, sensitivity={"without": ["read_noise"]})
-    quiet.accuracy()
+    quiet.evaluate()["accuracy"]
     for a, b in zip(held(chip(0)), held(quiet), strict=True):
         assert np.array_equal(a, b)
 
@@ -67,7 +67,7 @@ def test_time_stands_still_while_measuring_and_passes_as_told() -> None:
     assert made.age == 0.0
     made.wait_until(1.0)
     assert made.age == pytest.approx(1.0, abs=1e-3)
-    made.accuracy()
+    made.evaluate()["accuracy"]
     made.layer_errors(prepared().probes.rows)
     assert made.age == pytest.approx(1.0, abs=2e-2)  # the longest single read only
     made.wait_until(86400.0)
@@ -96,7 +96,7 @@ def test_on_the_ideal_card_a_chip_is_the_digital_network() -> None:
     p = prepare_estimate(experiment, check(experiment), silent)
     made = Chip(p, variants(experiment)[0], 0)
     made.wait_until(86400.0)
-    assert made.accuracy() == p.digital_accuracy
+    assert made.evaluate()["accuracy"] == p.digital["accuracy"]
     assert max(made.layer_errors(p.probes.rows).values()) < 1e-5
 
 
@@ -154,7 +154,7 @@ def test_a_sealed_chip_is_estimated_by_reads_that_take_time() -> None:
     assert all(array.inside is None for tile in sealed.tiles for array in tile.arrays)
     opened = chip(0)
     before = sealed.age, opened.age
-    assert abs(sealed.accuracy() - opened.accuracy()) < 0.05
+    assert abs(sealed.evaluate()["accuracy"] - opened.evaluate()["accuracy"]) < 0.05
     assert sealed.age - before[0] > opened.age - before[1] > 0.0
     for mine, its in zip(sealed.tiles, opened.tiles, strict=True):
         np.testing.assert_allclose(mine.read_weights(), its.read_weights(exact=True), atol=0.2 * mine.full_weight)

@@ -47,7 +47,7 @@ def test_report_and_results(tmp_path: Path) -> None:
     assert any("epoch 4 of 4" in line for line in lines)
     again = EstimateResults.load(RunDirectory.open(tmp_path / "run"))
     assert list(again.rows) == list(outcome.results.rows)
-    assert again.threshold == pytest.approx(outcome.results.digital_accuracy - 0.01)
+    assert again.threshold == pytest.approx(outcome.results.digital_score - 0.01)
 
 
 @pytest.mark.usefixtures("no_report")
@@ -98,7 +98,7 @@ def test_workers_do_not_change_the_results(tmp_path: Path) -> None:
 def user_model(tmp_path: Path, checkpoint: bool = True) -> dict[str, Any]:
     model: dict[str, Any] = {"file": str(EXAMPLE), "factory": "build"}
     if checkpoint:
-        from learning.torch_bridge.load_model import load_factory
+        from learning.torch_bridge.user_models.load_model import load_factory
 
         torch.manual_seed(0)
         torch.save(load_factory(f"{EXAMPLE}:build").state_dict(), tmp_path / "w.pt")
@@ -111,7 +111,7 @@ def test_a_users_own_convolutional_network(tmp_path: Path) -> None:
     change = user_model(tmp_path) | {"device": "ideal", "tile": {}, "chips": 1, "times": ["1 s"]}
     outcome = estimate(small(**change), out=tmp_path / "run", say=silent, progress=False)
     assert outcome.results.layers == ("stem", "block.conv1", "block.conv2", "mix", "head")
-    assert outcome.results.rows[0]["accuracy"] == outcome.results.digital_accuracy
+    assert outcome.results.rows[0]["accuracy"] == outcome.results.digital_score
     assert any("block.bn1: batch normalisation folded into block.conv1" in note for note in outcome.results.notes)
 
 

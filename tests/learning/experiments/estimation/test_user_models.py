@@ -12,7 +12,7 @@ from learning.experiments.estimation.chip import Chip
 from learning.experiments.estimation.prepared import Prepared, check, prepare_estimate
 from learning.experiments.estimation.studies import variants
 from learning.experiments.monte_carlo.metrics import accuracy
-from learning.torch_bridge.digital_training import predict
+from learning.torch_bridge.digital.digital_training import predict
 
 GATED = """
 import torch
@@ -70,7 +70,7 @@ def test_a_branch_that_the_first_images_do_not_take(tmp_path: Path) -> None:
     model = found.source.make().eval()
     model.load_state_dict({name: torch.tensor(value) for name, value in found.weights.items()})
     right = predict(model, x, 5)
-    assert found.digital_accuracy == accuracy(right, y)
+    assert found.digital["accuracy"] == accuracy(right, y)
     chip = Chip(found, variants(small(device="ideal", tile={}))[0], 0)
     np.testing.assert_allclose(chip.network.scores(x, 5), right, rtol=1e-3, atol=1e-3)
 
@@ -131,4 +131,4 @@ def test_other_types_and_wrappers_are_trained_and_estimated(wrap: str, tmp_path:
     assert found.layers == ("1",)
     assert found.weights["1.weight"].dtype == np.float32
     chip = Chip(found, variants(small(device="ideal", tile={}))[0], 0)
-    assert chip.accuracy() == found.digital_accuracy
+    assert chip.evaluate()["accuracy"] == found.digital["accuracy"]

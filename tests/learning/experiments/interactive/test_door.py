@@ -206,6 +206,17 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_without_results_of_its_own_names_its_page(tmp_path: Path) -> None:
+    from report_helpers import new_run
+
+    run = new_run(tmp_path / "a")
+    with pytest.raises(UserError, match="holds no finished run"):
+        ah.load_run(run.path)
+    (run.path / "report.html").write_text("")
+    with pytest.raises(UserError, match=r"results are files: open .*report\.html"):
+        ah.load_run(run.path)
+
+
 def test_arrays_parameters_and_frames_go_onto_tiles_and_through_networks() -> None:
     layer = nn.Linear(3, 4)
     assert ah.tile(layer.weight).shape == (4, 3)

@@ -8,6 +8,8 @@ from learning.experiments.report.array_figures import (
     SCATTER_UP_TO,
     conductance_history,
     conductance_map,
+    current_map,
+    drop_map,
     weight_transfer,
 )
 from learning.experiments.report.estimate.figures import (
@@ -97,6 +99,19 @@ def test_conductance_maps_show_every_cell_in_micro_siemens(shape: tuple[int, int
     width, height = figure.get_size_inches()
     assert 1 < width < 10
     assert 1 < height < 8
+
+
+def test_maps_of_voltages_in_percent_and_of_currents() -> None:
+    shares = np.float32([[[1.0, 0.5], [0.9, 0.4]], [[-0.8, -0.7], [-0.6, -0.3]]])
+    for figure, shown, label in (
+        (drop_map(shares, "chip 0"), 100 * np.abs(shares), "voltage across the cell (% of the drive)"),
+        (current_map(shares * np.float32(2e-6), "chip 0"), 2 * np.abs(shares), "current (µA)"),
+    ):
+        images = [axes.images[0] for axes in figure.axes if axes.images]
+        np.testing.assert_allclose(np.stack([image.get_array() for image in images]), shown, rtol=1e-6)
+        assert figure.axes[-1].get_ylabel() == label
+        assert images[0].get_clim()[1] == pytest.approx(shown.max())
+    assert drop_map(shares, "").axes[0].images[0].get_clim()[0] == pytest.approx(30.0)
 
 
 def test_conductance_history_shows_shares() -> None:

@@ -14,6 +14,7 @@ from learning.experiments.report.estimate.conclusion import estimate_sentence, s
 from learning.experiments.report.head import cards_of, converter_text, linked, network_text
 from learning.experiments.report.measurement.badge import fit_head, worst
 from learning.experiments.report.notes import DOUBTFUL, warnings_and_facts
+from learning.experiments.report.page import command_text
 from learning.experiments.report.style import count_text, readable
 from learning.experiments.report.training.conclusion import Ended, training_sentence
 
@@ -45,6 +46,12 @@ def test_a_sweep_names_the_best_point_and_what_moves_most() -> None:
     )
 
 
+def test_a_sweep_that_moves_nothing_says_so() -> None:
+    chips = np.array([0.90, 0.91, 0.92])
+    points = [({"tile.adc.bits": bits}, chips, 0.97) for bits in ("4", "8")]
+    assert sweep_sentences(points)[1] == "No swept key moves the mean accuracy."
+
+
 def test_two_points_that_noise_does_not_tell_apart_are_called_so() -> None:
     a, b = np.array([0.90, 0.93, 0.91]), np.array([0.91, 0.90, 0.92])
     assert "not told apart" in sweep_sentences([({"x": "1"}, a, 0.9), ({"x": "2"}, b, 0.9)])[0]
@@ -71,7 +78,7 @@ def test_a_training_names_the_best_arm_that_is_on_a_chip() -> None:
         "3\u202f600 training samples, 4\u202f658\u202f000 pulses, 7 ms of chip time and 87 nJ."
     )
     said = training_sentence(tree | {"device": None}, {}, ended, TWINS, 600)
-    assert said.startswith("The best arm of all; none of the arms is on a chip is exact"), said
+    assert said.startswith("No arm is on a chip; the best is exact"), said
 
 
 def test_a_use_is_never_better_than_what_was_not_measured() -> None:
@@ -127,3 +134,12 @@ def test_units_and_counts_are_written_for_people() -> None:
     assert readable("at 1606 to 1681 uS after 1.02e+05 s") == "at 1606 to 1681 µS after 1.18 days"
     assert readable("mean uS; 10 us; bus used") == "mean uS; 10 µs; bus used"
     assert count_text(4658000) == "4\u202f658\u202f000"
+
+
+def test_a_command_is_shown_as_it_is_typed() -> None:
+    assert (
+        command_text(["analog-hil train", "my file.yaml", "--set", "a=[1, 2]"])
+        == "analog-hil train 'my file.yaml' --set 'a=[1, 2]'"
+    )
+    assert command_text(["scripts/train.py", "c.yaml"]) == "scripts/train.py c.yaml"
+    assert command_text([]) == "''"

@@ -10,7 +10,14 @@ import pytest
 
 from analog_sim.chip.backend import RECORD
 from analog_sim.chip.clock import Clock
+from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.record import taped
+from analog_sim.chip.record.chip_memory import FILE, ChipMemoryState
+from analog_sim.chip.record.operations import Arrays, Request
+from analog_sim.chip.record.tape import Tape, TapedOperation
 from analog_sim.config import UserError, validate
+from analog_sim.saved_state import taken
+from analog_sim.state_file import read_state
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.training.chip import check
 from learning.experiments.training.data import training_data
@@ -76,6 +83,72 @@ def test_an_interrupted_sealed_run_goes_on_and_repeats_nothing(tmp_path: Path) -
     second.close()
     assert (tmp_path / "cut" / RECORD).read_bytes() == (tmp_path / "whole" / RECORD).read_bytes()
     for mine, its in zip(whole.network.layers, second.network.layers, strict=True):
+        np.testing.assert_array_equal(mine.tile.read_weights(), its.tile.read_weights())
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("writing", ["stochastic_pulse", "tiki_taka_v2"])
+def test_a_chip_that_is_killed_again_and_again_goes_on_from_its_own_state(
+    writing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kills at random operations, with a random part of what came after the last kept state lost: the same record, cells and rows.
+
+    The chip does again no more than what came after the state that it kept.
+    """
+    fields: dict[str, Any] = {
+        "chip": {"kind": "sealed"},
+        "rule": "backprop",
+        "decorrelation": None,
+        "tile": {"writing": writing, "compensation": "none"},
+        "evaluate_every": 80,
+    }
+    whole = trainer(tmp_path / "whole", **fields)
+    rows = whole.run()
+    whole.close()
+    rng, folder = np.random.default_rng(5), tmp_path / "cut"
+    append, execute = Tape.append, taped.execute
+    kills, done, kept = 0, 0, [0]
+
+    def dying(tape: Tape, operation: TapedOperation) -> None:
+        if kills < 4 and rng.random() < 0.01:
+            raise Killed
+        append(tape, operation)
+
+    def counted(request: Request, on: Crossbar) -> Arrays:
+        nonlocal done
+        done += 1
+        return execute(request, on)
+
+    monkeypatch.setattr(Tape, "append", dying)
+    monkeypatch.setattr(taped, "execute", counted)
+    finished = None
+    while finished is None:
+        before = done
+        it = None
+        try:
+            it = trainer(folder, **fields)
+            again = it.run()
+            finished = it
+        except Killed:
+            kills += 1
+        if it is not None:
+            it.close()
+        path = folder / RECORD
+        state = folder / FILE
+        end = 0
+        if state.exists():
+            found = taken(ChipMemoryState, read_state(state, "", ""))
+            kept.append(found["position"])
+            end = found["end"]
+        if finished is None and it is not None:
+            with path.open("r+b") as file:
+                file.truncate(end + int(rng.integers(0, path.stat().st_size - end + 1)))
+        assert done - before <= len(list(Tape(path, None, write=False).operations())) - kept[0] + 400
+    assert kills == 4
+    assert again == rows
+    assert (folder / RECORD).read_bytes() == (tmp_path / "whole" / RECORD).read_bytes()
+    assert done < 2 * finished.record.position, "the record is not done again from its beginning at every start"  # type: ignore[union-attr]
+    for mine, its in zip(whole.network.layers, finished.network.layers, strict=True):
         np.testing.assert_array_equal(mine.tile.read_weights(), its.tile.read_weights())
 
 

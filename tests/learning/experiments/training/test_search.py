@@ -78,7 +78,7 @@ def test_an_arm_that_always_diverges_has_no_best() -> None:
 
 
 def test_the_test_images_are_never_seen(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="validation: a search needs held-out training images"):
+    with pytest.raises(UserError, match="validation: a search needs held-out training samples"):
         search(experiment(validation=0), {"learning_rate": [0.1]}, out=tmp_path / "run", say=quiet)
 
 

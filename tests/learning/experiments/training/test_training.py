@@ -11,15 +11,16 @@ import pytest
 from analog_sim.config import ConfigError, UserError, validate
 from learning.common.schedule import calibration_due, rate_factor
 from learning.experiments.configs.train import TrainExperiment, arms_of, twin_of, with_sweep
+from learning.experiments.monte_carlo.score import ACCURACY
 from learning.experiments.report.rebuild import rebuild
-from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.report.training.results import TrainingResults, curve_columns
 from learning.experiments.runs import checkpoint
 from learning.experiments.runs.result_log import read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.comparison import first_reaching
 from learning.experiments.training.data import Order, training_data
 from learning.experiments.training.run import TWIN, describe, place, plan, train
-from learning.experiments.training.trainer import CURVE, LAYER, Trainer
+from learning.experiments.training.trainer import LAYER, Trainer
 
 SMALL: dict[str, Any] = {
     "schema": "train/1",
@@ -232,7 +233,7 @@ def test_divergence_stops_keeps_the_checkpoint_and_says_where(
     kept = checkpoint.load(tmp_path / "checkpoint.npz")
     assert kept is not None
     assert at_least <= int(kept["done"]) <= it.done
-    assert len(read_rows(tmp_path / "metrics.csv", CURVE)) == int(kept["done"]) + 1
+    assert len(read_rows(tmp_path / "metrics.csv", curve_columns(ACCURACY))) == int(kept["done"]) + 1
 
 
 DIVERGING = {"rule": "backprop", "learning_rate": 1e6, "schedule": "constant"}
@@ -381,6 +382,14 @@ class TestRefusals:
     def test_an_arm_that_changes_what_all_share(self) -> None:
         with pytest.raises(ConfigError, match=r"arms\[a\]: seeds: is shared by all arms"):
             arms_of(experiment(arms=[{"name": "a", "set": {"seeds": [1]}}]))
+
+    def test_a_chip_that_no_arm_drives(self) -> None:
+        with pytest.raises(UserError, match="chip: sealed would drive nothing, because device is null"):
+            arms_of(experiment(chip={"kind": "sealed"}))
+        mixed = experiment(
+            chip={"kind": "sealed"}, arms=[{"name": "digital"}, {"name": "b", "set": {"device": "ecram"}}]
+        )
+        assert list(arms_of(mixed)) == ["digital", "b"]
 
     def test_two_arms_of_one_name(self) -> None:
         with pytest.raises(ConfigError, match="two entries of the same name: a"):

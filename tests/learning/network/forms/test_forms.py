@@ -18,7 +18,7 @@ from learning.network.layers.base import WeightedLayer
 from learning.network.network import build_network
 from learning.network.placed import placed_layers
 from learning.network.spec import NetworkSpec
-from learning.torch_bridge.torch_network import torch_copy, torch_network
+from learning.torch_bridge.digital.torch_network import torch_copy, torch_network
 
 IMAGE = (1, 14, 14)
 CASES = catalogue_helpers.cases(catalogue.NETWORKS)

@@ -100,7 +100,9 @@ def test_sensitivity_is_paired_chip_by_chip(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(
         module,
         "sensitivity_bars",
-        lambda effects, times, label: drawn.setdefault(label, (effects, times)) and original(effects, times, label),
+        lambda effects, times, label, **more: (
+            drawn.setdefault(label, (effects, times)) and original(effects, times, label, **more)
+        ),
     )
     run = new_run(tmp_path / "run")
     write_estimate_report(run, estimate(run, studies={"without": {"drift": 0.004}, "only": {"drift": -0.005}}))
@@ -117,7 +119,7 @@ def test_sensitivity_is_paired_chip_by_chip(tmp_path: Path, monkeypatch: pytest.
 def test_results_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     results = estimate(run)
-    nobody = EstimateResults("x", [], (), 0.9, 10, 0.8)
+    nobody = EstimateResults("x", [], (), {"accuracy": 0.9}, 10, 0.8)
     with pytest.raises(UserError, match="no rows of the study 'nominal'"):
         estimate_table(nobody)
     with pytest.raises(UserError, match=r"no accuracy for chip 2 at 86400.0 s"):

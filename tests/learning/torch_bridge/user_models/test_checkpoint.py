@@ -10,8 +10,8 @@ from torch.nn.utils import prune
 
 from analog_sim.config import UserError
 from analog_sim.tiles.digital import DigitalTile
-from learning.torch_bridge.checkpoint import load_checkpoint, read_checkpoint
 from learning.torch_bridge.convert import convert
+from learning.torch_bridge.user_models.checkpoint import load_checkpoint, read_checkpoint
 
 State = dict[str, Tensor]
 
@@ -148,3 +148,30 @@ def test_an_empty_file_and_another_key_say_what_to_write(tmp_path: Path) -> None
         UserError, match="a dict with the keys 'epoch', 'model_state'; the weights seem to be under 'model_state'"
     ):
         read_checkpoint(other)
+
+
+def test_a_flipped_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
+    """Torch reads the records of its archive without looking at their checksums."""
+    weights = network().state_dict()["2.weight"]
+    path = saved(network().state_dict() | {"2.weight": weights}, tmp_path)
+    content = path.read_bytes()
+    at = content.index(weights.numpy().tobytes())
+    path.write_bytes(content[: at + 2] + bytes([content[at + 2] ^ 1]) + content[at + 3 :])
+    with pytest.raises(UserError, match=r"checkpoint .*w\.pt: is damaged: .*differs from its checksum"):
+        load_checkpoint(network(), path)
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.5, 0.99])
+def test_a_cut_file_is_refused(cut: float, tmp_path: Path) -> None:
+    path = saved(network().state_dict(), tmp_path)
+    path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
+    with pytest.raises(UserError, match=r"checkpoint .*w\.pt: "):
+        load_checkpoint(network(), path)
+
+
+def test_files_as_torch_saved_them_before_archives_are_read(tmp_path: Path) -> None:
+    source = network()
+    torch.save(source.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    target = network()
+    load_checkpoint(target, tmp_path / "old.pt")
+    assert torch.equal(target[2].weight, source[2].weight)

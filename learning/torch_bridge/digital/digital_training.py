@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -24,10 +23,11 @@ from analog_sim._cache import user_cache_folder
 from analog_sim.archive import read_archive
 from analog_sim.config import UserError
 from learning.common.identity import digest, program_identity
-from learning.data.dataset import Dataset
+from learning.data.dataset import Dataset, NumericTargets
 from learning.data.download import write_atomically
 from learning.network.training_spec import DigitalTraining
 from learning.torch_bridge.arrays import to_numpy
+from learning.torch_bridge.digital.loss import torch_loss
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ _CONTENT = "__digest__"
 """Array of a cache file beside the weights: what they were when they were written."""
 
 STILL_TO_GAIN = 0.0025
-"""A network has converged when more epochs would move its training accuracy by no more than this, see `Convergence`."""
+"""A network has converged when more epochs would move its training accuracy, or R2, by no more than this, see `Convergence`."""
 _CONVERGENCE = "convergence of training"
 """Entry of a cached network beside its weights."""
 Progress = Callable[[int, int, float], None]
@@ -48,17 +48,18 @@ class Convergence:
     """How far training came, judged by training alone.
 
     Attributes:
-        epochs: trained. half, last: share of training images classified rightly, while they were learned, in the epoch at half of the
-            training and in the last one; nan without epochs.
+        epochs: trained. half, last: share of training samples classified rightly, or R2 of the numbers predicted, while they were learned,
+            in the epoch at half of the training and in the last one; nan without epochs. numeric: whether it is R2.
     """
 
     epochs: int
     half: float
     last: float
+    numeric: bool = False
 
     @property
     def to_gain(self) -> float:
-        """What more epochs may still gain on the training images: the errors left, or what the second half gained if that is less.
+        """What more epochs may still gain on the training samples: the errors left, or what the second half gained if that is less.
 
         Learning curves flatten: twice the epochs again gain no more than the last doubling did.
         """
@@ -75,6 +76,11 @@ class Convergence:
             return ""
         if self.epochs < 2:
             return f"the digital network has not converged: it was trained for {self.epochs} epochs (training.epochs)."
+        if self.numeric:
+            return (
+                f"the digital network has not converged: in the second half of its {self.epochs} epochs its R2 on the training samples "
+                f"still went from {self.half:.4f} to {self.last:.4f}; more training.epochs may change every figure here."
+            )
         return (
             f"the digital network has not converged: in the second half of its {self.epochs} epochs its accuracy on the training images "
             f"still went from {100 * self.half:.2f} to {100 * self.last:.2f} %; more training.epochs may change every figure here."
@@ -91,26 +97,27 @@ def train(module: nn.Module, data: Dataset, training: DigitalTraining, progress:
     optimizer = _optimizer(module, training)
     epochs = training.epochs_for(len(x))
     steps = max(1, epochs * -(-len(x) // training.batch))
+    loss_of = torch_loss(training.loss)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     shares: list[float] = []
     with _seeded(training.seed, training.threads):
         module.train()
         for epoch in range(epochs):
-            total, right = 0.0, 0
+            total, good = 0.0, 0.0
             for chosen in torch.randperm(len(x)).split(training.batch):
                 if len(chosen) < 2 <= len(x):
                     continue  # batch normalisation has no statistics of one sample
                 with _noisy_weights(module, training.weight_noise):
                     scores = module(x[chosen])
-                    loss = F.cross_entropy(scores, y[chosen])
+                    loss = loss_of(scores, y[chosen])
                     optimizer.zero_grad()
                     loss.backward()
                 optimizer.step()
                 schedule.step()
                 total += loss.item() * len(chosen)
-                right += int((scores.detach().argmax(dim=1) == y[chosen]).sum())
+                good += _good(scores.detach(), y[chosen], data.targets)
             loss_of_epoch = total / len(x)
-            shares.append(right / len(x))
+            shares.append(good / len(x))
             if not np.isfinite(loss_of_epoch):
                 raise UserError(
                     f"training: the loss is {loss_of_epoch} after epoch {epoch + 1}; try a smaller training.rate "
@@ -119,9 +126,17 @@ def train(module: nn.Module, data: Dataset, training: DigitalTraining, progress:
             if progress is not None:
                 progress(epoch + 1, epochs, loss_of_epoch)
         module.eval()
+    numeric = data.targets is not None
     if not shares:
-        return Convergence(0, float("nan"), float("nan"))
-    return Convergence(epochs, shares[max(0, -(-epochs // 2) - 1)], shares[-1])
+        return Convergence(0, float("nan"), float("nan"), numeric)
+    return Convergence(epochs, shares[max(0, -(-epochs // 2) - 1)], shares[-1], numeric)
+
+
+def _good(scores: Tensor, y: Tensor, targets: NumericTargets | None) -> float:
+    """Samples of a batch that are classified rightly; of numeric targets, which have variance 1, ``sum_b 1 - mean_c (o - t)**2``."""
+    if targets is None:
+        return float((scores.argmax(dim=1) == y).sum())
+    return float((1.0 - (scores - y).square().mean(dim=1)).sum())
 
 
 def trained_network(
@@ -145,7 +160,7 @@ def trained_network(
         made = module()
     key = _key([identity, _digest(made)], data, training)
     path = user_cache_folder() / "networks" / f"{key}.npz"
-    before = _restore(made, path)
+    before = _restore(made, path, data.targets is not None)
     if before is not None:
         return made.eval(), before, True
     found = train(made, data, training, progress)
@@ -233,7 +248,7 @@ def _digest(module: nn.Module) -> str:
     return digest(_tensors(module))
 
 
-def _restore(module: nn.Module, path: Path) -> Convergence | None:
+def _restore(module: nn.Module, path: Path, numeric: bool) -> Convergence | None:
     """Load cached weights and return how far they came; None when none fit, or they are not as they were written."""
     if not path.is_file():
         return None
@@ -245,4 +260,4 @@ def _restore(module: nn.Module, path: Path) -> Convergence | None:
         module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except (UserError, KeyError, ValueError, TypeError, RuntimeError):
         return None
-    return Convergence(int(epochs), half, last)
+    return Convergence(int(epochs), half, last, numeric)

@@ -12,7 +12,7 @@ from analog_sim.random.streams import Streams
 from learning.losses.cross_entropy import CrossEntropy
 from learning.network.network import Network
 from learning.rules.backprop import Backprop
-from learning.torch_bridge.torch_network import digital_layer, torch_copy
+from learning.torch_bridge.digital.torch_network import digital_layer, torch_copy
 
 DECORRELATION: dict[str, Any] = {
     "none": None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,7 @@ def read_checkpoint(path: Path) -> Tensors:
         raise UserError(f"checkpoint: no such file: {path}")
     if not path.stat().st_size:
         raise UserError(f"checkpoint {path}: is empty (0 bytes); {SAVE}")
+    _refuse_damage(path)
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -87,6 +90,19 @@ def read_checkpoint(path: Path) -> Tensors:
     if not content:
         raise UserError(f"checkpoint {path}: is empty, it holds no tensors; {SAVE}")
     return {str(key): value.to_dense() if value.layout != torch.strided else value for key, value in content.items()}
+
+
+def _refuse_damage(path: Path) -> None:
+    """Compare every record of the archive with its checksum, which torch does not. Raises UserError."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return  # as torch saved before 1.6, or no checkpoint: torch says which
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError) as error:
+        raise UserError(f"checkpoint {path}: is damaged: {_first_line(error) or type(error).__name__}") from error
+    if bad is not None:
+        raise UserError(f"checkpoint {path}: is damaged: '{bad}' differs from its checksum")
 
 
 def _named_alike(found: Tensors, own: Mapping[str, Any]) -> tuple[Tensors, str]:

@@ -8,8 +8,8 @@ from torch import nn
 
 from analog_sim.config import UserError
 from analog_sim.config.errors import did_you_mean
-from learning.torch_bridge.checkpoint import load_checkpoint, read_checkpoint
-from learning.torch_bridge.model_code import import_model, neighbours
+from learning.torch_bridge.user_models.checkpoint import load_checkpoint, read_checkpoint
+from learning.torch_bridge.user_models.model_code import import_model, neighbours
 
 __all__ = ["load_checkpoint", "load_factory", "read_checkpoint"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from analog_sim.config import UserError
-from learning.torch_bridge.load_model import load_factory
-from learning.torch_bridge.model_code import model_code
 from learning.torch_bridge.source import FileSource
+from learning.torch_bridge.user_models.load_model import load_factory
+from learning.torch_bridge.user_models.model_code import model_code
 
 MODEL = "from torch import nn\nfrom hil_width import WIDTH\ndef build(): return nn.Linear(4, WIDTH)\n"
 

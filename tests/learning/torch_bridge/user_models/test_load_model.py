@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from analog_sim.config import UserError
-from learning.torch_bridge.load_model import load_checkpoint, load_factory
+from learning.torch_bridge.user_models.load_model import load_checkpoint, load_factory
 
 FILE = """
 import neighbour

@@ -15,9 +15,9 @@ from learning.network.forms.lenet import Lenet
 from learning.network.forms.mlp import Mlp
 from learning.network.training_spec import DigitalTraining
 from learning.torch_bridge.arrays import set_torch_threads, to_numpy, to_torch
-from learning.torch_bridge.digital_training import Convergence, predict, train, trained_network
+from learning.torch_bridge.digital.digital_training import Convergence, predict, train, trained_network
+from learning.torch_bridge.digital.torch_network import torch_network
 from learning.torch_bridge.source import ConfiguredSource
-from learning.torch_bridge.torch_network import torch_network
 
 
 @pytest.fixture(autouse=True)
