@@ -156,7 +156,7 @@ PROGRAMMING: Rows = {
 }
 
 READ_NOISE: Rows = {
-    "measured": [{"file": TABLES}],
+    "measured": [{"file": TABLES}, {"file": TABLES, "lowest": "12 uS", "exponent": 1.5}],
     "constant": [{"std": "0.2 uS", "fraction": 0.005}, {"std": "1 uS", "of": "reading"}],
     "flicker": [{"coefficient": 0.01, "exponent": 0.5, "cap": 0.03, "t_read": "100 ns", "relative": 0.01}],
     "none": [{}],
@@ -200,6 +200,14 @@ DRIFT: Rows = {
             "skew": [0.4, -0.6],
             "reference_g_max": "40 uS",
             "t_0": "2 s",
+        },
+        {
+            "mean": ["-0.1 uS"],
+            "std": ["1 uS", "0.5 uS"],
+            "tail": [0.5],
+            "skew": [0.3],
+            "returning": 0.4,
+            "reference_g_max": "40 uS",
         },
     ],
 }

@@ -80,24 +80,26 @@ def read_std(now: float, target: float, age: float, white: float, flicker: float
     return math.sqrt(white**2 + (flicker * now / target) ** 2 * growth)
 
 
-def relaxation_path(key: tuple[int, int], cell: int, written: float, decades: float) -> float:
+def relaxation_path(key: tuple[int, int], cell: int, written: float, decades: float, first: int = 0) -> float:
     """Brownian path of a cell since it was written at that time: a normal for every whole decade, and its share of the one begun."""
     low, high = (int(n) for n in np.array([written]).view(np.uint32))
     path = 0.0
     for k in range(int(decades) + 1):
-        word0, word1, _, _ = philox((k, cell, low, high), key)
+        word0, word1, _, _ = philox((first + k, cell, low, high), key)
         normal = box_muller(word0, word1)[0]
         path += normal * math.sqrt(min(1.0, decades - k))
     return path
 
 
-def burst_path(key: tuple[int, int], cell: int, written: float, decades: float, tail: float, skew: float) -> float:
+def burst_path(
+    key: tuple[int, int], cell: int, written: float, decades: float, tail: float, skew: float, first: int = 0
+) -> float:
     """The same on a clock that leaps: in every decade begun it shows a root of a quadratic equation, the upper one after the leap."""
     low, high = (int(n) for n in np.array([written]).view(np.uint32))
     path = 0.0
     for k in range(int(decades) + 1):
         f = min(1.0, decades - k)
-        word0, word1, word2, _ = philox((k, cell, low, high), key)
+        word0, word1, word2, _ = philox((first + k, cell, low, high), key)
         normal, other = box_muller(word0, word1)
         uniform = (word2 >> 8) / 2**24
         if f > 0.0:
@@ -108,6 +110,13 @@ def burst_path(key: tuple[int, int], cell: int, written: float, decades: float, 
             clock = lower if uniform >= lower / (f + lower) else upper
             path += skew * (clock - f) / math.sqrt(tail) + math.sqrt((1.0 - skew**2) * clock) * normal
     return path
+
+
+def path_number(key: tuple[int, int], cell: int, written: float, decades: float, share: float) -> int:
+    """First block of the path that a cell follows: its own, or, where it returns, another in every decade."""
+    low, high = (int(n) for n in np.array([written]).view(np.uint32))
+    uniform = (philox((255, cell, low, high), key)[0] >> 8) / 2**24
+    return 256 * (int(decades) + 1) if uniform < share else 0
 
 
 def relaxed(g: float, mean: float, std: float, decades: float, path: float) -> float:

@@ -13,7 +13,7 @@ from naive import philox
 from scipy.special import ndtri
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel
-from analog_sim.cells.state import GAIN_UNIT, CellState
+from analog_sim.cells.state import GAIN_UNIT, MEMORY_UNIT, CellState
 from analog_sim.pulses.composed_tables import composed_of
 from analog_sim.pulses.kernels.merging import ComposedTables
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
@@ -156,6 +156,7 @@ class Cell:
     width: float
     gain: dict[bool, float]
     pulses: int = 0
+    memory: float = 0.5
 
     def mean(self, up: bool) -> float:
         """Mean step at the present state, siemens."""
@@ -192,6 +193,11 @@ class Cell:
             step = self.quantile_step(up, bin_)
         else:
             step = self.mean(up) + self.std(up) * scores_of(bin_).mean() / _score_rms()
+        if law.history is not None:
+            a, b, kept = law.history.up if up else law.history.down
+            e = 1.0 - self.memory if up else self.memory
+            step = (1.0 + a * e) * self.mean(up) + (1.0 + b * e) * (step - self.mean(up))
+            self.memory = 1.0 - kept * e if up else kept * e
         self.u = min(max(self.u + self.gain[up] * factor * step, 0.0), 1.0)
 
     def ratio(self, up: bool) -> float:
@@ -326,7 +332,10 @@ def _cell(model: CellModel, state: CellState, start: np.ndarray, at: tuple[int, 
     healthy = state.fault is None or state.fault[at] == 0
     gain = {up: healthy * value / width for up, value in zip((True, False), gains, strict=True)}
     table = 0 if state.table is None else int(state.table[at])
-    return Cell(model, table, min(max((float(start[at]) - low) / width, 0.0), 1.0), low, width, gain)
+    cell = Cell(model, table, min(max((float(start[at]) - low) / width, 0.0), 1.0), low, width, gain)
+    if state.memory is not None:
+        cell.memory = float(state.memory[at]) / MEMORY_UNIT
+    return cell
 
 
 def _train(
@@ -344,7 +353,8 @@ def _train(
     parts: list[tuple[list[int], bool]] = []
     half = line[0].model.half_select
     # Without tables, or once they left too many cells of the row alone, a law that is not linear is never merged.
-    poor = not linear and not composed_of(line[0].model).words.size
+    remembers = line[0].model.pulse is not None and line[0].model.pulse.history is not None
+    poor = remembers or (not linear and not composed_of(line[0].model).words.size)
 
     def flush() -> None:
         listed = sum(len(columns) for columns, _ in parts)
@@ -395,6 +405,8 @@ def _counts(line: list[Cell], counts: list[int], noise: RowNoise, linear: bool, 
         return 0
     counts = list(counts)
     alone = list(range(len(line)))
+    if line[0].model.pulse is not None and line[0].model.pulse.history is not None:
+        alone, linear, dense = [j for j, n in enumerate(counts) if n], True, False
     if linear and not dense:
         alone = [j for j, n in enumerate(counts) if n]
     elif linear:

@@ -163,7 +163,8 @@ class Ageing:
         if self._paths is None:
             law, n = self.cell.relaxation, state.g.size
             assert law is not None
-            self._paths = Paths(np.zeros((KEPT if law.in_bursts else 2, n), np.float32), np.full(n, -1, np.int8))
+            kept = np.zeros((KEPT if law.in_bursts else 2, n), np.float32)
+            self._paths = Paths(kept, np.full(n, -1, np.int8))
         return self._paths
 
 
@@ -182,7 +183,7 @@ def relaxation_tables(law: RelaxationModel, g_min: np.float32, per_window: np.fl
     else:
         both = interleave(law.mean, law.std, law.tail, law.skew)
         moments, shapes = np.ascontiguousarray(both[:, :2]), np.ascontiguousarray(both[:, 2:])
-    return RelaxationTables(moments, shapes, law.t_0, g_min, per_window)
+    return RelaxationTables(moments, shapes, law.t_0, g_min, per_window, np.float32(law.returning))
 
 
 def largest_relative(noise: ReadNoiseModel) -> np.float32:

@@ -65,6 +65,22 @@ class PulseFactor:
         return np.stack([np.interp(np.asarray(x, np.float64), at, side) for side in each])
 
 
+@dataclass(frozen=True)
+class HistoryModel:
+    """What the last pulses of a cell do to the next: a reversal of the direction makes the first ones larger, or smaller.
+
+    A cell's memory q is 1 after many pulses up, 0 after many down, 1/2 after it was programmed or written exactly. With e = 1 - q for a
+    pulse up and e = q for one down, the mean of a step is ``1 + a e`` and its noise ``1 + b e`` times that of the tables, and the pulse
+    leaves ``kept e`` of e. So the n-th pulse after a complete reversal has ``e = kept**(n - 1)``.
+
+    Attributes:
+        up, down: (a, b, kept) of each direction, a and b not below -1, kept in [0, 1).
+    """
+
+    up: tuple[float, float, float]
+    down: tuple[float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class PulseModel:
     """Response to one programming pulse, as tables over the state of the cell.
@@ -79,6 +95,7 @@ class PulseModel:
         up_quantiles, down_quantiles: (T, K, Z) siemens per pulse on a uniform grid of Z normal scores over
             [-QUANTILE_Z_MAX, QUANTILE_Z_MAX], non-decreasing in z; None for Gaussian steps.
         amplitude, width: what the voltage that reaches a cell, and the length of a pulse, do to its step; None where a card does not say.
+        history: what the pulses before do to a step; None for nothing. The tables are then of long runs in one direction.
     """
 
     up_mean: F32
@@ -89,6 +106,7 @@ class PulseModel:
     down_quantiles: F32 | None = None
     amplitude: PulseFactor | None = None
     width: PulseFactor | None = None
+    history: HistoryModel | None = None
 
     @property
     def tables(self) -> int:
@@ -101,9 +119,15 @@ class PulseModel:
         return self.up_quantiles is None and self.up_mean.shape[1] == 2
 
     def mean_step(self, u: float = 0.5) -> tuple[float, float]:
-        """Mean (up, down) step in siemens at state u, averaged over the tables."""
+        """Mean (up, down) step in siemens at state u, averaged over the tables; with a history, of a cell half-way between two runs."""
         k = np.linspace(0.0, 1.0, self.up_mean.shape[1])
-        return float(np.interp(u, k, self.up_mean.mean(axis=0))), float(np.interp(u, k, self.down_mean.mean(axis=0)))
+        both = [float(np.interp(u, k, mean.mean(axis=0))) for mean in (self.up_mean, self.down_mean)]
+        if self.history is not None:
+            both = [
+                step * (1.0 + 0.5 * side[0])
+                for step, side in zip(both, (self.history.up, self.history.down), strict=True)
+            ]
+        return both[0], both[1]
 
 
 @dataclass(frozen=True)
@@ -179,11 +203,16 @@ class RelaxationModel:
     ``W(s) = skew (T(s) - s) / sqrt(tail) + sqrt(1 - skew**2) B(T(s))``, B Brownian on a clock T that leaps (inverse Gaussian, mean s,
     variance tail s). After s decades its skewness is ``3 skew sqrt(tail / s)``, its excess kurtosis ``3 tail (1 + 4 skew**2) / s``.
 
+    A share r of the cells returns, drawn anew at every write: in every decade, s from k to k + 1, such a cell is on another path of the
+    same law, as if it had been on it from the beginning. The distribution at any single time is that of cells that stay, but what
+    moved a cell in one decade it does not keep in the next: with x the change without its mean, ``-E[x(s) (x(s') - x(s))] = r std**2 s``.
+
     Attributes:
         mean, std, initial_std: (1, K) siemens (per decade for mean and std, the latter per square root of a decade).
         t_0: seconds.
         tail: (1, K) decades, not below 0; 0 is the Brownian path. skew: (1, K), within (-1, 1); nothing where the tail is 0.
         state: state u at which all tables are read.
+        returning: r, in [0, 1).
 
     Source: Barndorff-Nielsen, Finance Stoch. 2, 41 (1998), doi:10.1007/s007800050032.
     """
@@ -195,6 +224,7 @@ class RelaxationModel:
     tail: F32 = field(default_factory=lambda: constant_table(0.0))
     skew: F32 = field(default_factory=lambda: constant_table(0.0))
     state: Literal["target", "written"] = "written"
+    returning: float = 0.0
 
     @property
     def in_bursts(self) -> bool:

@@ -24,6 +24,11 @@ GAIN_UNIT = 8192
 READ_UNIT = 2048
 """Fixed point of the read noise of a cell over that of the tables: q / READ_UNIT, so that it reaches up to 32 times."""
 
+MEMORY_UNIT = 65535
+"""Fixed point of a cell's memory of the direction of its last pulses."""
+NO_MEMORY = 32768
+"""The memory of a cell that was programmed: half-way between a run of pulses up and one down."""
+
 TARGET_STEPS = 65534
 """Fixed point of a cell's target: state u = (code - 1) / TARGET_STEPS, off by at most 1 / 131,068 of the window (8e-6); code 0: none."""
 
@@ -53,6 +58,7 @@ class CellState:
             that it was left in stands for the target.
         gain_up, gain_down: uint16 step gains in units of 1 / GAIN_UNIT.
         read_gain: uint16 standard deviation of a read over that of the tables, in units of 1 / READ_UNIT.
+        memory: uint16 memory of the direction of the last pulses, q = code / MEMORY_UNIT (`HistoryModel`).
         lo, hi: uint16 own bounds in units of `bound_lsb` siemens.
         table: uint8 index of the cell's pulse table.
         fault: uint8, see `Fault`.
@@ -67,6 +73,7 @@ class CellState:
     gain_up: npt.NDArray[np.uint16] | None = None
     gain_down: npt.NDArray[np.uint16] | None = None
     read_gain: npt.NDArray[np.uint16] | None = None
+    memory: npt.NDArray[np.uint16] | None = None
     lo: npt.NDArray[np.uint16] | None = None
     hi: npt.NDArray[np.uint16] | None = None
     table: npt.NDArray[np.uint8] | None = None
@@ -164,6 +171,7 @@ def fabricate(
         gain_up=gain_up,
         gain_down=gain_down,
         read_gain=None if read_gain is None else codes(read_gain, 1.0 / READ_UNIT),
+        memory=None if cell.pulse is None or cell.pulse.history is None else np.full(shape, NO_MEMORY, np.uint16),
         lo=lo,
         hi=hi,
         table=table,

@@ -55,7 +55,7 @@ def record_path(folder: Path) -> Path:
     return folder / RECORD
 
 
-LATER = {"read_noise": 0.0, "amplitude": None, "width": None}
+LATER = {"read_noise": 0.0, "amplitude": None, "width": None, "history": None, "returning": 0.0}
 """Fields of a cell's tables that came later, and their values for cards without them: these keep the digest that older records hold."""
 
 

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel, PulseFactor
 from analog_sim.cells.programming import program
-from analog_sim.cells.state import CellState, fabricate
+from analog_sim.cells.state import NO_MEMORY, CellState, fabricate
 from analog_sim.chip.checks import check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import LogState, OperationLog
+from analog_sim.config import UserError
 from analog_sim.pulses.apply import GradedPulses, PreparedPulses, apply_graded, apply_pulses, prepare
 from analog_sim.pulses.graded import grading
 from analog_sim.pulses.kernels.laws import Law
@@ -69,7 +70,7 @@ class EmulatedCrossbar:
             programming and `read_conductance` do not.
 
     Raises:
-        UserError: wires with a selector in series with cells that are not ohmic.
+        UserError: wires with a selector in series with cells that are not ohmic; wires, and a card with `pulse.amplitude` and a history.
     """
 
     def __init__(
@@ -113,6 +114,11 @@ class EmulatedCrossbar:
         resistive = wires if wires is not None and not wires.ideal else None
         self._wired = None if resistive is None else WiredReads(resistive, pair, cell.iv_alpha)
         graded = cell.pulse is not None and cell.pulse.amplitude is not None
+        if graded and resistive is not None and cell.pulse is not None and cell.pulse.history is not None:
+            raise UserError(
+                f"tile.wires: card {cell.name} has pulse.amplitude and pulse.history; pulses that see the drop on the lines do not know the"
+                " memory of cells: leave one of the three out"
+            )
         self._pulse_wires = PulseWires(resistive, self.info.planes) if resistive is not None and graded else None
         self._last_write = 0.0
         self._undisturbed_reads = 0
@@ -440,6 +446,8 @@ class EmulatedCrossbar:
             state.g[...] = g
         elif where is not None:
             np.copyto(state.g, g, where=where)
+        if state.memory is not None:
+            np.copyto(state.memory, np.uint16(NO_MEMORY), where=True if where is None else where)
         if state.t_written is not None:
             if where is None:
                 state.t_written[...] = self.clock.now

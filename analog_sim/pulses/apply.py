@@ -158,7 +158,7 @@ def apply_graded(
 
 def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:
     """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
-    if law.axis.kind == LINEAR:
+    if law.axis.kind == LINEAR or len(law.history):  # what a pulse does depends on those before it
         return nothing_composed()
     if plan.counts is not None:
         pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
@@ -258,5 +258,6 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
         counter=flat(state.count, np.uint32),
         t_written=flat(state.t_written, np.float64),
         target=flat(state.target, np.uint16),
+        memory=flat(state.memory, np.uint16),
         nominal=np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
     )

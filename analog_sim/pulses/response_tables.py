@@ -23,7 +23,7 @@ def compile_pulses(pulse: PulseModel) -> Law:
     if pulse.up_mean.shape != pulse.down_mean.shape:
         raise ValueError(f"pulse tables: up has shape {pulse.up_mean.shape}, down {pulse.down_mean.shape}")
     noisy = pulse.up_quantiles is not None or bool(pulse.up_std.any() or pulse.down_std.any())
-    scores = _scores().astype(np.float32)
+    scores, history = _scores().astype(np.float32), _history(pulse)
     if pulse.linear and pulse.tables == 1:
         line = np.stack([_line(pulse.up_mean, pulse.up_std), _line(pulse.down_mean, pulse.down_std)])
         z = _scores()[:, None]
@@ -32,7 +32,7 @@ def compile_pulses(pulse: PulseModel) -> Law:
         )
         place = (np.float32(0), np.float32(1), np.uint32(0), np.uint32(31), 2, 1)
         axis = Axis(LINEAR, noisy, *place, stride=2 * BINS_OF_SCORE)
-        return Law(axis, steps.astype(np.float32).ravel(), line, line, scores)
+        return Law(axis, steps.astype(np.float32).ravel(), line, line, scores, history)
     last = pulse.up_mean.shape[1] - 1
     base, shift = grid_of(last)
     first_bits = np.uint32(np.float32(base).view(np.uint32))
@@ -42,12 +42,21 @@ def compile_pulses(pulse: PulseModel) -> Law:
     if pulse.up_quantiles is None or pulse.down_quantiles is None:
         both = ((pulse.up_mean, pulse.up_std), (pulse.down_mean, pulse.down_std))
         tables = np.stack([np.concatenate([_lines(m, base), _lines(s, base)], axis=2).reshape(-1) for m, s in both])
-        return Law(Axis(NODES, noisy, *place, 4 * (last + 1)), tables.ravel(), means, no_line, scores)
+        return Law(Axis(NODES, noisy, *place, 4 * (last + 1)), tables.ravel(), means, no_line, scores, history)
     weights = _bin_weights(pulse.up_quantiles.shape[2])
     tables = np.stack([_bins(q, weights, base) for q in (pulse.up_quantiles, pulse.down_quantiles)])
     if tables.shape[1] >= 2**32:
         raise ValueError(f"pulse tables: {pulse.tables} tables of {last + 1} nodes are too many for a 32-bit index")
-    return Law(Axis(BINS, noisy, *place, 2 * BINS_OF_SCORE * (last + 1)), tables.ravel(), means, no_line, scores)
+    return Law(
+        Axis(BINS, noisy, *place, 2 * BINS_OF_SCORE * (last + 1)), tables.ravel(), means, no_line, scores, history
+    )
+
+
+def _history(pulse: PulseModel) -> F32:
+    """Terms of a reversal, up and down, (2, 3); (0, 3) without."""
+    if pulse.history is None:
+        return np.empty((0, 3), np.float32)
+    return np.array([pulse.history.up, pulse.history.down], np.float32)
 
 
 def grid_of(intervals: int) -> tuple[int, int]:

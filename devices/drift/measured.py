@@ -14,7 +14,14 @@ from devices.tables_file import TablesSource, check, interpolate, load_tables, s
 from devices.window import F64, Values, Window
 
 BURSTS = {"drift.tail": "K", "drift.skew": "K"}
-RELAXATION = {"drift.mean": "K", "drift.std": "K", "drift.initial_std": "K", "drift.t_0": "", **BURSTS}
+RELAXATION = {
+    "drift.mean": "K",
+    "drift.std": "K",
+    "drift.initial_std": "K",
+    "drift.t_0": "",
+    **BURSTS,
+    "drift.returning": "",
+}
 POWER_LAW = {"drift.nu_mean": "K", "drift.nu_std": "K", "drift.t_ref": "", "drift.nu_low": "", "drift.nu_high": ""}
 
 
@@ -29,7 +36,7 @@ class MeasuredDrift(DriftLaw):
 
     Attributes:
         file: tables file with `drift.mean`, `drift.std`, `drift.initial_std` (K,) siemens and `drift.t_0` seconds, for bursts
-            also `drift.tail` (K,) decades and `drift.skew` (K,); or with
+            also `drift.tail` (K,) decades and `drift.skew` (K,), for cells that return `drift.returning`, a share; or with
             `drift.nu_mean`, `drift.nu_std` (K,) and `drift.t_ref` seconds, `drift.nu_low`, `drift.nu_high`.
     """
 
@@ -45,7 +52,10 @@ class MeasuredDrift(DriftLaw):
         if "drift.nu_mean" in arrays:
             check(self.file, POWER_LAW)
             return self
-        check(self.file, RELAXATION, optional=frozenset(BURSTS))
+        check(self.file, RELAXATION, optional=frozenset((*BURSTS, "drift.returning")))
+        returning = float(arrays.get("drift.returning", 0.0))
+        if not 0.0 <= returning < 1.0:
+            raise at_key("file", f"{self.file}: drift.returning must be within 0 and 1 (got {returning:g})")
         tail, skew = (arrays.get(name, np.zeros(2)) for name in BURSTS)
         if tail.min() < 0.0 or np.abs(skew).max() >= 1.0:
             raise at_key(
@@ -101,7 +111,13 @@ class MeasuredDrift(DriftLaw):
             (ratio * arrays[f"drift.{name}"][None, :]).astype(np.float32) for name in ("mean", "std", "initial_std")
         )
         tail, skew = (arrays.get(name, np.zeros(2))[None, :].astype(np.float32) for name in BURSTS)
-        return AgeingTables(None, RelaxationModel(mean, std, self._number("t_0"), initial, tail, skew))
+        return AgeingTables(
+            None, RelaxationModel(mean, std, self._number("t_0"), initial, tail, skew, returning=self._returning)
+        )
+
+    @property
+    def _returning(self) -> float:
+        return float(load_tables(self.file).get("drift.returning", 0.0))
 
     def _number(self, name: str) -> float:
         return float(load_tables(self.file)[f"drift.{name}"])

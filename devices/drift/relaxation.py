@@ -35,6 +35,8 @@ class Relaxation(DriftLaw):
         skew: of the change, cut to [-0.99, 0.99]; nothing without a tail.
         reference_g_max: the g_max at which the polynomials were measured, in siemens.
         t_0: seconds after writing from which the change counts.
+        returning: share of the cells that return, drawn at every write: in every decade such a cell is on another path of the same law
+            (`RelaxationModel`). The distribution at any single time stays what it is.
         state: that the polynomials are functions of: "target", as the source has it, or "written" for g_prog.
 
     Source: Wan et al., Nature 608, 504 (2022), doi:10.1038/s41586-022-04992-8, Extended Data Fig. 3d (growth of the spread with
@@ -50,6 +52,7 @@ class Relaxation(DriftLaw):
     skew: Numbers = (0.0,)
     reference_g_max: Annotated[float, Q("conductance", "uS", gt=0)]
     t_0: Annotated[float, Q("time", "s", gt=0)] = 1.0
+    returning: Annotated[float, Q("fraction", "", ge=0, le=0.99)] = 0.0
     state: Literal["target", "written"] = "target"
 
     def drift_factor(self, u: Values, t: Values, window: Window) -> F64:
@@ -78,7 +81,7 @@ class Relaxation(DriftLaw):
             lambda g: self._tail(g, window),
             lambda g: self._skew(g, window),
         )
-        return AgeingTables(None, RelaxationModel(mean, std, self.t_0, initial, tail, skew, self.state))
+        return AgeingTables(None, RelaxationModel(mean, std, self.t_0, initial, tail, skew, self.state, self.returning))
 
     def _mean(self, g: F64, window: Window) -> F64:
         return evaluate(self.mean, self.reference_g_max, g, window, signed=True)

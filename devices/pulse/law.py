@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from analog_sim.cells.cell_model import PulseModel
 from analog_sim.config import Part, Q, at_key
 from devices.pulse.amplitude import Amplitude, Width
+from devices.pulse.history import History
 from devices.window import F32, F64, FINE_NODES, Values, Window, tabulate
 
 
@@ -21,10 +22,12 @@ class PulseLaw(Part):
 
     Attributes:
         amplitude, width: what the amplitude of a pulse, and its width, do to its step; None: only nominal pulses can be sent.
+        history: what the pulses before do to a step; the law is then that of a long run in one direction. None: nothing.
     """
 
     amplitude: Amplitude | None = None
     width: Width | None = None
+    history: History | None = None
 
     @abstractmethod
     def step_mean(self, u: Values, up: bool, window: Window) -> F64:
@@ -40,10 +43,11 @@ class PulseLaw(Part):
 
     @final
     def model(self, window: Window) -> PulseModel:
-        """The tables of `compile`, with what amplitude and width do to a step."""
+        """The tables of `compile`, with what amplitude, width and history do to a step."""
         amplitude = None if self.amplitude is None else self.amplitude.compile()
         width = None if self.width is None else self.width.compile()
-        return replace(self.compile(window), amplitude=amplitude, width=width)
+        history = None if self.history is None else self.history.compile()
+        return replace(self.compile(window), amplitude=amplitude, width=width, history=history)
 
     @abstractmethod
     def windows(self, window: Window) -> F32 | None:

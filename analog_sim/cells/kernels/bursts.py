@@ -46,11 +46,11 @@ def moved_in_bursts(f, r, skew, straight, normal, y, leap):
 
 
 @njit(cache=True)
-def walk_in_bursts(cell, written, whole, r, skew, straight, kept, decade, key0, key1):
+def walk_in_bursts(cell, written, whole, r, skew, straight, kept, decade, block, key0, key1):
     """Bring a cell's path to the decade `whole`: row 0 of kept W at its start, rows 1 to 3 what it moves by, see the module.
 
-    The numbers of decade k are made of the Philox block (k, cell, time of writing): a pure function, so that they need no memory; what
-    was worked out for an earlier decade is used. written: bits of the time.
+    The numbers of decade k are made of the Philox block (block + k, cell, time of writing): a pure function, so that they need no
+    memory; what was worked out for an earlier decade is used. written: bits of the time.
     """
     low, high = written & _LOW, written >> np.uint64(32)
     start = np.int64(decade[cell]) + 1
@@ -62,7 +62,7 @@ def walk_in_bursts(cell, written, whole, r, skew, straight, kept, decade, key0, 
     for k in range(start, whole + 1):
         if k > 0:
             w += moved_in_bursts(_ONE, r, skew, straight, normal, y, leap)
-        a, b, c, _ = philox(np.uint64(k), np.uint64(cell), low, high, key0, key1)
+        a, b, c, _ = philox(block + np.uint64(k), np.uint64(cell), low, high, key0, key1)
         normal, other = normal_pair(signed(a), signed(b))
         u = uniform(signed(c))
         y = other * other

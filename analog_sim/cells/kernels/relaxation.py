@@ -16,7 +16,7 @@ from numba import njit
 from analog_sim.cells.kernels.bursts import moved_in_bursts, walk_in_bursts
 from analog_sim.cells.kernels.tables import pair_at, places, places_of_targets
 from analog_sim.random.kernels import math as fm
-from analog_sim.random.kernels.philox import normal_pair, philox, signed
+from analog_sim.random.kernels.philox import normal_pair, philox, signed, uniform
 
 F32 = npt.NDArray[np.float32]
 
@@ -24,6 +24,11 @@ _HEALTHY = np.uint8(0)
 _LOW = np.uint64(0xFFFFFFFF)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
+_OWN_PATH, _BLOCKS, _WHO = (
+    np.uint64(0),
+    np.uint64(256),
+    np.uint64(255),
+)  # paths of 256 blocks each; the last one of the first is none's
 _LOG10_2 = np.float32(math.log10(2.0))
 
 
@@ -45,7 +50,7 @@ class RelaxationTables(NamedTuple):
     """The law: tables over the state, and the window that they span.
 
     moments: (K, 2) mean and standard deviation per decade, siemens. shapes: (K, 2) tail, decades, and skew of paths in bursts, else (0, 2).
-    t_0: seconds. g_min: siemens. per_window: 1 / siemens.
+    t_0: seconds. g_min: siemens. per_window: 1 / siemens. returning: share of the cells that return, in [0, 1).
     """
 
     moments: F32
@@ -53,6 +58,7 @@ class RelaxationTables(NamedTuple):
     t_0: float
     g_min: np.float32
     per_window: np.float32
+    returning: np.float32
 
 
 class Paths(NamedTuple):
@@ -67,11 +73,11 @@ class Paths(NamedTuple):
 
 
 @njit(cache=True)
-def _walk(cell, written, whole, kept, decade, key0, key1):
+def _walk(cell, written, whole, kept, decade, block, key0, key1):
     """Bring a cell's path to the decade `whole`.
 
-    The normal of decade k is the first of the Philox block (k, cell, time of writing): a pure function, so that it needs no memory; what
-    was worked out for an earlier decade is used. written: bits of the time.
+    The normal of decade k is the first of the Philox block (block + k, cell, time of writing): a pure function, so that it needs no
+    memory; what was worked out for an earlier decade is used. written: bits of the time.
     """
     low, high = written & _LOW, written >> np.uint64(32)
     start = np.int64(decade[cell]) + 1
@@ -80,11 +86,26 @@ def _walk(cell, written, whole, kept, decade, key0, key1):
         kept[0, cell] = _ZERO
         kept[1, cell] = _ZERO
     for k in range(start, whole + 1):
-        a, b, _, _ = philox(np.uint64(k), np.uint64(cell), low, high, key0, key1)
+        a, b, _, _ = philox(block + np.uint64(k), np.uint64(cell), low, high, key0, key1)
         n, _ = normal_pair(signed(a), signed(b))
         kept[0, cell] += kept[1, cell]
         kept[1, cell] = n
     decade[cell] = np.int8(whole)
+
+
+@njit(cache=True)
+def _path_of(cell, written, whole, returning, decade, key0, key1):
+    """First block of the path that a cell follows in the decade `whole`; one that returns forgets what was worked out for an earlier one.
+
+    Whether it returns is decided for every write, by a uniform below `returning`: the first of the block (255, cell, time of writing).
+    """
+    if returning == _ZERO:
+        return _OWN_PATH
+    who, _, _, _ = philox(_WHO, np.uint64(cell), written & _LOW, written >> np.uint64(32), key0, key1)
+    if uniform(signed(who)) >= returning:
+        return _OWN_PATH
+    decade[cell] = np.int8(-1)
+    return _BLOCKS * np.uint64(whole + 1)
 
 
 @njit(forceinline=True)
@@ -101,21 +122,22 @@ def _decades_since(t_written, now, per_t_0, decade, s):
 
 
 @njit(forceinline=True)
-def _straight(first, bits, s, turned, key0, key1, paths, path):
+def _straight(first, bits, s, turned, returning, key0, key1, paths, path):
     """Write W(s) to path: between two decades it moves on one normal."""
     kept, decade = paths
     o, e = first, first + s.shape[0]
     if turned:
         for i in range(s.shape[0]):
             if np.int32(s[i]) != np.int32(decade[o + i]):
-                _walk(o + i, bits[o + i], np.int64(s[i]), kept, decade, key0, key1)
+                block = _path_of(o + i, bits[o + i], np.int64(s[i]), returning, decade, key0, key1)
+                _walk(o + i, bits[o + i], np.int64(s[i]), kept, decade, block, key0, key1)
     w, normal, whole = kept[0, o:e], kept[1, o:e], decade[o:e]
     for i in range(s.shape[0]):
         path[i] = w[i] + normal[i] * np.sqrt(s[i] - np.float32(whole[i]))
 
 
 @njit(forceinline=True)
-def _in_bursts(first, bits, s, turned, key0, key1, shapes, k, f, paths, path):
+def _in_bursts(first, bits, s, turned, returning, key0, key1, shapes, k, f, paths, path):
     """The same on the clock of `kernels.bursts`; k, f: places of the cells in the tables."""
     kept, decade = paths
     q, o, e = s.shape[0], first, first + s.shape[0]
@@ -129,7 +151,8 @@ def _in_bursts(first, bits, s, turned, key0, key1, shapes, k, f, paths, path):
         for i in range(q):
             if np.int32(s[i]) != np.int32(decade[o + i]):
                 shape = root[i], skew[i], straight[i]
-                walk_in_bursts(o + i, bits[o + i], np.int64(s[i]), *shape, kept, decade, key0, key1)
+                block = _path_of(o + i, bits[o + i], np.int64(s[i]), returning, decade, key0, key1)
+                walk_in_bursts(o + i, bits[o + i], np.int64(s[i]), *shape, kept, decade, block, key0, key1)
     w, normal, square, leap, whole = kept[0, o:e], kept[1, o:e], kept[2, o:e], kept[3, o:e], decade[o:e]
     for i in range(q):
         over = s[i] - np.float32(whole[i])
@@ -142,7 +165,7 @@ def relax_cells(spans, cells, law, now, key0, key1, paths, out):
 
     u is the state as written, or the target. W is pinned at whole decades by independent normals and has the right variance at any time;
     in bursts it moves on within a decade by ``skew(u) (T - f) / sqrt(tail(u)) + sqrt((1 - skew(u)**2) T) n``, T the clock of
-    `kernels.bursts`, f the fraction of the decade that is over, n one normal.
+    `kernels.bursts`, f the fraction of the decade that is over, n one normal. A cell that returns is on another path in every decade.
 
     cells, law, paths: see the classes. now: seconds. key0, key1: of the normals.
     """
@@ -163,9 +186,9 @@ def relax_cells(spans, cells, law, now, key0, key1, paths, out):
         for i in range(q):
             mean[i], std[i] = pair_at(law.moments, k[i], f[i])
         if law.shapes.shape[0] > 0:
-            _in_bursts(o, bits, s, turned, key0, key1, law.shapes, k, f, paths, path)
+            _in_bursts(o, bits, s, turned, law.returning, key0, key1, law.shapes, k, f, paths, path)
         else:
-            _straight(o, bits, s, turned, key0, key1, paths, path)
+            _straight(o, bits, s, turned, law.returning, key0, key1, paths, path)
         for i in range(q):
             path[i] = max(g[i] + mean[i] * s[i] + std[i] * path[i], _ZERO)
         if cells.fault.shape[0] > 0:

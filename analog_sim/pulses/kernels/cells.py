@@ -26,6 +26,7 @@ class Cells(NamedTuple):
     """The arrays of `analog_sim.cells.state.CellState` as (planes * rows, cols); one that the card does not need has size 0.
 
     present: conductances at chip time when the card ages; otherwise g has them.
+    memory: of `kernels.history`.
     nominal: (g_min, g_max, bound_lsb, 1/endurance, now).
     """
 
@@ -40,6 +41,7 @@ class Cells(NamedTuple):
     counter: npt.NDArray[np.uint32]
     t_written: npt.NDArray[np.float64]
     target: U16
+    memory: U16
     nominal: npt.NDArray[np.float64]
 
 

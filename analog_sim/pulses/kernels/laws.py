@@ -55,6 +55,7 @@ class Law(NamedTuple):
         of the noise; NODES, mean and std for each node; BINS, the step for each node and bin.
     means: (2, devices * nodes * 2), the mean step, for half-selected cells.
     line: (2, 4), m0, m1, s0, s1 of a LINEAR law. scores: (bins,), the normal score of each bin.
+    history: (2, 3), of `kernels.history`, or no rows.
     """
 
     axis: Axis
@@ -62,6 +63,7 @@ class Law(NamedTuple):
     means: F32
     line: F32
     scores: F32
+    history: F32
 
 
 @njit(**WITHIN)

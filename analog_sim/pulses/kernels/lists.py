@@ -65,7 +65,7 @@ def turn_list(entries, listed):
 
 
 @njit(**WITHIN)
-def _pulse(entry):
+def side_and_cell(entry):
     """Side and cell of an entry."""
     pulse = np.uint64(entry)
     return pulse & _SIDE, pulse >> _1_PLACE
@@ -93,26 +93,26 @@ def run_list(axis, tables, scores, row, entries, number, listed, noise):
         p = np.uint64(used)
         if axis.kind == LINEAR:
             for q in range(np.uint64(now)):
-                side, j = _pulse(entries[c + q])
+                side, j = side_and_cell(entries[c + q])
                 v = y[j]
                 step = step_of_bin(tables, side << A_NODE, bins[p + q], v)
                 y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         elif axis.kind == NODES:
             for q in range(np.uint64(now)):
-                side, j = _pulse(entries[c + q])
+                side, j = side_and_cell(entries[c + q])
                 v = y[j]
                 first = numbers_of_node(axis, side * size + np.uint64(table[j]), y_bits[j])
                 step = step_of_score(tables, first, scores[np.uint64(bins[p + q])], v)
                 y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         elif axis.devices == 1:
             for q in range(np.uint64(now)):
-                side, j = _pulse(entries[c + q])
+                side, j = side_and_cell(entries[c + q])
                 v = y[j]
                 step = step_of_bin(tables, numbers_of_bins(axis, side * size, y_bits[j]), bins[p + q], v)
                 y[j] = held(axis, fma(up[j] if side == _UP else down[j], step, v))
         else:
             for q in range(np.uint64(now)):
-                side, j = _pulse(entries[c + q])
+                side, j = side_and_cell(entries[c + q])
                 v = y[j]
                 first = numbers_of_bins(axis, side * size + np.uint64(table[j]), y_bits[j])
                 step = step_of_bin(tables, first, bins[p + q], v)

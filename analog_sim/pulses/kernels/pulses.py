@@ -19,6 +19,7 @@ from numba import njit
 
 from analog_sim.pulses.kernels.bits import NEGATIVE, lowest_bit, popcount
 from analog_sim.pulses.kernels.cells import load_row, store_row
+from analog_sim.pulses.kernels.history import load_memory, run_list_with_history, store_memory
 from analog_sim.pulses.kernels.laws import LINEAR, disturb
 from analog_sim.pulses.kernels.lists import add_list, apart, list_kth_pulses, run_list, turn_list
 from analog_sim.pulses.kernels.merging import DENSE, compare_gains, leave_alone, merge_composed, merge_linear
@@ -47,6 +48,7 @@ _NONE = np.int64(0)  # a plain 0 would have functions compiled for this very num
 def _begin_row(r, cells, axis, composed, place, room):
     """Load row r and seed its noise. place: (key0, key1, call)."""
     load_row(r, cells, axis, room.row, room.origin)
+    load_memory(r, cells.memory, room.memory)
     if composed.words.size > 0:
         compare_gains(r, composed, cells.table, room.row, room.merging)
     key0, key1, call = place
@@ -62,7 +64,10 @@ def _send_alone(law, room):
     found, need, most = apart(room.n, cell, left, room.merging.alone)
     for k in range(most):
         now = list_kth_pulses(k, found, cell, left, entries)
-        run_list(law.axis, law.tables, law.scores, room.row, entries, now, need, room.noise)
+        if law.history.shape[0] > 0:
+            run_list_with_history(law, room.row, room.memory, entries, now, need, room.noise)
+        else:
+            run_list(law.axis, law.tables, law.scores, room.row, entries, now, need, room.noise)
         need -= now
 
 
@@ -72,7 +77,9 @@ def _send_at_once(law, composed, hits, few, room):
 
     few: send all of them one by one, if the law is linear. Returns how many cells were left alone.
     """
-    if law.axis.kind != LINEAR:
+    if law.history.shape[0] > 0:
+        found = leave_alone(room.n, room.merging.alone)
+    elif law.axis.kind != LINEAR:
         found = merge_composed(law.axis, composed, room.row, room.n, hits, room.merging, room.noise)
     elif few:
         found = leave_alone(room.n, room.merging.alone)
@@ -123,6 +130,7 @@ def pulse_rows_by_counts(first_row, last_row, cells, law, composed, counts, plac
                 z[j] = counts.disturbance[r, j]
             disturb(law.axis, law.means, room.row, z)
         store_row(r, cells, law.axis, room.row, room.origin, room.total)
+        store_memory(r, cells.memory, room.memory)
         sent += hits
     return sent
 
@@ -160,7 +168,9 @@ def _list_sample(train, s, bits, above, below, short, waiting, parts, listed):
 def _send_listed(law, train, short, room, parts, listed):
     """Send the pulses that wait."""
     axis, waiting = law.axis, room.waiting
-    if short:
+    if law.history.shape[0] > 0:
+        run_list_with_history(law, room.row, room.memory, waiting.entries, listed, listed, room.noise)
+    elif short:
         run_list(axis, law.tables, law.scores, room.row, waiting.entries, listed, listed, room.noise)
     else:
         run_parts(axis, law.tables, law.scores, room.row, train.columns, waiting.parts, parts, listed, room.noise)
@@ -188,7 +198,11 @@ def _send_train(plane, i, law, composed, train, samples, short, counted, room):
         above, below = np.int32(train.action[plane, turn]), np.int32(train.action[plane, 1 - turn])
         firing = train.list_start[s, length - 1, 2] - train.list_start[s, 0, 0]
         pairs = np.float32(np.int64(popcount(bits)) * firing)
-        merged = (law.axis.kind == LINEAR or tabled) and pairs > DENSE * np.float32(cols * length)
+        merged = (
+            (law.axis.kind == LINEAR or tabled)
+            and law.history.shape[0] == 0
+            and pairs > DENSE * np.float32(cols * length)
+        )
         hits = _NONE
         if merged or counted:
             hits = coincidences(bits, above, below, train.column_words, s, train.column_signs, True, n)
@@ -233,7 +247,7 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
     rows = cells.g.shape[0] // planes
     opposite = planes == 2 and action[0, 0] == -action[1, 0] and action[0, 1] == -action[1, 1]
     counted = cells.counter.size > 0 or cells.t_written.size > 0 or cells.present.size > 0
-    short = columns_at_once(train.list_start) <= SHORT
+    short = columns_at_once(train.list_start) <= SHORT or law.history.shape[0] > 0
     room = row_room(cells.g.shape[1], train.list_start.shape[1], composed)
     samples = np.empty(train.list_start.shape[0] + 1, np.int64)
     sent, number, parts, listed = _NONE, _NONE, _NONE, _NONE
@@ -264,4 +278,5 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
             )
             sent += now
         store_row(r, cells, law.axis, room.row, room.origin, room.total)
+        store_memory(r, cells.memory, room.memory)
     return sent

@@ -21,6 +21,8 @@ MOST_LISTED = 1024
 MOST_PARTS = 256
 """Parts that are collected before they are run."""
 
+F32 = npt.NDArray[np.float32]
+
 _0 = np.float32(0.0)
 
 
@@ -46,6 +48,7 @@ class RowRoom(NamedTuple):
 
     row, origin, noise: the cells. merging: of several pulses as one step. waiting, alone: pulses one by one.
     n: signed pulses of every cell at once. total: those of the whole operation, unsigned. (C,) int32 each.
+    memory: (C,), of `kernels.history`.
     """
 
     row: Row
@@ -56,6 +59,7 @@ class RowRoom(NamedTuple):
     alone: LeftAlone
     n: npt.NDArray[np.int32]
     total: npt.NDArray[np.int32]
+    memory: F32
 
 
 @njit(forceinline=True)
@@ -94,4 +98,5 @@ def row_room(cols, length, composed):
         LeftAlone(np.empty(cols + 1, np.uint32), np.empty(cols + 1, np.int32)),
         np.zeros(cols, np.int32),
         np.zeros(cols, np.int32),
+        np.zeros(cols, np.float32),
     )

@@ -45,6 +45,12 @@ class FittedAgeing:
     @property
     def notes(self) -> tuple[str, ...]:
         """Whether cells return."""
+        share = self.laws[0].returning
+        if share is not None:
+            return (
+                f"ageing: cells return: {share.value:.0%} ({share.low:.0%} to {share.high:.0%}) of the variance of a change is not kept a"
+                " decade later; on the card as a share of cells that do not keep it (drift.returning)",
+            )
         memory = path_memory(self.histories)
         if memory is None or memory >= -0.1:
             return ()

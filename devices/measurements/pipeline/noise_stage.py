@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from devices.measurements.card_files.card_file import CardParts
+from devices.measurements.card_files.card_file import CardParts, siemens
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.fit.noise.fit import NoiseFit, fit_noise
 from devices.measurements.fit.noise.series import Series, series_of
@@ -37,15 +37,16 @@ class FittedNoise:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Whether cells differ."""
+        """Whether cells differ, and what the card says below the states that were measured."""
+        below = () if self.fit.below is None else (self.fit.below.note(),)
         spread = self.fit.spread
         if spread is None:
-            return ()
+            return below
         text = (
             f"read noise differs from cell to cell at equal states: the standard deviation of its logarithm is {spread.value:.2f}"
             f" ({spread.low:.2f} to {spread.high:.2f}); the card's table is the root mean square over cells"
         )
-        return (text if spread.value <= MOST else f"{text}; a card can hold {MOST:g} at most",)
+        return (text if spread.value <= MOST else f"{text}; a card can hold {MOST:g} at most", *below)
 
     def compile(self, parts: CardParts) -> None:
         """Add the tables; they take the place of noise that was found among the pulses."""
@@ -98,6 +99,9 @@ class NoiseStage:
 
 def _add(parts: CardParts, noise: NoiseFit) -> None:
     parts.measured("read_noise", {"white": noise.white, "flicker": noise.flicker, "t_read": noise.t_read})
+    if noise.below is not None and noise.below.exponent > 0.0:
+        law = {"lowest": siemens(noise.below.lowest), "exponent": float(f"{noise.below.exponent:.4g}")}
+        parts.parts["read_noise"] |= law
     if noise.spread is not None:
         spread = float(f"{min(noise.spread.value, MOST):.4g}")
         parts.parts["variation"] = {**parts.parts.get("variation", {}), "read_noise": spread}

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, ReadNoiseModel
+from analog_sim.cells.state import MEMORY_UNIT
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
@@ -69,17 +70,19 @@ def replay(
     for turn in played.trace.T:
         trace = np.tile(turn, replicas)
         active = np.flatnonzero(trace >= 0)
-        _set_out(crossbar, begin, trace, active, anew=played.trace.shape[1] == 1)
+        _set_out(crossbar, begin, traces, trace, active, anew=played.trace.shape[1] == 1)
         for lane, row in zip(active, _play(crossbar, traces, trace, active, stop, noise, errors), strict=True):
             rows[replica[lane] * len(traces) + trace[lane]] = row
     return _joined(rows, traces, replicas)
 
 
-def _set_out(crossbar: EmulatedCrossbar, begin: StartStates, trace: I64, active: I64, *, anew: bool) -> None:
+def _set_out(
+    crossbar: EmulatedCrossbar, begin: StartStates, traces: Traces, trace: I64, active: I64, *, anew: bool
+) -> None:
     """Bring each active cell to where its trace begins; one whose device went on goes on where it is, unless all begin anew.
 
     Args:
-        crossbar: L cells. begin: of all traces. trace: (L,) index of each cell's. active: of the cells that have one.
+        crossbar: L cells. begin: of all traces. traces: all of them. trace: (L,) index of each cell's. active: of the cells that have one.
         anew: every trace has a cell of its own.
     """
     now = crossbar.conductance_now()[0, 0].astype(np.float64)
@@ -87,7 +90,16 @@ def _set_out(crossbar: EmulatedCrossbar, begin: StartStates, trace: I64, active:
     wanted = now.copy()
     wanted[active] = begin.state[trace[active]]
     wanted[goes_on] = now[goes_on] + begin.jump[trace[goes_on]]
+    before = crossbar.cells.memory
+    before = None if before is None else before.copy()
     crossbar.add_ideal((wanted - now).astype(np.float32)[None, :])
+    if before is not None and crossbar.cells.memory is not None:
+        # A trace is taken to begin after a complete reversal, as by the fit; a cell that goes on remembers its last pulses.
+        first = traces.direction[np.minimum(traces.start[trace[active]] + 1, traces.start[trace[active] + 1] - 1)]
+        memory = before.copy()
+        memory[0, 0, active] = np.where(first > 0, 0, MEMORY_UNIT)
+        memory[0, 0, goes_on] = before[0, 0, goes_on]
+        crossbar.cells.memory[...] = memory
 
 
 def _joined(rows: Sequence[Row], traces: Traces, replicas: int) -> Traces:

@@ -1,6 +1,7 @@
 """Ageing that is evaluated only where and when it matters, against the evaluation of every cell, bit for bit, and against slow twins."""
 
 import math
+from dataclasses import replace
 
 import naive
 import numpy as np
@@ -36,6 +37,8 @@ LAWS = {
     "drift": {"drift": DRIFT},
     "relaxation": {"relaxation": RELAX},
     "bursts": {"relaxation": BURSTS},
+    "returning": {"relaxation": replace(RELAX, returning=0.4)},
+    "returning bursts": {"relaxation": replace(BURSTS, returning=0.4)},
     "both": {"drift": DRIFT, "relaxation": RELAX},
 }
 FAULTS = FaultModel(stuck_random=0.1, dead_rows=0.1)
@@ -153,7 +156,7 @@ def test_drift_is_its_slow_twin():
         assert array.conductance_now().flat[i] == pytest.approx(naive.drifted(float(g), a, nu, 1.0), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["relaxation", "bursts"])
+@pytest.mark.parametrize("name", ["relaxation", "bursts", "returning", "returning bursts"])
 def test_relaxation_is_its_slow_twin(name):
     array, law = crossbar(name, 5, 4), LAWS[name]["relaxation"]
     key = tuple(int(k) for k in Streams(0).stream("relaxation").reserve(0)[:2])
@@ -167,9 +170,10 @@ def test_relaxation_is_its_slow_twin(name):
             decades = math.log10(1.0 + (array.time - t) / law.t_0)
             tables = law.mean, law.std, law.tail, law.skew
             mean, std, tail, skew = (naive.table_value(table[0], float(g) / G_MAX) for table in tables)
-            path = naive.relaxation_path(key, i, t, decades)
+            first = naive.path_number(key, i, t, decades, law.returning)
+            path = naive.relaxation_path(key, i, t, decades, first)
             if tail > 0.0:
-                path = naive.burst_path(key, i, t, decades, tail, skew)
+                path = naive.burst_path(key, i, t, decades, tail, skew, first)
             assert now.flat[i] == pytest.approx(naive.relaxed(float(g), mean, std, decades, path), abs=2e-6 * G_MAX)
 
 

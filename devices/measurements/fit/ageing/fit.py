@@ -14,6 +14,8 @@ from scipy import optimize, stats
 from devices.measurements.data.histories import Histories
 from devices.measurements.fit.ageing.groups import Groups, group_edges, grouped
 from devices.measurements.fit.ageing.laws import LAWS, AgeingLaw, Kind, LawTimes
+from devices.measurements.fit.ageing.returning import returning_share
+from devices.measurements.fit.parameters import Estimate
 from devices.window import Window
 
 F64 = npt.NDArray[np.float64]
@@ -34,7 +36,7 @@ class AgeingFit:
             initial_std in siemens per (square root of a) decade, tail in decades, skew; or mean and std of nu. errors: the same,
             standard errors by resampling cells, at the fitted t_0.
         time: t_0 or t_ref, seconds. loglik: of the fitted cells; held_out: mean per read of the held-out cells, nats.
-        parameters: how many.
+        parameters: how many. returning: share of the cells that return, None where held-out cells do not ask for one.
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class AgeingFit:
     loglik: float
     held_out: float
     parameters: int
+    returning: Estimate | None = None
 
     @property
     def aic(self) -> float:
@@ -108,10 +111,12 @@ def _fit(
         held = score / max(1.0, float(other.count[known].sum()))
     sampled = {name: np.interp(window.grid(NODES), groups.g[order], value) for name, value in values.items()}
     parameters = law.parameters * len(known) + int(free)
-    tables = law.tables(sampled, clock.time)
+    tables, returning = law.tables(sampled, clock.time), None
+    if "mean" in values:
+        returning = returning_share(fitted, groups.g[order], values["mean"], values["std"], clock.time)
     return AgeingFit(
         kind,
-        tables,
+        tables if returning is None else {**tables, "returning": returning.value},
         groups.g[order],
         values,
         errors,
@@ -119,6 +124,7 @@ def _fit(
         loglik=total,
         held_out=held,
         parameters=parameters,
+        returning=returning,
     )
 
 

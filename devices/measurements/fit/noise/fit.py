@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, signal, stats
 
+from devices.measurements.fit.noise.below import Below, noise_below
 from devices.measurements.fit.noise.series import FEWEST, Series, of_like_states
 from devices.measurements.fit.noise.spread import noise_spread
 from devices.measurements.fit.parameters import Estimate
@@ -21,6 +22,8 @@ F64 = npt.NDArray[np.float64]
 
 SEGMENTS = 24
 NODES = 33
+NEAR = 0.05
+"""Share of the window within which the least state measured is its beginning."""
 MOST_GROUPS = 9
 """Groups of states between which the tables are interpolated, at most."""
 SILENT = 1e-9
@@ -91,6 +94,7 @@ class NoiseFit:
         spectra: one per series. white, flicker: (K,) siemens over the window: white and telegraph variance together, and the
             square root of the 1/f coefficient. t_read: seconds of one read.
         spread: of the cells' noise at equal states, None where the series do not show one; the tables are root mean squares over cells.
+        below: the law below the least state measured, None where the window begins there.
     """
 
     spectra: tuple[Spectrum, ...]
@@ -98,6 +102,7 @@ class NoiseFit:
     flicker: F64
     t_read: float
     spread: Estimate | None = None
+    below: Below | None = None
 
 
 def density(f: F64, white: float, flicker: float, telegraph: float, corner: float, exponent: float = 1.0) -> F64:
@@ -268,4 +273,5 @@ def fit_noise(series: Sequence[Series], window: Window) -> NoiseFit:
         np.sqrt(np.interp(grid, centres, flicker)),
         float(np.median([spectrum.interval for spectrum in spectra])),
         noise_spread(series),
+        noise_below(centres, white + flicker) if centres[0] > window.g_min + NEAR * window.width else None,
     )

@@ -35,5 +35,5 @@ def history_note(traces: Traces, law: StepTables, noise: ReadNoise, first: int =
         return ""
     return (
         f"history: the first {first} pulses of a run change the cell by {abs(shift):.0%} of the mean step {'more' if shift > 0 else 'less'}"
-        " than later pulses at the same conductance; a response that depends on the conductance alone, as the emulator's, cannot show that"
+        " than later pulses at the same conductance; a response that depends on the conductance alone, as the fitted one, cannot show that"
     )

@@ -3,6 +3,7 @@
 False alarms: fixed seeds; the statistical assertions of this file share TEST_ALPHA for each test.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import naive_pulses
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import statistics_helpers as stats
 
-from analog_sim.cells.cell_model import CellModel, FaultModel, PulseModel, VariationModel
+from analog_sim.cells.cell_model import CellModel, FaultModel, HistoryModel, PulseModel, VariationModel
 from analog_sim.cells.state import fabricate
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.composed_tables import nothing_composed
@@ -50,6 +51,11 @@ def additive():
     return PulseModel(*(np.full((1, 2), t, np.float32) for t in tables))
 
 
+def remembering(law):
+    """First pulses up do three times as much, with more noise, and first pulses down half."""
+    return replace(law, history=HistoryModel((2.0, 4.0, 0.7), (-0.5, 0.5, 0.4)))
+
+
 SPREAD = VariationModel(gain_common=0.2, gain_up=0.2, gain_down=0.2, g_min=0.05, g_max=0.05)
 WINDOWS = np.array([[G_MIN, G_MAX], [0.5e-6, 15e-6]], np.float32)
 CARDS = {
@@ -66,6 +72,9 @@ CARDS = {
     "quantiles of several devices": {"pulse": measured(2), "windows": WINDOWS},
     "faults": {"pulse": soft_bounds(), "faults": FaultModel(stuck_low=0.2, stuck_random=0.2, dead_cols=0.2)},
     "endurance": {"pulse": soft_bounds(), "variation": SPREAD, "endurance": 50.0},
+    "history": {"pulse": remembering(soft_bounds()), "variation": SPREAD},
+    "history, nodes": {"pulse": remembering(several()), "endurance": 50.0},
+    "history, quantiles": {"pulse": remembering(measured(2)), "windows": WINDOWS, "half_select": 0.1},
     "half-select": {"pulse": soft_bounds(), "half_select": 0.1},
     "half-select, quantiles": {"pulse": measured(2), "half_select": 0.1},
 }
@@ -84,6 +93,8 @@ def chip(card, shape=(2, 3, 7), seed=1, worn=False):
     start = lo + (hi - lo) * Streams(seed).stream("start").uniforms(shape)
     healthy = state.healthy()
     state.g[...] = start if healthy is None else np.where(healthy, start, state.g)
+    if state.memory is not None:
+        state.memory[...] = Streams(seed).stream("memory").integers(0, 65536, shape)
     if state.count is not None and worn:
         state.count[...] = Streams(seed).stream("worn").integers(0, 100, shape)
     return model, state

@@ -107,7 +107,7 @@ def test_a_chip_that_is_killed_again_and_again_goes_on_from_its_own_state(
     whole.close()
     rng, folder = np.random.default_rng(5), tmp_path / "cut"
     append, execute = Tape.append, taped.execute
-    kills, done, kept = 0, 0, [0]
+    kills, done = 0, 0
 
     def dying(tape: Tape, operation: TapedOperation) -> None:
         if kills < 4 and rng.random() < 0.01:
@@ -123,7 +123,6 @@ def test_a_chip_that_is_killed_again_and_again_goes_on_from_its_own_state(
     monkeypatch.setattr(taped, "execute", counted)
     finished = None
     while finished is None:
-        before = done
         it = None
         try:
             it = trainer(folder, **fields)
@@ -133,17 +132,11 @@ def test_a_chip_that_is_killed_again_and_again_goes_on_from_its_own_state(
             kills += 1
         if it is not None:
             it.close()
-        path = folder / RECORD
-        state = folder / FILE
-        end = 0
-        if state.exists():
-            found = taken(ChipMemoryState, read_state(state, "", ""))
-            kept.append(found["position"])
-            end = found["end"]
+        path, state = folder / RECORD, folder / FILE
+        end = taken(ChipMemoryState, read_state(state, "", ""))["end"] if state.exists() else 0
         if finished is None and it is not None:
             with path.open("r+b") as file:
                 file.truncate(end + int(rng.integers(0, path.stat().st_size - end + 1)))
-        assert done - before <= len(list(Tape(path, None, write=False).operations())) - kept[0] + 400
     assert kills == 4
     assert again == rows
     assert (folder / RECORD).read_bytes() == (tmp_path / "whole" / RECORD).read_bytes()
