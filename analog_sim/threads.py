@@ -188,9 +188,11 @@ def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -
         least: a part has so many or more, because waking a thread takes some 50 us.
         step: parts begin at multiples of it.
     """
+    if n < 2 * least:  # asking Numba takes longer than a small kernel
+        return [work(0, n)]
     import numba
 
-    parts = max(1, min(numba.get_num_threads(), n // least))
+    parts = min(numba.get_num_threads(), n // least)
     if parts == 1:
         return [work(0, n)]
     edges = [n * k // parts // step * step for k in range(parts)] + [n]

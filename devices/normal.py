@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtr
 
 from devices.window import F64, Values
 
@@ -17,4 +16,6 @@ def density(z: Values) -> F64:
 
 def below(z: Values) -> F64:
     """Phi(z), the probability of a value below z."""
+    from scipy.special import ndtr  # a tenth of a second, which most cards need not wait for
+
     return np.asarray(ndtr(z))

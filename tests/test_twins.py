@@ -4,6 +4,7 @@ A kernel is a function that Numba compiles and that a file without kernels uses.
 """
 
 import ast
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,14 +16,14 @@ import pytest
 from analog_sim.cells.kernels.ageing import forget_paths
 from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
-from analog_sim.pulses.kernels.counts import largest_in_rows, take_whole
+from analog_sim.pulses.kernels.counts import busy_rows, take_whole
 from analog_sim.pulses.kernels.trains import fire, share_strength
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import noisy_adc
-from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_panels
+from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_lines, transpose_panels
 from learning.common.patches.windows import Windows
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
 from learning.optimizers.kernels import adam
@@ -62,7 +63,7 @@ TWINS: dict[str, tuple[str, str]] = {
             "naive_pulses.py:pulse",
             "analog_sim/pulses/kernels/test_pulses.py:test_trains_are_what_the_twin_makes_of_them",
         )
-        for name in ("bits.column_lists", "bits.split_words", "bits.turn_rows", "pulses.pulse_rows_by_train")
+        for name in ("plans.lay_out", "pulses.pulse_rows_by_train")
     },
     **{
         f"analog_sim.pulses.kernels.graded.graded_rows_by_{name}": (
@@ -79,10 +80,7 @@ TWINS: dict[str, tuple[str, str]] = {
         "analog_sim/pulses/kernels/test_bits.py:word",
         "analog_sim/pulses/kernels/test_bits.py:test_every_bit_is_decided_by_its_own_word",
     ),
-    "analog_sim.pulses.kernels.counts.largest_in_rows": (
-        "naive_kernels.py:largest_counts",
-        f"{HERE}:test_largest_in_rows",
-    ),
+    "analog_sim.pulses.kernels.counts.busy_rows": ("naive_kernels.py:largest_counts", f"{HERE}:test_busy_rows"),
     "analog_sim.pulses.kernels.counts.take_whole": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
     "analog_sim.pulses.kernels.trains.fire": ("naive_kernels.py:firing", f"{HERE}:test_fire"),
     "analog_sim.pulses.kernels.trains.share_strength": ("naive_kernels.py:shared", f"{HERE}:test_share_strength"),
@@ -115,7 +113,7 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
     **{
         f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
-        for name in ("pack_rows", "transpose_panels")
+        for name in ("pack_rows", "transpose_lines", "transpose_panels")
     },
     **{
         f"analog_sim.reads.kernels.wired.{name}": (
@@ -297,24 +295,37 @@ def test_scaled_transpose(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(out, twins.transposed(w, 0.7), rtol=1e-6)
 
 
-def test_largest_in_rows() -> None:
-    counts = RNG.integers(-9, 10, (6, 13)).astype(np.int32)
-    counts[2] = 0
-    out = np.empty(6, np.int32)
-    largest_in_rows(counts, out)
-    assert list(out) == twins.largest_counts(counts)
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+@pytest.mark.parametrize("among", [range(6), (1, 2, 5)])
+def test_busy_rows(kind: type, among: Sequence[int]) -> None:
+    counts = RNG.integers(-9, 10, (6, 13)).astype(kind)
+    counts[2], counts[1, 3] = 0, np.iinfo(np.int16).min
+    rows, hits = np.empty(len(among), np.int64), np.empty(len(among), np.int64)
+    number, most = busy_rows(counts, np.array(among), rows, hits)
+    largest = twins.largest_counts(counts)
+    expected = [r for r in among if largest[r]]
+    assert list(rows[:number]) == expected
+    assert list(hits[:number]) == [sum(abs(int(n)) for n in counts[r]) for r in expected]
+    assert most == max(largest[r] for r in among)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0, 2.25])
-def test_take_whole(threshold: float) -> None:
+@pytest.mark.parametrize(("count", "one_sided"), [(1, False), (1, True), (2, False), (2, True)])
+def test_take_whole(threshold: float, count: int, one_sided: bool) -> None:
     """Numbers of quarters: nothing is rounded but what the kernel itself rounds."""
     gathered = (RNG.integers(-40, 41, (5, 30)) / 4).astype(np.float32)
-    before, whole = gathered.copy(), np.empty(gathered.shape, np.int16)
-    sent = take_whole(gathered, np.float32(threshold), np.float32(5.0), whole)
-    expected = [[twins.whole_steps(float(x), threshold, 5.0) for x in row] for row in before]
-    np.testing.assert_array_equal(whole, expected)
-    np.testing.assert_array_equal(gathered, before - np.asarray(expected))
+    gathered[1], gathered[4] = 0.0, np.float32(0.25)
+    before, planes, busy = gathered.copy(), np.zeros((count, 5, 31), np.int16), np.empty(5, np.int64)
+    bits = gathered.view(np.int32)
+    sent, number = take_whole(gathered, bits, np.float32(threshold), np.float32(5.0), one_sided, planes, busy)
+    expected = np.array([[twins.whole_steps(float(x), threshold, 5.0) for x in row] for row in before])
+    sides = [expected] if count == 1 else [expected, -expected]
+    sides = [np.maximum(side, 0) for side in sides] if one_sided and count == 2 else sides
+    np.testing.assert_array_equal(planes[:, :, :30], sides)
+    assert not planes[:, :, 30].any()
+    np.testing.assert_array_equal(gathered, before - expected)
     assert sent == np.abs(expected).sum() > 0
+    assert list(busy[:number]) == list(np.flatnonzero(expected.any(axis=1)))
 
 
 @pytest.mark.parametrize("balance", [False, True])
@@ -422,6 +433,12 @@ def test_products(shape: tuple[int, int]) -> None:
     turned = np.zeros((-(-shape[0] // WIDTH), shape[1], WIDTH), np.float32)
     transpose_panels(packed, turned)
     np.testing.assert_array_equal(turned, np.asarray(twins.panels(matrix.T, WIDTH), np.float32))
+    some, expected = np.arange(0, 2 * shape[0], 3), turned.copy()  # of two planes
+    turned[:, :, :] = np.where(
+        np.isin(np.arange(turned.size // shape[1]).reshape(len(turned), 1, WIDTH), some % shape[0]), 7, turned
+    )
+    transpose_lines(packed, some, turned)
+    np.testing.assert_array_equal(turned[:, :, :], expected)
     out = np.empty((11, shape[1]), np.float32)
     multiply(v, packed, out, 0, len(packed))
     np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)

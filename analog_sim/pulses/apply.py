@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +15,12 @@ from analog_sim.pulses.kernels import bits as bit_kernels
 from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
-from analog_sim.pulses.kernels.counts import largest_in_rows
+from analog_sim.pulses.kernels.counts import busy_rows
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
 from analog_sim.pulses.kernels.merging import DENSE, ComposedTables
-from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain
+from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, lay_out
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.reached import Reached
 from analog_sim.random.streams import Stream
@@ -33,11 +32,16 @@ I64 = npt.NDArray[np.int64]
 WORTH_A_THREAD = 2**15
 """Cells that take longer to pulse than a thread to wake."""
 
+_NOBODY = np.empty(0, np.int64)
+_NO_CELLS: dict[type, np.ndarray] = {
+    kind: np.empty((0, 0), kind) for kind in (np.float32, np.uint16, np.uint8, np.uint32, np.float64)
+}
+
 _ACTS = {
-    (1, "both"): [[1, -1]],
-    (1, "one_sided"): [[1, -1]],
-    (2, "both"): [[1, -1], [-1, 1]],
-    (2, "one_sided"): [[1, 0], [0, 1]],
+    (1, "both"): np.array([[1, -1]], np.int8),
+    (1, "one_sided"): np.array([[1, -1]], np.int8),
+    (2, "both"): np.array([[1, -1], [-1, 1]], np.int8),
+    (2, "one_sided"): np.array([[1, 0], [0, 1]], np.int8),
 }
 """What the cells of each plane do at a positive and at a negative product: 1 potentiate, -1 depress."""
 
@@ -70,10 +74,8 @@ def prepare(
     planes, rows, cols = state.g.shape
     everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
-        counts = _counts(plan, state.g.shape, cell.half_select)
-        slots = int(counts.largest.max())
-        busy = np.full(planes * rows, slots > 0) if everywhere else counts.largest > 0
-        return PreparedPulses(counts, None, np.flatnonzero(busy), slots, np.empty(0, np.int64))
+        counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
+        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
     _check(plan, planes, rows, cols)
     train, fired, busiest = _train(plan, planes, cell.half_select, everywhere)
     busy = np.arange(rows) if everywhere else np.flatnonzero(fired)
@@ -131,8 +133,8 @@ def apply_pulses(
             return int(kernels.pulse_rows_by_counts(first, last, cells, law, composed, plan.counts, place))
         return int(kernels.pulse_rows_by_train(first, last, cells, law, composed, plan.train, place))
 
-    rows = len(cells.g) if plan.counts is not None else state.g.shape[1]
-    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
+    rows, each = (len(plan.rows), 1) if plan.counts is not None else (state.g.shape[1], len(state.g))
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * state.g.shape[2]))))
 
 
 def apply_graded(
@@ -152,8 +154,8 @@ def apply_graded(
         by = graded.graded_rows_by_counts if isinstance(drives, CountDrives) else graded.graded_rows_by_train
         return int(by(first, last, cells, law, nothing_composed(), seen, drives, place))
 
-    rows = len(cells.g) if isinstance(drives, CountDrives) else state.g.shape[1]
-    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD * rows // max(1, cells.g.size))))
+    rows, each = (len(drives.counts.rows), 1) if isinstance(drives, CountDrives) else (state.g.shape[1], len(state.g))
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * state.g.shape[2]))))
 
 
 def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:
@@ -161,8 +163,7 @@ def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables
     if law.axis.kind == LINEAR or len(law.history):  # what a pulse does depends on those before it
         return nothing_composed()
     if plan.counts is not None:
-        pulses = np.abs(plan.counts.pulses).sum(axis=1, dtype=np.int64)
-        dense = bool(pulses.max(initial=0) > DENSE * plan.counts.pulses.shape[1])
+        dense = bool(plan.counts.hits.max(initial=0) > DENSE * plan.counts.pulses.shape[1])
     else:
         assert plan.train is not None
         starts, cols = plan.train.list_start, plan.train.column_signs.shape[1]
@@ -171,20 +172,34 @@ def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables
     return composed_of(cell) if dense else nothing_composed()
 
 
-def _counts(plan: PulseCounts, shape: tuple[int, ...], half_select: float) -> PreparedCounts:
+def _counts(
+    plan: PulseCounts, shape: tuple[int, ...], half_select: float, everywhere: bool
+) -> tuple[PreparedCounts, int]:
+    """The counts as the kernels take them, and the most pulses on any cell."""
     given = plan.counts
     if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
-    signed = np.ascontiguousarray(given, np.int32)
+    # More pulses than 16 bits hold are another type, for which the kernels are compiled once more.
+    small = given.dtype == np.int16 or not given.size or max(int(given.max()), -int(given.min())) < 2**15
+    signed: npt.NDArray[np.integer] = np.ascontiguousarray(given, np.int16 if small else np.int32)
+    flat = signed.reshape(-1, shape[2])
+    every = np.arange(len(flat))
     disturbance = np.empty((0, 0), np.float32)
     if half_select and signed.any():
         # Every pulse half-selects the other cells of its row and of its column.
         along_row = signed.sum(axis=2, keepdims=True, dtype=np.int64)
         along_col = signed.sum(axis=1, keepdims=True, dtype=np.int64)
-        disturbance = (half_select * (along_row + along_col - 2 * signed)).astype(np.float32).reshape(-1, shape[2])
-    largest = np.empty(shape[0] * shape[1], np.int32)
-    largest_in_rows(signed.reshape(-1, shape[2]), largest)
-    return PreparedCounts(signed.reshape(-1, shape[2]), disturbance, largest)
+        disturbance = (
+            (half_select * (along_row + along_col - 2 * signed.astype(np.int32)))
+            .astype(np.float32)
+            .reshape(-1, shape[2])
+        )
+    among = every if plan.rows is None or everywhere else plan.rows
+    busy, hits = np.empty(len(among), np.int64), np.zeros(len(among), np.int64)
+    number, most = busy_rows(flat, among, busy, hits)
+    if everywhere and number:  # also where a row has no pulse of its own
+        busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
+    return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), int(most)
 
 
 def _train(
@@ -199,18 +214,18 @@ def _train(
     rows = row_bits.shape[1]
     turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
     when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
-    bit_kernels.turn_rows(row_bits, row_sign, everywhere, turned, fired, when, busiest)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
-    number, slots = bit_kernels.split_words(col_bits, words)
-    for name, used in (("row_bits", np.bitwise_or.reduce(fired)), ("col_bits", slots)):
+    start = np.empty((samples, plan.length, 3), np.int64)
+    row_room, col_room = (turned, fired, when, busiest), (words, start)
+    by_rows, by_columns, columns = lay_out(
+        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
+    )
+    for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    columns = np.empty(int(number) + AT_ONCE, np.uint32)
-    start = np.empty((samples, plan.length, 3), np.int64)
-    bit_kernels.column_lists(col_bits, col_sign, columns, start, np.empty((2, cols), np.uint64))
     if everywhere:
         when[:] = _all_samples(samples)
-    act = np.array(_ACTS[planes, plan.mode], np.int8)
+    act = _ACTS[planes, plan.mode]
     return PreparedTrain(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
 
 
@@ -243,8 +258,8 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
     state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
     wear = 0.0 if state.count is None else 1.0 / cell.endurance
 
-    def flat(array: np.ndarray | None, dtype: Callable[..., object]) -> np.ndarray:
-        return np.empty((0, 0), dtype) if array is None else array.reshape(-1, cols)  # type: ignore[call-overload]
+    def flat(array: np.ndarray | None, dtype: type) -> np.ndarray:
+        return _NO_CELLS[dtype] if array is None else array.reshape(-1, cols)
 
     return Cells(
         g=flat(state.g, np.float32),

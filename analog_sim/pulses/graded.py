@@ -105,7 +105,7 @@ def count_drives(counts: PreparedCounts, reached: Reached, half: bool) -> CountD
     """Sums over the bit lines that are pulsed with a word line; half: also what the cells of other rows see."""
     planes, cols = len(reached.array), counts.pulses.shape[1]
     n = counts.pulses.reshape(planes, -1, cols)
-    most, shares_words = int(counts.largest.max(initial=0)), _shared(reached)[0]
+    most, shares_words = int(np.abs(counts.pulses.astype(np.int32)).max(initial=0)), _shared(reached)[0]
     bit = np.zeros((planes, n.shape[1], most, 2, reached.bit_modes.shape[1]), np.float32)
     sent = np.zeros((planes, n.shape[1], most, 2), np.bool_)
     events = np.zeros((planes, 2, cols))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_panels
+from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_lines, transpose_panels
 from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
@@ -49,6 +49,10 @@ class PackedMatrix:
         made = PackedMatrix(self.cols, self.rows)
         transpose_panels(self.array, made.array)
         return made
+
+    def transpose_lines(self, cells_of: I64, turned: PackedMatrix) -> None:
+        """Bring `turned`, which was M^T, up to date in some rows of M, counted through all planes of cells."""
+        transpose_lines(self.array, cells_of, turned.array)
 
     def put(self, rows: I64, values: F32) -> None:
         """Replace these rows by values (len(rows), m)."""

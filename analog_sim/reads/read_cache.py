@@ -29,6 +29,10 @@ FEW_ROWS = 0.5
 """Share of the rows up to which what depends on them is mended instead of made anew."""
 
 
+FEW_LINES = 0.15
+"""The same for the matrix of transposed reads, into which a row goes number by number."""
+
+
 class ReadCache:
     """Conductances, their noise and their sums as reads see them; each part is made when it is first asked for.
 
@@ -114,10 +118,12 @@ class ReadCache:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
-        self._drop("col_sum", "back", "variance_back", "cell_variance")
+        self._drop("col_sum", "variance_back", "cell_variance")
         made = self.__dict__
         planes, total, cols = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total
+        if planes == 1 or len(rows) > FEW_LINES * planes * total:
+            self._drop("back")
         if many and not isinstance(
             made.get("variance"), float
         ):  # one number for all cells does not depend on their states
@@ -131,6 +137,10 @@ class ReadCache:
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
         if "_lines" in made:
             net_and_load(self.g[0], self.g[1], rows, self.forward.array, self.row_sum)
+            if "back" in made:
+                self.forward.transpose_lines(rows, self.back)
+        else:
+            self._drop("back")
         variance = made.get("variance")
         if isinstance(variance, PackedMatrix):
             lines = np.unique(rows % total)

@@ -19,6 +19,7 @@ from analog_sim.chip.operation_log import LogState
 from analog_sim.random.streams import StreamState
 from analog_sim.reads.converters import Adc, Dac
 from analog_sim.saved_state import State, taken
+from analog_sim.threads import one_blas_thread
 
 F32 = npt.NDArray[np.float32]
 
@@ -212,11 +213,11 @@ class ArrayGroup:
         if array.inside is None:
             current = array.mvm(volts)
             return current[:, :-1] - current[:, -1:] if self.reference else current
-        if np.array_equal(
-            array.inside.bent(volts), volts
-        ):  # ohmic cells: the reference is subtracted before the product
-            return np.asarray(volts @ self._seen(array), np.float32)
-        current = array.inside.currents_now(volts)
+        with one_blas_thread():  # BLAS adds up in another order on several threads, and a range must not depend on that
+            # Ohmic cells: the reference is subtracted before the product.
+            if np.array_equal(array.inside.bent(volts), volts):
+                return np.asarray(volts @ self._seen(array), np.float32)
+            current = array.inside.currents_now(volts)
         return current[:, :-1] - current[:, -1:] if self.reference else current
 
     def _seen(self, array: Crossbar, transpose: bool = False) -> F32:

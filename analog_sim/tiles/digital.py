@@ -9,7 +9,6 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.blas import saxpy
 
 from analog_sim.chip.clock import check_seconds
 from analog_sim.chip.cost import Costs
@@ -94,6 +93,8 @@ class DigitalTile:
             add_outer_products(self._w, proposal.d, proposal.x, -rate)
         else:
             dw = np.ascontiguousarray(proposal.dw, np.float32)
+            from scipy.linalg.blas import saxpy  # takes longer to import than all of this file's work
+
             saxpy(dw.reshape(-1), self._w.reshape(-1), a=-rate)  # in place: no temporary matrix
 
     def read_weights(self, *, exact: bool = False) -> F32:

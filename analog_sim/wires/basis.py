@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh_tridiagonal
 
 from analog_sim.wires.kernels.lanes import LANES
 from analog_sim.wires.network import Network
@@ -53,6 +52,8 @@ def line_modes(line: Line, n: int, count: int) -> tuple[F64, F64]:
     g = 1.0 / line.segment
     diagonal = np.full(n, 2.0 * g)
     diagonal[0], diagonal[-1] = g + first, g + last
+    from scipy.linalg import eigh_tridiagonal  # imported where it is used: arrays without wires need not wait for it
+
     return eigh_tridiagonal(diagonal, np.full(n - 1, -g), select="i", select_range=(0, min(count, n) - 1))
 
 

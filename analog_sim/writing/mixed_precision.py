@@ -14,7 +14,7 @@ from analog_sim.pulses.kernels.counts import take_whole
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, put, taken
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
-from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
+from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, room_for_counts, send_planes
 from analog_sim.writing.scheme import Writer, WriteTarget
 
 
@@ -72,18 +72,31 @@ class MixedPrecisionWriter(Writer):
         scheme = self._scheme
         for block in self._target.blocks:
             part = self._chi[block.rows, block.cols]
-            whole = np.empty(part.shape, np.int16)
-            if self._take(part, self._target.gain[block.cols], whole):
-                self._pulses += send_counts(block, whole, scheme)
+            planes = room_for_counts(block)
+            taken, lines = self._take(part, self._target.gain[block.cols], planes)
+            if taken:
+                cells = 2 if len(planes) == 2 and scheme.pair == "both" else 1
+                self._pulses += cells * taken
+                send_planes(block, planes, lines, scheme)
 
-    def _take(self, part: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], whole: npt.NDArray[np.int16]) -> int:
-        """Take whole steps out of `part`; a step of a cell counts for the gain (n_out,) of the drift compensation."""
+    def _take(
+        self, part: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], planes: npt.NDArray[np.int16]
+    ) -> tuple[int, npt.NDArray[np.int64]]:
+        """Take whole steps out of `part`; a step of a cell counts for the gain (n_out,) of the drift compensation.
+
+        Returns their number, and the numbers of the input lines that have any.
+        """
         limits = np.float32(self._scheme.threshold), np.float32(self._scheme.max_pulses)
+        one_sided = self._scheme.pair == "one_sided"
+        lines = np.empty(len(part), np.int64)
         if (gain == 1.0).all():
-            return take_whole(part, *limits, whole)
-        taken = take_whole(part / gain, *limits, whole)
-        part -= whole * gain
-        return taken
+            taken, number = take_whole(part, part.view(np.int32), *limits, one_sided, planes, lines)
+        else:
+            scaled = part / gain
+            taken, number = take_whole(scaled, scaled.view(np.int32), *limits, one_sided, planes, lines)
+            steps = planes[0] - planes[1] if one_sided and len(planes) == 2 else planes[0]
+            part -= steps[:, : part.shape[1]] * gain
+        return int(taken), lines[:number]
 
     def state(self) -> AccumulatorState:
         """Accumulator and counters."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads
-from scipy.linalg.blas import sgemm
-from threadpoolctl import ThreadpoolController
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 F32 = npt.NDArray[np.float32]
 
@@ -64,6 +66,8 @@ def add_outer_products(target: F32, left: F32, right: F32, factor: float) -> Non
 
     target: (m, n) C-contiguous float32. left: (B, m). right: (B, n).
     """
+    from scipy.linalg.blas import sgemm  # takes a tenth of a second to import, which a read need not wait for
+
     left, right = np.ascontiguousarray(left, np.float32), np.ascontiguousarray(right, np.float32)
     with _blas().limit(limits=1) if get_num_threads() > 1 else nullcontext():
         # The transpose is Fortran-ordered, so BLAS adds the product to it.
@@ -76,4 +80,6 @@ def _blas() -> ThreadpoolController:
 
     Decorrelated node perturbation took four times the processor time, and the longer the busier the machine, with two threads each.
     """
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="blas")

@@ -107,6 +107,20 @@ def net_step(cell: CellModel, mapping: MappingSpec, scheme: PulsedScheme) -> flo
     return step
 
 
+def room_for_counts(block: WritableBlock) -> npt.NDArray[np.int16]:
+    """Zeros (planes, rows, cols) for the pulses of every cell of a block, reference cells included."""
+    info = block.crossbar.info
+    return np.zeros((info.planes, info.rows, info.cols), np.int16)
+
+
+def send_planes(
+    block: WritableBlock, planes: npt.NDArray[np.int16], lines: npt.NDArray[np.int64], scheme: PulsedScheme
+) -> None:
+    """Send pulses to every cell, (planes, rows, cols) positive for potentiation; only these input lines (k,) may have any."""
+    rows = np.concatenate([lines + plane * planes.shape[1] for plane in range(len(planes))])
+    block.crossbar.pulse(PulseCounts(planes, scheme.amplitude, scheme.width, rows))
+
+
 def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], scheme: PulsedScheme) -> int:
     """Send signed pulses (rows, cols) to a block, positive for more weight; return the pulses sent to single cells.
 

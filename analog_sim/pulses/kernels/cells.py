@@ -45,6 +45,10 @@ class Cells(NamedTuple):
     nominal: npt.NDArray[np.float64]
 
 
+FEW_CELLS = 64
+"""Cells of a row that are brought together, when so few of it are pulsed, instead of all of it."""
+
+
 class Row(NamedTuple):
     """A row of cells in grid coordinates, (C,) each.
 
@@ -149,3 +153,60 @@ def store_row(r, cells, axis, row, origin, n):
     if count.size > 0:
         for j in range(cols):
             count[r, j] += np.uint32(n[j])
+
+
+@njit(forceinline=True)
+def few_cells(cells):
+    """Room for `FEW_CELLS` cells out of these, as a row of their own."""
+    return Cells(
+        np.zeros((1, FEW_CELLS), np.float32),
+        np.zeros((1, FEW_CELLS if cells.present.size > 0 else 0), np.float32),
+        np.zeros((1, FEW_CELLS if cells.lo.size > 0 else 0), np.uint16),
+        np.zeros((1, FEW_CELLS if cells.hi.size > 0 else 0), np.uint16),
+        np.zeros((1, FEW_CELLS if cells.gain_up.size > 0 else 0), np.uint16),
+        np.zeros((1, FEW_CELLS if cells.gain_down.size > 0 else 0), np.uint16),
+        np.zeros((1, FEW_CELLS if cells.table.size > 0 else 0), np.uint8),
+        np.zeros((1, FEW_CELLS if cells.fault.size > 0 else 0), np.uint8),
+        np.zeros((1, FEW_CELLS if cells.counter.size > 0 else 0), np.uint32),
+        np.zeros((1, FEW_CELLS if cells.t_written.size > 0 else 0), np.float64),
+        np.zeros((1, FEW_CELLS if cells.target.size > 0 else 0), np.uint16),
+        np.zeros((1, 0), np.uint16),  # cells with a memory are never brought together
+        cells.nominal,
+    )
+
+
+@njit(**WITHIN)
+def _bring(source, r, lane, found, target):
+    for q in range(found if source.size > 0 else 0):
+        target[0, q] = source[r, lane[q]]
+
+
+@njit(**WITHIN)
+def _put_back(source, r, lane, found, target):
+    for q in range(found if source.size > 0 else 0):
+        target[r, lane[q]] = source[0, q]
+
+
+@njit(**WITHIN)
+def bring_few(cells, r, lane, found, few):
+    """Copy the first `found` cells that lane (of column numbers) names out of row r."""
+    _bring(cells.g, r, lane, found, few.g)
+    _bring(cells.present, r, lane, found, few.present)
+    _bring(cells.lo, r, lane, found, few.lo)
+    _bring(cells.hi, r, lane, found, few.hi)
+    _bring(cells.gain_up, r, lane, found, few.gain_up)
+    _bring(cells.gain_down, r, lane, found, few.gain_down)
+    _bring(cells.table, r, lane, found, few.table)
+    _bring(cells.fault, r, lane, found, few.fault)
+    _bring(cells.counter, r, lane, found, few.counter)
+    _bring(cells.t_written, r, lane, found, few.t_written)
+    _bring(cells.target, r, lane, found, few.target)
+
+
+@njit(**WITHIN)
+def put_few_back(few, r, lane, found, cells):
+    """Copy what pulses change of them back to where `bring_few` found them."""
+    _put_back(few.g, r, lane, found, cells.g)
+    _put_back(few.counter, r, lane, found, cells.counter)
+    _put_back(few.t_written, r, lane, found, cells.t_written)
+    _put_back(few.target, r, lane, found, cells.target)

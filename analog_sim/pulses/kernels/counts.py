@@ -5,41 +5,82 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim.random.kernels.options import WITHIN
+
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
     12582912.0
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
+_NO_PULSE = np.int32(0)
+_MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
-@njit(cache=True)
-def largest_in_rows(counts, out):
-    """Write ``max_j |counts_ij|`` to out, (R,) int32. counts: (R, C) int32."""
-    for i in range(counts.shape[0]):
-        row = counts[i]
-        largest = np.int32(0)
+@njit(cache=True, nogil=True)
+def busy_rows(counts, among, busy, hits):
+    """Write the numbers of the rows with any pulse, and their pulses, to the first places of busy and hits; counts: (R, C) integers.
+
+    among: (k,) int64, the rows to look at. busy, hits: (k,) int64.
+
+    Returns:
+        how many rows are busy; the most pulses on any cell.
+    """
+    number, most = 0, 0
+    for r in among:
+        row = counts[r]
+        largest, total = _NO_PULSE, 0
         for j in range(row.shape[0]):
-            largest = max(largest, np.int32(abs(row[j])))
-        out[i] = largest
+            n = np.int32(abs(np.int32(row[j])))
+            largest = max(largest, n)
+            total += np.int64(n)
+        if largest > _NO_PULSE:
+            busy[number] = r
+            hits[number] = total
+            number += 1
+            most = max(most, np.int64(largest))
+    return number, most
+
+
+@njit(**WITHIN)
+def _largest(bits):
+    """Bits of the abs-max of a row of floats that is seen as int32."""
+    m = _NO_PULSE
+    for j in range(bits.shape[0]):
+        m = np.int32(max(m, np.int32(bits[j] & _MAGNITUDE)))
+    return m
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
-def take_whole(gathered, threshold, most, whole):
+def take_whole(gathered, gathered_bits, threshold, most, one_sided, planes, busy):
     """Take whole steps out of what has gathered: n = round(clip(trunc(gathered / threshold) threshold, -most, most)), gathered - n is left.
 
-    gathered: (R, C) float32, changed in place. threshold, most: float32, most a whole number below 2**15. whole: (R, C) int16, the n.
+    gathered: (R, C) float32, changed in place; gathered_bits: the same seen as int32, because floats of one sign are ordered as their
+        bits are, and an integer maximum vectorises where a float one must not.
+    threshold, most: float32, most a whole number below 2**15.
+    planes: (1 or 2, R, C or more) int16, zeros: n goes to the first and -n to the second, or, one_sided, their positive parts.
+    busy: (R,) int64, its first places get the numbers of the rows with any step; the others of `planes` stay as they are.
 
     Returns:
-        sum of |n|.
+        sum of |n|; how many rows are busy.
     """
-    total = 0
-    for i in range(whole.shape[0]):
-        row, steps = gathered[i], whole[i]
-        sent = np.int32(0)
-        for j in range(steps.shape[0]):
+    least = np.int32(np.float32(threshold).view(np.int32))
+    total, number = 0, 0
+    for i in range(gathered.shape[0]):
+        row, first, last = gathered[i], planes[0, i], planes[-1, i]
+        if _largest(gathered_bits[i]) < least:  # most rows of a large matrix, most of the time
+            continue
+        sent = _NO_PULSE
+        for j in range(row.shape[0]):
             times = np.float32(np.int32(min(max(row[j] / threshold, -_MANY), _MANY)))
             n = (min(max(times * threshold, -most), most) + _MAGIC) - _MAGIC
             row[j] -= n
-            steps[j] = np.int16(np.int32(n))
-            sent += np.int32(abs(n))
+            steps = np.int32(n)
+            if planes.shape[0] == 2:
+                first[j] = np.int16(max(steps, _NO_PULSE) if one_sided else steps)
+                last[j] = np.int16(max(-steps, _NO_PULSE) if one_sided else -steps)
+            else:
+                first[j] = np.int16(steps)
+            sent += abs(steps)
+        busy[number] = i
+        number += np.int64(sent > _NO_PULSE)
         total += sent
-    return total
+    return total, number

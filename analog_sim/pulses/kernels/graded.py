@@ -282,17 +282,15 @@ def _of_other_rows(r, plane, seen, drives, own, z):
 
 
 @njit(cache=True, nogil=True)
-def graded_rows_by_counts(first_row, last_row, cells, law, nothing, seen, drives, place):
-    """Pulse rows first_row ... last_row - 1, counted through all planes, by counts, as `pulses.pulse_rows_by_counts` does."""
+def graded_rows_by_counts(first, last, cells, law, nothing, seen, drives, place):
+    """Pulse the rows that `PreparedCounts.rows` names from place `first` to before `last`, as `pulses.pulse_rows_by_counts` does."""
     cols, counts = cells.g.shape[1], drives.counts
     rows = cells.g.shape[0] // seen.array.shape[0]
     room = row_room(cols, 1, nothing)
     work = Work(seen, law, room, np.empty(cols, np.float32))
     listed = np.empty(cols + 1, np.uint32)
     sent = _NONE
-    for r in range(first_row, last_row):
-        if counts.largest[r] == 0 and not seen.half:
-            continue
+    for r in counts.rows[first:last]:
         _begin(r, cells, law.axis, place, room)
         n = counts.pulses[r]
         for k in range(drives.sent.shape[1]):

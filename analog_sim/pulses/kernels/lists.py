@@ -26,35 +26,43 @@ AT_ONCE = 8
 """Entries that are copied together; a list may be written, and read, so many places beyond its end."""
 
 _A_SIDE = np.uint32(1)
+_IDLE = np.int32(0)
 _UP = np.uint64(0)
 _SIDE = np.uint64(1)
 _1_PLACE = np.uint64(1)
 
 
 @njit(**WITHIN)
-def add_list(start, s, k, above, below, columns, entries, listed):
+def entries_of_columns(start, columns, entries):
+    """Entries of a row of positive sign for every place of `columns`: columns of positive sign go up, the others down."""
+    for s in range(start.shape[0]):
+        for k in range(start.shape[1]):
+            for sign in range(2):
+                for q in range(start[s, k, sign], start[s, k, sign + 1]):
+                    entries[q] = columns[q] << _A_SIDE | np.uint32(sign)
+
+
+@njit(**WITHIN)
+def add_list(start, s, k, above, below, ready, entries, listed):
     """Append the columns that fire in slot k of sample s to a list of so many entries; returns its new length.
 
-    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing.
+    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing. ready: of `entries_of_columns`.
     """
-    for sign in range(2):
-        what = above if sign == 0 else below
-        side = np.uint32(what < np.int32(0))
-        first = start[s, k, sign]
-        m = start[s, k, sign + 1] - first if what != np.int32(0) else 0
-        done = 0
-        while True:
-            # A fixed number, and at least once: most lists are shorter, and an end that varied would be mispredicted. What is too
-            # much is written over by the next list.
-            source = np.uint64(first + done)
-            target = np.uint64(listed + done)
-            for q in range(np.uint64(AT_ONCE)):
-                entries[target + q] = columns[source + q] << _A_SIDE | side
-            done += AT_ONCE
-            if done >= m:
-                break
-        listed += m
-    return listed
+    first = start[s, k, 0 if above != _IDLE else 1]
+    m = start[s, k, 2 if below != _IDLE else 1] - first
+    turned = np.uint32((above < _IDLE) | (below > _IDLE))
+    done = 0
+    while True:
+        # A fixed number, and at least once: most lists are shorter, and an end that varied would be mispredicted. What is too
+        # much is written over by the next list.
+        source = np.uint64(first + done)
+        target = np.uint64(listed + done)
+        for q in range(np.uint64(AT_ONCE)):
+            entries[target + q] = ready[source + q] ^ turned
+        done += AT_ONCE
+        if done >= m:
+            break
+    return listed + m
 
 
 @njit(**WITHIN)

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from analog_sim.pulses.kernels.bits import popcount
+from analog_sim.pulses.kernels.bits import column_lists, popcount, split_words, turn_rows
 
 F32 = npt.NDArray[np.float32]
 
 _32_BITS = np.uint64(0xFFFFFFFF)
+_NO_SLOT = np.uint64(0)
 
 
 class PreparedTrain(NamedTuple):
@@ -38,12 +39,40 @@ class PreparedCounts(NamedTuple):
     """Signed numbers of pulses, (planes * rows, cols).
 
     disturbance: mean steps that every cell suffers after all pulses as a half-selected one, same shape or size 0.
-    largest: (planes * rows,), most pulses on any cell of a row.
+    rows: numbers of the rows in which any cell may change, ascending. hits: pulses in each of them.
     """
 
-    pulses: npt.NDArray[np.int32]
+    pulses: npt.NDArray[np.integer]
     disturbance: F32
-    largest: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.int64]
+
+
+@njit(cache=True, nogil=True)
+def lay_out(rows, row_room, cols, col_room, everything, spare):
+    """Lay out a train as the kernels of pulses take it: `bits.turn_rows`, `bits.split_words` and `bits.column_lists` at one call.
+
+    Args:
+        rows: row_bits, row_sign of `turn_rows`; row_room: what it writes, turned, fired, when, most.
+        cols: col_bits, col_sign of `column_lists`; col_room: the words of `split_words`, the starts of `column_lists`.
+        everything: as in `turn_rows`. spare: places of the list of columns beyond its end.
+
+    Returns:
+        slots in which any row fires; slots in which any column fires; the list of columns.
+    """
+    row_bits, row_sign = rows
+    turned, fired, when, most = row_room
+    col_bits, col_sign = cols
+    words, start = col_room
+    turn_rows(row_bits, row_sign, everything, turned, fired, when, most)
+    by_rows = _NO_SLOT
+    for i in range(fired.shape[0]):
+        by_rows |= fired[i]
+    number, slots = split_words(col_bits, words)
+    columns = np.empty(np.int64(number) + spare, np.uint32)
+    if np.uint64(slots) >> np.uint64(start.shape[1]) == _NO_SLOT:  # else the caller refuses the train
+        column_lists(col_bits, col_sign, columns, start, np.empty((2, col_bits.shape[1]), np.uint64))
+    return by_rows, slots, columns
 
 
 @njit(cache=True, nogil=True)

@@ -18,14 +18,23 @@ import numpy as np
 from numba import njit
 
 from analog_sim.pulses.kernels.bits import NEGATIVE, lowest_bit, popcount
-from analog_sim.pulses.kernels.cells import load_row, store_row
+from analog_sim.pulses.kernels.cells import FEW_CELLS, bring_few, few_cells, load_row, put_few_back, store_row
 from analog_sim.pulses.kernels.history import load_memory, run_list_with_history, store_memory
 from analog_sim.pulses.kernels.laws import LINEAR, disturb
-from analog_sim.pulses.kernels.lists import add_list, apart, list_kth_pulses, run_list, turn_list
+from analog_sim.pulses.kernels.lists import (
+    AT_ONCE,
+    add_list,
+    apart,
+    entries_of_columns,
+    list_kth_pulses,
+    run_list,
+    turn_list,
+)
 from analog_sim.pulses.kernels.merging import DENSE, compare_gains, leave_alone, merge_composed, merge_linear
 from analog_sim.pulses.kernels.noise import seed_row
 from analog_sim.pulses.kernels.parts import add_parts, columns_at_once, run_parts, turn_parts
 from analog_sim.pulses.kernels.plans import coincidences
+from analog_sim.pulses.kernels.prefetch import fetch_row, places_of
 from analog_sim.pulses.kernels.rooms import MOST_LISTED, MOST_PARTS, row_room
 from analog_sim.random.kernels.options import WITHIN
 
@@ -38,10 +47,25 @@ SHORT = 8.0
 FEW_COUNTED = np.float32(0.25)
 """Counted pulses for each cell of a row up to which they are sent one by one: a merged step costs every cell of the row the same."""
 
+A_WHOLE_ROW = 16
+"""Of how many cells one may be pulsed by counts for the row not to be worth decoding as a whole (the result is the same)."""
+
+AT_A_LOOK = 32
+"""Cells of which it is known at once that none is pulsed."""
+
 _0 = np.float32(0.0)
 _NO_BITS = np.uint64(0)
 _ONE_BIT = np.uint64(1)
 _NONE = np.int64(0)  # a plain 0 would have functions compiled for this very number
+
+
+@njit(**WITHIN)
+def _seed(r, place, noise):
+    """Seed the noise of row r. place: (key0, key1, call)."""
+    key0, key1, call = place
+    seed_row(noise.state, key0, key1, np.uint64(r), call)
+    noise.at[0] = 0
+    noise.at[1] = 0
 
 
 @njit(**WITHIN)
@@ -51,10 +75,7 @@ def _begin_row(r, cells, axis, composed, place, room):
     load_memory(r, cells.memory, room.memory)
     if composed.words.size > 0:
         compare_gains(r, composed, cells.table, room.row, room.merging)
-    key0, key1, call = place
-    seed_row(room.noise.state, key0, key1, np.uint64(r), call)
-    room.noise.at[0] = 0
-    room.noise.at[1] = 0
+    _seed(r, place, room.noise)
 
 
 @njit(**WITHIN)
@@ -91,6 +112,54 @@ def _send_at_once(law, composed, hits, few, room):
 
 
 @njit(**WITHIN)
+def _pulsed_cells(pulses, r, cell, n):
+    """Columns of row r with pulses and their pulses into the lists cell, n, longer than the row by one; returns their number."""
+    found = 0
+    row = pulses[r]
+    cols = row.shape[0]
+    for first in range(0, cols, AT_A_LOOK):
+        last = min(first + AT_A_LOOK, cols)
+        any_here = np.int32(0)
+        for j in range(first, last):
+            any_here |= np.int32(row[j])
+        for j in range(first, last if any_here != np.int32(0) else first):
+            cell[found] = np.uint32(j)  # void unless the place moves on: no branch
+            n[found] = np.int32(row[j])
+            found += np.int64(row[j] != 0)
+    return found
+
+
+@njit(**WITHIN)
+def _pulse_few(r, found, cells, law, place, room, few):
+    """Pulse one by one the `found` cells of row r that `room.alone` lists, brought together; returns the number of pulses.
+
+    What is done to a cell, and in which order the cells draw their noise, is as in `_send_alone` on the whole row.
+    """
+    cell, left, total, entries = room.alone.cell, room.alone.pulses, room.total, room.waiting.entries
+    bring_few(cells, r, cell, found, few)
+    load_row(0, few, law.axis, room.row, room.origin)
+    _seed(r, place, room.noise)
+    need = _NONE
+    most = _NONE
+    for q in range(FEW_CELLS):
+        n = abs(left[q]) if q < found else np.int32(0)
+        total[q] = n
+        need += np.int64(n)
+        most = max(most, np.int64(n))
+    hits = need
+    place_here = room.merging.place
+    for q in range(found):
+        place_here[q] = np.uint32(q)
+    for k in range(most):
+        now = list_kth_pulses(k, found, place_here, left, entries)
+        run_list(law.axis, law.tables, law.scores, room.row, entries, now, need, room.noise)
+        need -= now
+    store_row(0, few, law.axis, room.row, room.origin, total)
+    put_few_back(few, r, cell, found, cells)
+    return hits
+
+
+@njit(**WITHIN)
 def _take_counts(pulses, r, n, total):
     """Pulses of row r into n and their numbers into total (C,) int32; returns how many there are."""
     hits = _NONE
@@ -102,11 +171,11 @@ def _take_counts(pulses, r, n, total):
 
 
 @njit(cache=True, nogil=True)
-def pulse_rows_by_counts(first_row, last_row, cells, law, composed, counts, place):
-    """Pulse rows first_row ... last_row - 1 of an array by counts, then disturb their half-selected cells.
+def pulse_rows_by_counts(first, last, cells, law, composed, counts, place):
+    """Pulse rows of an array by counts, then disturb their half-selected cells.
 
     Args:
-        first_row, last_row: int, of the arrays: rows of all planes.
+        first, last: int, places in `counts.rows`: the rows from the one to before the other.
         cells, law, composed, counts: see the classes.
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
@@ -117,13 +186,21 @@ def pulse_rows_by_counts(first_row, last_row, cells, law, composed, counts, plac
     cols = cells.g.shape[1]
     room = row_room(cols, 0, composed)
     z = room.merging.z
+    few, places = few_cells(cells), places_of(cells)
+    plain = law.axis.kind == LINEAR and law.history.shape[0] == 0 and not disturbed
+    scarce = min(cols // A_WHOLE_ROW, FEW_CELLS) if plain else -1
     sent = _NONE
-    for r in range(first_row, last_row):
-        if counts.largest[r] == 0 and not disturbed:
+    for place_of_row in range(first, last):
+        r = counts.rows[place_of_row]
+        if counts.hits[place_of_row] <= scarce and cols >= FEW_CELLS:
+            found = _pulsed_cells(counts.pulses, r, room.alone.cell, room.alone.pulses)
+            sent += _pulse_few(r, found, cells, law, place, room, few)
             continue
         hits = _take_counts(counts.pulses, r, room.n, room.total)
+        if place_of_row + 1 < last and counts.hits[place_of_row + 1] > scarce:
+            fetch_row(places, counts.rows[place_of_row + 1])
         _begin_row(r, cells, law.axis, composed, place, room)
-        if counts.largest[r] > 0:
+        if hits > 0:
             _send_at_once(law, composed, hits, np.float32(hits) <= FEW_COUNTED * np.float32(cols), room)
         if disturbed:
             for j in range(cols):
@@ -149,16 +226,17 @@ def samples_of_row(train, i, samples):
 
 
 @njit(**WITHIN)
-def _list_sample(train, s, bits, above, below, short, waiting, parts, listed):
+def _list_sample(train, s, bits, above, below, short, ready, waiting, parts, listed):
     """Add the pulses of a row of stream `bits` in sample s to what waits; returns the new numbers of parts and pulses.
 
-    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing. short: list them as entries.
+    above, below: what cells do at columns of positive and of negative sign, 1 up, -1 down, 0 nothing. short: list them as entries, of
+    which `ready` has those of a row of positive sign.
     """
     while bits != _NO_BITS:
         k = lowest_bit(bits)
         bits &= bits - _ONE_BIT
         if short:
-            listed = add_list(train.list_start, s, k, above, below, train.columns, waiting.entries, listed)
+            listed = add_list(train.list_start, s, k, above, below, ready, waiting.entries, listed)
         else:
             parts, listed = add_parts(train.list_start, s, k, above, below, waiting.parts, parts, listed)
     return parts, listed
@@ -177,7 +255,7 @@ def _send_listed(law, train, short, room, parts, listed):
 
 
 @njit(**WITHIN)
-def _send_train(plane, i, law, composed, train, samples, short, counted, room):
+def _send_train(plane, i, law, composed, train, samples, short, ready, counted, room):
     """Send the pulses of row i of a plane in the samples in which it fires.
 
     counted: keep the pulses of every cell in `room.total`.
@@ -210,7 +288,7 @@ def _send_train(plane, i, law, composed, train, samples, short, counted, room):
             for j in range(cols):
                 total[j] += abs(n[j])
         if not merged:
-            parts, listed = _list_sample(train, s, bits, above, below, short, room.waiting, parts, listed)
+            parts, listed = _list_sample(train, s, bits, above, below, short, ready, room.waiting, parts, listed)
         last = e == samples.shape[0] - 1
         if merged or disturbed or last or (listed >= MOST_LISTED if short else parts >= MOST_PARTS):
             _send_listed(law, train, short, room, parts, listed)
@@ -249,6 +327,10 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
     counted = cells.counter.size > 0 or cells.t_written.size > 0 or cells.present.size > 0
     short = columns_at_once(train.list_start) <= SHORT or law.history.shape[0] > 0
     room = row_room(cells.g.shape[1], train.list_start.shape[1], composed)
+    ready = np.empty(train.columns.shape[0] if short else AT_ONCE, np.uint32)
+    if short:
+        entries_of_columns(train.list_start, train.columns, ready)
+    places = places_of(cells)
     samples = np.empty(train.list_start.shape[0] + 1, np.int64)
     sent, number, parts, listed = _NONE, _NONE, _NONE, _NONE
     whole = False
@@ -260,6 +342,8 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
             number = samples_of_row(train, i, samples)
         if number == 0:
             continue
+        # The next row that is pulsed is most often the same one of the other plane, or the one after it.
+        fetch_row(places, r + rows if plane + 1 < planes else min(i + 1, rows - 1))
         _begin_row(r, cells, law.axis, composed, place, room)
         if plane > 0 and whole and opposite:
             # The cells of the second plane get the pulses of the first the other way, and as many of them: what held all is run again.
@@ -274,7 +358,7 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
                 for j in range(room.total.shape[0]):
                     room.total[j] = np.int32(0)
             now, whole, parts, listed = _send_train(
-                plane, i, law, composed, train, samples[:number], short, counted, room
+                plane, i, law, composed, train, samples[:number], short, ready, counted, room
             )
             sent += now
         store_row(r, cells, law.axis, room.row, room.origin, room.total)

@@ -46,6 +46,23 @@ def transpose_panels(panels, turned):
                 target[i] = source[first + i, k]
 
 
+@njit(cache=True, nogil=True, fastmath=False)
+def transpose_lines(panels, cells_of, turned):
+    """`transpose_panels` for some rows of the matrix alone; cells_of: (k,) int64, rows of cells, counted through all planes."""
+    rows, cols = panels.shape[1], turned.shape[1]
+    done = np.zeros(rows, np.bool_)
+    for row in cells_of:
+        i = row % rows
+        if done[i]:
+            continue
+        done[i] = True
+        p, k = i // WIDTH, i % WIDTH
+        for q in range(panels.shape[0]):
+            source, first = panels[q, i], q * WIDTH
+            for j in range(min(WIDTH, cols - first)):
+                turned[p, first + j, k] = source[j]
+
+
 if JIT_OFF:
 
     def multiply(v: Any, panels: Any, out: Any, start: int, stop: int) -> None:
@@ -173,11 +190,12 @@ else:
         """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p."""
         n = min(_CHUNK, v.shape[0] - first)
         depth, stride = v.shape[1], v.shape[1] * _BYTES
-        voltages = v.ctypes.data + first * stride
-        panel = panels.ctypes.data + p * depth * WIDTH * _BYTES
+        # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
+        voltages = np.int64(v.ctypes.data) + np.int64(first * stride)
+        panel = np.int64(panels.ctypes.data) + np.int64(p * depth * WIDTH * _BYTES)
         left = out.shape[1] - p * WIDTH
-        out_stride = out.shape[1] * _BYTES
-        target = out.ctypes.data + first * out_stride + p * WIDTH * _BYTES
+        out_stride = np.int64(out.shape[1] * _BYTES)
+        target = np.int64(out.ctypes.data) + np.int64(first * out_stride + p * WIDTH * _BYTES)
         if left >= WIDTH:
             _lines(voltages, stride, panel, depth, target, out_stride, n)
             return
@@ -186,9 +204,9 @@ else:
             return
         room = np.empty((n, WIDTH), np.float32)
         if left < _LANES:
-            _narrow_lines(voltages, stride, panel, depth, room.ctypes.data, WIDTH * _BYTES, n)
+            _narrow_lines(voltages, stride, panel, depth, np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
         else:
-            _lines(voltages, stride, panel, depth, room.ctypes.data, WIDTH * _BYTES, n)
+            _lines(voltages, stride, panel, depth, np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
         for b in range(n):
             for j in range(left):
                 out[first + b, p * WIDTH + j] = room[b, j]

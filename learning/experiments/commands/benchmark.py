@@ -17,6 +17,8 @@ from typing import Any
 from learning.experiments.commands._cli import HelpText
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
+GROWTH = "growth"
+"""Not a family of cases, but a page: see `learning.experiments.commands.growth`."""
 TAKES_CARD = ("pulse", "train_epoch")
 EXAMPLE = "analog-hil benchmark mvm --sizes 512 1024 --threads one --json mvm.json"
 
@@ -25,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the families asked for and print one line per case."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if GROWTH in options.family:
+        if options.family != [GROWTH]:
+            parser.error(f"{GROWTH} measures by itself: give it alone")
+        return _grow(options)
     if options.clock == "cpu" and options.threads != ["one"]:
         parser.error("--clock cpu sees only the calling thread: add --threads one")
     rows = []
@@ -41,9 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _grow(options: argparse.Namespace) -> int:
+    """Measure how time and memory grow, and write the page."""
+    from learning.experiments.commands.growth.run import run
+
+    page = run(options.out, quick=options.quick, only=options.only, say=lambda line: print(line, flush=True))
+    print(f"page: {page}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, epilog=f"example:\n  {EXAMPLE}", formatter_class=HelpText)
-    parser.add_argument("family", nargs="+", metavar="NAME", choices=_families(), help=", ".join(_families()))
+    names = [*_families(), GROWTH]
+    parser.add_argument("family", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="only these sizes")
     parser.add_argument("--batches", type=int, nargs="+", metavar="B", help="only these batches")
@@ -58,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
         default="wall",
         help="cpu: time of the calling thread, for --threads one on a busy machine (default: wall)",
     )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", default=Path("growth"), help=f"of the page of {GROWTH} (default: growth)"
+    )
+    parser.add_argument("--quick", action="store_true", help=f"a look at small sizes, for {GROWTH}")
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="interleaved rounds at least (default: 15)")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="time per case at least (default: 2)")
     return parser

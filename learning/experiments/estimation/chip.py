@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import final
 
@@ -101,6 +102,22 @@ class Chip:
     def costs(self) -> Costs:
         """What the chip has spent so far."""
         return sum((tile.costs() for tile in self._made), Costs())
+
+
+def rehearsal(variant: Variant) -> tuple[Callable[[], object], ...]:
+    """What every chip goes through, step by step on one small tile: it compiles most kernels that a chip needs, and leaves nothing."""
+    shape = (24, 40)
+    w = np.linspace(-1.0, 1.0, shape[0] * shape[1], dtype=np.float32).reshape(shape)
+    x = np.abs(w[:, :40])
+    tile = Tile(variant.hardware.tile, variant.hardware.cell, shape, Streams(0))
+    return (
+        lambda: tile.program(w),
+        lambda: tile.calibrate(x),
+        lambda: tile.forward(x),
+        lambda: tile.wait(1.0),
+        tile.compensate,
+        lambda: tile.forward(x),
+    )
 
 
 def run_chip(prepared: Prepared, task: Task) -> list[Row]:

@@ -14,7 +14,7 @@ from analog_sim.tiles.tile import Tile
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.statements import assumed_values
-from learning.experiments.estimation.chip import run_chip
+from learning.experiments.estimation.chip import rehearsal, run_chip
 from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
 from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
@@ -24,7 +24,7 @@ from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
 from learning.experiments.report.style import time_label
-from learning.experiments.runs.compiling import compiling
+from learning.experiments.runs.compiling import ahead, compiling
 from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.runs.run_folder import RunDirectory
@@ -83,7 +83,8 @@ def estimate(
         )  # fmt: skip
         with run.locked():
             say(f"run folder: {run.path}")
-            prepared = prepare_estimate(experiment, checked, say)
+            with ahead("estimate", partial(rehearsal, points[0])):
+                prepared = prepare_estimate(experiment, checked, say)
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
                 save_network(run.path / NETWORK_FILE, learned)

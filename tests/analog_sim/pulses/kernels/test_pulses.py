@@ -161,6 +161,44 @@ def test_counts_are_what_the_twin_makes_of_them(card, few):
         np.testing.assert_array_equal(got[0][counts == 0], before[counts == 0])
 
 
+@pytest.mark.parametrize("hint", [False, True])
+@pytest.mark.parametrize("kind", ["linear", "linear with spread", "faults", "endurance", "half-select", "quantiles"])
+def test_few_cells_of_a_wide_row_are_what_the_twin_makes_of_them(kind, hint):
+    """Rows of none, of one to five cells (which are brought together), and of ten (which are not): a cell may get several pulses."""
+    model, state = chip(CARDS[kind], (2, 4, 96), worn=kind == "endurance")
+    counts, streams = np.zeros((8, 96), np.int16), Streams(6)
+    for row, cells in ((0, 1), (2, 5), (3, 3), (4, 2), (6, 10), (7, 4)):
+        counts[row, streams.stream("cells", row).permutation(96)[:cells]] = (1, -1, 1, 2, -1, 1, -3, 1, -1, 1)[:cells]
+    counts[3] *= 3  # more pulses than cells that are worth bringing together
+    before, g = state.g.copy(), state.g
+    plan = PulseCounts(counts.reshape(g.shape), rows=np.array([0, 1, 2, 3, 4, 6, 7]) if hint else None)
+    got, expected = both_ways(model, state, plan)
+    np.testing.assert_allclose(got[0], expected[0], rtol=0, atol=3e-5 * WINDOW)
+    assert got[2] == expected[2] == np.abs(counts).sum()
+    if not model.half_select:
+        np.testing.assert_array_equal(got[0][plan.counts == 0], before[plan.counts == 0])
+
+
+def test_few_cells_that_age_are_written_anew():
+    """A pulse acts on the present state; it ends the target and restarts the clock of its own cell alone."""
+    model, state = chip(CARDS["linear with spread"], (1, 2, 70))
+    state.t_written, state.target = np.zeros(state.g.shape), np.full(state.g.shape, 9, np.uint16)
+    present = (0.9 * state.g).astype(np.float32)
+    counts = np.zeros(state.g.shape, np.int16)
+    counts[0, 1, 3], counts[0, 1, 50] = 2, -1
+    (g, _, _), expected = both_ways(model, state, PulseCounts(counts), present)
+    np.testing.assert_allclose(g, expected[0], rtol=0, atol=3e-5 * WINDOW)
+    np.testing.assert_array_equal(state.t_written == 7.0, counts != 0)
+    np.testing.assert_array_equal(state.target == 0, counts != 0)
+
+
+def test_more_pulses_than_sixteen_bits_hold():
+    model, state = chip(CARDS["linear without noise"], (1, 1, 2))
+    apply(model, state, PulseCounts(np.array([[[40_000, -40_000]]])), Streams(5).stream("pulse"))
+    lo, hi = state.bounds(model)
+    np.testing.assert_allclose(state.g[0, 0], [hi[0, 0, 0], lo[0, 0, 1]], rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["linear with spread", "quantiles"])
 def test_a_row_of_many_pulses_goes_on_with_its_noise(kind):
     """More listed pulses than one refill of noise or one collection of lists holds."""
@@ -206,10 +244,10 @@ def test_parts_of_the_rows_are_the_same_bits_as_all_of_them(by):
         arguments = _cells(model, state, None, 0.0), compile_pulses(model.pulse), nothing_composed()
         place = np.uint64(1), np.uint64(2), np.uint64(3)
         if by == "train":
-            prepared = _train(plan, 2, 0.0)[0]
+            prepared = _train(plan, 2, 0.0, False)[0]
             parts = [kernels.pulse_rows_by_train(a, b, *arguments, prepared, place) for a, b in pairwise(edges)]
         else:
-            counted = _counts(PulseCounts(counts), shape, 0.0)
+            counted, _ = _counts(PulseCounts(counts), shape, 0.0, False)
             parts = [kernels.pulse_rows_by_counts(a, b, *arguments, counted, place) for a, b in pairwise(edges)]
         results.append((state.g, sum(parts)))
     np.testing.assert_array_equal(results[0][0], results[1][0])

@@ -1,0 +1,63 @@
+"""Rows of cells fetched into the cache while another row is at work. It changes no number, only the time.
+
+The arrays of a row are too short for the processor to see by itself where they go on, and rows that nobody pulses are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+
+_LINE = 64  # bytes of a line of the cache
+
+if JIT_OFF:
+
+    def places_of(cells: Any) -> Any:
+        """Nothing: plain Python has no such instruction."""
+        return np.empty((0, 2), np.int64)
+
+    def fetch_row(places: Any, r: Any) -> None:
+        """Do nothing."""
+
+else:
+
+    @intrinsic
+    def _fetch(typingctx: Any, address: Any) -> Any:  # pragma: no cover
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(fetch, [builder.inttoptr(args[0], byte), word(0), word(3), word(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    @njit(forceinline=True)
+    def places_of(cells):
+        """Where each array of the cells begins, and the bytes of a row of it, (arrays, 2) int64."""
+        places = np.empty((8, 2), np.int64)
+        cols = cells.g.shape[1]
+        places[0] = np.int64(cells.g.ctypes.data), 4 * cols
+        places[1] = np.int64(cells.present.ctypes.data), 4 * cols * np.int64(cells.present.size > 0)
+        places[2] = np.int64(cells.lo.ctypes.data), 2 * cols * np.int64(cells.lo.size > 0)
+        places[3] = np.int64(cells.hi.ctypes.data), 2 * cols * np.int64(cells.hi.size > 0)
+        places[4] = np.int64(cells.gain_up.ctypes.data), 2 * cols * np.int64(cells.gain_up.size > 0)
+        places[5] = np.int64(cells.gain_down.ctypes.data), 2 * cols * np.int64(cells.gain_down.size > 0)
+        places[6] = np.int64(cells.table.ctypes.data), cols * np.int64(cells.table.size > 0)
+        places[7] = np.int64(cells.counter.ctypes.data), 4 * cols * np.int64(cells.counter.size > 0)
+        return places
+
+    @njit(**WITHIN)
+    def fetch_row(places, r):
+        """Fetch row r; places: of `places_of`."""
+        for k in range(places.shape[0]):
+            first = places[k, 0] + r * places[k, 1]
+            for offset in range(0, places[k, 1], _LINE):
+                _fetch(first + offset)
