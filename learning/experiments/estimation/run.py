@@ -83,12 +83,12 @@ def estimate(
         )  # fmt: skip
         with run.locked():
             say(f"run folder: {run.path}")
-            with ahead("estimate", partial(rehearsal, points[0])):
+            nominal = points[0]
+            with ahead("estimate", partial(rehearsal, nominal)):
                 prepared = prepare_estimate(experiment, checked, say)
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
                 save_network(run.path / NETWORK_FILE, learned)
-            nominal = points[0]
             notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
                 say(f"note: {note}")
@@ -119,8 +119,7 @@ def estimate(
                 score=score,
             )
             results.save(run)
-            table = estimate_table(results).text()
-            return Outcome(results, table, write_estimate_report(run, results))
+            return Outcome(results, estimate_table(results).text(), write_estimate_report(run, results))
 
 
 def _tasks(points: Sequence[Variant], chip: int | None) -> list[Task]:
