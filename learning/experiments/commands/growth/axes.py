@@ -186,6 +186,6 @@ def _step(units: list[int], rule: Rule) -> Work:
     def work() -> None:
         proposed = rule.propose(network, loss, x, target, memory)
         for layer, gradient in zip(network.layers, proposed.layers or (), strict=True):
-            layer.tile.update(gradient.weights, 0.05)
+            layer.tile.update(gradient.weights, 0.01)
 
     return work
