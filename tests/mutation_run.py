@@ -95,8 +95,8 @@ MUTANTS = (
     Mutant(
         "sensing",
         "unsigned converters clip later negatives in silence",
-        "x = self._polarity.admit(np.ascontiguousarray(x, np.float32))",
-        "x = np.ascontiguousarray(x, np.float32)",
+        'x = self._polarity.admit(np.ascontiguousarray(_real(x, "Tile.forward: inputs")))',
+        'x = np.ascontiguousarray(_real(x, "Tile.forward: inputs"))',
         "test_polarity.py",
     ),
     Mutant(
@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "pulses",
         "both cells of a pair move the same way",
-        '(2, "both"): [[1, -1], [-1, 1]],',
-        '(2, "both"): [[1, -1], [1, -1]],',
+        '(2, "both"): np.array([[1, -1], [-1, 1]], np.int8),',
+        '(2, "both"): np.array([[1, -1], [1, -1]], np.int8),',
         "test_apply.py::coincidences",
     ),
     Mutant(
@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant(
         "pulses",
         "the step of a pair counts one cell",
-        'step = up - down if pair == "both" else up',
+        'step = up - down if scheme.pair == "both" else up',
         "step = up",
         "test_pairs.py test_accumulating.py::sum_of_gradients",
     ),
@@ -158,8 +158,8 @@ MUTANTS = (
     Mutant(
         "pulses",
         "what was sent stays in the accumulator",
-        "part -= whole * gain",
-        "part -= 0.5 * whole * gain",
+        "part -= steps[:, : part.shape[1]] * gain",
+        "part -= 0.5 * steps[:, : part.shape[1]] * gain",
         "test_compensated.py::leaves_the_accumulator",
     ),
     Mutant(

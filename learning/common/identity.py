@@ -81,14 +81,20 @@ class Identity:
 
 def _stamp(path: Path) -> tuple[int, ...]:
     try:
-        found = path.stat()
+        found = [file.stat() for file in (_files_below(path) if path.is_dir() else [path])]
     except OSError:
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return tuple(number for file in found for number in (file.st_mtime_ns, file.st_size, file.st_ino))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content. Raises UserError."""
+    """SHA-256 of a file's content; of a folder, of the names and contents of the files in and below it. Raises UserError."""
+    if path.is_dir():
+        return digest({str(file.relative_to(path)): file_digest(file) for file in _files_below(path)})
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

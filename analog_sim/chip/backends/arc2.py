@@ -43,7 +43,7 @@ class Arc2(ChipBackend):
 
     kind: Literal["arc2"] = "arc2"
     firmware: NamedPath
-    port: Annotated[int, Field(ge=0)] | None = None
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
     words: Annotated[tuple[Channel, ...], Field(min_length=1)] = WORDS
     bits: Annotated[tuple[Channel, ...], Field(min_length=1)] = BITS
     arrays: Annotated[int, Field(ge=1, le=CHANNELS)] = 2

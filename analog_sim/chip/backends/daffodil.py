@@ -37,7 +37,7 @@ class Daffodil(ChipBackend):
 
     kind: Literal["daffodil"] = "daffodil"
     board: Literal["simulated", "physical"] = "simulated"
-    kernels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    kernels: Annotated[tuple[Annotated[int, Field(ge=0, le=1023)], ...], Field(min_length=1)] | None = None
     v_max: Annotated[float, Q("voltage", "V", gt=0, le=0.7)] = 0.3
     threshold: Annotated[float, Q("voltage", "V", gt=0)] = 0.7
     v_set: Annotated[float, Q("voltage", "V", gt=0, le=3.3)] = 0.8

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import field_validator
+
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import RECORD, ChipBackend
 from analog_sim.chip.clock import Clock
@@ -22,6 +24,13 @@ class Replay(ChipBackend):
 
     kind: Literal["replay"] = "replay"
     record: NamedPath
+
+    @field_validator("record")
+    @classmethod
+    def _in_folder(cls, record: Path) -> Path:
+        """The one record of a folder: what decides the results is that file, not the reports beside it."""
+        found = sorted(record.rglob(RECORD)) if record.is_dir() else []
+        return found[0] if len(found) == 1 else record
 
     def check(self) -> None:
         """Find the record and read how it begins."""

@@ -101,6 +101,7 @@ class RemoteCrossbar:
 
     Attributes:
         name: as the chip calls it.
+        inside: None, a served chip is sealed.
     """
 
     inside: None = None

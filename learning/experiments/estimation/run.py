@@ -92,11 +92,7 @@ def estimate(
             notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
                 say(f"note: {note}")
-            tasks = [
-                Task({"study": v.study, "value": v.value, "chip": number}, (v,))
-                for v in points
-                for number in (range(v.chips) if chip is None else [chip])
-            ]
+            tasks = _tasks(points, chip)
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):
                 face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
@@ -124,6 +120,15 @@ def estimate(
             )
             results.save(run)
             return Outcome(results, estimate_table(results).text(), write_estimate_report(run, results))
+
+
+def _tasks(points: Sequence[Variant], chip: int | None) -> list[Task]:
+    """Every chip of every variant; only the one, where one is asked for."""
+    return [
+        Task({"study": v.study, "value": v.value, "chip": number}, (v,))
+        for v in points
+        for number in (range(v.chips) if chip is None else [chip])
+    ]
 
 
 def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1), score: Score = ACCURACY) -> View:

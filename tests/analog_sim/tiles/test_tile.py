@@ -404,7 +404,7 @@ def test_what_would_stay_in_the_cells_is_refused() -> None:
             tile.forward(bad)
     with pytest.raises(ValueError, match="seconds must be a number"):
         tile.wait("1 h")
-    with pytest.raises(ValueError, match=r"tile\.blocks: is missing"):
+    with pytest.raises(ValueError, match=r"tile\.arrays: is missing"):
         tile.restore({})
     with pytest.raises(ValueError, match="whole numbers"):
         Tile(TileSpec(), load_card("pcm").compile(), (2.5, 3), Streams(0))

@@ -104,6 +104,21 @@ def test_every_file_that_a_configuration_names_is_found(tmp_path: Path) -> None:
     }
 
 
+def test_a_folder_that_a_configuration_names_is_its_files(tmp_path: Path) -> None:
+    twin = tmp_path / "twin"
+    (twin / "maps").mkdir(parents=True)
+    (twin / "card.yaml").write_text("g_max: 1\n")
+    (twin / "maps" / "faults.csv").write_text("0\n")
+    before = identity.file_digest(twin)
+    bound = Identity({}).with_files({"chip.folder twin": twin})
+    bound.check_files()
+    assert identity.file_digest(twin) == before
+    (twin / "maps" / "faults.csv").write_text("1\n")
+    assert identity.file_digest(twin) != before
+    with pytest.raises(UserError, match=r"chip\.folder twin: changed while the run was at work"):
+        bound.check_files()
+
+
 def test_a_file_that_changes_under_a_run_at_work_stops_it(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     path.write_bytes(b"one")

@@ -240,7 +240,7 @@ def test_technology_c(tmp_path: Path) -> None:
         assert emulated == pytest.approx(measured, rel=0.1)
     assert proof.verdict == "good", f"a third of the cells was 0.18 off, all of them are 0.11: {proof.sentence()}"
     assert max(b.relative for b in proof.bins) < 0.13, "a path of normal steps is 0.46 off, and bad in every bin"
-    assert "3 of 20 bins within the 95 % band" in proof.sentence(), "the band of all cells is narrow"
+    assert "2 of 20 bins within the 95 % band" in proof.sentence(), "the band of all cells is narrow"
     assert result.programming is not None
     assert np.median(result.programming.fit.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
     assert np.median(result.programming.fit.excess) == pytest.approx(-1.2, abs=0.15)
