@@ -19,6 +19,9 @@ MOVED = MappingProxyType(
         "analog_sim.rng": "analog_sim.random.streams",
         "analog_sim.tile": "analog_sim.tiles.tile",
         "learning.datasets": "learning.data.datasets",
+        "learning.torch_bridge.digital_training": "learning.torch_bridge.digital.digital_training",
+        "learning.torch_bridge.load_model": "learning.torch_bridge.user_models.load_model",
+        "learning.torch_bridge.torch_network": "learning.torch_bridge.digital.torch_network",
     }
 )
 """Old name -> new name."""
