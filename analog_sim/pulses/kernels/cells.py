@@ -162,7 +162,9 @@ def few_cells(cells):
         np.zeros((1, FEW_CELLS), np.float32),
         np.zeros((1, FEW_CELLS if cells.present.size > 0 else 0), np.float32),
         np.zeros((1, FEW_CELLS if cells.lo.size > 0 else 0), np.uint16),
-        np.zeros((1, FEW_CELLS if cells.hi.size > 0 else 0), np.uint16),
+        np.ones(
+            (1, FEW_CELLS if cells.hi.size > 0 else 0), np.uint16
+        ),  # a window in the places that hold no cell: none is divided by
         np.zeros((1, FEW_CELLS if cells.gain_up.size > 0 else 0), np.uint16),
         np.zeros((1, FEW_CELLS if cells.gain_down.size > 0 else 0), np.uint16),
         np.zeros((1, FEW_CELLS if cells.table.size > 0 else 0), np.uint8),
