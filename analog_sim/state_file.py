@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy.typing as npt
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
 from analog_sim.saved_state import State
+from analog_sim.whole_file import replacing
 
 _ARRAY, _TREE = "__array__", "tree"
 
@@ -30,17 +29,8 @@ def write_state(path: Path, state: State) -> None:
     tree = json.dumps(_split(state, arrays))
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{_TREE: np.frombuffer(tree.encode(), np.uint8), **arrays})
-    temporary = path.with_name(path.name + ".new")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def read_state(path: Path, what: str, remedy: str) -> State:

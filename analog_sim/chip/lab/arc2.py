@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
+from analog_sim.chip.checks import check_voltages
 from analog_sim.chip.clock import check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.lab.bench import Bench
+from analog_sim.chip.lab.bench_array import PulsedArray
 from analog_sim.chip.lab.write_by_pulses import PulsedWrite
-from analog_sim.chip.operation_log import OperationLog
 from analog_sim.config import UserError
-from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 F32 = npt.NDArray[np.float32]
 CLAMP = 10.0
@@ -96,27 +95,16 @@ class Arc2Driver:
         self.arc.finalise_operation(self.soft_ground)
 
 
-class Arc2Array:
+class Arc2Array(PulsedArray):
     """The cells between the channels, without pairs.
 
     Args:
         info: of the array. driver: of the instrument. bench: times and counts. write: how cells are programmed.
     """
 
-    inside: None = None
-
     def __init__(self, info: ChipInfo, driver: Arc2Driver, bench: Bench, write: PulsedWrite) -> None:
-        self.info, self._driver, self._bench, self._write = info, driver, bench, write
-
-    @property
-    def log(self) -> OperationLog:
-        """What this array was asked for."""
-        return self._bench.log
-
-    @property
-    def time(self) -> float:
-        """Chip time in seconds: the wall's."""
-        return self._bench.clock.now
+        super().__init__(info, bench, write)
+        self._driver = driver
 
     def mvm(self, v: F32, *, transpose: bool = False) -> F32:
         """Read currents, one vector after the other, all lines at once."""
@@ -128,30 +116,6 @@ class Arc2Array:
             found = [self._driver.currents(vector, driven, sensed) for vector in v]
             return np.array(found, np.float32).reshape(len(v), len(sensed))
 
-    def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
-        """Read cells, a row at a time."""
-        r, c = span(rows, self.info.rows, "rows"), span(cols, self.info.cols, "cols")
-        with self._bench.operation("read_conductance", (r.stop - r.start) * (c.stop - c.start)):
-            return self._driver.cells(r, c)[None]
-
-    def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
-        """Bring cells to a target, clipped to the range of the array, by pulses and reads."""
-        check_target(self.info, target, mask)
-        goal = np.clip(target[0], self.info.g_min, self.info.g_max)
-        where = np.ones(goal.shape, np.bool_) if mask is None else mask[0]
-        rows, cols = slice(0, self.info.rows), slice(0, self.info.cols)
-        with self._bench.operation("program", int(where.sum())):
-            window = self.info.g_max - self.info.g_min
-            self._write.write(lambda: self._driver.cells(rows, cols), self._driver.pulse, goal, where, window)
-
-    def pulse(self, plan: PulseCounts | PulseTrain) -> None:
-        """Send pulses, a row at a time."""
-        check_plan(self.info, plan)
-        assert isinstance(plan, PulseCounts), "parallel_pulse is false"
-        counts = plan.counts[0].astype(np.int64)
-        with self._bench.operation("pulse", int(np.abs(counts).sum())):
-            self._driver.pulse(counts)
-
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         check_seconds(seconds)
@@ -162,3 +126,9 @@ class Arc2Array:
         """Wait until the instrument has done all that it was sent."""
         with self._bench.operation("flush", 0):
             self._driver.arc.wait()
+
+    def _cells(self, r: slice, c: slice) -> F32:
+        return self._driver.cells(r, c)
+
+    def _send(self, counts: npt.NDArray[np.int64]) -> None:
+        self._driver.pulse(counts)

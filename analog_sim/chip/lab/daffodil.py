@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
+from analog_sim.chip.checks import check_voltages
 from analog_sim.chip.clock import check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.lab.bench import Bench
+from analog_sim.chip.lab.bench_array import PulsedArray
 from analog_sim.chip.lab.write_by_pulses import PulsedWrite
-from analog_sim.chip.operation_log import OperationLog
 from analog_sim.config import UserError
-from analog_sim.pulses.plans import PulseCounts, PulseTrain
+from analog_sim.pulses.plans import PulseTrain
 
 F32 = npt.NDArray[np.float32]
 MARGIN = 0.01
@@ -123,27 +123,16 @@ class DaffodilVerbs:
                 getattr(board, put)([board.dac_invertvout(board.vground + MARGIN)] * lines)
 
 
-class DaffodilKernel:
+class DaffodilKernel(PulsedArray):
     """One kernel as an array without pairs.
 
     Args:
         number: of the kernel. info: of the array. verbs: of the board. bench: times and counts. write: how cells are programmed.
     """
 
-    inside: None = None
-
     def __init__(self, number: int, info: ChipInfo, verbs: DaffodilVerbs, bench: Bench, write: PulsedWrite) -> None:
-        self.info, self._number, self._verbs, self._bench, self._write = info, number, verbs, bench, write
-
-    @property
-    def log(self) -> OperationLog:
-        """What this kernel was asked for."""
-        return self._bench.log
-
-    @property
-    def time(self) -> float:
-        """Chip time in seconds: the wall's."""
-        return self._bench.clock.now
+        super().__init__(info, bench, write)
+        self._number, self._verbs = number, verbs
 
     def mvm(self, v: F32, *, transpose: bool = False) -> F32:
         """Read currents, one vector after the other."""
@@ -152,39 +141,6 @@ class DaffodilKernel:
         lines = self.info.rows if transpose else self.info.cols
         with self._bench.operation("mvm_transposed" if transpose else "mvm", len(v)):
             return np.array([verb(self._number, vector) for vector in v], np.float32).reshape(len(v), lines)
-
-    def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
-        """Read cells; the library reads the whole kernel."""
-        r, c = span(rows, self.info.rows, "rows"), span(cols, self.info.cols, "cols")
-        with self._bench.operation("read_conductance", (r.stop - r.start) * (c.stop - c.start)):
-            return self._verbs.cells(self._number)[None, r, c].copy()
-
-    def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
-        """Bring cells to a target, clipped to the range of the array, by pulses and reads."""
-        check_target(self.info, target, mask)
-        goal = np.clip(target[0], self.info.g_min, self.info.g_max)
-        where = np.ones(goal.shape, np.bool_) if mask is None else mask[0]
-        with self._bench.operation("program", int(where.sum())):
-            window = self.info.g_max - self.info.g_min
-            self._write.write(lambda: self._verbs.cells(self._number), self._send, goal, where, window)
-
-    def pulse(self, plan: PulseCounts | PulseTrain) -> None:
-        """Send pulses: counts row by row, a train slot by slot, each as one outer product."""
-        check_plan(self.info, plan)
-        if isinstance(plan, PulseCounts):
-            counts = plan.counts[0].astype(np.int64)
-            with self._bench.operation("pulse", int(np.abs(counts).sum())):
-                self._send(counts)
-            return
-        hits = np.bitwise_count(plan.row_bits[:, :, None] & plan.col_bits[:, None, :]).sum(dtype=np.int64)
-        with self._bench.operation("pulse", int(hits)):
-            for sample in range(len(plan.row_bits)):
-                for slot in range(plan.length):
-                    x, y = (
-                        ((bits[sample] >> np.uint64(slot)) & np.uint64(1)).astype(np.int64) * sign[sample]
-                        for bits, sign in ((plan.row_bits, plan.row_sign), (plan.col_bits, plan.col_sign))
-                    )
-                    self._verbs.outer(self._number, x, y)
 
     def wait(self, seconds: float) -> None:
         """Sleep: the board has no clock."""
@@ -195,8 +151,22 @@ class DaffodilKernel:
     def flush(self) -> None:
         """Nothing is queued: every verb returns when it is done."""
 
+    def _cells(self, r: slice, c: slice) -> F32:
+        return self._verbs.cells(self._number)[r, c].copy()  # the library reads the whole kernel
+
     def _send(self, counts: npt.NDArray[np.int64]) -> None:
         for i in np.flatnonzero(counts.any(axis=1)):
             one = np.zeros(len(counts), np.int64)
             one[i] = 1
             self._verbs.outer(self._number, one, counts[i])
+
+    def _send_train(self, plan: PulseTrain) -> None:
+        hits = np.bitwise_count(plan.row_bits[:, :, None] & plan.col_bits[:, None, :]).sum(dtype=np.int64)
+        with self._bench.operation("pulse", int(hits)):
+            for sample in range(len(plan.row_bits)):
+                for slot in range(plan.length):
+                    x, y = (
+                        ((bits[sample] >> np.uint64(slot)) & np.uint64(1)).astype(np.int64) * sign[sample]
+                        for bits, sign in ((plan.row_bits, plan.row_sign), (plan.col_bits, plan.col_sign))
+                    )
+                    self._verbs.outer(self._number, x, y)

@@ -10,13 +10,13 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
+from analog_sim.chip.checks import check_plan, check_target, check_voltages
 from analog_sim.chip.client.wire import Wire
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.lab.bench import Bench
+from analog_sim.chip.lab.bench_array import BenchArray
 from analog_sim.chip.lab.command_map import CommandMap, numbers
-from analog_sim.chip.operation_log import OperationLog
 from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
@@ -67,29 +67,16 @@ class LabWire:
                 self.tell([self.commands.off.format(array=array)])
 
 
-class LabArray:
+class LabArray(BenchArray):
     """One array without pairs.
 
     Args:
         name: in commands. info: of the array. lab: the instrument. clock: advanced by what operations take.
     """
 
-    inside: None = None
-
     def __init__(self, name: str, info: ChipInfo, lab: LabWire, clock: Clock) -> None:
+        super().__init__(info, Bench(lab.wire.where, clock, lambda: lab.off(name)))
         self._name, self._lab = name, lab
-        self._bench = Bench(lab.wire.where, clock, lambda: lab.off(name))
-        self.info = info
-
-    @property
-    def log(self) -> OperationLog:
-        """What this array was asked for."""
-        return self._bench.log
-
-    @property
-    def time(self) -> float:
-        """Chip time in seconds."""
-        return self._bench.clock.now
 
     def mvm(self, v: F32, *, transpose: bool = False) -> F32:
         """Currents: measured, or the product with cells that are read once, one by one."""
@@ -104,12 +91,6 @@ class LabArray:
             lines = self.info.rows if transpose else self.info.cols
             rows = [self._numbers(answer, lines) for answer in answers]
             return np.array(rows, np.float32).reshape(len(v), lines)
-
-    def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> F32:
-        """Cells one by one: siemens (1, rows, cols)."""
-        r, c = span(rows, self.info.rows, "rows"), span(cols, self.info.cols, "cols")
-        with self._bench.operation("read_conductance", (r.stop - r.start) * (c.stop - c.start)):
-            return self._cells(r, c)[None]
 
     def program(self, target: F32, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Cells one by one, clipped to the range of the array."""

@@ -8,13 +8,11 @@ that sends a command before it has read the answer to the one before drops the o
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
-from typing import cast
 
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.messages import TEXT_LIMIT, Splitter
-from analog_sim.chip.server.serve import HIGH_WATER, RECEIVED, Instrument
+from analog_sim.chip.server.serve import Instrument, Paced
 from analog_sim.chip.server.session import Session
 from analog_sim.chip.server.wall_clock import WallClock
 from analog_sim.config import UserError
@@ -98,7 +96,7 @@ class Hislip:
             link.end()
 
 
-class HislipConnection(asyncio.BufferedProtocol):
+class HislipConnection(Paced):
     """One channel.
 
     Args:
@@ -106,44 +104,24 @@ class HislipConnection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, server: Hislip) -> None:
+        super().__init__()
         self._server = server
         self._buffer = bytearray()
-        self._room = memoryview(bytearray(RECEIVED))
         self._skip = 0
         self._link: HislipLink | None = None
-        self._transport: asyncio.Transport | None = None
-        self._held = False
-        self._later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for its first message, which says which channel it is."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        found = transport.get_extra_info("socket")
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self.set_up(transport)
         self._deadline = asyncio.get_running_loop().call_later(10.0, self._unless_begun)
 
     def _unless_begun(self) -> None:
         if self._link is None:
             self.abort()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where bytes are received: always the same memory."""
-        return self._room
-
     def buffer_updated(self, nbytes: int) -> None:
         """Take bytes and carry out the messages that are whole."""
         self._buffer += self._room[:nbytes]
-        self._work()
-
-    def pause_writing(self) -> None:
-        """The client does not read its answers: its commands wait."""
-        self._held = True
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        self._held = False
         self._work()
 
     def connection_lost(self, error: Exception | None) -> None:

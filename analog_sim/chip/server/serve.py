@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -26,49 +27,30 @@ _KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A client whose machine has died gives up the writer's place after about 25 s."""
 
 
-class Connection(asyncio.BufferedProtocol):
-    """One client's connection.
+class Paced(asyncio.BufferedProtocol, ABC):
+    """A connection whose commands wait while its answers are not read."""
 
-    Args:
-        server: what is served.
-    """
-
-    def __init__(self, server: Instrument) -> None:
-        self._server = server
-        self._splitter = Splitter(server.chip.limits.block_bytes)
+    def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._room = memoryview(bytearray(RECEIVED))
         self._held = False
         self._later: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Refuse a client beyond the limit; set what makes short messages quick and dead clients known."""
-        self._transport = cast(asyncio.Transport, transport)
+    def set_up(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
+        """Set what makes short messages quick, bounds what is unread and makes dead clients known."""
+        self._transport = opened = cast(asyncio.Transport, transport)
+        opened.set_write_buffer_limits(high=HIGH_WATER)
         self._socket: Any = transport.get_extra_info("socket")
-        host = transport.get_extra_info("peername")[0]
-        self._session = Session(self._server.chip, self._server.identity, local=host in ("127.0.0.1", "::1"))
-        connections = self._server.connections
-        if len(connections) >= self._server.chip.limits.clients:
-            self._transport.abort()
-            return
-        connections.add(self)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEP:
             if hasattr(socket, name):
                 self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        self._acknowledge()
+        return opened
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where bytes are received: always the same memory, because new memory costs more than the bytes."""
         return self._room
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take bytes and carry out the messages that are whole."""
-        self._acknowledge()
-        self._splitter.feed(self._room[:nbytes])
-        self._work()
 
     def pause_writing(self) -> None:
         """The client does not read its answers: its commands wait, nobody else's."""
@@ -77,6 +59,41 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._held = False
+        self._work()
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Carry out the messages that are whole, as far as the client reads."""
+
+
+class Connection(Paced):
+    """One client's connection.
+
+    Args:
+        server: what is served.
+    """
+
+    def __init__(self, server: Instrument) -> None:
+        super().__init__()
+        self._server = server
+        self._splitter = Splitter(server.chip.limits.block_bytes)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuse a client beyond the limit; set what makes short messages quick and dead clients known."""
+        opened = self.set_up(transport)
+        host = transport.get_extra_info("peername")[0]
+        self._session = Session(self._server.chip, self._server.identity, local=host in ("127.0.0.1", "::1"))
+        connections = self._server.connections
+        if len(connections) >= self._server.chip.limits.clients:
+            opened.abort()
+            return
+        connections.add(self)
+        self._acknowledge()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take bytes and carry out the messages that are whole."""
+        self._acknowledge()
+        self._splitter.feed(self._room[:nbytes])
         self._work()
 
     def eof_received(self) -> bool:

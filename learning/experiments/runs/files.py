@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
+from analog_sim.whole_file import replacing
 
 CHECK = "check"
 KEPT = "what is finished is kept: make room or mend it, then go on with --resume"
@@ -44,19 +44,10 @@ def writing(path: Path, remedy: str = KEPT) -> Iterator[None]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Any]:
     """A binary file that takes the place of `path` when the block ends, and never does when it fails. Raises UserError."""
-    temporary = path.with_name(path.name + ".new")
     with writing(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            yield file
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from conformance.arc2_fake import FakeArc2, PanicError
 from analog_sim.chip.backends.arc2 import BITS, WORDS, Arc2
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.lab.bench_array import NotReachedWarning
 from analog_sim.config import UserError, validate
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
@@ -66,6 +67,17 @@ def test_counts_are_sent_as_they_are(make: Callable[..., Crossbar]) -> None:
     array.wait(0.01)
     assert array.time >= 0.01
     array.flush()
+
+
+def test_cells_that_do_not_reach_their_target_are_told(make: Callable[..., Crossbar]) -> None:
+    array = make(rounds=1, most=1, tolerance=0.001)
+    target = np.full((1, 32, 16), 9e-6, np.float32)
+    mask = np.zeros(target.shape, np.bool_)
+    mask[0, 2, 3:5] = True
+    with pytest.warns(NotReachedWarning, match="ArC TWO: 2 of 2 cells are not within 0.001 of the window"):
+        array.program(target, mask)
+    untouched = cells(array)[~mask[0]]
+    assert (untouched == arc2_fake.LOW).all()
 
 
 def test_limits_are_kept_before_anything_is_sent(make: Callable[..., Crossbar]) -> None:

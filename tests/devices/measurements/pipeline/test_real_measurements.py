@@ -245,7 +245,10 @@ def test_technology_c(tmp_path: Path) -> None:
     assert np.median(result.programming.fit.std) == pytest.approx(1.25e-6 / np.sqrt(12), rel=0.05)
     assert np.median(result.programming.fit.excess) == pytest.approx(-1.2, abs=0.15)
     assert any("negative conductance" in line for line in result.counted)
-    assert not any("cells partly return" in note for note in result.notes), "the card holds cells that return"
+    share = result.ageing.laws[0].returning
+    assert share is not None
+    assert 0.0 < share.low < share.value < share.high < 1.0
+    assert any("cells return: " in note and "drift.returning" in note for note in result.notes), "the card holds them"
 
 
 @pytest.mark.jit
