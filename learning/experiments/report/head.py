@@ -166,3 +166,17 @@ def converter_text(tree: Tree, swept: Iterable[str] = ()) -> str:
             + ("swept" if f"tile.{name}.bits" in swept else "ideal" if bits is None else f"{bits} bits")
         )
     return ", ".join(words)
+
+
+def wires_text(tree: Tree, swept: Iterable[str] = ()) -> str:
+    """Resistance of the arrays' wires, empty where they are ideal; `swept` where a sweep changes it."""
+    if any(f"{name}.".startswith("tile.wires.") for name in swept):
+        return "swept"
+    wires = part(tree, "tile.wires")
+    if not isinstance(wires, Mapping):
+        return ""
+    word, bit, driver = (
+        f"{float(str(wires.get(name) or 0).split()[0]):.3g}" for name in ("word_line", "bit_line", "driver")
+    )
+    node = f" ({wires['preset']})" if wires.get("preset") else ""
+    return f"{word} ohm a segment of a word line, {bit} ohm of a bit line{node}, driver {driver} ohm"

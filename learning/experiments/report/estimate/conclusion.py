@@ -21,6 +21,7 @@ from learning.experiments.report.head import (
     network_text,
     part,
     plain,
+    wires_text,
 )
 from learning.experiments.report.style import time_label
 
@@ -158,6 +159,7 @@ def _subject(
             ("data set", data_text(tree, results.n_test)),
             ("device", device_text(cards_of(trees))),
             ("converters", converter_text(tree, swept)),
+            ("wires", wires_text(tree, swept)),
             ("drift compensation", str(compensation) if compensation and "tile.compensation" not in swept else ""),
             ("chips", f"{chips}, the same at every point" if swept else str(chips)),
             ("seed", str(tree.get("seed", ""))),

@@ -20,6 +20,7 @@ from learning.experiments.report.head import (
     network_text,
     part,
     plain,
+    wires_text,
 )
 from learning.experiments.report.style import count_text, engineering, time_label
 
@@ -71,6 +72,7 @@ def training_head(
             ("data set", data_text(tree, n_test)),
             ("device", device_text(cards_of([tree]))),
             ("converters", converter_text(tree)),
+            ("wires", wires_text(tree)),
             ("arms", ", ".join(one.name for one in ended if one.name not in set(twins.values()))),
             ("training", _training_text(tree)),
             (

@@ -20,6 +20,7 @@ from learning.experiments.report.head import (
     network_text,
     part,
     plain,
+    wires_text,
 )
 from learning.experiments.report.page import Plot, Section, write_page
 from learning.experiments.report.style import COLOURS, new_figure, styled
@@ -58,6 +59,7 @@ def write_search_report(
             ),
             ("device", device_text(cards)),
             ("converters", converter_text(tree)),
+            ("wires", wires_text(tree)),
             ("tried", ", ".join(keys)),
             ("seeds", ", ".join(map(str, seeds))),
         ]

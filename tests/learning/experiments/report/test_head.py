@@ -11,7 +11,7 @@ from report_helpers import TIMES, estimate, new_run
 from devices.card import load_card
 from devices.measurements.proof.proof import Proof
 from learning.experiments.report.estimate.conclusion import estimate_sentence, sweep_sentences
-from learning.experiments.report.head import cards_of, converter_text, linked, network_text
+from learning.experiments.report.head import cards_of, converter_text, linked, network_text, wires_text
 from learning.experiments.report.measurement.badge import fit_head, worst
 from learning.experiments.report.notes import DOUBTFUL, warnings_and_facts
 from learning.experiments.report.page import command_text
@@ -128,6 +128,17 @@ def test_what_was_run_is_read_from_the_configuration() -> None:
         ("doi:10.1038/s41467-020-16108-9", "https://doi.org/10.1038/s41467-020-16108-9"),
         ("; more", ""),
     )
+
+
+def test_the_wires_are_named_where_there_are_any() -> None:
+    assert wires_text({"tile": {"wires": None}}) == ""
+    assert wires_text({}) == ""
+    wires = {"preset": "22 nm", "word_line": "2.4590909090909094 Ohm", "bit_line": 1.0, "driver": "100 Ohm"}
+    told = "2.46 ohm a segment of a word line, 1 ohm of a bit line (22 nm), driver 100 ohm"
+    assert wires_text({"tile": {"wires": wires}}) == told
+    assert wires_text({"tile": {"wires": wires}}, ["tile.wires"]) == "swept"
+    assert wires_text({"tile": {"wires": wires}}, ["tile.wires.driver"]) == "swept"
+    assert wires_text({"tile": {"wires": wires}}, ["tile.wiresome"]) == told
 
 
 def test_units_and_counts_are_written_for_people() -> None:
