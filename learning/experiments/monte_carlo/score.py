@@ -21,6 +21,7 @@ class Score:
     Attributes:
         key: its column in `metrics.csv`. name: in sentences. columns: all that an evaluation measures, this one first.
         factor, unit, points, digits: how a value and a difference are written, such as 97.31 % and 0.25 points. bounds: of a mean.
+        counts: every sample is right or wrong, so that a value of n samples has an interval of its own.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Score:
     points: str
     digits: int
     bounds: tuple[float, float]
+    counts: bool
 
     @property
     def heading(self) -> str:
@@ -94,13 +96,13 @@ class Score:
 
     def of_one(self, value: float, n_test: int) -> Interval:
         """One network's value: of an accuracy with the interval of its `n_test` samples (Wilson), of R2 without one."""
-        if self.factor == 100.0:
+        if self.counts:
             return wilson_interval(round(value * n_test), n_test)
         return Interval(value, math.nan, math.nan, n_test, "single value")
 
 
-ACCURACY = Score("accuracy", "accuracy", ("accuracy",), 100.0, " %", " points", 2, SHARE)
-R2 = Score("r2", "R2", ("r2", "mse"), 1.0, "", "", 4, (-math.inf, 1.0))
+ACCURACY = Score("accuracy", "accuracy", ("accuracy",), 100.0, " %", " points", 2, SHARE, True)
+R2 = Score("r2", "R2", ("r2", "mse"), 1.0, "", "", 4, (-math.inf, 1.0), False)
 SCORES: Mapping[str, Score] = {score.key: score for score in (ACCURACY, R2)}
 
 
