@@ -101,8 +101,8 @@ class Score:
         return Interval(value, math.nan, math.nan, n_test, "single value")
 
 
-ACCURACY = Score("accuracy", "accuracy", ("accuracy",), 100.0, " %", " points", 2, SHARE, True)
-R2 = Score("r2", "R2", ("r2", "mse"), 1.0, "", "", 4, (-math.inf, 1.0), False)
+ACCURACY = Score("accuracy", "accuracy", ("accuracy",), 100.0, " %", " points", 2, SHARE, counts=True)
+R2 = Score("r2", "R2", ("r2", "mse"), 1.0, "", "", 4, (-math.inf, 1.0), counts=False)
 SCORES: Mapping[str, Score] = {score.key: score for score in (ACCURACY, R2)}
 
 
