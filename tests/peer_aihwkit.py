@@ -20,13 +20,12 @@ from aihwkit.simulator.configs import (
     DynamicTransferCompound,
     SingleRPUConfig,
     SoftBoundsReferenceDevice,
-    TransferCompound,
     UnitCellRPUConfig,
 )
 from aihwkit.simulator.parameters import BoundManagementType, IOParameters, NoiseManagementType
 
 BATCH = 64
-WRITINGS = ("stochastic_pulse", "tiki_taka_v1", "tiki_taka_v2", "tiki_taka_chopped", "agad")
+WRITINGS = ("stochastic_pulse", "tiki_taka_v2", "tiki_taka_chopped", "agad")
 KINDS = ("ours", "presets", "managed")
 """Settings beyond the task. ours: those of our schemes: 0.1 of the largest product's slots on the fast array, choppers 0.1, tail 1, and a
 converter that clips. presets: those of aihwkit's presets of the schemes (fast_lr 0.5, choppers 0.01 and 0.02, tail 5), a converter that
@@ -42,18 +41,21 @@ def cells(seed: int, zeroed: bool) -> SoftBoundsReferenceDevice:
 
 
 def device(writing: str, seed: int, kind: str):
-    """The cells of a weight and how they are written; TTv1 and TTv2 with a fast array zeroed as ours is."""
+    """The cells of a weight and how they are written; TTv2 with a fast array that is zeroed, as ours is."""
     if writing == "stochastic_pulse":
         return cells(seed, False)
     unscaled = IOParameters(
         noise_management=NoiseManagementType.NONE, bound_management=BoundManagementType.NONE
     )  # of the lines of the fast array, as in aihwkit's presets
-    zeroed = writing in ("tiki_taka_v1", "tiki_taka_v2")
-    common = {"unit_cell_devices": [cells(seed, zeroed), cells(seed + 1, False)], "transfer_forward": unscaled}
-    if writing == "tiki_taka_v1":
-        return TransferCompound(transfer_every=1.0, units_in_mbatch=False, **common)
+    pair = [cells(seed, writing == "tiki_taka_v2"), cells(seed + 1, False)]
     preset = kind == "presets"
-    common |= {"fast_lr": 0.5 if preset else 0.1, "auto_scale": True, "auto_granularity": 1000.0}
+    common = {
+        "unit_cell_devices": pair,
+        "transfer_forward": unscaled,
+        "fast_lr": 0.5 if preset else 0.1,
+        "auto_scale": True,
+        "auto_granularity": 1000.0,
+    }
     if writing == "tiki_taka_v2":
         return ChoppedTransferCompound(in_chop_prob=0.0, **common)
     if writing == "tiki_taka_chopped":

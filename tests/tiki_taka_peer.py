@@ -24,42 +24,50 @@ from learning.experiments.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parent / "configs" / "mnist_tiki_taka.yaml"
-WRITINGS = ("stochastic_pulse", "tiki_taka_v1", "tiki_taka_v2", "tiki_taka_chopped", "agad")
+WRITINGS = {
+    "stochastic_pulse": "stochastic pulses",
+    "tiki_taka_v2": "TTv2",
+    "tiki_taka_chopped": "chopped",
+    "agad": "AGAD",
+}
+"""Write scheme -> arm of the configuration."""
 KINDS = ("ours", "presets", "managed")
 RATES = (0.05, 0.2)
 
 
-def ours(arm: TrainExperiment, data: TrainData, seed: int) -> tuple[float, float]:
-    """Test accuracy in % and seconds of processor time of one pass, evaluations left out."""
+def here(arm: TrainExperiment, data: TrainData, writing: str, seed: int, rate: float) -> dict[str, Any]:
+    """Test accuracy in % and seconds of processor time of one pass by our code, evaluations left out."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(arm, data, seed, Path(folder))
+        trainer = Trainer(arm.model_copy(update={"learning_rate": rate}), data, seed, Path(folder))
         start = time.process_time()
         for _ in range(trainer.total):
             trainer.step()
         seconds = time.process_time() - start
-        return 100.0 * float(trainer.run()[-1]["accuracy"] or 0.0), seconds
+        accuracy = 100.0 * float(trainer.run()[-1]["accuracy"] or 0.0)
+    return {"who": "here", "writing": writing, "rate": rate, "seed": seed, "accuracy": accuracy, "seconds": seconds}
 
 
-def of_the_kit(python: str, images: Path, writing: str, seed: int, rate: float, kind: str) -> dict[str, Any]:
-    """The same run by aihwkit, in a process of its own with one thread."""
+def of_the_kit(python: str, images: Path, writings: list[str], key: tuple[int, float, str]) -> list[dict[str, Any]]:
+    """The same runs by aihwkit, in a process of its own with one thread; key: seed, rate, kind of settings."""
     one = {f"{pool}_NUM_THREADS": "1" for pool in ("OMP", "OPENBLAS", "MKL")}
-    what = ["--seed", str(seed), "--rate", str(rate), "--writing", writing, "--kind", kind]
-    script = str(HERE / "peer_aihwkit.py")
-    done = subprocess.run(
-        [python, script, str(images), *what], env=os.environ | one, capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    seed, rate, kind = key
+    what = ["--seed", str(seed), "--rate", str(rate), "--kind", kind, *(f"--writing={name}" for name in writings)]
+    command = [python, str(HERE / "peer_aihwkit.py"), str(images), *what]
+    done = subprocess.run(command, env=os.environ | one, capture_output=True, text=True, check=True)
+    return [{"who": kind} | json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kit_python")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rate", type=float, action="append")
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     experiment = load_config(CONFIG, TrainExperiment)
-    arms = dict(zip(WRITINGS, arms_of(experiment).values(), strict=True))
+    found = arms_of(experiment)
+    arms = {writing: found[arm] for writing, arm in WRITINGS.items()}
     data = training_data(experiment.dataset, 0)
     arguments.out.touch()
     done = [json.loads(line) for line in arguments.out.read_text().splitlines()]
@@ -68,19 +76,17 @@ def main() -> None:
         images = Path(folder) / "task.npz"
         flat, flat_test = (x.reshape(len(x), -1) for x in (data.x, data.x_eval))
         np.savez(images, x=flat, y=data.y, x_test=flat_test, y_test=data.y_eval)
-        ours(arms["stochastic_pulse"], data, 0)  # compiles
-        for seed, rate, writing in ((s, r, w) for s in range(arguments.seeds) for r in RATES for w in WRITINGS):
+        here(arms["agad"], data, "agad", 0, 0.2)  # compiles
+        for seed, rate in ((s, r) for s in range(arguments.seeds) for r in arguments.rate or RATES):
             for who in ("here", *(arguments.kind or KINDS)):
-                if (who, writing, rate, seed) in known:
-                    continue
-                run = {"who": who, "writing": writing, "rate": rate, "seed": seed}
-                if who == "here":
-                    arm = arms[writing].model_copy(update={"learning_rate": rate})
-                    run["accuracy"], run["seconds"] = ours(arm, data, seed)
+                left = [name for name in WRITINGS if (who, name, rate, seed) not in known]
+                if who != "here" and left:
+                    runs = of_the_kit(arguments.kit_python, images, left, (seed, rate, who))
                 else:
-                    run |= of_the_kit(arguments.kit_python, images, writing, seed, rate, who)
-                done.append(run)
-                print(json.dumps(run), file=out, flush=True)
+                    runs = [here(arms[name], data, name, seed, rate) for name in left]
+                done += runs
+                out.write("".join(f"{json.dumps(run)}\n" for run in runs))
+                out.flush()
     for line in table(done):
         print(line)
 
