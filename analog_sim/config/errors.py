@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-
 _CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 """Characters that end a line or command a terminal -> how Python writes them, such as ``\\n``."""
 

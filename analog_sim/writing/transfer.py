@@ -44,7 +44,7 @@ class TransferScheme(PulsedScheme, ABC):
         transfer: gain of a transfer.
         zero_shift: pairs of pulses, one up and one down, that bring every cell of A to its own symmetric point before A is read as
             zero (zero-shifting, Kim et al. 2019, arXiv:1907.10228); 0: all are programmed to the symmetric point of the mean cell.
-        zero_reads: reads whose mean is that zero: a converter is coarse beside the states of A, and an error of the zero never averages out.
+        zero_reads: reads whose mean is that zero: converters are coarse beside the states of A, and its error never averages out.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pulsed", "parallel_pulse", "programmable"})
