@@ -23,7 +23,7 @@ from learning.experiments.runs.network_file import network_file, read_network
 from learning.losses.losses import check_loss
 from learning.network.learned import MATRIX, LearnedNetwork
 from learning.network.network import matrix_name
-from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.arrays import set_torch_threads, to_numpy
 from learning.torch_bridge.chip_network import ideal_inputs
 from learning.torch_bridge.convert import Decided, Plan
 from learning.torch_bridge.digital.digital_training import Convergence, predict, trained_network
@@ -276,6 +276,8 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
     plan = checked.plan
     if not checked.trained:
         plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
+    assert plan.outputs is not None  # the sample is all test images
+    outputs = to_numpy(plan.outputs)
     calibration = data.x_train[: experiment.calibration]
     inputs = ideal_inputs(plan, calibration, CALIBRATION_ROWS) if len(calibration) else None
     return Prepared(
@@ -292,7 +294,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         batch=experiment.batch,
         seed=experiment.seed,
         chip=experiment.chip,
-        digital=evaluated(predict(module, data.x_test, experiment.batch), data.y_test, data.targets),
+        digital=evaluated(outputs, data.y_test, data.targets),
         notes=(
             *([convergence.sentence()] if convergence is not None and not convergence.reached else []),
             *_origin(experiment, source),
