@@ -42,6 +42,8 @@ from learning.torch_bridge.source import (
 from learning.torch_bridge.user_models.load_model import load_checkpoint
 
 F32 = npt.NDArray[np.float32]
+LARGE = 5e8
+"""Weights times test images from which a check takes seconds: a line says so before."""
 SAMPLE = 8
 """Images with which a network is checked."""
 PROBE = 64
@@ -153,10 +155,12 @@ class Checked:
     trained: bool
 
 
-def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
+def check(
+    experiment: Experiment, given: GivenSource | None = None, say: Callable[[str], None] = lambda line: None
+) -> Checked:
     """Load the data, make the untrained network and check it against them: quick, and before anything slow.
 
-    given: the module, where the experiment names one that is no file.
+    given: the module, where the experiment names one that is no file. say: gets a line where the check of a large network takes seconds.
 
     Raises:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
@@ -169,6 +173,11 @@ def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         weights = weights_of(module)
+    size = 0 if weights is None else sum(value.size for value in weights.values())
+    if size * len(data.x_test) > LARGE:
+        say(
+            f"check: {len(data.x_test)} test images through a network of {size / 1e6:.1f} million weights, as it is and on exact tiles"
+        )
     kept = stays_digital(experiment, source)
     plan = planned(source, weights, data.x_test, kept, batch=experiment.batch, whole=True)
     outputs = predict(plan.module, data.x_test[:SAMPLE])
