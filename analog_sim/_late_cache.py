@@ -17,10 +17,10 @@ _COMPILERS_OWN = (b"hashsecret",)
 
 
 class LateCache:
-    """Stands for a `FunctionCache` that is made when it is first looked into.
+    """Stands for a cache of a function, as Numba makes it, that is made when it is first looked into.
 
     Args:
-        make: `FunctionCache`. py_func: the function whose code is kept.
+        make: makes one. py_func: the function whose code is kept.
     """
 
     def __init__(self, make: Any, py_func: Any) -> None:
@@ -65,7 +65,7 @@ def _needs_compiler(data: Any) -> bool:
 
 
 def patch(caching: ModuleType) -> None:
-    """Put `LateCache` before the `FunctionCache` of `numba.core.caching` for kernels of ours; a Numba that has another is left alone."""
+    """Give kernels of ours a `LateCache` in `numba.core.caching`; a Numba that is of another form is left as it is."""
     base = getattr(caching, "FunctionCache", None)
     parts = ("_load_overload", "_index_key", "_guard_against_spurious_io_errors", "load_overload")
     if base is None or not all(hasattr(base, part) for part in parts):
