@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from analog_sim.random.kernels import philox as kernels
 from analog_sim.threads import in_parts
 
-FEW = 2**14
+FEW = 2**12
 """Uniform numbers up to which they are made of words by NumPy: the same bits, and no kernel to be compiled for a few."""
 
 _MESSAGE = "random stream: {what}: got {got!r}, allowed: {allowed}"

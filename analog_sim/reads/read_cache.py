@@ -44,7 +44,6 @@ class ReadCache:
     def __init__(self, ageing: Ageing, cells: CellState, now: float, last_write: float) -> None:
         self._ageing, self._cells = ageing, cells
         self._now = self._noise_now = now
-        self._pulsed = False
         self._until = self._end(now, now - last_write)
         self._noise_until = self._noise_end(now, now - last_write)
 
@@ -96,8 +95,9 @@ class ReadCache:
         """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
         each = self._net_variance(None)
         found = each if isinstance(each, float) else PackedMatrix.of(each)
-        if len(self._cells.g) == 2 and self._ageing.cell.ages and not self._pulsed and "_lines" in self.__dict__:
-            self._drop("g")  # reads need no more of it, and a large network is often read and never pulsed
+        cell = self._ageing.cell
+        if len(self._cells.g) == 2 and cell.ages and cell.pulse is None and "_lines" in self.__dict__:
+            self._drop("g")  # reads need no more of it, and cells without pulses do not change row by row
         return found
 
     @cached_property
@@ -120,7 +120,6 @@ class ReadCache:
 
     def pulsed(self, rows: I64, now: float) -> None:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
-        self._pulsed = True
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
         self._drop("col_sum", "variance_back", "cell_variance")
