@@ -19,6 +19,7 @@ from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
 from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
+from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.parallel.memory import release_memory
@@ -92,7 +93,8 @@ def estimate(
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
                 save_network(run.path / NETWORK_FILE, learned)
-            notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
+            known = chance_note(score, prepared.digital[score.key], prepared.y_test, "the digital network")
+            notes = (*known, *prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
                 say(f"note: {note}")
             tasks = _tasks(points, chip)
