@@ -76,7 +76,7 @@ def test_dry_run_says_what_the_files_hold(folder: Path) -> None:
     done = run("mine.yaml", "--dry-run", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "pulses: 408 rows of 8 cell(s) in 8 sequence(s)" in done.stdout
-    assert "up, 1.5 V, 1e-07 s: 200 pulses" in done.stdout
+    assert "up, 1.5 V, 100 ns: 200 pulses" in done.stdout
     assert not (folder / "runs").exists()
 
 

@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
     if options.dry_run:
         from devices.measurements.pipeline.reading import describe
+        from learning.experiments.report.style import readable
 
-        print(wrapped(describe(config, lambda text: print(f"  {text}", file=sys.stderr))))
+        print(wrapped(readable(describe(config, lambda text: print(f"  {text}", file=sys.stderr)))))
         return 0
 
     from learning.experiments.fitting.run import fit_card

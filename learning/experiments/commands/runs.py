@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from learning.experiments.report.training.results import TrainingResults
     from learning.experiments.runs.run_folder import RunDirectory
 
-_KINDS = {"estimate/1": "estimate", "train/1": "training", "card/1": "characterise", "measurements/1": "fit"}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per run folder; return the exit status."""
@@ -37,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     found = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    if (folder / CONFIG).exists():  # a run itself; those below it are the points of a sweep
+        found.insert(0, folder)
     if not found:
         print(f"{folder}: no runs")
     for path in found:
@@ -55,16 +55,15 @@ def line(path: Path) -> str:
         kind, result = about(run)
     except UserError as error:
         return f"{path}  damaged: {str(error).splitlines()[0]}"
-    state = "finished" if (path / "report.html").exists() else "unfinished"
+    state = "finished" if run.finished else "unfinished"
     return f"{path}  {started}  {kind}  {state}  {result}".rstrip()
 
 
 def about(run: RunDirectory) -> tuple[str, str]:
     """What a run was and its main result, empty without one. Raises UserError when its files are damaged."""
-    from analog_sim.config import find_key
-
-    summary = run.load_json("summary") or {}
-    kind = summary.get("kind")
+    if run.load_json("summary") is None:
+        return run.kind, ""
+    kind = run.kind
     if kind == "estimate":
         from learning.experiments.report.estimate.results import EstimateResults
 
@@ -77,18 +76,25 @@ def about(run: RunDirectory) -> tuple[str, str]:
         from learning.experiments.report.estimate.comparison import Comparison
 
         return "sweep", f"{len(Comparison.summary(run).points)} points"
-    return _KINDS.get(str(find_key(run.path / "config.yaml", "schema")[0]), "sweep or search"), ""
+    if kind == "fit":
+        from learning.experiments.fitting.run import FitSummary
+
+        found = FitSummary.load(run)
+        return "fit", ", ".join(f"{what} {verdict}" for what, verdict in found.verdicts.items()) if found else ""
+    return kind, ""
 
 
 def score_over_time(found: EstimateResults) -> str:
     """Mean accuracy, or R2, over the chips at the first and the last time."""
+    from learning.experiments.report.style import time_label
+
     nominal = [row for row in found.rows if row["study"] == "nominal"]
     times = sorted({float(row["time_s"] or 0.0) for row in nominal})
     shown, score = [], found.score
     named = "" if score.unit else f"{score.name} "
     for time in dict.fromkeys((times[0], times[-1])):
         values = [float(row[score.key] or 0.0) for row in nominal if float(row["time_s"] or 0.0) == time]
-        shown.append(f"{named}{score.shown(sum(values) / len(values))} at {time:g} s")
+        shown.append(f"{named}{score.shown(sum(values) / len(values))} at {time_label(time)}")
     chips = len({row["chip"] for row in nominal})
     return f"{', '.join(shown)} (mean of {chips} chips; digital {score.shown(found.digital_score)})"
 

@@ -23,7 +23,7 @@ from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
-from learning.experiments.report.style import time_label
+from learning.experiments.report.style import readable, time_label
 from learning.experiments.runs.compiling import ahead, compiling
 from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row
@@ -91,7 +91,7 @@ def estimate(
                 save_network(run.path / NETWORK_FILE, learned)
             notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
-                say(f"note: {note}")
+                say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):

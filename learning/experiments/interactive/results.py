@@ -221,8 +221,7 @@ class FitRun(RunResult):
     """A card that was fitted to measurements.
 
     Attributes:
-        folder: of the run. card_file: the card. verdicts: one sentence per kind of measurement, a bad fit first; empty for a run that was
-            loaded again: they are in its report.
+        folder: of the run. card_file: the card. verdicts: one sentence per kind of measurement, a bad fit first.
     """
 
     folder: Path

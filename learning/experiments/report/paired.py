@@ -47,11 +47,14 @@ def compare_runs(first: RunDirectory, second: RunDirectory) -> RunPair:
     Raises:
         UserError: a run that is not finished, or two of different kinds, or of classes and of predicted numbers.
     """
-    kinds = [str((run.load_json("summary") or {}).get("kind")) for run in (first, second)]
-    if kinds[0] != kinds[1] or kinds[0] not in ("estimate", "training"):
-        raise UserError(
-            f"compare: needs two finished estimates or two finished trainings (got {first.path}: {kinds[0]}, {second.path}: {kinds[1]})"
-        )
+    kinds = [run.kind for run in (first, second)]
+    done = [run.load_json("summary") is not None for run in (first, second)]
+    if kinds[0] != kinds[1] or kinds[0] not in ("estimate", "training") or not all(done):
+        got = [
+            f"{run.path}: {'' if ended or run.finished else 'unfinished '}{kind}"
+            for run, kind, ended in zip((first, second), kinds, done, strict=True)
+        ]
+        raise UserError(f"compare: needs two finished estimates or two finished trainings (got {', '.join(got)})")
     (one, score), (two, other) = (_values(run, kinds[0]) for run in (first, second))
     if score != other:
         raise UserError(f"compare: {first.path} is judged by {score.name}, {second.path} by {other.name}")

@@ -27,6 +27,9 @@ def rebuild(folder: Path) -> tuple[Table, Path]:
     if kind == "sweep":
         comparison = Comparison.load(run)
         return comparison_table(comparison.points), write_comparison_report(run, comparison)
-    raise UserError(
-        f"{run.path}: holds no finished run (summary.json: got kind {kind!r}, allowed: estimate, training, sweep)"
-    )
+    if run.finished:
+        raise UserError(
+            f"{run.path}: the report of a {run.kind} is written with it and not made again; run the command again with another --out "
+            "(made again are those of an estimate, a training, a sweep)"
+        )
+    raise UserError(f"{run.path}: holds no finished run (got an unfinished {run.kind}); go on with it first")

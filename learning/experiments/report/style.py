@@ -157,9 +157,9 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
 
 
 def readable(text: str) -> str:
-    """A text as a reader expects it: `µS` for `uS`, `1 day` for `8.64e+04 s`."""
+    """A text as a reader expects it: `µS` for `uS`, `1 day` for `8.64e+04 s`, `100 ns` for `1e-07 s`."""
     text = re.sub(r"(?<=[\d(] )u(?=(S|s|A|V|J|W|m)\b)|(?<=\()u(?=S\))|(?<= )u(?=S$)", "µ", text)
-    return re.sub(r"\b(\d(?:\.\d+)?e\+\d+) s\b", lambda found: time_label(float(found[1])), text)
+    return re.sub(r"\b(\d(?:\.\d+)?e[+-]\d+) s\b", lambda found: time_label(float(found[1])), text)
 
 
 def count_text(count: float) -> str:
