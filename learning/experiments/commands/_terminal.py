@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 LEAST = 40
 """Columns below which text is not wrapped any further."""
+
+
+HELD = "\u00a0"
+"""A blank at which no line is broken."""
 
 
 def width() -> int | None:
@@ -30,11 +35,14 @@ def wrapped(text: str, columns: int | None = None) -> str:
     lines = []
     for line in text.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
+        held = re.sub(
+            r"(?<=\d) (?=(?:%|[µm]?s|min|h|days?|months?|years?)(?!\w))", HELD, line
+        )  # a number keeps its unit
         broken = textwrap.wrap(
-            line, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
+            held, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
             drop_whitespace=True, replace_whitespace=False,
         )  # fmt: skip
-        lines += broken or [""]
+        lines += [part.replace(HELD, " ") for part in broken] or [""]
     return "\n".join(lines)
 
 

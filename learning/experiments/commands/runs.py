@@ -11,6 +11,7 @@ from learning.experiments.commands._cli import HelpText
 from learning.experiments.commands._terminal import say
 
 if TYPE_CHECKING:
+    from learning.experiments.report.estimate.comparison import Comparison
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
     from learning.experiments.runs.run_folder import RunDirectory
@@ -75,13 +76,25 @@ def about(run: RunDirectory) -> tuple[str, str]:
     if kind == "sweep":
         from learning.experiments.report.estimate.comparison import Comparison
 
-        return "sweep", f"{len(Comparison.summary(run).points)} points"
+        Comparison.summary(run)
+        return "sweep", best_point(Comparison.load(run))
     if kind == "fit":
         from learning.experiments.fitting.run import FitSummary
 
         found = FitSummary.load(run)
-        return "fit", ", ".join(f"{what} {verdict}" for what, verdict in found.verdicts.items()) if found else ""
+        return "fit", ", ".join(f"{what} is {verdict}" for what, verdict in found.verdicts.items()) if found else ""
     return kind, ""
+
+
+def best_point(found: Comparison) -> str:
+    """How many points a sweep has, and the one with the best mean accuracy, or R2, at the last time."""
+    from learning.experiments.report.style import time_label
+
+    score = found.points[0].results.score
+    means = {point.name: (float(point.nominal[1][:, -1].mean()), point.nominal[0][-1]) for point in found.points}
+    name, (value, time) = max(means.items(), key=lambda item: item[1][0])
+    named = "" if score.unit else f"{score.name} "
+    return f"{len(found.points)} points, best {name}: {named}{score.shown(value)} at {time_label(float(time))}"
 
 
 def score_over_time(found: EstimateResults) -> str:

@@ -40,7 +40,7 @@ def fit_card(config: MeasurementConfig, out: Path | None, say: Callable[[str], N
     found = FitSummary(
         kind="fit",
         card=result.card.name,
-        verdicts={proof.what: proof.verdict for proof in result.proofs},
+        verdicts={proof.what.removeprefix("the "): proof.verdict for proof in result.proofs},
         sentences=list(result.sentences),
     )
     run.save_json("summary", found.model_dump())

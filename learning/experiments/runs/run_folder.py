@@ -194,7 +194,7 @@ class RunDirectory:
 
     @property
     def kind(self) -> str:
-        """`estimate`, `training`, `sweep`, `search`, `fit`, `calibration`, `characterise`: what was run. Raises UserError when files are damaged."""
+        """What was run: `estimate`, `training`, `sweep`, `search`, `fit`, `calibration`, `characterise`. Raises UserError."""
         said = (self.load_json("summary") or {}).get("kind")
         if isinstance(said, str):
             return said
@@ -263,7 +263,7 @@ class RunDirectory:
 
     @contextmanager
     def nothing_half_made(self) -> Iterator[None]:
-        """For a run that cannot go on: when it fails, the files that it brought, and its folder when nothing else is there, are taken away."""
+        """For a run that cannot go on: when it fails, the files that it brought are taken away, and the folder if it is empty then."""
         own = (CONFIG, ENVIRONMENT, IDENTITY, LOCK)
         before = {entry.name for entry in self.path.iterdir()}.difference(own)
         try:
