@@ -113,5 +113,5 @@ def test_progress_lives_in_a_notebook(tmp_path: Path) -> None:
     assert [page for page in left if "2 of 2 chips" in page], left
     [talked] = [page for page in left if "runs/x" in page]
     assert "<pre>run folder: runs/x</pre>" in talked
-    assert "<summary>1 note on what this run takes for granted</summary><ul><li>a &lt; b</li>" in talked
+    assert "<summary>1 note on what this run assumes</summary><ul><li>a &lt; b</li>" in talked
     assert "<summary>2 lines of progress</summary>" in talked
