@@ -78,11 +78,12 @@ def _ahead(found: Sequence[GrowthSeries]) -> list[str]:
     if not rows:
         return []
     return [
-        f"## A chip of {CELLS:.0e} cells",
+        f"## A chip of {CELLS / 1e6:.0f} million cells",
         "",
-        f"{CELLS / 2:.0e} weights in pairs of cells, cut into arrays of the size in the table; on one thread, arrays one after the other.",
-        "What was measured at one array, times the number of arrays: an extrapolation, not a measurement. That reads add up the arrays of a",
-        "column is left out.",
+        f"{CELLS / 2e6:.0f} million weights in pairs of cells, cut into arrays of the size in the table; on one thread, "
+        "arrays one after the other.",
+        "What was measured at one array, times the number of arrays: an extrapolation, not a measurement. That reads add up the arrays of",
+        "a column is left out.",
         "",
         "| what | arrays | time | memory |",
         "|---|---|---|---|",
