@@ -27,8 +27,8 @@ def width() -> int | None:
     return None
 
 
-def wrapped(text: str, columns: int | None = None) -> str:
-    """A text whose lines fit: broken at blanks, what follows a break indented by two; words are never broken."""
+def wrapped(text: str, columns: int | None = None, hanging: int = 2) -> str:
+    """A text whose lines fit: broken at blanks, what follows a break indented by `hanging` more; words are never broken."""
     columns = columns if columns is not None else width()
     if columns is None:
         return text
@@ -39,16 +39,16 @@ def wrapped(text: str, columns: int | None = None) -> str:
             r"(?<=\d) (?=(?:%|[µm]?s|min|h|days?|months?|years?)(?!\w))", HELD, line
         )  # a number keeps its unit
         broken = textwrap.wrap(
-            held, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
+            held, columns, subsequent_indent=f"{indent}{' ' * hanging}", break_long_words=False, break_on_hyphens=False,
             drop_whitespace=True, replace_whitespace=False,
         )  # fmt: skip
         lines += [part.replace(HELD, " ") for part in broken] or [""]
     return "\n".join(lines)
 
 
-def say(text: str) -> None:
-    """Print a sentence, at once."""
-    print(wrapped(text), flush=True)
+def say(text: str, hanging: int = 2) -> None:
+    """Print a sentence, at once; what does not fit a line goes on in the next, indented by `hanging`."""
+    print(wrapped(text, hanging=hanging), flush=True)
 
 
 def show(table: Table) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learning.experiments.commands._cli import HelpText
+from learning.experiments.commands._terminal import say
 
 KINDS = {"estimate": "digits_pcm", "train": "digits_node_perturbation", "fit": "measurements/template", "card": "ecram"}
 """What is asked for -> the example, or packaged card, that the file begins as."""
@@ -57,10 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if data:
         write_text(file.with_name(data), source.with_name(data).read_text(encoding="utf-8"))
     command = {"card": "characterise"}.get(options.kind, options.kind)
-    also = f"{file.with_name(data)} (made-up pulses, to be replaced by yours), " if data else ""
-    print(
-        f"{file} written, {also}and {schema} for editors; next:\n  analog-hil check {file}\n  analog-hil {command} {file}"
-    )
+    also = f", with {file.with_name(data)}, made-up pulses to be replaced by yours" if data else ""
+    say(f"{file} written{also}, and {schema} for editors; next:")
+    print(f"  analog-hil check {file}\n  analog-hil {command} {file}")
     return 0
 
 
