@@ -139,7 +139,7 @@ window: {g_min: 2 uS, g_max: 40 uS}
     (tmp_path / "all.yaml").write_text(CONFIG.replace("pulse: {laws: [linear_step]}\n", more), encoding="utf-8")
     done = run("all.yaml", "--out", "fit", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for what in ("the pulse response", "ageing", "read noise"):
+    for what in ("the pulse response", "retention", "read noise"):
         assert f" {what}:" in done.stdout
     page = (tmp_path / "fit" / "report.html").read_text(encoding="utf-8")
     for title in ("Retention", "Programming error", "Read noise", "Device to device", "Stuck cells", "Files"):
