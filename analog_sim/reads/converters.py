@@ -16,7 +16,7 @@ from pydantic import Field
 from analog_sim.config import Q, StrictModel
 from analog_sim.random.streams import Stream, Streams, worth_threads
 from analog_sim.reads.kernels import converting as kernels
-from analog_sim.reads.kernels.noisy_conversion import noisy_adc
+from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.noise import add_noise, spread_over
 from analog_sim.reads.polarity import Polarity
 
@@ -24,7 +24,6 @@ F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 _NO_BITS: Mapping[str, str] = MappingProxyType({"bits": "no quantisation"})
-_SILENT = np.empty((0, 0), np.float32)
 
 
 def steps(bits: int | None) -> int:
@@ -272,8 +271,11 @@ class Adc:
         law = self._codes_per_ampere, self._lsb, self._steps, row_scale
         noisy = variance is not None or std > 0.0
         if noisy and self._errors is None and not worth_threads(current.size):
-            spread = _SILENT if variance is None else spread_over(current, variance)
-            noisy_adc(current, spread, np.float32(std), *self.noise.reserve(current.size), *law)
+            draws = np.float32(std), *self.noise.reserve(current.size), *law
+            if variance is None:
+                evenly_noisy_adc(current, *draws)
+            else:
+                noisy_adc(current, spread_over(current, variance), *draws)
             return
         if noisy:
             add_noise(self.noise, current, variance, std=std)
