@@ -70,7 +70,7 @@ else:
     _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
     @njit(cache=True, nogil=True)
-    def look_until(mine: int, said: int, other: int, known: int, looks: int) -> bool:
+    def look_until(mine, said, other, known, looks):
         """Write `said` to the word at `mine`, then look at the word at `other` until it is not `known`; whether it was so in so many looks.
 
         Addresses and words are int64. A thread that has something to do gets the core between two looks.
