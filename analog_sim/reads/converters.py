@@ -289,6 +289,10 @@ class Adc:
         """Noise of that variance (B, lines), or none, and standard deviation, and conversion."""
         key0, key1, offset = self.noise.reserve(current.size)
         width = current.shape[1]
+        if current.size < 2 * WORTH_A_THREAD:
+            law = self._codes_per_ampere, self._lsb, self._steps, row_scale
+            noisy_adc(current, spread, np.float32(std), key0, key1, offset, *law)
+            return
 
         def part(first: int, last: int) -> None:
             drawn = np.float32(std), key0, key1, offset + np.uint64(first * width)

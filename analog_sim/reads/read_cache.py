@@ -51,6 +51,7 @@ class ReadCache:
     def __init__(self, ageing: Ageing, cells: CellState, now: float, last_write: float) -> None:
         self._ageing, self._cells = ageing, cells
         self._now = self._noise_now = now
+        self._flickers = bool(ageing.cell.read.flicker.any())
         self._spare: PackedMatrix | None = None  # memory of the last `back`
         self._until = self._end(now, now - last_write)
         self._noise_until = self._noise_end(now, now - last_write)
@@ -190,15 +191,17 @@ class ReadCache:
     def _noise_end(self, now: float, youngest: float) -> float:
         """The same for the 1/f noise."""
         read = self._ageing.cell.read
-        return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if read.flicker.any() else float("inf")
+        return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if self._flickers else float("inf")
 
 
 def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F32) -> None:
     """Net conductance and load of the word lines of some rows of cells, which are counted through both planes and ascend."""
+    least = max(1, -(-WORTH_A_THREAD // (2 * g.shape[2])))
     lines = cells_of
-    if len(lines) and lines[-1] >= g.shape[1]:  # a line of which both cells are named is to be in one part only
+    if (
+        len(lines) >= 2 * least and lines[-1] >= g.shape[1]
+    ):  # a line of which both cells are named is to be in one part only
         named = np.zeros(g.shape[1], np.bool_)
         named[lines % g.shape[1]] = True
         lines = np.flatnonzero(named)
-    least = max(1, -(-WORTH_A_THREAD // (2 * g.shape[2])))
     in_parts(lambda first, last: net_and_load(g[0], g[1], lines[first:last], net.array, load), len(lines), least)
