@@ -10,7 +10,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -106,10 +110,19 @@ def one_blas_thread() -> Iterator[None]:
     With two threads on two cores that others are busy on, an eigenvalue problem of 60 x 60 took 3 s and 45 ms of processor time, with one
     thread 0.25 ms. Also a decorator.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _pools(len(sys.modules)).limit(limits=1, user_api="blas"):
         yield
+
+
+@lru_cache(maxsize=1)
+def _pools(modules: int) -> "ThreadpoolController":
+    """The thread pools of the libraries of this process, of which it has more only when a further module was imported.
+
+    To look for them takes milliseconds, as long as a product of 512 x 512 with 64 vectors takes twenty times.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def limit_worker(n: int = 1) -> None:

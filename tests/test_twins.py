@@ -22,8 +22,16 @@ from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
-from analog_sim.reads.kernels.noisy_conversion import noisy_adc
-from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_lines, transpose_panels
+from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
+from analog_sim.reads.kernels.product import (
+    HALF,
+    WIDTH,
+    multiply,
+    multiply_last,
+    pack_rows,
+    transpose_lines,
+    transpose_panels,
+)
 from analog_sim.writing.proposal import add_outer_products
 from learning.common.patches.windows import Windows
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
@@ -120,7 +128,12 @@ TWINS: dict[str, tuple[str, str]] = {
         "naive_kernels.py:with_outer_products",
         f"{HERE}:test_sums_of_outer_products",
     ),
+    "analog_sim.reads.kernels.noisy_conversion.evenly_noisy_adc": (
+        "naive_kernels.py:noisy_reading",
+        f"{HERE}:test_noisy_adc",
+    ),
     "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
+    "analog_sim.reads.kernels.product.multiply_last": ("naive_kernels.py:product", f"{HERE}:test_products"),
     **{
         f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
         for name in ("pack_rows", "transpose_lines", "transpose_panels")
@@ -390,11 +403,15 @@ def test_scale_rows() -> None:
 @pytest.mark.parametrize("bits", [6, None])
 @pytest.mark.parametrize("spread", [False, True])
 def test_noisy_adc(bits: int | None, spread: bool) -> None:
-    current, variance = f32(40, 70), f32(40, 70, low=0.0, high=0.2) if spread else np.empty((0, 0), np.float32)
+    current, variance = f32(40, 70), f32(40, 70, low=0.0, high=0.2)
     before, steps = current.copy(), np.float32(0 if bits is None else 2 ** (bits - 1) - 1)
     row_scale, full, std, offset = f32(40, low=0.5, high=2.0), 1.7, 0.3, 33
     per_ampere, lsb = (np.full(70, v, np.float32) for v in (steps / full, full / max(steps, 1)))
-    noisy_adc(current, variance, np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale)
+    draws = np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale
+    if spread:
+        noisy_adc(current, variance, *draws)
+    else:
+        evenly_noisy_adc(current, *draws)
     found, expected = [], []
     for b in range(0, 40, 3):
         for j in range(0, 70, 5):
@@ -471,6 +488,11 @@ def test_products(shape: tuple[int, int]) -> None:
     out = np.empty((11, shape[1]), np.float32)
     multiply(v, packed, out, 0, len(packed))
     np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
+    left = shape[1] - (len(packed) - 1) * WIDTH
+    if left <= HALF:
+        wide, out[:, -left:] = out.copy(), np.nan
+        multiply_last(v, packed, out)
+        np.testing.assert_array_equal(out, wide)
 
 
 def test_scatter_rows() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_lines, transpose_panels
+from analog_sim.reads.kernels.product import (
+    HALF,
+    WIDTH,
+    multiply,
+    multiply_last,
+    pack_rows,
+    transpose_lines,
+    transpose_panels,
+)
 from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
@@ -76,9 +84,14 @@ class PackedMatrix:
             out = np.empty((len(v), self.cols), np.float32)
         _check(v, "v", (len(v), self.rows))  # the kernel goes by addresses
         _check(out, "out", (len(v), self.cols))
-        count = len(self.array)
-        least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-        in_parts(lambda start, stop: multiply(v, self.array, out, start, stop), count, least)
+        panels = self.array
+        count = len(panels)
+        narrow = self.cols - (count - 1) * WIDTH <= HALF
+        if count > narrow:
+            least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
+            in_parts(lambda start, stop: multiply(v, panels, out, start, stop), count - narrow, least)
+        if narrow:
+            multiply_last(v, panels, out)
         return out
 
 

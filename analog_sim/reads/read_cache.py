@@ -72,7 +72,7 @@ class ReadCache:
     @property
     def net(self) -> F32:
         """Net conductance, siemens (rows, cols)."""
-        return self.g[0] if len(self.g) == 1 else self.forward.matrix()
+        return self.g[0] if len(self._cells.g) == 1 else self.forward.matrix()
 
     @property
     def forward(self) -> PackedMatrix:
@@ -104,7 +104,11 @@ class ReadCache:
     def variance(self) -> PackedMatrix | float:
         """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
         each = self._net_variance(None)
-        return each if isinstance(each, float) else PackedMatrix.of(each)
+        found = each if isinstance(each, float) else PackedMatrix.of(each)
+        cell = self._ageing.cell
+        if len(self._cells.g) == 2 and cell.ages and cell.pulse is None and "_lines" in self.__dict__:
+            self._drop("g")  # reads need no more of it, and cells without pulses do not change row by row
+        return found
 
     @cached_property
     def variance_back(self) -> PackedMatrix | float:

@@ -35,7 +35,7 @@ from analog_sim.reads.polarity import Polarity
 from analog_sim.saved_state import State, put, taken
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
-from analog_sim.wires import WiresSpec, shaped_planes
+from analog_sim.wires import WiresSpec
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
@@ -398,6 +398,8 @@ class Tile:
         wires = self.spec.wires
         if wires is None or wires.ideal or wires.programming == "nominal":
             return wanted
+        from analog_sim.wires import shaped_planes
+
         window = (self.cell.g_min, self.cell.g_max)
         return shaped_planes(wanted, wires.forward(), wires.pair, window, wires.rounds, scaled=wires.column_gain)
 

@@ -19,13 +19,15 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from analog_sim.random.kernels.options import JIT_OFF
+from analog_sim.random.kernels.options import JIT_OFF, WITHIN
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
 _WIDE = LANES == 16
 _VECTORS = 2
 WIDTH = _VECTORS * LANES
 """Columns of a panel."""
+HALF = LANES
+"""Columns of a last panel up to which one vector of outputs serves."""
 
 _ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
 _CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
@@ -84,6 +86,10 @@ if JIT_OFF:
         for p in range(start, stop):
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
             strip[...] = v @ panels[p, :, : strip.shape[1]]
+
+    def multiply_last(v: Any, panels: Any, out: Any) -> None:
+        """`multiply` in the columns of the last panel, which are HALF or fewer."""
+        multiply(v, panels, out, len(panels) - 1, len(panels))
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -199,6 +205,24 @@ else:
             _narrow1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 1
 
+    @njit(**WITHIN)
+    def _addresses(v, panels, out, first, p):
+        """Address and stride of the voltages from vector `first` on, address of panel p and of the outputs, and their stride; bytes."""
+        # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
+        depth = v.shape[1]
+        stride, out_stride = np.int64(depth * _BYTES), np.int64(out.shape[1] * _BYTES)
+        voltages = np.int64(v.ctypes.data) + np.int64(first) * stride
+        panel = np.int64(panels.ctypes.data) + np.int64(p) * np.int64(depth * WIDTH * _BYTES)
+        target = np.int64(out.ctypes.data) + np.int64(first) * out_stride + np.int64(p * WIDTH * _BYTES)
+        return voltages, stride, panel, target, out_stride
+
+    @njit(**WITHIN)
+    def _take(room, out, first, p):
+        """Take the outputs of panel p that were computed aside, `room` (n, WIDTH), to where they belong."""
+        for b in range(room.shape[0]):
+            for j in range(out.shape[1] - p * WIDTH):
+                out[first + b, p * WIDTH + j] = room[b, j]
+
     @njit(cache=True, fastmath=False)
     def multiply_into(v, v_stride, panel, depth, out, out_stride, n, cols):
         """n vectors against a panel of which so many columns matter; out has room for all of them."""
@@ -211,24 +235,13 @@ else:
     def _panel(v, panels, out, first, p):
         """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p."""
         n = min(_CHUNK, v.shape[0] - first)
-        depth, stride = v.shape[1], v.shape[1] * _BYTES
-        # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
-        voltages = np.int64(v.ctypes.data) + np.int64(first * stride)
-        panel = np.int64(panels.ctypes.data) + np.int64(p * depth * WIDTH * _BYTES)
-        left = out.shape[1] - p * WIDTH
-        out_stride = np.int64(out.shape[1] * _BYTES)
-        target = np.int64(out.ctypes.data) + np.int64(first * out_stride + p * WIDTH * _BYTES)
-        if left >= WIDTH:
-            _lines(voltages, stride, panel, depth, target, out_stride, n)
-            return
-        if left == LANES:
-            _narrow_lines(voltages, stride, panel, depth, target, out_stride, n)
+        voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
+        if out.shape[1] - p * WIDTH >= WIDTH:
+            _lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
             return
         room = np.empty((n, WIDTH), np.float32)
-        multiply_into(voltages, stride, panel, depth, np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n, left)
-        for b in range(n):
-            for j in range(left):
-                out[first + b, p * WIDTH + j] = room[b, j]
+        _lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
+        _take(room, out, first, p)
 
     @njit(cache=True, nogil=True, fastmath=False)
     def multiply(v, panels, out, start, stop):
@@ -236,3 +249,17 @@ else:
         for first in range(0, v.shape[0], _CHUNK):
             for p in range(start, stop):
                 _panel(v, panels, out, first, p)
+
+    @njit(cache=True, nogil=True, fastmath=False)
+    def multiply_last(v, panels, out):
+        """`multiply` in the columns of the last panel, which are HALF or fewer."""
+        p = panels.shape[0] - 1
+        for first in range(0, v.shape[0], _CHUNK):
+            n = min(_CHUNK, v.shape[0] - first)
+            voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
+            if out.shape[1] - p * WIDTH == HALF:
+                _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
+                continue
+            room = np.empty((n, WIDTH), np.float32)
+            _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
+            _take(room, out, first, p)

@@ -10,6 +10,7 @@ DOUBTFUL = (
     "no longer finite",
     "one seed (seeds",
     "may flatter",
+    "no better than chance",
     "is not compensated",
     "is never measured",
     "does nothing with",
