@@ -170,6 +170,7 @@ TWINS: dict[str, tuple[str, str]] = {
         for name, test in (
             ("add_response", "test_line_solves_are_dense_solves"),
             ("factor_bits", "test_line_solves_are_dense_solves"),
+            ("seen_from", "test_line_resistances_are_dense_inverses"),
             ("factor_words", "test_line_solves_are_dense_solves"),
             ("solve_words", "test_line_solves_are_dense_solves"),
             ("word_sources", "test_profiles_are_responses_to_the_active_ends"),
