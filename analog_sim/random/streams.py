@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -51,11 +50,6 @@ def _size(shape: Shape) -> tuple[tuple[int, ...], int]:
             raise ValueError(_MESSAGE.format(what="shape", got=shape, allowed="dimensions >= 0"))
         size *= int(d)
     return dims, size
-
-
-def worth_threads(size: int) -> bool:
-    """Whether a fill of `size` elements is worth Numba's threads."""
-    return size >= 2 * kernels.TASK and numba.get_num_threads() > 1
 
 
 def _fill(

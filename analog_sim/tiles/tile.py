@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -443,7 +443,7 @@ class Tile:
         row_gain = scale / np.float32(first.v_full * self.scale)
         out = np.empty((len(x), self.shape[1 - side]), np.float32)
         started: dict[int, F32] = {}
-        with self.clock.parallel():
+        with self.clock.parallel() if len(self.blocks) > 1 else nullcontext():
             for block in self.blocks:
                 source, target = (block.rows, block.cols) if forward else (block.cols, block.rows)
                 accumulate = target.start in started

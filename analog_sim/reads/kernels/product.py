@@ -14,19 +14,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
-_WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
-_LANES = 16 if _WIDE else 8
+_WIDE = LANES == 16
 _VECTORS = 2
-WIDTH = _VECTORS * _LANES
+WIDTH = _VECTORS * LANES
 """Columns of a panel."""
-HALF = _LANES
+HALF = LANES
 """Columns of a last panel up to which one vector of outputs serves."""
 
 _ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
@@ -35,17 +35,31 @@ _BYTES = 4
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def transpose_panels(panels, turned):
-    """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH)."""
+def transpose_panels(panels, turned, first, last):
+    """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH).
+
+    first, last: only panels first ... last - 1 of the result.
+    """
     rows, cols = panels.shape[1], turned.shape[1]
-    for p in range(turned.shape[0]):
-        first = p * WIDTH
-        number = min(WIDTH, rows - first)
-        for j in range(cols):
-            source, k = panels[j // WIDTH], j % WIDTH
-            target = turned[p, j]
-            for i in range(number):
-                target[i] = source[first + i, k]
+    stride = np.int64(WIDTH * _BYTES)
+    for p in range(first, last):
+        start = p * WIDTH
+        number = min(WIDTH, rows - start)
+        for q in range(panels.shape[0]):
+            width = min(WIDTH, cols - q * WIDTH)
+            whole = number == WIDTH and width == WIDTH and not JIT_OFF
+            if whole:
+                source = np.int64(panels.ctypes.data) + (q * rows + start) * stride
+                target = np.int64(turned.ctypes.data) + (p * cols + q * WIDTH) * stride
+                for i in range(_VECTORS):
+                    for k in range(_VECTORS):
+                        over, down = np.int64(k * LANES * _BYTES), np.int64(i * LANES * _BYTES)
+                        transpose_block(
+                            source + i * LANES * stride + over, stride, target + k * LANES * stride + down, stride
+                        )
+            for k in range(0 if whole else width):
+                for i in range(number):
+                    turned[p, q * WIDTH + k, i] = panels[q, start + i, k]
 
 
 @njit(cache=True, nogil=True, fastmath=False)
@@ -119,9 +133,9 @@ else:
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1.
         """
         real, index = ir.FloatType(), ir.IntType(64)
-        vector = ir.VectorType(real, _LANES)
+        vector = ir.VectorType(real, LANES)
         fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{_LANES}f32"
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
         )
 
         def lines(address: Any, stride: Any) -> list[Any]:
@@ -129,7 +143,7 @@ else:
             return [builder.inttoptr(builder.add(address, offset), real.as_pointer()) for offset in offsets]
 
         def vector_at(pointer: Any, c: int) -> Any:
-            return builder.bitcast(builder.gep(pointer, [index(c * _LANES)]), vector.as_pointer())
+            return builder.bitcast(builder.gep(pointer, [index(c * LANES)]), vector.as_pointer())
 
         voltages, targets = lines(v, v_stride), lines(out, out_stride)
         conductances = builder.inttoptr(panel, real.as_pointer())
@@ -142,12 +156,12 @@ else:
         line = builder.gep(conductances, [builder.mul(i, index(WIDTH))])
         g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         for source, row in zip(voltages, sums, strict=True):
             one = builder.load(builder.gep(source, [i]), align=_BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
             for c in range(vectors):
-                row[c].add_incoming(ir.Constant(vector, [0.0] * _LANES), before)
+                row[c].add_incoming(ir.Constant(vector, [0.0] * LANES), before)
                 row[c].add_incoming(builder.call(fma, [x, g[c], row[c]]), loop)
         following = builder.add(i, index(1))
         i.add_incoming(following, loop)
@@ -208,6 +222,14 @@ else:
         for b in range(room.shape[0]):
             for j in range(out.shape[1] - p * WIDTH):
                 out[first + b, p * WIDTH + j] = room[b, j]
+
+    @njit(cache=True, fastmath=False)
+    def multiply_into(v, v_stride, panel, depth, out, out_stride, n, cols):
+        """n vectors against a panel of which so many columns matter; out has room for all of them."""
+        if cols <= LANES:
+            _narrow_lines(v, v_stride, panel, depth, out, out_stride, n)
+        else:
+            _lines(v, v_stride, panel, depth, out, out_stride, n)
 
     @njit(cache=True, fastmath=False)
     def _panel(v, panels, out, first, p):
