@@ -97,16 +97,17 @@ async def _serve(chip: ServedChip, identity: str, host: str, port: int, others: 
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    named = f"[{host}]" if ":" in host else host
     instrument = Instrument(chip, identity)
     server = await instrument.start(host, port)
     hislip = Hislip(instrument)
     if others["hislip"] is not None:
         second = await hislip.start(host, others["hislip"])
-        print(f"HiSLIP at TCPIP::{host}::hislip0,{second.sockets[0].getsockname()[1]}::INSTR", flush=True)
+        print(f"HiSLIP at TCPIP::{named}::hislip0,{second.sockets[0].getsockname()[1]}::INSTR", flush=True)
     if others["dashboard"] is not None:
         page = await Dashboard(instrument).start(others["dashboard"])
         print(f"dashboard at http://127.0.0.1:{page.sockets[0].getsockname()[1]}", flush=True)
-    print(f"serving {identity} at scpi://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
+    print(f"serving {identity} at scpi://{named}:{server.sockets[0].getsockname()[1]}", flush=True)
     gc.collect()
     gc.freeze()  # what is there now stays: the garbage collector need not go through it while clients wait
     await ended.wait()
