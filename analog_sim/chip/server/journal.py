@@ -6,6 +6,7 @@ It survives the end of the process, not that of the machine (the file is flushed
 from __future__ import annotations
 
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from analog_sim.config import UserError
 
 if sys.platform != "win32":
     import fcntl
+
+PATIENCE = 2.0
+"""Seconds to wait for the lock: a server that was just killed may not have ended yet when the next one is started."""
 
 
 class Journal:
@@ -100,11 +104,17 @@ def _only_one(path: Path) -> BinaryIO:
     """The file, locked until it is closed or the process ends, however it ends. Raises UserError when another process has it."""
     try:
         file = path.open("rb")
-        if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise UserError(f"{path}: another server writes this journal; end it, or name another file") from error
     except OSError as error:
         raise UserError(f"{path}: the journal cannot be read ({error.strerror})") from error
+    begun = time.monotonic()
+    while sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() - begun > PATIENCE:
+                file.close()
+                raise UserError(f"{path}: another server writes this journal; end it, or name another file") from error
+            time.sleep(0.01)
+        else:
+            break
     return file

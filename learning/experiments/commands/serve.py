@@ -86,6 +86,7 @@ def _ready(config: ServeConfig) -> ServedChip:
     if redone:
         print(f"did {redone} operations of {config.journal} again", flush=True)
     warm_up(chip.fabric.cell)
+    gc.freeze()  # what is there now stays: the garbage collector need not go through it while clients wait
     return chip
 
 
@@ -108,8 +109,6 @@ async def _serve(chip: ServedChip, identity: str, host: str, port: int, others: 
         page = await Dashboard(instrument).start(others["dashboard"])
         print(f"dashboard at http://127.0.0.1:{page.sockets[0].getsockname()[1]}", flush=True)
     print(f"serving {identity} at scpi://{named}:{server.sockets[0].getsockname()[1]}", flush=True)
-    gc.collect()
-    gc.freeze()  # what is there now stays: the garbage collector need not go through it while clients wait
     await ended.wait()
     server.close()
     instrument.drop_all()
