@@ -188,7 +188,8 @@ def _with_history(
     say: Callable[[str], None],
 ) -> tuple["_Prepared", Traces | None, _StepsOf, HistoryFit | None]:
     """Traces, laws and noise given the history, which a law without it can take for correlated noise: first white noise is tried."""
-    memory = _history_of(data, found, "none" if most == "none" else "white", say)
+    plain: NoiseModel = "none" if most == "none" else "white"
+    memory = _history_of(data, found, plain, say)
     if memory is None:
         return data, held, found, None
     say("fitting the laws to steps without their history")
@@ -196,7 +197,9 @@ def _with_history(
     def given(one: HistoryFit) -> tuple["_Prepared", Traces | None, _StepsOf]:
         free = replace(data, traces=one.put_on(data.traces))
         others = None if held is None else one.put_on(held)
-        return free, others, _steps_of(free, others, laws, most, free_window, say)
+        # A history that is left in the steps looks like correlated noise; taken out, it does not bring such noise about.
+        richest = most if found.evidence.model == "correlated" else plain
+        return free, others, _steps_of(free, others, laws, richest, free_window, say)
 
     result = given(memory)
     if result[2].evidence.model == "correlated":
@@ -209,7 +212,6 @@ def _with_history(
 
 def _history_of(data: "_Prepared", found: _StepsOf, noise: NoiseModel, say: Callable[[str], None]) -> HistoryFit | None:
     """The history that the steps ask for, the best law fitted again in turn with it."""
-
     best = found.laws[0]
 
     def refit(traces: Traces) -> LongRuns:
