@@ -213,11 +213,14 @@ def _with_history(
 def _history_of(data: "_Prepared", found: _StepsOf, noise: NoiseModel, say: Callable[[str], None]) -> HistoryFit | None:
     """The history that the steps ask for, the best law fitted again in turn with it."""
     best = found.laws[0]
+    own: LawFit | None = (
+        None  # at first not from `best`: a kind of noise that steps of all memories hid would stay hidden
+    )
 
     def refit(traces: Traces) -> LongRuns:
+        nonlocal own
         say("fitting law and history of the pulses in turn")
-        # Not from the last fit: a kind of noise that steps of all memories hid would stay hidden.
-        own = fit_law(best.family, traces, data.start, None, noise=noise, gain=found.gain, intervals=False)
+        own = fit_law(best.family, traces, data.start, None, noise=noise, begin=own, gain=found.gain, intervals=False)
         return LongRuns(tables_on(own, found.window, data.start.hard), own.noise, found.gain)
 
     return fit_history(data.traces, LongRuns(found.law, best.noise, found.gain), refit)
