@@ -13,7 +13,7 @@ KEPT = {path.stem for path in TABLES.iterdir()}
 @pytest.mark.filterwarnings("ignore:.*ask for more pulses than a train")
 @pytest.mark.parametrize("name", CASES)
 def test_same_table_as_before(name: str) -> None:
-    """A write scheme that is new is run, and has nothing before it until `write.py` keeps its table."""
+    """A write scheme that is new is run, and has nothing before it until `tests/golden/write.py` keeps its table."""
     found = text(CASES[name]())
     assert found == table(name) if name in KEPT else "right, loss" in found
 
