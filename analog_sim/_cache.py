@@ -1,8 +1,9 @@
-"""Give Numba a cache folder of its own for this exact version of the sources. It never imports Numba.
+"""Give Numba a cache folder of its own, and every file of kernels a key made of the sources it can see. It never imports Numba.
 
-Numba's disk cache notices an edit of the file that holds a kernel, but not of a helper that the kernel inlines from
-another file: it would then silently run old code. So the folder's name is a digest of every source file that compiled
-code can come from. Runs at every import of the package, hence plain string handling and late imports.
+Numba's disk cache notices an edit of the file that holds a kernel, but not of a helper that the kernel inlines from another file: it
+would then silently run old code. So what is compiled from a file lies in a folder that is named by a digest of this file and of all
+files of ours that it imports, directly or not. An edit compiles anew what could have changed, and nothing else.
+Runs at every import of the package, hence plain string handling and late imports.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("analog_sim", "devices", "learning")
@@ -22,22 +24,6 @@ _IMPORTS = re.compile(
     rb"|import[ \t]+([^\n]*))",
     re.MULTILINE,
 )
-
-
-def _sources(folder: str, module: str) -> Iterator[tuple[str, str]]:
-    """(module name, path) of every Python file below a package's folder."""
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        name = entry.name
-        if name == "__init__.py":
-            yield module, entry.path
-        elif name.endswith(".py"):
-            yield f"{module}.{name[:-3]}", entry.path
-        elif "." not in name and name != "__pycache__" and entry.is_dir():
-            yield from _sources(entry.path, f"{module}.{name}")
 
 
 def _imported_modules(source: bytes) -> Iterator[str]:
@@ -51,35 +37,61 @@ def _imported_modules(source: bytes) -> Iterator[str]:
             yield from (name.decode() for name in re.findall(rb"[\w.]+", plain))
 
 
-def kernel_sources(root: Path) -> dict[str, bytes]:
-    """Module name and text of every source below `root` that can end up inside a kernel, sorted by name.
+def _source(root: Path, module: str) -> bytes | None:
+    """Text of a module of ours below `root`; None for a name that is no module."""
+    path = os.path.join(root, *module.split("."))
+    for file in (f"{path}.py", os.path.join(path, "__init__.py")):
+        try:
+            with open(file, "rb") as found:
+                return found.read()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return None
 
-    Those are the files that mention Numba, and what they import of ours, transitively.
+
+@cache
+def _read(root: Path, module: str) -> tuple[bytes | None, tuple[str, ...]]:
+    """Text of a module and the names it imports, as they are when they are first asked for: Python runs no later edit either."""
+    source = _source(root, module)
+    return source, () if source is None else tuple(_imported_modules(source))
+
+
+def closure(root: Path, module: str) -> dict[str, bytes]:
+    """Module name and text of everything of ours that a kernel of `module` can be made of, sorted by name.
+
+    That is the module, and what it imports of ours, transitively.
     """
-    text: dict[str, bytes] = {}
-    for package in PACKAGES:
-        for module, path in _sources(os.path.join(root, package), package):
-            with open(path, "rb") as file:
-                text[module] = file.read()
-    pending = [module for module, source in text.items() if b"numba" in source or b"njit" in source]
     reached: dict[str, bytes] = {}
+    pending = [module]
     while pending:
-        module = pending.pop()
-        if module in text and module not in reached:
-            reached[module] = text[module]
-            pending.extend(_imported_modules(text[module]))
+        name = pending.pop()
+        if name in reached:
+            continue
+        source, imported = _read(root, name) if name.partition(".")[0] in PACKAGES else (None, ())
+        if source is not None:
+            reached[name] = source
+            pending.extend(imported)
     return dict(sorted(reached.items()))
 
 
-def source_digest(root: Path) -> str:
-    """SHA-256 over all kernel sources, the version of Python and the installation of Numba: 64 hexadecimal digits."""
+@cache
+def kernel_key(root: Path, module: str) -> str:
+    """Digest of the `closure` of a module: 24 hexadecimal digits of its SHA-256. Raises FileNotFoundError without its source."""
+    digest, sources = hashlib.sha256(), closure(root, module)
+    if module not in sources:
+        raise FileNotFoundError(f"no source of {module} below {root}")
+    for name, source in sources.items():
+        digest.update(f"{name}\0{len(source)}\0".encode())
+        digest.update(source)
+    return digest.hexdigest()[:24]
+
+
+@cache
+def compiler_key() -> str:
+    """Digest of the version of Python and the place of Numba's installation: 16 hexadecimal digits of their SHA-256."""
     spec = importlib.util.find_spec("numba")
     numba = spec.origin if spec is not None and spec.origin is not None else "absent"
-    digest = hashlib.sha256(f"{sys.implementation.cache_tag}\0{numba}\0".encode())
-    for module, source in kernel_sources(root).items():
-        digest.update(f"{module}\0{len(source)}\0".encode())
-        digest.update(source)
-    return digest.hexdigest()
+    return hashlib.sha256(f"{sys.implementation.cache_tag}\0{numba}\0".encode()).hexdigest()[:16]
 
 
 def user_cache_folder() -> Path:
@@ -96,7 +108,7 @@ def user_cache_folder() -> Path:
 
 
 def _usable(folder: Path) -> bool:
-    """Make the folder and mark it as in use (see prune); False when that is not possible."""
+    """Make the folder and mark it as in use, see `prune`; False when that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
@@ -144,20 +156,18 @@ def _fallback_parent() -> Path | None:
 
 
 def configure() -> Path | None:
-    """Point Numba's disk cache at the folder of these sources and return it.
+    """Point Numba's disk cache at our folder and return it; the folders of the kernels lie in it, see `_shared_cache`.
 
     None when the user's own NUMBA_CACHE_DIR stands, or when no folder can be written and Numba is left to itself.
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return None
-    digest = source_digest(Path(__file__).resolve().parent.parent)
     parent: Path | None = user_cache_folder() / "numba"
-    if parent is not None and not _usable(parent / digest):
+    if parent is not None and not _usable(parent / compiler_key()):
         parent = _fallback_parent()
-    if parent is None or not _usable(parent / digest):
+    if parent is None or not _usable(parent / compiler_key()):
         return None
-    folder = parent / digest
-    prune(parent, keep=folder)
+    folder = parent / compiler_key()
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if "numba" in sys.modules:  # it read the environment when it was imported, before us
         sys.modules["numba"].config.CACHE_DIR = str(folder)

@@ -18,6 +18,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from analog_sim._late_cache import patch as _look_late
 from analog_sim._shared_cache import patch as _share_places
 
 MARK = b"\0analog-hil sha256 "
@@ -102,6 +103,7 @@ def _patch(caching: ModuleType) -> None:
         made._analog_hil = True
         caching.IndexDataCacheFile = made  # type: ignore[attr-defined]
         _share_places(caching)
+        _look_late(caching)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

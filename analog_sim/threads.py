@@ -8,12 +8,13 @@ spins for milliseconds by default, on a core that another process may need: it i
 
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
-from typing import TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -109,10 +110,19 @@ def one_blas_thread() -> Iterator[None]:
     With two threads on two cores that others are busy on, an eigenvalue problem of 60 x 60 took 3 s and 45 ms of processor time, with one
     thread 0.25 ms. Also a decorator.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _pools(len(sys.modules)).limit(limits=1, user_api="blas"):
         yield
+
+
+@lru_cache(maxsize=1)
+def _pools(modules: int) -> "ThreadpoolController":
+    """The thread pools of the libraries of this process, of which it has more only when a further module was imported.
+
+    To look for them takes milliseconds, as long as a product of 512 x 512 with 64 vectors takes twenty times.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def limit_worker(n: int = 1) -> None:
@@ -127,55 +137,6 @@ def limit_worker(n: int = 1) -> None:
     os.environ.update({name: value for name, value in worker_environment(n).items() if name != "NUMBA_NUM_THREADS"})
     numba.set_num_threads(min(n, _numba_limit()))
     threadpool_limits(limits=n)
-
-
-class _Workers:
-    """Threads that wait for parts of the work: one fewer than the most parts so far, for the caller does a part itself.
-
-    They are kept, because making a thread takes longer than a small kernel; a process that was forked starts without any.
-    """
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-        self._size = 0
-        self._lock = threading.Lock()
-        self._here = threading.local()
-
-    def run(self, work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
-        """Results of the work on every part, in order; all parts have ended when it returns or raises."""
-        if getattr(self._here, "working", False):  # a part that is cut again would wait for threads that wait for it
-            return [work(first, last) for first, last in pairwise(edges)]
-        with self._lock:  # another caller may put a larger pool in the place of this one, which then takes no more work
-            pool = self._of(len(edges) - 2)
-            others = [pool.submit(work, first, last) for first, last in pairwise(edges[1:])]
-        try:
-            own = work(edges[0], edges[1])
-        finally:
-            wait(others)
-        return [own, *(other.result() for other in others)]
-
-    def _of(self, size: int) -> ThreadPoolExecutor:
-        if self._pool is None or self._size < size:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False)  # what it was given before, it still does
-            self._pool, self._size = ThreadPoolExecutor(size, "analog-sim", self._mark), size
-        return self._pool
-
-    def _mark(self) -> None:
-        self._here.working = True
-
-
-_workers = _Workers()
-
-
-def _forget_workers() -> None:
-    """Start anew in a forked process, in which the parent's threads are not."""
-    global _workers
-    _workers = _Workers()
-
-
-if sys.platform != "win32":  # which knows no fork
-    os.register_at_fork(after_in_child=_forget_workers)
 
 
 def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -> list[T]:
@@ -196,4 +157,6 @@ def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -
     if parts == 1:
         return [work(0, n)]
     edges = [n * k // parts // step * step for k in range(parts)] + [n]
-    return _workers.run(work, edges)
+    from analog_sim._workers import run  # which imports Numba
+
+    return run(work, edges)

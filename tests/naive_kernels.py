@@ -4,7 +4,7 @@ A kernel that writes into an array has a twin that returns what would be written
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from naive import adc_reading, patches, philox, stream_normal, table_value
@@ -131,6 +131,22 @@ def power(v: Rows, g: Rows) -> float:
 def product(v: Rows, matrix: Rows) -> list[list[float]]:
     """Currents of every input."""
     return [[sum(float(x) * float(g) for x, g in zip(row, col, strict=True)) for col in matrix.T] for row in v]
+
+
+def changed(word: Callable[[], int], known: int, looks: int) -> bool:
+    """Whether a word is another one than before, within so many looks."""
+    return any(word() != known for _ in range(looks))
+
+
+def with_outer_products(target: Rows, left: Rows, right: Rows, factor: float) -> list[list[float]]:
+    """A matrix with a sum of outer products added to it."""
+    return [
+        [
+            float(old) + factor * sum(float(x[i]) * float(d[j]) for x, d in zip(left, right, strict=True))
+            for j, old in enumerate(row)
+        ]
+        for i, row in enumerate(target)
+    ]
 
 
 def panels(matrix: Rows, width: int) -> list[list[list[float]]]:

@@ -38,6 +38,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "estimate, 2 epochs": {"training": {"epochs": 2}},
     "estimate, none": {"tile": {"compensation": "none"}},
     "train": {},
+    "train, 6 epochs": {"epochs": 6, "twin": {"learning_rate": 0.3}},
     "train, pcm": {"device": "pcm"},
     "train, pcm_accumulate": {"device": "pcm_accumulate"},
     "train, ideal": {"tile": {"writing": "ideal"}},

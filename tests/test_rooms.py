@@ -31,7 +31,6 @@ WIDE = MappingProxyType(
     {
         "analog_sim/wires/network.py:Network": (9, "a bundle of arrays for kernels"),
         "analog_sim/wires/network.py:SeriesFactors": (9, "a bundle of arrays for kernels"),
-        "analog_sim/wires/series.py:born.deflate": (9, "a kernel"),
         "analog_sim/wires/series.py:born.series": (9, "a kernel"),
         "analog_sim/wires/single.py:conjugate.conjugate_gradients": (16, "a kernel"),
         "analog_sim/writing/trains.py:kernels.share_strength": (9, "a kernel"),

@@ -16,14 +16,23 @@ import pytest
 from analog_sim.cells.kernels.ageing import forget_paths
 from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
-from analog_sim.pulses.kernels.counts import busy_rows, take_whole
+from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, take_whole
 from analog_sim.pulses.kernels.trains import fire, share_strength
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
-from analog_sim.reads.kernels.noisy_conversion import noisy_adc
-from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_lines, transpose_panels
+from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
+from analog_sim.reads.kernels.product import (
+    HALF,
+    WIDTH,
+    multiply,
+    multiply_last,
+    pack_rows,
+    transpose_lines,
+    transpose_panels,
+)
+from analog_sim.writing.proposal import add_outer_products
 from learning.common.patches.windows import Windows
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
 from learning.optimizers.kernels import adam
@@ -81,6 +90,11 @@ TWINS: dict[str, tuple[str, str]] = {
         "analog_sim/pulses/kernels/test_bits.py:test_every_bit_is_decided_by_its_own_word",
     ),
     "analog_sim.pulses.kernels.counts.busy_rows": ("naive_kernels.py:largest_counts", f"{HERE}:test_busy_rows"),
+    "analog_sim._spinning.look_until": (
+        "naive_kernels.py:changed",
+        "analog_sim/test_threads.py:test_a_thread_that_looks_sees_the_other_side",
+    ),
+    "analog_sim.pulses.kernels.counts.largest_of_rows": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
     "analog_sim.pulses.kernels.counts.take_whole": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
     "analog_sim.pulses.kernels.trains.fire": ("naive_kernels.py:firing", f"{HERE}:test_fire"),
     "analog_sim.pulses.kernels.trains.share_strength": ("naive_kernels.py:shared", f"{HERE}:test_share_strength"),
@@ -110,7 +124,16 @@ TWINS: dict[str, tuple[str, str]] = {
         "naive_kernels.py:noisy_reading",
         f"{HERE}:test_noisy_adc",
     ),
+    "analog_sim.reads.kernels.outer_product.add_outer_rows": (
+        "naive_kernels.py:with_outer_products",
+        f"{HERE}:test_sums_of_outer_products",
+    ),
+    "analog_sim.reads.kernels.noisy_conversion.evenly_noisy_adc": (
+        "naive_kernels.py:noisy_reading",
+        f"{HERE}:test_noisy_adc",
+    ),
     "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
+    "analog_sim.reads.kernels.product.multiply_last": ("naive_kernels.py:product", f"{HERE}:test_products"),
     **{
         f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
         for name in ("pack_rows", "transpose_lines", "transpose_panels")
@@ -147,6 +170,7 @@ TWINS: dict[str, tuple[str, str]] = {
         for name, test in (
             ("add_response", "test_line_solves_are_dense_solves"),
             ("factor_bits", "test_line_solves_are_dense_solves"),
+            ("seen_from", "test_line_resistances_are_dense_inverses"),
             ("factor_words", "test_line_solves_are_dense_solves"),
             ("solve_words", "test_line_solves_are_dense_solves"),
             ("word_sources", "test_profiles_are_responses_to_the_active_ends"),
@@ -320,8 +344,10 @@ def test_take_whole(threshold: float, count: int, one_sided: bool) -> None:
     gathered = (RNG.integers(-40, 41, (5, 30)) / 4).astype(np.float32)
     gathered[1], gathered[4] = 0.0, np.float32(0.25)
     before, planes, busy = gathered.copy(), np.zeros((count, 5, 31), np.int16), np.empty(5, np.int64)
-    bits = gathered.view(np.int32)
-    sent, number = take_whole(gathered, bits, np.float32(threshold), np.float32(5.0), one_sided, planes, busy)
+    largest = np.empty(5, np.int32)
+    largest_of_rows(gathered.view(np.int32), largest)
+    np.testing.assert_array_equal(largest.view(np.float32), np.abs(before).max(axis=1))
+    sent, number = take_whole(gathered, largest, np.float32(threshold), np.float32(5.0), one_sided, planes, busy)
     expected = np.array([[twins.whole_steps(float(x), threshold, 5.0) for x in row] for row in before])
     sides = [expected] if count == 1 else [expected, -expected]
     sides = [np.maximum(side, 0) for side in sides] if one_sided and count == 2 else sides
@@ -382,11 +408,15 @@ def test_scale_rows() -> None:
 @pytest.mark.parametrize("bits", [6, None])
 @pytest.mark.parametrize("spread", [False, True])
 def test_noisy_adc(bits: int | None, spread: bool) -> None:
-    current, variance = f32(40, 70), f32(40, 70, low=0.0, high=0.2) if spread else np.empty((0, 0), np.float32)
+    current, variance = f32(40, 70), f32(40, 70, low=0.0, high=0.2)
     before, steps = current.copy(), np.float32(0 if bits is None else 2 ** (bits - 1) - 1)
     row_scale, full, std, offset = f32(40, low=0.5, high=2.0), 1.7, 0.3, 33
     per_ampere, lsb = (np.full(70, v, np.float32) for v in (steps / full, full / max(steps, 1)))
-    noisy_adc(current, variance, np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale)
+    draws = np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale
+    if spread:
+        noisy_adc(current, variance, *draws)
+    else:
+        evenly_noisy_adc(current, *draws)
     found, expected = [], []
     for b in range(0, 40, 3):
         for j in range(0, 70, 5):
@@ -416,7 +446,7 @@ def test_net_and_load() -> None:
 
 def test_load_of_columns() -> None:
     g, load = f32(7, 9, low=0.0), np.zeros(9, np.float32)
-    load_of_columns(g, load)
+    load_of_columns(g, load, 0, len(load))
     np.testing.assert_allclose(load, twins.column_load(g), rtol=1e-6)
 
 
@@ -428,14 +458,31 @@ def test_power() -> None:
     np.testing.assert_array_equal(squared, v * v)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 40), (37, 70)])
+@pytest.mark.parametrize(("batch", "shape"), [(1, (1, 1)), (3, (37, 45)), (64, (40, 70)), (33, (64, 10))])
+def test_sums_of_outer_products(batch: int, shape: tuple[int, int]) -> None:
+    left, right, target = f32(batch, shape[0]), f32(batch, shape[1]), f32(*shape)
+    expected = twins.with_outer_products(target, left, right, -0.75)
+    largest = add_outer_products(target, left, right, -0.75)
+    np.testing.assert_allclose(target, expected, atol=1e-5)
+    np.testing.assert_array_equal(largest.view(np.float32), np.abs(target).max(axis=1))
+
+
+def test_no_outer_product_changes_nothing() -> None:
+    target = f32(3, 4)
+    before = target.copy()
+    largest = add_outer_products(target, f32(0, 3), f32(0, 4), 1.0)
+    np.testing.assert_array_equal(target, before)
+    np.testing.assert_array_equal(largest.view(np.float32), np.abs(before).max(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 40), (37, 70), (64, 96)])
 def test_products(shape: tuple[int, int]) -> None:
     matrix, v = f32(*shape), f32(11, shape[0])
     packed = np.zeros((-(-shape[1] // WIDTH), shape[0], WIDTH), np.float32)
     pack_rows(matrix, np.arange(shape[0]), packed)
     np.testing.assert_array_equal(packed, np.asarray(twins.panels(matrix, WIDTH), np.float32))
     turned = np.zeros((-(-shape[0] // WIDTH), shape[1], WIDTH), np.float32)
-    transpose_panels(packed, turned)
+    transpose_panels(packed, turned, 0, len(turned))
     np.testing.assert_array_equal(turned, np.asarray(twins.panels(matrix.T, WIDTH), np.float32))
     some, expected = np.arange(0, 2 * shape[0], 3), turned.copy()  # of two planes
     turned[:, :, :] = np.where(
@@ -446,6 +493,11 @@ def test_products(shape: tuple[int, int]) -> None:
     out = np.empty((11, shape[1]), np.float32)
     multiply(v, packed, out, 0, len(packed))
     np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
+    left = shape[1] - (len(packed) - 1) * WIDTH
+    if left <= HALF:
+        wide, out[:, -left:] = out.copy(), np.nan
+        multiply_last(v, packed, out)
+        np.testing.assert_array_equal(out, wide)
 
 
 def test_scatter_rows() -> None:

@@ -7,15 +7,17 @@ an emulator can show is `Inspectable`; a crossbar hands it out as `inside`, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.operation_log import OperationLog
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
-from analog_sim.reads.wired import WiresReport
 from analog_sim.saved_state import State
+
+if TYPE_CHECKING:
+    from analog_sim.reads.wired import WiresReport
 
 F32 = npt.NDArray[np.float32]
 

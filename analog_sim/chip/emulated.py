@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.ageing import Ageing, row_spans
-from analog_sim.cells.cell_model import CellModel, PulseFactor
+from analog_sim.cells.cell_model import CellModel, PulseFactor, PulseModel
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import NO_MEMORY, CellState, fabricate
 from analog_sim.chip.checks import check_strength, check_target, span
@@ -16,20 +16,20 @@ from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import LogState, OperationLog
 from analog_sim.config import UserError
-from analog_sim.pulses.apply import GradedPulses, PreparedPulses, apply_graded, apply_pulses, prepare
-from analog_sim.pulses.graded import grading
-from analog_sim.pulses.kernels.laws import Law
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
-from analog_sim.pulses.reached import PulseWires
-from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.pulses.strength import driven
 from analog_sim.random.streams import Streams, StreamState
 from analog_sim.reads.kernels.energy import read_power, square_and_power
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import ReadCache
-from analog_sim.reads.wired import WiredReads, WiredState, WiresReport
 from analog_sim.saved_state import State, taken
-from analog_sim.wires import WiresSpec
+
+if TYPE_CHECKING:  # what pulses and wires need is imported by an array that has them: half of all kernels
+    from analog_sim.pulses.apply import PreparedPulses
+    from analog_sim.pulses.kernels.laws import Law
+    from analog_sim.pulses.reached import PulseWires
+    from analog_sim.reads.wired import WiredReads, WiresReport
+    from analog_sim.wires import WiresSpec
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ class CrossbarState(TypedDict):
     undisturbed_reads: int
     last_write: float
     seen: list[float] | None
-    wires: WiredState | None
+    wires: State | None
     pulse_wires: npt.NDArray[Any] | None
 
 
@@ -108,18 +108,20 @@ class EmulatedCrossbar:
         )
         self._ageing = Ageing(cell, streams)
         self._noise = {name: streams.stream(name) for name in ("read", "programming", "pulse")}
-        self._law = None if cell.pulse is None else compile_pulses(cell.pulse)
+        self._law = None if cell.pulse is None else _law_of(cell.pulse)
         self._driven: tuple[tuple[float | None, float | None], CellModel, Law] | None = None
         self._seen: ReadCache | None = None
         resistive = wires if wires is not None and not wires.ideal else None
-        self._wired = None if resistive is None else WiredReads(resistive, pair, cell.iv_alpha)
+        self._wired = None if resistive is None else _wired_reads(resistive, pair, cell.iv_alpha)
         graded = cell.pulse is not None and cell.pulse.amplitude is not None
         if graded and resistive is not None and cell.pulse is not None and cell.pulse.history is not None:
             raise UserError(
                 f"tile.wires: card {cell.name} has pulse.amplitude and pulse.history; pulses that see the drop on the lines do not know the"
                 " memory of cells: leave one of the three out"
             )
-        self._pulse_wires = PulseWires(resistive, self.info.planes) if resistive is not None and graded else None
+        self._pulse_wires = (
+            _reached_by_pulses(resistive, self.info.planes) if resistive is not None and graded else None
+        )
         self._last_write = 0.0
         self._undisturbed_reads = 0
 
@@ -329,18 +331,22 @@ class EmulatedCrossbar:
 
     def _sent(self, plan: PulseCounts | PulseTrain) -> tuple[PreparedPulses, int]:
         """Pulse the cells; the plan as it was made ready, and the pulses sent to cells."""
+        from analog_sim.pulses import apply
+
         now, stream = self.clock.now, self._noise["pulse"]
         if self._pulse_wires is None:
             cell, law = self._answer_to(plan)
-            prepared = prepare(cell, self.cells, plan)
+            prepared = apply.prepare(cell, self.cells, plan)
             present = self._aged_rows(prepared.rows, now) if cell.ages else None
-            return prepared, apply_pulses(cell, law, self.cells, prepared, stream, present, now)
+            return prepared, apply.apply_pulses(cell, law, self.cells, prepared, stream, present, now)
         assert self._law is not None
+        from analog_sim.pulses.graded import grading
+
         factors = grading(self.cell, plan)
-        prepared = prepare(self.cell, self.cells, plan, factors)
-        by_volts = GradedPulses.of(plan, prepared, self._pulse_wires.reached(self.conductance_now()), factors)
+        prepared = apply.prepare(self.cell, self.cells, plan, factors)
+        by_volts = apply.GradedPulses.of(plan, prepared, self._pulse_wires.reached(self.conductance_now()), factors)
         present = self._aged_rows(prepared.rows, now) if self.cell.ages else None
-        return prepared, apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now)
+        return prepared, apply.apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now)
 
     def _answer_to(self, plan: PulseCounts | PulseTrain) -> tuple[CellModel, Law]:
         """The card and its compiled law for the amplitude and the width of a plan; the last one asked for is kept."""
@@ -351,7 +357,7 @@ class EmulatedCrossbar:
         if self._driven is None or self._driven[0] != asked:
             cell = driven(self.cell, *asked)
             assert cell.pulse is not None
-            self._driven = asked, cell, compile_pulses(cell.pulse)
+            self._driven = asked, cell, _law_of(cell.pulse)
         return self._driven[1:]
 
     def _aged_rows(self, rows: I64, now: float) -> F32:
@@ -433,7 +439,9 @@ class EmulatedCrossbar:
             self._seen = ReadCache(self._ageing, self.cells, self.clock.now, self._last_write)
             self._seen.restore(saved["seen"])
         if self._wired is not None and saved["wires"] is not None:
-            self._wired.restore(saved["wires"])
+            from analog_sim.reads.wired import WiredState
+
+            self._wired.restore(taken(WiredState, saved["wires"], "crossbar.wires"))
         if self._pulse_wires is not None:
             self._pulse_wires.rebase(saved["pulse_wires"])
 
@@ -471,6 +479,27 @@ class EmulatedCrossbar:
             if self._wired is not None:
                 self._wired.forget()
         return self._seen
+
+
+def _law_of(pulse: PulseModel) -> Law:
+    """Tables of the pulse law, as kernels take them."""
+    from analog_sim.pulses.response_tables import compile_pulses
+
+    return compile_pulses(pulse)
+
+
+def _wired_reads(wires: WiresSpec, pair: bool, iv_alpha: float) -> WiredReads:
+    """Reads of an array whose lines have resistance."""
+    from analog_sim.reads.wired import WiredReads
+
+    return WiredReads(wires, pair, iv_alpha)
+
+
+def _reached_by_pulses(wires: WiresSpec, planes: int) -> PulseWires:
+    """What the drop on the lines leaves of a pulse."""
+    from analog_sim.pulses.reached import PulseWires
+
+    return PulseWires(wires, planes)
 
 
 def _largest(factor: PulseFactor | None) -> float:

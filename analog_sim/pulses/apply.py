@@ -30,7 +30,10 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 WORTH_A_THREAD = 2**15
-"""Cells that take longer to pulse than a thread to wake."""
+"""Cells that take longer to pulse than a thread to begin."""
+
+A_ROW = 128
+"""Cells that take as long as what a row costs by itself: its generators, its lists."""
 
 _NOBODY = np.empty(0, np.int64)
 _NO_CELLS: dict[type, np.ndarray] = {
@@ -134,7 +137,7 @@ def apply_pulses(
         return int(kernels.pulse_rows_by_train(first, last, cells, law, composed, plan.train, place))
 
     rows, each = (len(plan.rows), 1) if plan.counts is not None else (state.g.shape[1], len(state.g))
-    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * state.g.shape[2]))))
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * (state.g.shape[2] + A_ROW)))))
 
 
 def apply_graded(
@@ -155,7 +158,7 @@ def apply_graded(
         return int(by(first, last, cells, law, nothing_composed(), seen, drives, place))
 
     rows, each = (len(drives.counts.rows), 1) if isinstance(drives, CountDrives) else (state.g.shape[1], len(state.g))
-    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * state.g.shape[2]))))
+    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * (state.g.shape[2] + A_ROW)))))
 
 
 def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:

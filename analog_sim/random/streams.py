@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from analog_sim.random.kernels import philox as kernels
 from analog_sim.threads import in_parts
+
+FEW = 2**12
+"""Uniform numbers up to which they are made of words by NumPy: the same bits, and no kernel to be compiled for a few."""
 
 _MESSAGE = "random stream: {what}: got {got!r}, allowed: {allowed}"
 
@@ -48,11 +50,6 @@ def _size(shape: Shape) -> tuple[tuple[int, ...], int]:
             raise ValueError(_MESSAGE.format(what="shape", got=shape, allowed="dimensions >= 0"))
         size *= int(d)
     return dims, size
-
-
-def worth_threads(size: int) -> bool:
-    """Whether a fill of `size` elements is worth Numba's threads."""
-    return size >= 2 * kernels.TASK and numba.get_num_threads() > 1
 
 
 def _fill(
@@ -123,6 +120,8 @@ class Stream:
     def uniforms(self, shape: Shape) -> NDArray[np.float32]:
         """Uniform float32 in [0, 1), on a grid of 2**-24."""
         dims, size = _size(shape)
+        if size <= FEW:
+            return np.float32(2.0**-24) * (self.words(dims) >> np.uint32(8)).astype(np.float32)
         out = np.empty(size, np.float32)
         _fill(kernels.fill_uniforms, self.reserve(size), out)
         return out.reshape(dims)

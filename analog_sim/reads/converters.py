@@ -14,17 +14,19 @@ import numpy.typing as npt
 from pydantic import Field
 
 from analog_sim.config import Q, StrictModel
-from analog_sim.random.streams import Stream, Streams, worth_threads
+from analog_sim.random.streams import Stream, Streams
 from analog_sim.reads.kernels import converting as kernels
-from analog_sim.reads.kernels.noisy_conversion import noisy_adc
+from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.noise import add_noise, spread_over
 from analog_sim.reads.polarity import Polarity
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 _NO_BITS: Mapping[str, str] = MappingProxyType({"bits": "no quantisation"})
-_SILENT = np.empty((0, 0), np.float32)
+WORTH_A_THREAD = 2**15
+"""Noisy conversions that take longer than a thread to begin."""
 
 
 def steps(bits: int | None) -> int:
@@ -271,12 +273,28 @@ class Adc:
         """Noise, static errors and conversion, in place."""
         law = self._codes_per_ampere, self._lsb, self._steps, row_scale
         noisy = variance is not None or std > 0.0
-        if noisy and self._errors is None and not worth_threads(current.size):
-            spread = _SILENT if variance is None else spread_over(current, variance)
-            noisy_adc(current, spread, np.float32(std), *self.noise.reserve(current.size), *law)
+        if noisy and self._errors is None:
+            self._digitise_with_noise(
+                current, None if variance is None else spread_over(current, variance), std, row_scale
+            )
             return
         if noisy:
             add_noise(self.noise, current, variance, std=std)
         if self._errors is not None:
             current[...] = self._errors.distort(current / self._full) * self._full
         kernels.adc_rows(current, *law)
+
+    def _digitise_with_noise(self, current: F32, spread: F32 | None, std: float, row_scale: F32) -> None:
+        """Noise of that variance (B, lines), or none, and standard deviation, and conversion."""
+        key0, key1, offset = self.noise.reserve(current.size)
+        width = current.shape[1]
+
+        def part(first: int, last: int) -> None:
+            draws = np.float32(std), key0, key1, offset + np.uint64(first * width)
+            law = self._codes_per_ampere, self._lsb, self._steps, row_scale[first:last]
+            if spread is None:
+                evenly_noisy_adc(current[first:last], *draws, *law)
+            else:
+                noisy_adc(current[first:last], spread[first:last], *draws, *law)
+
+        in_parts(part, len(current), max(1, -(-WORTH_A_THREAD // width)))

@@ -5,15 +5,26 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.reads.kernels.product import WIDTH, multiply, pack_rows, transpose_lines, transpose_panels
+from analog_sim.reads.kernels.product import (
+    HALF,
+    WIDTH,
+    multiply,
+    multiply_last,
+    pack_rows,
+    transpose_lines,
+    transpose_panels,
+)
 from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 _ALIGNMENT = 64  # bytes: a vector register, a line of the cache
-_WORTH_A_THREAD = 1 << 21
+WORTH_A_THREAD = 1 << 21
 """Multiplications of a part below which waking a thread takes longer than it saves, about 50 us of work."""
+
+COPIED_BY_A_THREAD = 1 << 16
+"""Numbers of a part that is only copied, likewise."""
 
 
 class PackedMatrix:
@@ -44,10 +55,11 @@ class PackedMatrix:
         made.put(np.arange(len(matrix)), matrix)
         return made
 
-    def transposed(self) -> PackedMatrix:
-        """M^T (m, n)."""
-        made = PackedMatrix(self.cols, self.rows)
-        transpose_panels(self.array, made.array)
+    def transposed(self, room: PackedMatrix | None = None) -> PackedMatrix:
+        """M^T (m, n); in the place of `room`, another matrix of that shape that is no longer needed, if there is one."""
+        made = PackedMatrix(self.cols, self.rows) if room is None else room
+        least = max(1, -(-COPIED_BY_A_THREAD // max(1, self.cols * WIDTH)))
+        in_parts(lambda first, last: transpose_panels(self.array, made.array, first, last), len(made.array), least)
         return made
 
     def transpose_lines(self, cells_of: I64, turned: PackedMatrix) -> None:
@@ -72,9 +84,14 @@ class PackedMatrix:
             out = np.empty((len(v), self.cols), np.float32)
         _check(v, "v", (len(v), self.rows))  # the kernel goes by addresses
         _check(out, "out", (len(v), self.cols))
-        count = len(self.array)
-        least = max(1, -(-_WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-        in_parts(lambda start, stop: multiply(v, self.array, out, start, stop), count, least)
+        panels = self.array
+        count = len(panels)
+        narrow = self.cols - (count - 1) * WIDTH <= HALF
+        if count > narrow:
+            least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
+            in_parts(lambda start, stop: multiply(v, panels, out, start, stop), count - narrow, least)
+        if narrow:
+            multiply_last(v, panels, out)
         return out
 
 

@@ -15,6 +15,7 @@ from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.state import CellState
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
 from analog_sim.reads.packed_matrix import PackedMatrix
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -32,6 +33,12 @@ FEW_ROWS = 0.5
 FEW_LINES = 0.15
 """The same for the matrix of transposed reads, into which a row goes number by number."""
 
+WORTH_A_THREAD = 2**17
+"""Cells that take longer to look at than a thread to begin."""
+
+A_LINE = 16
+"""Numbers in a line of the cache."""
+
 
 class ReadCache:
     """Conductances, their noise and their sums as reads see them; each part is made when it is first asked for.
@@ -44,6 +51,8 @@ class ReadCache:
     def __init__(self, ageing: Ageing, cells: CellState, now: float, last_write: float) -> None:
         self._ageing, self._cells = ageing, cells
         self._now = self._noise_now = now
+        self._flickers = bool(ageing.cell.read.flicker.any())
+        self._spare: PackedMatrix | None = None  # memory of the last `back`
         self._until = self._end(now, now - last_write)
         self._noise_until = self._noise_end(now, now - last_write)
 
@@ -63,7 +72,7 @@ class ReadCache:
     @property
     def net(self) -> F32:
         """Net conductance, siemens (rows, cols)."""
-        return self.g[0] if len(self.g) == 1 else self.forward.matrix()
+        return self.g[0] if len(self._cells.g) == 1 else self.forward.matrix()
 
     @property
     def forward(self) -> PackedMatrix:
@@ -73,7 +82,8 @@ class ReadCache:
     @cached_property
     def back(self) -> PackedMatrix:
         """The same for transposed reads, (cols, rows)."""
-        return self.forward.transposed()
+        room, self._spare = self._spare, None
+        return self.forward.transposed(room)
 
     @property
     def row_sum(self) -> F32:
@@ -87,14 +97,18 @@ class ReadCache:
         if len(g) == 1:
             return PackedMatrix.of(g[0]), g[0].sum(axis=1)
         net, load = PackedMatrix(*g.shape[1:]), np.empty(g.shape[1], np.float32)
-        net_and_load(g[0], g[1], np.arange(g.shape[1]), net.array, load)
+        _net_and_load(g, np.arange(g.shape[1]), net, load)
         return net, load
 
     @cached_property
     def variance(self) -> PackedMatrix | float:
         """Variance of one read of the net conductance, siemens squared (rows, cols), or one number for all."""
         each = self._net_variance(None)
-        return each if isinstance(each, float) else PackedMatrix.of(each)
+        found = each if isinstance(each, float) else PackedMatrix.of(each)
+        cell = self._ageing.cell
+        if len(self._cells.g) == 2 and cell.ages and cell.pulse is None and "_lines" in self.__dict__:
+            self._drop("g")  # reads need no more of it, and cells without pulses do not change row by row
+        return found
 
     @cached_property
     def variance_back(self) -> PackedMatrix | float:
@@ -111,7 +125,9 @@ class ReadCache:
     def col_sum(self) -> F32:
         """Conductance that loads every column, siemens (cols,)."""
         load = np.zeros(self.g.shape[2], np.float32)
-        load_of_columns(self.g.reshape(-1, len(load)), load)
+        cells = self.g.reshape(-1, len(load))
+        least = max(A_LINE, -(-WORTH_A_THREAD // len(cells)))
+        in_parts(lambda first, last: load_of_columns(cells, load, first, last), len(load), least, A_LINE)
         return load
 
     def pulsed(self, rows: I64, now: float) -> None:
@@ -123,7 +139,7 @@ class ReadCache:
         planes, total, cols = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total
         if planes == 1 or len(rows) > FEW_LINES * planes * total:
-            self._drop("back")
+            self._spare = made.pop("back", self._spare)
         if many and not isinstance(
             made.get("variance"), float
         ):  # one number for all cells does not depend on their states
@@ -136,7 +152,7 @@ class ReadCache:
         elif "g" in made:
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
         if "_lines" in made:
-            net_and_load(self.g[0], self.g[1], rows, self.forward.array, self.row_sum)
+            _net_and_load(self.g, rows, self.forward, self.row_sum)
             if "back" in made:
                 self.forward.transpose_lines(rows, self.back)
         else:
@@ -179,4 +195,17 @@ class ReadCache:
     def _noise_end(self, now: float, youngest: float) -> float:
         """The same for the 1/f noise."""
         read = self._ageing.cell.read
-        return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if read.flicker.any() else float("inf")
+        return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if self._flickers else float("inf")
+
+
+def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F32) -> None:
+    """Net conductance and load of the word lines of some rows of cells, which are counted through both planes and ascend."""
+    least = max(1, -(-WORTH_A_THREAD // (2 * g.shape[2])))
+    lines = cells_of
+    if (
+        len(lines) >= 2 * least and lines[-1] >= g.shape[1]
+    ):  # a line of which both cells are named is to be in one part only
+        named = np.zeros(g.shape[1], np.bool_)
+        named[lines % g.shape[1]] = True
+        lines = np.flatnonzero(named)
+    in_parts(lambda first, last: net_and_load(g[0], g[1], lines[first:last], net.array, load), len(lines), least)

@@ -6,6 +6,7 @@ Knows no weight scale, nor what is behind an array.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -128,7 +129,7 @@ class ArrayGroup:
     ) -> None:
         """Bit planes one after the other, bit slices at the same time."""
         for volts, weight in self._drive(dac, x, scale):
-            with self.clock.parallel():
+            with self.clock.parallel() if len(self.arrays) > 1 else nullcontext():
                 for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
                     current, variance = read(array, volts, None if accumulate else out)
                     share = coefficient * weight

@@ -23,6 +23,9 @@ F32 = npt.NDArray[np.float32]
 MOST = 1024
 """Known inputs unless the configuration says otherwise; a tile of more lines is measured with so many rows, which is not complete."""
 
+_LOW = 64
+"""Lines whose number differs in the lower bits alone."""
+
 
 class Probes:
     """The known inputs of one tile.
@@ -41,6 +44,16 @@ class Probes:
 
     def inputs(self) -> F32:
         """All of them, (count, lines), +-1."""
-        # Element (r, c) of a Hadamard matrix in natural order is -1 to the number of bits that r and c share (Sylvester).
-        shared = np.bitwise_count(self._rows[:, None] & np.arange(len(self._signs))[None, :])
-        return np.where(shared & 1, -self._signs, self._signs)
+        # Element (r, c) of a Hadamard matrix in natural order is -1 to the number of bits that r and c share (Sylvester): the product of
+        # those of the upper and of the lower bits.
+        lines = len(self._signs)
+        upper = np.arange(-(-lines // _LOW)) * _LOW
+        rows = np.empty((len(self._rows), len(upper), _LOW), np.float32)
+        np.multiply(_parity(self._rows, upper)[:, :, None], _parity(self._rows, np.arange(_LOW))[:, None, :], out=rows)
+        return rows.reshape(len(rows), -1)[:, :lines] * self._signs
+
+
+def _parity(rows: npt.NDArray[np.int64], cols: npt.NDArray[np.int64]) -> F32:
+    """-1 to the number of bits that r and c share, (rows, cols)."""
+    shared = np.bitwise_count(rows[:, None] & cols[None, :])
+    return np.where(shared & 1, np.float32(-1.0), np.float32(1.0))

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -35,7 +35,7 @@ from analog_sim.reads.polarity import Polarity
 from analog_sim.saved_state import State, put, taken
 from analog_sim.tiles.array_group import ArrayGroup
 from analog_sim.tiles.probes import Probes
-from analog_sim.wires import WiresSpec, shaped_planes
+from analog_sim.wires import WiresSpec
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.proposal import OuterProduct, Proposal
 from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
@@ -398,6 +398,8 @@ class Tile:
         wires = self.spec.wires
         if wires is None or wires.ideal or wires.programming == "nominal":
             return wanted
+        from analog_sim.wires import shaped_planes
+
         window = (self.cell.g_min, self.cell.g_max)
         return shaped_planes(wanted, wires.forward(), wires.pair, window, wires.rounds, scaled=wires.column_gain)
 
@@ -441,7 +443,7 @@ class Tile:
         row_gain = scale / np.float32(first.v_full * self.scale)
         out = np.empty((len(x), self.shape[1 - side]), np.float32)
         started: dict[int, F32] = {}
-        with self.clock.parallel():
+        with self.clock.parallel() if len(self.blocks) > 1 else nullcontext():
             for block in self.blocks:
                 source, target = (block.rows, block.cols) if forward else (block.cols, block.rows)
                 accumulate = target.start in started

@@ -13,6 +13,7 @@ projection on fields V of `basis`: with r = r_1 r_2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,10 +39,12 @@ class Polynomials(NamedTuple):
     second: F64
 
 
-def polynomials(order: int, rho: float) -> Polynomials:
-    """Series of an order whose remainder is the smallest on [0, rho]; its roots are dealt out in turn to both factors."""
+@lru_cache(maxsize=64)
+def polynomials(order: int, rho: float, low: float = 0.0) -> Polynomials:
+    """Series of an order whose remainder is the smallest on [low, rho]; its roots are dealt out in turn to both factors."""
     n = order + 1
-    roots = np.sort(rho * (1.0 + np.cos((2.0 * np.arange(n) + 1.0) * np.pi / (2.0 * n))) / 2.0)
+    nodes = np.cos((2.0 * np.arange(n) + 1.0) * np.pi / (2.0 * n))
+    roots = np.sort(low + (rho - low) * (1.0 + nodes) / 2.0)
 
     def product(values: F64) -> F64:
         out = np.ones(1)
@@ -104,11 +107,11 @@ def deflation(net: Network, basis: Modes, order: int, depth: int) -> Deflation:
     shares, ends = np.zeros((powers, len(net.d), m)), np.zeros((powers, 2, m, net.cols))
 
     def part(first: int, last: int) -> None:
-        dots = np.zeros(LANES * len(basis.word_modes))
+        dots = np.zeros((max(4, len(basis.word_modes)), 4 * LANES))
         fields = (basis.bit_shapes, basis.word_modes, basis.column_of, basis.mode_of)
-        work = workspace(net)
+        work = (*workspace(net), np.empty((4, LANES * net.cols + _PADDING)))
         for lane in range(first, last, LANES):
-            born.deflate(lane, net.rows, *net.series, *fields, *work, dots, gram, shares, ends)
+            born.deflate(lane, *net.series, *fields, *work, dots, gram, shares, ends)
 
     in_parts(part, m, LANES, LANES)
     return Deflation(gram, shares, ends)

@@ -1,4 +1,5 @@
-"""What a user writes about wires, `wires: {word_line: 1 ohm, bit_line: 1 ohm, driver: 100 ohm}`, and the topologies it means
+"""What a user writes about wires, `wires: {word_line: 1 ohm, bit_line: 1 ohm, driver: 100 ohm}`, and the topologies it means.
+
 It solves nothing.
 """
 

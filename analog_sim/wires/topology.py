@@ -1,8 +1,7 @@
 """What the wires of an array are, as data: segments of lines, and how each end of a line ends. It solves nothing.
 
 Nodes: u_ij on word line i at cell (i, j), w_ij on bit line j. Neighbouring nodes of a line are joined by one segment; an end that
-is not open
-continues through one more segment and a terminal resistance to the driver, the sense amplifier (a virtual ground) or ground.
+is not open continues through one more segment and a terminal resistance to the driver, the sense amplifier (a virtual ground) or ground.
 """
 
 from __future__ import annotations

@@ -49,26 +49,29 @@ class ClippingNote:
 
     def trains(self, share: float, samples: int) -> None:
         """Count the samples of an outer product, `share` of which ask for more than their train can carry."""
-        self._add(
-            share,
-            samples,
-            f"{100 * share:.3g} % of the samples of this batch ask for more pulses than a train of {self._length} slots can carry",
-        )
+        if self._add(share, samples):
+            self._say(
+                f"{100 * share:.3g} % of the samples of this batch ask for more pulses than a train of {self._length} slots can carry"
+            )
 
     def counts(self, share: float) -> None:
         """Count one dense gradient, which asks `share` of the cells for more than `MOST_PULSES`."""
-        self._add(share, 1, f"{100 * share:.3g} % of the cells are asked for more than {MOST_PULSES} pulses at once")
+        if self._add(share, 1):
+            self._say(f"{100 * share:.3g} % of the cells are asked for more than {MOST_PULSES} pulses at once")
 
-    def _add(self, share: float, samples: int, what: str) -> None:
+    def _add(self, share: float, samples: int) -> bool:
+        """Count; whether it is to be said."""
         first = self._warn and share > 0.0 and self._clipped == 0.0
         self._asked += samples
         self._clipped += share * samples
-        if first:
-            warnings.warn(
-                f"{self._kind}: {what}; the rest is lost (lower the learning rate or raise `length`)",
-                PulseClippingWarning,
-                stacklevel=5,
-            )
+        return first
+
+    def _say(self, what: str) -> None:
+        warnings.warn(
+            f"{self._kind}: {what}; the rest is lost (lower the learning rate or raise `length`)",
+            PulseClippingWarning,
+            stacklevel=5,
+        )
 
     def state(self) -> list[float]:
         """For a checkpoint."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads
 
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from analog_sim.reads.kernels.outer_product import add_outer_rows
+from analog_sim.reads.packed_matrix import WORTH_A_THREAD, PackedMatrix
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
 
@@ -61,25 +58,19 @@ def for_cells(proposal: Proposal, gain: F32) -> Proposal:
     return Dense(proposal.dw / gain[:, None])
 
 
-def add_outer_products(target: F32, left: F32, right: F32, factor: float) -> None:
-    """``target += factor sum_b left_b right_b^T`` in place, without a temporary matrix.
+def add_outer_products(target: F32, left: F32, right: F32, factor: float) -> npt.NDArray[np.int32]:
+    """``target += factor sum_b left_b right_b^T`` in place, without a temporary matrix; the same bits on any number of threads.
 
     target: (m, n) C-contiguous float32. left: (B, m). right: (B, n).
-    """
-    from scipy.linalg.blas import sgemm  # takes a tenth of a second to import, which a read need not wait for
 
+    Returns:
+        (m,) bits of the largest magnitude in each row of the target as it is then, see `kernels.counts.take_whole`.
+    """
     left, right = np.ascontiguousarray(left, np.float32), np.ascontiguousarray(right, np.float32)
-    with _blas().limit(limits=1) if get_num_threads() > 1 else nullcontext():
-        # The transpose is Fortran-ordered, so BLAS adds the product to it.
-        sgemm(factor, right.T, left.T, beta=1.0, c=target.T, trans_b=1, overwrite_c=1)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries that are loaded. One thread each: a second pool beside the kernels' fights with it for the cores.
-
-    Decorrelated node perturbation took four times the processor time, and the longer the busier the machine, with two threads each.
-    """
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")
+    if not len(left):
+        left, right = (np.zeros((1, lines.shape[1]), np.float32) for lines in (left, right))
+    panels, largest = PackedMatrix.of(right).array, np.empty(len(target), np.int32)
+    arguments = left, panels, np.float32(factor), target, largest
+    least = max(1, -(-WORTH_A_THREAD // max(1, right.size)))
+    in_parts(lambda first, last: add_outer_rows(*arguments, first, last), len(target), least)
+    return largest

@@ -97,6 +97,17 @@ def plain(work: nn.Module) -> nn.Module:
     return _plain_layer(work)
 
 
+def is_plain(copied: nn.Module) -> bool:
+    """Whether `plain` leaves a `float_copy` as it is."""
+    computed = BasePruningMethod | WeightNorm | SpectralNorm
+    return not any(
+        isinstance(layer, nn.TransformerEncoderLayer)
+        or parametrize.is_parametrized(layer)
+        or any(isinstance(hook, computed) for hook in layer._forward_pre_hooks.values())
+        for layer in copied.modules()
+    )
+
+
 def _bake(layer: nn.Module) -> None:
     """Replace weights that a hook computes before every call by their present values."""
     for hook in list(layer._forward_pre_hooks.values()):

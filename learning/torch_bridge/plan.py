@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from learning.common.weight_tile import TileFactory
 from learning.torch_bridge.analog_layer import check_before_loading, warn_of_unread_tiles
@@ -48,6 +48,7 @@ class Plan:
         notes: what a reader has to know: what was folded, what stays digital.
         compared: whether it was run and compared with the original. Otherwise what `build` returns looks at its own first run, and
             warns of tiles that were not read in it.
+        outputs: what the original makes of the whole sample that it was compared on, None where that was not all that it will be given.
     """
 
     module: nn.Module
@@ -55,6 +56,7 @@ class Plan:
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
     compared: bool
+    outputs: Tensor | None = None
 
     @property
     def decided(self) -> Decided:

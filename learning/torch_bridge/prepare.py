@@ -8,7 +8,7 @@ sample is all that the network will ever be given. The planned network is compar
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from learning.torch_bridge.checks import PERIPHERY, digital_names, is_kept, prob
 from learning.torch_bridge.fold import Fold, find_folds, fold
 from learning.torch_bridge.modules import AnalogLayer, analog_layers
 from learning.torch_bridge.observe import Observation, observe
-from learning.torch_bridge.plain import float_copy, other_precisions, plain, unwrapped
+from learning.torch_bridge.plain import float_copy, is_plain, other_precisions, plain, unwrapped
 from learning.torch_bridge.plan import Decided, LayerPlan, Plan
 
 _TOLERANCE = 1e-4
@@ -61,14 +61,16 @@ def prepare(
     if any(isinstance(child, AnalogLayer) for child in module.modules()):
         raise UserError("model: has analogue layers already")
     module = unwrapped(module)
-    work = plain(float_copy(module))
+    copied = float_copy(module)
+    alike = is_plain(copied)
+    work = plain(copied)
     kept = digital_names(work, digital)
     if found := problems(work, kept):
         raise UserError("model: " + "; ".join(found))
     notes = [f"{name}: kept digital, as asked" for name in digital]
     notes += [f"weights of {name} made float32" for name in other_precisions(module)]
     notes += _shared(work, kept)
-    seen = None if sample is None else _seen(float_copy(module), work, sample, batch, whole)
+    seen = None if sample is None else _seen(float_copy(module), work, sample, batch, whole=whole, alike=alike)
     if seen is not None:
         _refuse_loose(work, kept, seen)
         notes += _products(seen)
@@ -110,11 +112,14 @@ def _planned(work: nn.Module, kept: set[str], pairs: Sequence[Fold], seen: _Samp
             ]
     if not layers:
         raise UserError("model: has no Linear or Conv2d layer to put on a chip")
-    return Plan(folded, tuple(layers), tuple(pairs), tuple(notes), compared=seen is not None)
+    outputs = torch.cat(seen.outputs) if seen is not None and seen.whole else None
+    return Plan(folded, tuple(layers), tuple(pairs), tuple(notes), compared=seen is not None, outputs=outputs)
 
 
-def _seen(original: nn.Module, work: nn.Module, sample: Tensor, batch: int | None, whole: bool) -> _Sample:
-    """Run the original and its plain copy on the sample.
+def _seen(
+    original: nn.Module, work: nn.Module, sample: Tensor, batch: int | None, *, whole: bool, alike: bool
+) -> _Sample:
+    """Run the original and its plain copy on the sample; alike: the copy is of the very same layers.
 
     Raises:
         UserError: a sample that does not fit; outputs that are no tensor, not finite, or random.
@@ -131,22 +136,8 @@ def _seen(original: nn.Module, work: nn.Module, sample: Tensor, batch: int | Non
     if sample.is_floating_point():
         sample = sample.float()
     batches = list(sample.split(batch)) if batch is not None else [sample]
-    outputs, runs = [], []
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        for k, x in enumerate(batches):
-            outputs.append(_output(original, x))
-            if k == 0 and not torch.equal(outputs[0], _output(original, x)):
-                raise UserError(
-                    "model: two runs on the same inputs differ in evaluation mode; is a functional dropout called "
-                    "without training=self.training?"
-                )
-            runs.append(observe(work, x.clone()))
-            if runs[-1].autocast:
-                raise UserError(
-                    "model: runs under torch.autocast in evaluation mode, at a lower precision that tiles do not follow; "
-                    "write torch.autocast(..., enabled=self.training)"
-                )
-            runs[-1].output = None
+        outputs, runs = _runs(original, work, batches, alike)
         if not whole and sample.dim() > 1 and len(sample) > 1:
             try:  # what runs may depend on how many inputs there are; a module that takes no single one is all right
                 single = original(sample[:1].clone())
@@ -158,9 +149,46 @@ def _seen(original: nn.Module, work: nn.Module, sample: Tensor, batch: int | Non
     return _Sample(tuple(batches), tuple(outputs), tuple(runs), len(sample) if sample.dim() else 1, whole)
 
 
-def _output(module: nn.Module, x: Tensor) -> Tensor:
+def _runs(
+    original: nn.Module, work: nn.Module, batches: Sequence[Tensor], alike: bool
+) -> tuple[list[Tensor], list[Observation]]:
+    """Outputs of the original, and what runs of its plain copy showed.
+
+    Where the copy is of the very same layers and gives the very same bits for the first batch, its outputs are the original's.
+    """
+    outputs: list[Tensor] = []
+    runs: list[Observation] = []
+
+    def observed(x: Tensor) -> object:
+        runs.append(observe(work, x))
+        if runs[-1].autocast:
+            raise UserError(
+                "model: runs under torch.autocast in evaluation mode, at a lower precision that tiles do not follow; "
+                "write torch.autocast(..., enabled=self.training)"
+            )
+        output, runs[-1].output = runs[-1].output, None
+        return output
+
+    for k, x in enumerate(batches):
+        if k and alike:
+            outputs.append(_output(observed, x))
+            continue
+        outputs.append(_output(original, x))
+        found = observed(x.clone())
+        alike = alike and isinstance(found, Tensor) and torch.equal(outputs[0], found)
+        if k == 0 and not alike and not torch.equal(outputs[0], _output(original, x)):
+            raise UserError(
+                "model: two runs on the same inputs differ in evaluation mode; is a functional dropout called "
+                "without training=self.training?"
+            )
+    return outputs, runs
+
+
+def _output(module: Callable[[Tensor], object], x: Tensor) -> Tensor:
     try:
         output = module(x.clone())
+    except UserError:
+        raise
     except Exception as error:  # the user's own code, which may raise anything
         first = (str(error).splitlines() or [""])[0]
         hint = "; weights and images are float32 here" if "dtype" in first or "scalar type" in first else ""

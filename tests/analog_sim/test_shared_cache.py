@@ -15,27 +15,34 @@ from analog_sim._shared_cache import ROOT, place_of
 
 PROGRAM = """
 import sys; sys.path.insert(0, sys.argv[1])
-from analog_sim.mapping.kernels.weight_mapping import scaled_transpose
+from analog_sim.cells.kernels.ageing import drift_cells as kernel
 import analog_sim, numpy as np
-out = np.empty((3, 2), np.float32)
-scaled_transpose(np.arange(6, dtype=np.float32).reshape(2, 3), np.float32(2.0), out)
-assert out.tolist() == [[0.0, 6.0], [2.0, 8.0], [4.0, 10.0]]
-print(analog_sim.__file__, sum(scaled_transpose.stats.cache_hits.values()), sum(scaled_transpose.stats.cache_misses.values()))
+g, out = np.array([5.0, 7.0], np.float32), np.empty(2, np.float32)
+kernel(np.array([[0, 2]]), g, np.zeros(2), np.full(2, 0.5, np.float32), 0.0, 1.0, out)
+print(analog_sim.__file__, sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()), out[0] / g[0])
+"""
+DOUBLED = """
+_plain = exp2
+@njit(forceinline=True)
+def exp2(x):
+    return np.float32(2.0) * _plain(x)
 """
 
 
-def test_a_place_is_the_name_of_the_folder_in_our_own_cache_alone(tmp_path: Path) -> None:
-    ours = str(tmp_path / _cache.source_digest(ROOT))
+def test_a_place_is_the_name_and_the_key_of_the_module_in_our_own_cache_alone(tmp_path: Path) -> None:
+    ours = str(tmp_path / _cache.compiler_key())
     kernels = ROOT / "analog_sim" / "reads" / "kernels" / "net.py"
-    assert place_of(str(kernels), ours) == "analog_sim.reads.kernels"
+    module = "analog_sim.reads.kernels.net"
+    assert place_of(str(kernels), ours) == f"{module}-{_cache.kernel_key(ROOT, module)}"
     assert place_of(str(kernels), str(tmp_path / "of_the_user")) is None
     assert place_of(str(tmp_path / "analog_sim" / "net.py"), ours) is None
     assert place_of(str(ROOT / "scripts" / "net.py"), ours) is None
+    assert place_of(str(kernels.with_name("absent.py")), ours) is None
 
 
 @pytest.mark.jit
 def test_the_same_sources_elsewhere_compile_nothing_and_changed_ones_do(tmp_path: Path) -> None:
-    def hits_and_misses(root: Path) -> list[str]:
+    def found_by(root: Path) -> list[str]:
         env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {
             "XDG_CACHE_HOME": str(tmp_path / "cache")
         }
@@ -48,9 +55,13 @@ def test_the_same_sources_elsewhere_compile_nothing_and_changed_ones_do(tmp_path
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        place, *counts = done.stdout.split()
+        place, *found = done.stdout.split()
         assert place.startswith(str(root))
-        return counts
+        return found
+
+    def edit(name: str, more: str) -> None:
+        with (tmp_path / "two" / name).open("a") as file:
+            file.write(more)
 
     for place in ("one", "two"):
         for package in _cache.PACKAGES:
@@ -58,8 +69,13 @@ def test_the_same_sources_elsewhere_compile_nothing_and_changed_ones_do(tmp_path
                 copy = tmp_path / place / source.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, copy)
-    assert hits_and_misses(tmp_path / "one") == ["0", "1"]
-    assert hits_and_misses(tmp_path / "two") == ["1", "0"]
-    with (tmp_path / "two" / "analog_sim" / "mapping" / "kernels" / "weight_mapping.py").open("a") as file:
-        file.write("# edited\n")
-    assert hits_and_misses(tmp_path / "two") == ["0", "1"]
+    assert found_by(tmp_path / "one") == ["0", "1", "1.0"]
+    assert found_by(tmp_path / "two") == ["1", "0", "1.0"]
+    edit("analog_sim/wires/kernels/born.py", "# edited\n")  # which this kernel does not see
+    assert found_by(tmp_path / "two") == ["1", "0", "1.0"]
+    edit("analog_sim/random/kernels/math.py", DOUBLED)  # a function that it calls
+    assert found_by(tmp_path / "two") == ["0", "1", "2.0"]
+    assert found_by(tmp_path / "two") == ["1", "0", "2.0"]
+    assert found_by(tmp_path / "one") == ["1", "0", "1.0"]
+    folders = [path.name.rpartition("-")[0] for path in (tmp_path / "cache" / "analog-hil" / "numba").glob("*/*")]
+    assert folders == ["analog_sim.cells.kernels.ageing"] * 2, "one for each version, of what was called"

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 
+import naive_kernels as twins
 import numba
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from analog_sim import threads
+from analog_sim._spinning import WORDS, look_until, looks_in
 
 assert np.zeros(1) @ np.zeros(1) == 0.0  # loads BLAS, so that threadpoolctl can see its pool
 
@@ -146,6 +148,46 @@ def test_parts_have_ended_when_an_error_is_raised():
     with pytest.raises(ArithmeticError, match="own part"):
         threads.in_parts(work, parts, 1)
     assert len(ended) == parts - 1
+
+
+@pytest.mark.jit
+def test_a_thread_that_looks_sees_the_other_side():
+    board = np.zeros(WORDS, np.int64)
+    mine, other = int(board.ctypes.data), int(board.ctypes.data) + 64
+    assert look_until(mine, 5, other, 0, 10) == twins.changed(lambda: int(board[8]), 0, 10) is False
+    assert board[0] == 5
+    timer = threading.Timer(0.01, board.__setitem__, (8, 1))
+    timer.start()
+    assert look_until(mine, 6, other, 0, looks_in(5.0))
+    assert twins.changed(lambda: int(board[8]), 0, 1)
+    timer.join()
+
+
+def test_a_second_caller_does_all_of_its_parts_itself():
+    """Two threads that ask at once: both get all results, whoever has the kept threads."""
+
+    def ask(results):
+        for _ in range(50):
+            results.append(sum(threads.in_parts(lambda first, last: last - first, 100, 1)))
+
+    found = [[], []]
+    askers = [threading.Thread(target=ask, args=(results,)) for results in found]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert found == [[100] * 50] * 2
+
+
+def test_an_error_of_the_caller_does_not_come_back_at_the_next_work():
+    """Both parts fail; the caller's error is raised, and the other's is forgotten."""
+
+    def broken(first, last):
+        raise ArithmeticError(str(first))
+
+    with pytest.raises(ArithmeticError, match="0"):
+        threads.in_parts(broken, numba.get_num_threads(), 1)
+    assert sum(threads.in_parts(lambda first, last: last - first, 10, 1)) == 10
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")

@@ -10,12 +10,12 @@ Nonsense is a file that `scripts/check_config.py` calls OK although
 and a refusal that names no place, has more lines than mistakes, or a line of more than 1500 characters.
 
 What cannot be seen is not nonsense: another number within its bounds, a missing line that has a default, another name.
-`ANALOG_HIL_FUZZ=300` tries 300 files, seeds 0 to 299; the suite tries the first 48. A hang is a minute of processor time.
+`ANALOG_HIL_FUZZ=300` tries 300 files, seeds 0 to 299; the suite tries the first 48. `ANALOG_HIL_FUZZ_FIRST=5000` begins
+with seed 5000. A hang is a minute of processor time.
 """
 
 import importlib
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -27,6 +27,7 @@ import numpy as np
 import pytest
 import yaml
 from config_mutations import MODELS, Base, bases, holder, mutated
+from fuzz_helpers import fuzz_seeds
 from hang_helpers import no_hang
 from pydantic import BaseModel
 
@@ -46,7 +47,6 @@ from learning.experiments.training.data import training_data
 from learning.experiments.training.load import load_training
 from learning.experiments.training.run import plan
 
-COUNT = int(os.environ.get("ANALOG_HIL_FUZZ", "48"))
 LONGEST = 60
 LONGEST_LINE = 1500
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -168,7 +168,7 @@ def test_the_sound_files_are_ok(script: ModuleType, sound: list[Base], tmp_path:
         works(load_config(path, MODELS[base.schema]), path)
 
 
-@pytest.mark.parametrize("seed", range(COUNT))
+@pytest.mark.parametrize("seed", fuzz_seeds(48))
 def test_a_mutated_configuration(
     seed: int, script: ModuleType, sound: list[Base], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ _MAGIC = np.float32(
     12582912.0
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 _NO_PULSE = np.int32(0)
+_FEW = 2**15
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
@@ -28,10 +29,15 @@ def busy_rows(counts, among, busy, hits):
     for r in among:
         row = counts[r]
         largest, total = _NO_PULSE, 0
-        for j in range(row.shape[0]):
-            n = np.int32(abs(np.int32(row[j])))
-            largest = max(largest, n)
-            total += np.int64(n)
+        few = _FEW if counts.itemsize == 2 else 1
+        for first in range(0, row.shape[0], few):
+            part = row[first : first + few]
+            some = _NO_PULSE  # 32 bits, which vectorise; so few counts of 16 bits stay within them
+            for j in range(part.shape[0]):
+                n = np.int32(abs(np.int32(part[j])))
+                largest = max(largest, n)
+                some = np.int32(some + n)
+            total += np.int64(some)
         if largest > _NO_PULSE:
             busy[number] = r
             hits[number] = total
@@ -49,12 +55,21 @@ def _largest(bits):
     return m
 
 
+@njit(cache=True, nogil=True, fastmath=False)
+def largest_of_rows(bits, largest):
+    """Bits of the abs-max of every row, (R,) int32, from a matrix (R, C) float32 that is seen as int32.
+
+    Floats of one sign are ordered as their bits are, and an integer maximum vectorises where a float one must not.
+    """
+    for i in range(bits.shape[0]):
+        largest[i] = _largest(bits[i])
+
+
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
-def take_whole(gathered, gathered_bits, threshold, most, one_sided, planes, busy):
+def take_whole(gathered, largest, threshold, most, one_sided, planes, busy):
     """Take whole steps out of what has gathered: n = round(clip(trunc(gathered / threshold) threshold, -most, most)), gathered - n is left.
 
-    gathered: (R, C) float32, changed in place; gathered_bits: the same seen as int32, because floats of one sign are ordered as their
-        bits are, and an integer maximum vectorises where a float one must not.
+    gathered: (R, C) float32, changed in place; largest: (R,) int32, of `largest_of_rows`.
     threshold, most: float32, most a whole number below 2**15.
     planes: (1 or 2, R, C or more) int16, zeros: n goes to the first and -n to the second, or, one_sided, their positive parts.
     busy: (R,) int64, its first places get the numbers of the rows with any step; the others of `planes` stay as they are.
@@ -66,7 +81,7 @@ def take_whole(gathered, gathered_bits, threshold, most, one_sided, planes, busy
     total, number = 0, 0
     for i in range(gathered.shape[0]):
         row, first, last = gathered[i], planes[0, i], planes[-1, i]
-        if _largest(gathered_bits[i]) < least:  # most rows of a large matrix, most of the time
+        if largest[i] < least:  # most rows of a large matrix, most of the time
             continue
         sent = _NO_PULSE
         for j in range(row.shape[0]):

@@ -36,9 +36,10 @@ def net_and_load(plus, minus, cells_of, panels, load):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def load_of_columns(g, load):
-    """``load_j += sum_i g_ij``, siemens; g: (R, C) float32, the cells of all planes; load: (C,) float32."""
+def load_of_columns(g, load, first, last):
+    """``load_j += sum_i g_ij``, siemens, for columns first ... last - 1; g: (R, C) float32, the cells of all planes; load: (C,) float32."""
+    part = load[first:last]
     for i in range(g.shape[0]):
-        row = g[i]
-        for j in range(load.shape[0]):
-            load[j] += row[j]
+        row = g[i, first:last]
+        for j in range(part.shape[0]):
+            part[j] += row[j]

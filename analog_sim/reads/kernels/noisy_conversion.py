@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim.random.kernels.options import WITHIN
 from analog_sim.random.kernels.philox import CHUNK, add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import adc_rows
 
@@ -16,22 +17,39 @@ _GROUP = 4 * CHUNK  # with as many variances: 32 KiB
 _IN_CHUNK = np.uint64(CHUNK - 1)
 
 
+@njit(**WITHIN)
+def _group_end(done, size, offset):
+    """Where the group of elements from `done` on ends: with a chunk of the stream, for a chunk that is cut is drawn twice."""
+    return min(size, done + _GROUP - np.int64((offset + np.uint64(done)) & _IN_CHUNK))
+
+
 @njit(cache=True, nogil=True, fastmath=False)
 def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale):
     """``current += sqrt(variance + std**2) n``, then `adc_rows`; in place.
 
-    current: (B, n); variance: the same, or (0, 0) for zero; n of element i in memory: normal offset + i.
+    current, variance: (B, n); n of element i in memory: normal offset + i.
     """
     width = current.shape[1]
     flat, spread = current.reshape(-1), variance.reshape(-1)
     done, line = 0, 0
     while done < flat.shape[0]:
-        # A group ends with a chunk of the stream: a chunk that is cut is drawn twice.
-        stop = min(flat.shape[0], done + _GROUP - np.int64((offset + np.uint64(done)) & _IN_CHUNK))
-        if spread.shape[0] > 0:
-            add_scaled_normals(flat[done:stop], spread[done:stop], std * std, key0, key1, offset + np.uint64(done))
-        else:
-            add_normals(flat[done:stop], std, key0, key1, offset + np.uint64(done))
+        stop = _group_end(done, flat.shape[0], offset)
+        add_scaled_normals(flat[done:stop], spread[done:stop], std * std, key0, key1, offset + np.uint64(done))
+        done = stop
+        last = done // width
+        adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])
+        line = last
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def evenly_noisy_adc(current, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale):
+    """``current += std n``, then `adc_rows`; otherwise as `noisy_adc`, and apart from it because few chips need both compiled."""
+    width = current.shape[1]
+    flat = current.reshape(-1)
+    done, line = 0, 0
+    while done < flat.shape[0]:
+        stop = _group_end(done, flat.shape[0], offset)
+        add_normals(flat[done:stop], std, key0, key1, offset + np.uint64(done))
         done = stop
         last = done // width
         adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])

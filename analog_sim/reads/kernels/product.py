@@ -14,18 +14,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from analog_sim.random.kernels.options import JIT_OFF
+from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
-_WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
-_LANES = 16 if _WIDE else 8
+_WIDE = LANES == 16
 _VECTORS = 2
-WIDTH = _VECTORS * _LANES
+WIDTH = _VECTORS * LANES
 """Columns of a panel."""
+HALF = LANES
+"""Columns of a last panel up to which one vector of outputs serves."""
 
 _ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
 _CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
@@ -33,17 +35,31 @@ _BYTES = 4
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def transpose_panels(panels, turned):
-    """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH)."""
+def transpose_panels(panels, turned, first, last):
+    """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH).
+
+    first, last: only panels first ... last - 1 of the result.
+    """
     rows, cols = panels.shape[1], turned.shape[1]
-    for p in range(turned.shape[0]):
-        first = p * WIDTH
-        number = min(WIDTH, rows - first)
-        for j in range(cols):
-            source, k = panels[j // WIDTH], j % WIDTH
-            target = turned[p, j]
-            for i in range(number):
-                target[i] = source[first + i, k]
+    stride = np.int64(WIDTH * _BYTES)
+    for p in range(first, last):
+        start = p * WIDTH
+        number = min(WIDTH, rows - start)
+        for q in range(panels.shape[0]):
+            width = min(WIDTH, cols - q * WIDTH)
+            whole = number == WIDTH and width == WIDTH and not JIT_OFF
+            if whole:
+                source = np.int64(panels.ctypes.data) + (q * rows + start) * stride
+                target = np.int64(turned.ctypes.data) + (p * cols + q * WIDTH) * stride
+                for i in range(_VECTORS):
+                    for k in range(_VECTORS):
+                        over, down = np.int64(k * LANES * _BYTES), np.int64(i * LANES * _BYTES)
+                        transpose_block(
+                            source + i * LANES * stride + over, stride, target + k * LANES * stride + down, stride
+                        )
+            for k in range(0 if whole else width):
+                for i in range(number):
+                    turned[p, q * WIDTH + k, i] = panels[q, start + i, k]
 
 
 @njit(cache=True, nogil=True, fastmath=False)
@@ -70,6 +86,10 @@ if JIT_OFF:
         for p in range(start, stop):
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
             strip[...] = v @ panels[p, :, : strip.shape[1]]
+
+    def multiply_last(v: Any, panels: Any, out: Any) -> None:
+        """`multiply` in the columns of the last panel, which are HALF or fewer."""
+        multiply(v, panels, out, len(panels) - 1, len(panels))
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -113,9 +133,9 @@ else:
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1.
         """
         real, index = ir.FloatType(), ir.IntType(64)
-        vector = ir.VectorType(real, _LANES)
+        vector = ir.VectorType(real, LANES)
         fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{_LANES}f32"
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
         )
 
         def lines(address: Any, stride: Any) -> list[Any]:
@@ -123,7 +143,7 @@ else:
             return [builder.inttoptr(builder.add(address, offset), real.as_pointer()) for offset in offsets]
 
         def vector_at(pointer: Any, c: int) -> Any:
-            return builder.bitcast(builder.gep(pointer, [index(c * _LANES)]), vector.as_pointer())
+            return builder.bitcast(builder.gep(pointer, [index(c * LANES)]), vector.as_pointer())
 
         voltages, targets = lines(v, v_stride), lines(out, out_stride)
         conductances = builder.inttoptr(panel, real.as_pointer())
@@ -136,12 +156,12 @@ else:
         line = builder.gep(conductances, [builder.mul(i, index(WIDTH))])
         g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         for source, row in zip(voltages, sums, strict=True):
             one = builder.load(builder.gep(source, [i]), align=_BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
             for c in range(vectors):
-                row[c].add_incoming(ir.Constant(vector, [0.0] * _LANES), before)
+                row[c].add_incoming(ir.Constant(vector, [0.0] * LANES), before)
                 row[c].add_incoming(builder.call(fma, [x, g[c], row[c]]), loop)
         following = builder.add(i, index(1))
         i.add_incoming(following, loop)
@@ -185,31 +205,43 @@ else:
             _narrow1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 1
 
+    @njit(**WITHIN)
+    def _addresses(v, panels, out, first, p):
+        """Address and stride of the voltages from vector `first` on, address of panel p and of the outputs, and their stride; bytes."""
+        # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
+        depth = v.shape[1]
+        stride, out_stride = np.int64(depth * _BYTES), np.int64(out.shape[1] * _BYTES)
+        voltages = np.int64(v.ctypes.data) + np.int64(first) * stride
+        panel = np.int64(panels.ctypes.data) + np.int64(p) * np.int64(depth * WIDTH * _BYTES)
+        target = np.int64(out.ctypes.data) + np.int64(first) * out_stride + np.int64(p * WIDTH * _BYTES)
+        return voltages, stride, panel, target, out_stride
+
+    @njit(**WITHIN)
+    def _take(room, out, first, p):
+        """Take the outputs of panel p that were computed aside, `room` (n, WIDTH), to where they belong."""
+        for b in range(room.shape[0]):
+            for j in range(out.shape[1] - p * WIDTH):
+                out[first + b, p * WIDTH + j] = room[b, j]
+
+    @njit(cache=True, fastmath=False)
+    def multiply_into(v, v_stride, panel, depth, out, out_stride, n, cols):
+        """n vectors against a panel of which so many columns matter; out has room for all of them."""
+        if cols <= LANES:
+            _narrow_lines(v, v_stride, panel, depth, out, out_stride, n)
+        else:
+            _lines(v, v_stride, panel, depth, out, out_stride, n)
+
     @njit(cache=True, fastmath=False)
     def _panel(v, panels, out, first, p):
         """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p."""
         n = min(_CHUNK, v.shape[0] - first)
-        depth, stride = v.shape[1], v.shape[1] * _BYTES
-        # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
-        voltages = np.int64(v.ctypes.data) + np.int64(first * stride)
-        panel = np.int64(panels.ctypes.data) + np.int64(p * depth * WIDTH * _BYTES)
-        left = out.shape[1] - p * WIDTH
-        out_stride = np.int64(out.shape[1] * _BYTES)
-        target = np.int64(out.ctypes.data) + np.int64(first * out_stride + p * WIDTH * _BYTES)
-        if left >= WIDTH:
-            _lines(voltages, stride, panel, depth, target, out_stride, n)
-            return
-        if left == _LANES:
-            _narrow_lines(voltages, stride, panel, depth, target, out_stride, n)
+        voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
+        if out.shape[1] - p * WIDTH >= WIDTH:
+            _lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
             return
         room = np.empty((n, WIDTH), np.float32)
-        if left < _LANES:
-            _narrow_lines(voltages, stride, panel, depth, np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
-        else:
-            _lines(voltages, stride, panel, depth, np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
-        for b in range(n):
-            for j in range(left):
-                out[first + b, p * WIDTH + j] = room[b, j]
+        _lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
+        _take(room, out, first, p)
 
     @njit(cache=True, nogil=True, fastmath=False)
     def multiply(v, panels, out, start, stop):
@@ -217,3 +249,17 @@ else:
         for first in range(0, v.shape[0], _CHUNK):
             for p in range(start, stop):
                 _panel(v, panels, out, first, p)
+
+    @njit(cache=True, nogil=True, fastmath=False)
+    def multiply_last(v, panels, out):
+        """`multiply` in the columns of the last panel, which are HALF or fewer."""
+        p = panels.shape[0] - 1
+        for first in range(0, v.shape[0], _CHUNK):
+            n = min(_CHUNK, v.shape[0] - first)
+            voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
+            if out.shape[1] - p * WIDTH == HALF:
+                _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
+                continue
+            room = np.empty((n, WIDTH), np.float32)
+            _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
+            _take(room, out, first, p)

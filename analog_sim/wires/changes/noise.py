@@ -1,14 +1,13 @@
 """Read noise under wires: how much of a cell's noise current reaches a sense amplifier. It draws nothing.
 
 A cell at voltage v_ij with a conductance deviation of standard deviation sigma_ij adds a current sigma_ij v_ij between its nodes.
-Its effect on
-current k is x^k_ij = w^k_ij - u^k_ij, the voltage at the cell when the sense amplifier k is at 1 V and the drivers at 0 V (reciprocity), so
+Its effect on current k is x^k_ij = w^k_ij - u^k_ij, the voltage at the cell when the sense amplifier k is at 1 V and the drivers
+at 0 V (reciprocity), so
 
     var I_k = sum_ij (x^k_ij sigma_ij v_ij)^2
 
 exactly, for independent cells and to first order in sigma. The fast form takes the exact v (one solve) and of x only the cells of
-bit line k,
-to the first order of the lines: x_ik = p_ik (1 - d_ik (T_i^-1)_kk).
+bit line k, to the first order of the lines: x_ik = p_ik (1 - d_ik (T_i^-1)_kk).
 """
 
 from __future__ import annotations

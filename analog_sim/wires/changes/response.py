@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.wires.kernels import factor
 from analog_sim.wires.network import Network, factored, line_profile
 from analog_sim.wires.single import Solver, solve_words
 from analog_sim.wires.topology import Line, Topology
@@ -62,17 +63,11 @@ def cell_voltage(net: Network, solver: Solver, v: F64, tolerance: float) -> F64:
 def line_resistance(d: F64, line: Line) -> F64:
     """(L^-1)_kk of lines along axis 1, ohm, (lines, positions): from a node to the terminals and through all cells d of its line."""
 
-    def from_first(cells: F64, conductance: float) -> F64:
-        y = np.empty_like(cells)
-        seen = np.full(len(cells), conductance)
-        for k in range(cells.shape[1]):
-            y[:, k] = seen
-            seen = (seen + cells[:, k]) / (1.0 + line.segment * (seen + cells[:, k]))
-        return y
-
-    left = from_first(d, line.first.conductance)
-    right = from_first(d[:, ::-1], line.last.conductance)[:, ::-1]
-    return 1.0 / (left + right + d)
+    cells = np.ascontiguousarray(d.T)
+    left, right = np.empty_like(cells), np.empty_like(cells)
+    factor.seen_from(cells, line.segment, line.first.conductance, 1, left)
+    factor.seen_from(cells, line.segment, line.last.conductance, -1, right)
+    return np.ascontiguousarray((1.0 / (left + right + cells)).T)
 
 
 def reach(net: Network) -> F64:

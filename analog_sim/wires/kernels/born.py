@@ -19,8 +19,11 @@ _KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nr
 
 
 @njit(**_INLINE)
-def _forward(i, step, q, r, d, word_q, t, w, out, sourced):
-    """Four rows i, i + step, ...: back-substitute the bit lines (w holds the row before) and eliminate the word lines into `out`."""
+def _forward(i, step, q, r, d, word_q, t, w, out, sourced, dh, share, shared):
+    """Four rows i, i + step, ...: back-substitute the bit lines (w holds the row before) and eliminate the word lines into `out`.
+
+    shared: share (4, 8 or more) receives sum_j dh_ij w_ij of the four rows.
+    """
     i1, i2, i3 = i + step, i + 2 * step, i + 3 * step
     a0, a1, a2, a3 = q[i], q[i1], q[i2], q[i3]
     d0, d1, d2, d3 = d[i], d[i1], d[i2], d[i3]
@@ -28,19 +31,29 @@ def _forward(i, step, q, r, d, word_q, t, w, out, sourced):
     t0, t1, t2, t3 = t[i], t[i1], t[i2], t[i3]
     o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
     r0, r1, r2, r3 = r[i], r[i1], r[i2], r[i3]
+    h0, h1, h2, h3 = dh[i], dh[i1], dh[i2], dh[i3]
     s0, s1, s2, s3 = full(0.0), full(0.0), full(0.0), full(0.0)
+    y0, y1, y2, y3 = full(0.0), full(0.0), full(0.0), full(0.0)
     for j in range(d.shape[1]):
         k = j * LANES
         x = load(w, k)
         if sourced:
             x = a0[j] * (x + r0 * load(t0, k))
             s0 = d0[j] * x + s0
+            if shared:
+                y0 = h0[j] * x + y0
             x = a1[j] * (x + r1 * load(t1, k))
             s1 = d1[j] * x + s1
+            if shared:
+                y1 = h1[j] * x + y1
             x = a2[j] * (x + r2 * load(t2, k))
             s2 = d2[j] * x + s2
+            if shared:
+                y2 = h2[j] * x + y2
             x = a3[j] * (x + r3 * load(t3, k))
             s3 = d3[j] * x + s3
+            if shared:
+                y3 = h3[j] * x + y3
         else:
             x = a0[j] * x
             s0 = d0[j] * x + s0
@@ -56,11 +69,19 @@ def _forward(i, step, q, r, d, word_q, t, w, out, sourced):
         store(o2, k, s2)
         store(o3, k, s3)
         s0, s1, s2, s3 = q0[j] * s0, q1[j] * s1, q2[j] * s2, q3[j] * s3
+    if shared:
+        store(share[0], 0, y0)
+        store(share[1], 0, y1)
+        store(share[2], 0, y2)
+        store(share[3], 0, y3)
 
 
 @njit(**_INLINE)
-def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final):
-    """The same four rows: back-substitute the word lines from `s`, add to the moment p' f, and eliminate f in the direction of the pass."""
+def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final, f, kept):
+    """The same four rows: back-substitute the word lines from `s`, add to the moment p' f, and eliminate f in the direction of the pass.
+
+    kept: f (4, 8 cols) receives f of the four rows in place of the moment.
+    """
     i1, i2, i3 = i + step, i + 2 * step, i + 3 * step
     before = min(max(i - step, 0), d.shape[0] - 1)
     b0, b1, b2, b3 = q[before], q[i], q[i1], q[i2]
@@ -78,7 +99,13 @@ def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final):
         u2 = q2[j] * (u2 + r * load(s2, k))
         u3 = q3[j] * (u3 + r * load(s3, k))
         f0, f1, f2, f3 = d0[j] * u0, d1[j] * u1, d2[j] * u2, d3[j] * u3
-        store(moment, k, load(moment, k) + p0[j] * f0 + p1[j] * f1 + p2[j] * f2 + p3[j] * f3)
+        if kept:
+            store(f[0], k, f0)
+            store(f[1], k, f1)
+            store(f[2], k, f2)
+            store(f[3], k, f3)
+        else:
+            store(moment, k, load(moment, k) + p0[j] * f0 + p1[j] * f1 + p2[j] * f2 + p3[j] * f3)
         if not final:
             x = f0 + b0[j] * load(e, k)
             store(t0, k, x)
@@ -114,13 +141,13 @@ def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch
     for n in range(0, rows, 4):
         i = start + step * n
         if n < sourced:
-            _forward(i, step, q, r, d, word_q, t, w, scratch, True)
+            _forward(i, step, q, r, d, word_q, t, w, scratch, True, d, scratch, False)
         else:
-            _forward(i, step, q, r, d, word_q, t, w, scratch, False)
+            _forward(i, step, q, r, d, word_q, t, w, scratch, False, d, scratch, False)
         if final:
-            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, True)
+            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, True, scratch, False)
         else:
-            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, False)
+            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, False, scratch, False)
 
 
 @njit(**_KERNEL)
@@ -200,52 +227,75 @@ def moments(v, down, down_r, up, up_r, d, dh, word_q, word_r, p, t, lines, scrat
             store(out[k], j, load(moment, j))
 
 
-@njit(**_KERNEL)
-def _word_line(d, q, r, w, scratch, f):
-    """``f = D T^-1 D w`` of one word line for eight fields; w, scratch, f: (8 cols,)."""
-    s = full(0.0)
-    cols = d.shape[0]
-    for j in range(cols):
-        s = d[j] * load(w, j * LANES) + s
-        store(scratch, j * LANES, s)
-        s = q[j] * s
-    u = full(0.0)
-    for j in range(cols - 1, -1, -1):
-        u = q[j] * (u + r[j] * load(scratch, j * LANES))
-        store(f, j * LANES, d[j] * u)
+@njit(**_INLINE)
+def _given(i, shapes, lane, d, word_q, x, out):
+    """Four rows i ... i + 3 of eight fields X_ij = shapes_i x_j: eliminate D X of the word lines into `out`."""
+    b0, b1, b2, b3 = (
+        load(shapes[i], lane),
+        load(shapes[i + 1], lane),
+        load(shapes[i + 2], lane),
+        load(shapes[i + 3], lane),
+    )
+    d0, d1, d2, d3 = d[i], d[i + 1], d[i + 2], d[i + 3]
+    q0, q1, q2, q3 = word_q[i], word_q[i + 1], word_q[i + 2], word_q[i + 3]
+    o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
+    s0, s1, s2, s3 = full(0.0), full(0.0), full(0.0), full(0.0)
+    for j in range(d.shape[1]):
+        k = j * LANES
+        y = load(x, k)
+        s0, s1 = d0[j] * (b0 * y) + s0, d1[j] * (b1 * y) + s1
+        s2, s3 = d2[j] * (b2 * y) + s2, d3[j] * (b3 * y) + s3
+        store(o0, k, s0)
+        store(o1, k, s1)
+        store(o2, k, s2)
+        store(o3, k, s3)
+        s0, s1, s2, s3 = q0[j] * s0, q1[j] * s1, q2[j] * s2, q3[j] * s3
 
 
 @njit(**_KERNEL)
-def _project(f, shapes, word_modes, column_of, mode_of, lane, dots, gram):
-    """Add ``X' f`` of one row to the columns lane ... lane + 7 of the Gram matrix; X_kj = shapes_k word_modes[mode_of[k], j].
+def _project(f, i, step, shapes, word_modes, column_of, mode_of, lane, dots, gram):
+    """Add ``X' f`` of four rows i, i + step, ... to the columns lane ... lane + 7 of the Gram matrix.
 
-    Four modes at once, because one sum waits for itself; a mode that is one column (column_of >= 0) needs no sum. dots: (8 modes,).
+    X_ik = shapes_ik word_modes[mode_of[k]]; f: (4, 8 cols). Four modes at once, because one sum waits for itself; a mode that is one column
+    (column_of >= 0) needs no sum. dots: (modes, 32): four rows of eight fields.
     """
     number, cols = word_modes.shape
     for first in range(0, number, 4):
         if column_of[first] >= 0:
             for mode in range(first, min(first + 4, number)):
-                store(dots, mode * LANES, load(f, column_of[mode] * LANES))
+                for row in range(4):
+                    store(dots[mode], row * LANES, load(f[row], column_of[mode] * LANES))
             continue
         m1, m2, m3 = min(first + 1, number - 1), min(first + 2, number - 1), min(first + 3, number - 1)
         a0, a1, a2, a3 = word_modes[first], word_modes[m1], word_modes[m2], word_modes[m3]
-        x0, x1, x2, x3 = full(0.0), full(0.0), full(0.0), full(0.0)
-        for j in range(cols):
-            y = load(f, j * LANES)
-            x0, x1, x2, x3 = a0[j] * y + x0, a1[j] * y + x1, a2[j] * y + x2, a3[j] * y + x3
-        store(dots, m3 * LANES, x3)
-        store(dots, m2 * LANES, x2)
-        store(dots, m1 * LANES, x1)
-        store(dots, first * LANES, x0)
+        for row in range(0, 4, 2):
+            f0, f1 = f[row], f[row + 1]
+            x0, x1, x2, x3 = full(0.0), full(0.0), full(0.0), full(0.0)
+            z0, z1, z2, z3 = full(0.0), full(0.0), full(0.0), full(0.0)
+            for j in range(cols):
+                y = load(f0, j * LANES)
+                x0, x1, x2, x3 = a0[j] * y + x0, a1[j] * y + x1, a2[j] * y + x2, a3[j] * y + x3
+                y = load(f1, j * LANES)
+                z0, z1, z2, z3 = a0[j] * y + z0, a1[j] * y + z1, a2[j] * y + z2, a3[j] * y + z3
+            k = row * LANES
+            store(dots[m3], k, x3)
+            store(dots[m2], k, x2)
+            store(dots[m1], k, x1)
+            store(dots[first], k, x0)
+            store(dots[m3], k + LANES, z3)
+            store(dots[m2], k + LANES, z2)
+            store(dots[m1], k + LANES, z1)
+            store(dots[first], k + LANES, z0)
+    b0, b1, b2, b3 = shapes[i], shapes[i + step], shapes[i + 2 * step], shapes[i + 3 * step]
     for k in range(mode_of.shape[0]):
-        row = gram[k]
-        store(row, lane, load(row, lane) + shapes[k] * load(dots, mode_of[k] * LANES))
+        row, dot = gram[k], dots[mode_of[k]]
+        x = b0[k] * load(dot, 0) + b1[k] * load(dot, LANES)
+        store(row, lane, load(row, lane) + x + b2[k] * load(dot, 2 * LANES) + b3[k] * load(dot, 3 * LANES))
 
 
 @njit(**_KERNEL)
 def deflate(
     lane,
-    real_rows,
     down,
     down_r,
     up,
@@ -262,6 +312,7 @@ def deflate(
     t,
     lines,
     scratch,
+    f,
     dots,
     gram,
     shares,
@@ -273,68 +324,37 @@ def deflate(
     word_modes: (modes, cols), a multiple of 4 of whole-line modes first; column_of: (modes,): -1, or the one column of the mode.
     gram: (n, m, m), columns of these fields: gram[k - 1] = X' N E^k X;
     shares: (powers, rows padded, m): sum_j dh_ij (E^k X)_ij for k = 1 ...; ends: (powers, 2, m, cols): E^k X in the first and last row.
-    dots: (8 modes,).
+    f: (4, 8 cols). dots: (modes, at least 4; 32).
     """
     rows, cols = d.shape
-    w, e, f, x = lines[0], lines[1], lines[2], lines[3]
+    w, e, x = lines[0], lines[1], lines[3]
     for k in range(LANES):
         shape = word_modes[mode_of[lane + k]]
         for j in range(cols):
             x[j * LANES + k] = shape[j]
     _zero(e)
-    for i in range(rows):
-        before, target = down[max(i - 1, 0)], t[i]
-        a = load(bit_shapes[i], lane)
-        for j in range(0, cols * LANES, LANES):
-            store(w, j, a * load(x, j))
-        _word_line(d[i], word_q[i], word_r, w, scratch[0], f)
-        for j in range(cols):
-            y = load(f, j * LANES) + before[j] * load(e, j * LANES)
-            store(e, j * LANES, y)
-            store(target, j * LANES, y)
+    for i in range(0, rows, 4):
+        _given(i, bit_shapes, lane, d, word_q, x, scratch)
+        _backward(i, 1, down, d, word_q, word_r, p, scratch, e, e, t, False, f, True)
     for power in range(shares.shape[0]):
         upward = power % 2 == 0
+        q, r, q_next = (down, down_r, up) if upward else (up, up_r, down)
         start, step = (rows - 1, -1) if upward else (0, 1)
+        first, share = t[start], shares[power]
+        for j in range(cols):  # rows of padding have the voltages of the last one
+            store(w, j * LANES, q[start, j] * (r[start] * load(first, j * LANES)))
+        _keep_end(w, ends[power, 1 if upward else 0], lane)
         _zero(w)
         _zero(e)
-        for n in range(rows):
+        for n in range(0, rows, 4):
             i = start + step * n
-            factor = down[i] if upward else up[i]
-            r = down_r[i] if upward else up_r[i]
-            before = up[min(i + 1, rows - 1)] if upward else down[max(i - 1, 0)]
-            target, source = t[i], dh[i]
-            _pass_row(factor, r, source, d[i], word_q[i], word_r, before, w, e, f, scratch, target)
-            store(shares[power, i], lane, load(scratch[1], 0))
-            if i == 0:
-                _keep_end(w, ends[power, 0], lane)
-            if i == real_rows - 1:
-                _keep_end(w, ends[power, 1], lane)
+            _forward(i, step, q, r, d, word_q, t, w, scratch, True, dh, dots, True)
+            for k in range(4):
+                store(share[i + k * step], lane, load(dots[k], 0))
+            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, e, t, False, f, True)
             if power < gram.shape[0]:
-                _project(f, bit_shapes[i], word_modes, column_of, mode_of, lane, dots, gram[power])
-
-
-@njit(**_KERNEL)
-def _pass_row(factor, r, source, d, q, word_r, before, w, e, f, scratch, t):
-    """One row of a pass of eight fields: w from t, f = D T^-1 D w, and f eliminated into t; scratch[1, :8] receives sum_j source_j w_j."""
-    cols, row = d.shape[0], scratch[0]
-    share, s, u = full(0.0), full(0.0), full(0.0)
-    for j in range(cols):
-        k = j * LANES
-        y = factor[j] * (load(w, k) + r * load(t, k))
-        share = share + source[j] * y
-        store(w, k, y)
-        s = d[j] * y + s
-        store(row, k, s)
-        s = q[j] * s
-    store(scratch[1], 0, share)
-    for j in range(cols - 1, -1, -1):
-        k = j * LANES
-        u = q[j] * (u + word_r[j] * load(row, k))
-        x = d[j] * u
-        store(f, k, x)
-        x = x + before[j] * load(e, k)
-        store(e, k, x)
-        store(t, k, x)
+                _project(f, i, step, bit_shapes, word_modes, column_of, mode_of, lane, dots, gram[power])
+        _keep_end(w, ends[power, 0 if upward else 1], lane)
 
 
 @njit(**_KERNEL)

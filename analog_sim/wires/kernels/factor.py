@@ -36,6 +36,23 @@ def factor_bits(d, rows, r, g_first, g_last, step, q, inverse):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
+def seen_from(d, r, g_end, step, out):
+    """Conductance, siemens, that every node of lines along axis 0 sees towards one end, its own cell left out.
+
+    d, out: (positions, lines) siemens; r: ohm of a segment; g_end: siemens of the end; step: 1 from position 0, -1 from the last one.
+    """
+    positions, lines = d.shape
+    start = 0 if step == 1 else positions - 1
+    for j in range(lines):
+        out[start, j] = g_end
+    for k in range(positions - 1):
+        i = start + step * k
+        for j in range(lines):
+            y = out[i, j] + d[i, j]
+            out[i + step, j] = y / (1.0 + r * y)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
 def factor_words(turned, r, g_first, g_last, q, inverse):
     """Factors of all word lines, eight at a time, eliminated from the left.
 

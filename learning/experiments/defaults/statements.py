@@ -1,4 +1,4 @@
-"""Sentences on what a run takes for granted: chosen defaults, what counts as ideal, assumed values. It never changes a setting.
+"""Sentences on what a run assumes: chosen defaults, what counts as ideal, assumed values. It never changes a setting.
 
 The rule: what a user leaves out may be convenient or careful, never flattering in silence. Every sentence follows from the values in
 force, whether they were asked for or left out; docs/defaults.md lists them beside the keys.
@@ -101,6 +101,11 @@ def about_wires(tile: TileSpec, cell: CellModel, *, pulses: bool = False) -> tup
         f"reads see the wires of the arrays (tile.wires: {values}); programming and reads of single cells do not, "
         "and the energy of reads is that of ideal wires, an upper bound."
     ]
+    if not cell.read.silent:
+        found.append(
+            f"card {cell.name}: read noise reaches every output through the wires with its own variance, drawn for each output by itself; "
+            "that noise of outputs of one array is slightly correlated through the wires is left out."
+        )
     if pulses and (cell.pulse is None or cell.pulse.amplitude is None):
         found.append(
             f"card {cell.name}: pulses reach every cell with their full voltage, whatever the wires take of it (IR drop), and "

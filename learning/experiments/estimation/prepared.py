@@ -23,7 +23,7 @@ from learning.experiments.runs.network_file import network_file, read_network
 from learning.losses.losses import check_loss
 from learning.network.learned import MATRIX, LearnedNetwork
 from learning.network.network import matrix_name
-from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.arrays import set_torch_threads, to_numpy
 from learning.torch_bridge.chip_network import ideal_inputs
 from learning.torch_bridge.convert import Decided, Plan
 from learning.torch_bridge.digital.digital_training import Convergence, predict, trained_network
@@ -42,6 +42,8 @@ from learning.torch_bridge.source import (
 from learning.torch_bridge.user_models.load_model import load_checkpoint
 
 F32 = npt.NDArray[np.float32]
+LARGE = 5e8
+"""Weights times test images from which a check takes seconds: a line says so before."""
 SAMPLE = 8
 """Images with which a network is checked."""
 PROBE = 64
@@ -153,10 +155,12 @@ class Checked:
     trained: bool
 
 
-def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
+def check(
+    experiment: Experiment, given: GivenSource | None = None, say: Callable[[str], None] = lambda line: None
+) -> Checked:
     """Load the data, make the untrained network and check it against them: quick, and before anything slow.
 
-    given: the module, where the experiment names one that is no file.
+    given: the module, where the experiment names one that is no file. say: gets a line where the check of a large network takes seconds.
 
     Raises:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
@@ -169,6 +173,11 @@ def check(experiment: Experiment, given: GivenSource | None = None) -> Checked:
         module = source.make()
         load_checkpoint(module, experiment.model.checkpoint)
         weights = weights_of(module)
+    size = 0 if weights is None else sum(value.size for value in weights.values())
+    if size * len(data.x_test) > LARGE:
+        say(
+            f"check: {len(data.x_test)} test images through a network of {size / 1e6:.1f} million weights, as it is and on exact tiles"
+        )
     kept = stays_digital(experiment, source)
     plan = planned(source, weights, data.x_test, kept, batch=experiment.batch, whole=True)
     outputs = predict(plan.module, data.x_test[:SAMPLE])
@@ -276,6 +285,8 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
     plan = checked.plan
     if not checked.trained:
         plan = planned(source, weights, data.x_test, experiment.digital, batch=experiment.batch, whole=True)
+    assert plan.outputs is not None  # the sample is all test images
+    outputs = to_numpy(plan.outputs)
     calibration = data.x_train[: experiment.calibration]
     inputs = ideal_inputs(plan, calibration, CALIBRATION_ROWS) if len(calibration) else None
     return Prepared(
@@ -292,7 +303,7 @@ def prepare_estimate(experiment: Experiment, checked: Checked, say: Callable[[st
         batch=experiment.batch,
         seed=experiment.seed,
         chip=experiment.chip,
-        digital=evaluated(predict(module, data.x_test, experiment.batch), data.y_test, data.targets),
+        digital=evaluated(outputs, data.y_test, data.targets),
         notes=(
             *([convergence.sentence()] if convergence is not None and not convergence.reached else []),
             *_origin(experiment, source),

@@ -19,11 +19,13 @@ from learning.experiments.estimation.chip_snapshot import chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
 from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
+from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
+from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
-from learning.experiments.report.style import time_label
+from learning.experiments.report.style import readable, time_label
 from learning.experiments.runs.compiling import ahead, compiling
 from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row
@@ -74,7 +76,7 @@ def estimate(
     check_variants(points)
     with thread_policy(1):
         set_torch_threads(1)
-        checked = check(experiment, given)
+        checked = check(experiment, given, say)
         experiment = with_epochs(experiment, len(checked.data.x_train))
         identity, score = identity_of(experiment, checked), score_of(checked.data.targets)
         run = RunDirectory.create(
@@ -86,12 +88,15 @@ def estimate(
             nominal = points[0]
             with ahead("estimate", partial(rehearsal, nominal)):
                 prepared = prepare_estimate(experiment, checked, say)
+            del checked  # with a second copy of the network
+            release_memory()
             run.bind(identity.with_parts(weights_part(prepared.weights)))
             if (learned := prepared.learned(experiment)) is not None:
                 save_network(run.path / NETWORK_FILE, learned)
-            notes = (*prepared.notes, *estimate_notes(experiment, nominal.hardware))
+            known = chance_note(score, prepared.digital[score.key], prepared.y_test, "the digital network")
+            notes = (*known, *prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
-                say(f"note: {note}")
+                say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):

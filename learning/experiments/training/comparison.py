@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from learning.common.convergence import STILL_TO_GAIN, to_gain
+from learning.data.dataset import Answers
+from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.style import count_text, time_label
 from learning.experiments.report.tables import Table
@@ -82,6 +85,34 @@ def first_reaching(curves: Sequence[Row], arm: str, seed: object, target: float,
             return before[0] + (samples - before[0]) * (target - before[1]) / (value - before[1])
         before = (samples, value)
     return None
+
+
+def of_the_twins(curves: Sequence[Row], twins: Iterable[str], answers: Answers, score: Score) -> tuple[str, ...]:
+    """Sentences on digital twins that had not converged, or learned nothing: nobody knows how far a chip stays behind them.
+
+    Judged by the evaluations, mean over seeds (`learning.common.convergence`); half is the last evaluation until there.
+    """
+    found: list[str] = []
+    for twin in twins:
+        end = last_rows(curves, twin)
+        halves = [_until(_of_seed(curves, row), float(row["samples"] or 0) / 2) for row in end]
+        if not end or not all(np.isfinite(_numbers(end, score.key))):
+            continue
+        before, after = mean(halves, score.key), mean(end, score.key)
+        found += chance_note(score, after, answers, twin)
+        if to_gain(before, after) > STILL_TO_GAIN:
+            found.append(
+                f"{twin}: had not converged: {score.name} {score.shown(before)} after {mean(halves, 'samples'):.0f} samples, "
+                f"{score.shown(after)} after {mean(end, 'samples'):.0f}; longer training may change every figure, 'vs twin' too."
+            )
+    return tuple(found)
+
+
+def _until(rows: Sequence[Row], samples: float) -> Row:
+    """The last evaluation until so many samples; there is one at the start."""
+    return max(
+        (row for row in rows if float(row["samples"] or 0) <= samples), key=lambda row: float(row["samples"] or 0)
+    )
 
 
 def last_rows(curves: Sequence[Row], arm: str) -> list[Row]:

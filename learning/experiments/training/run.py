@@ -23,6 +23,7 @@ from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import Score, score_of
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
+from learning.experiments.report.style import readable
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.page import write_training_report
 from learning.experiments.report.training.results import (
@@ -47,7 +48,7 @@ from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row, read_rows
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.experiments.training.chip import check, with_start
-from learning.experiments.training.comparison import comparison, last_rows, mean
+from learning.experiments.training.comparison import comparison, last_rows, mean, of_the_twins
 from learning.experiments.training.data import TrainData, same_data, training_data
 from learning.experiments.training.live import best_row, watcher
 from learning.experiments.training.trainer import LAYER, Trainer
@@ -201,7 +202,7 @@ def train(
         say(f"run folder: {run.path}")
         run.save_json(DECISIONS, todo.decisions)
         for note in todo.notes:
-            say(f"note: {note}")
+            say(f"note: {readable(note)}")
         score = score_of(data.targets)
         log = run.log("metrics", {**OF_AN_ARM, **curve_columns(score)}, key=("arm", "seed"))
         ideal = set(todo.twins.values())
@@ -223,6 +224,8 @@ def train(
         report = write_training_report(run, results)
     for found in results.diverged:
         say(f"{found.arm}, seed {found.seed}: {found.message}")
+    for note in of_the_twins(results.curves, dict.fromkeys(todo.twins.values()), data.y_eval, score):
+        say(f"note: {note}")
     ended = any(results.ended(arm) for arm in todo.arms if arm not in ideal)
     return Outcome(table, report, results, all_diverged=not ended)
 
@@ -377,7 +380,7 @@ def collect(experiment: TrainExperiment, todo: Plan, run: RunDirectory) -> Train
     notes += [
         f"{arm}: {SEALED}" for arm, setup in todo.arms.items() if setup.device is not None and not setup.chip.snapshots
     ]
-    notes += todo.notes
+    notes += [*of_the_twins(rows, dict.fromkeys(todo.twins.values()), data.y_eval, score), *todo.notes]
     if experiment.validation:
         what = "R2 is" if data.targets is not None else "Accuracy is"
         notes.append(f"{what} on {experiment.validation} held-out training samples, not on the test samples.")

@@ -22,6 +22,7 @@ from torch.nn.parameter import is_lazy
 from analog_sim._cache import user_cache_folder
 from analog_sim.archive import read_archive
 from analog_sim.config import UserError
+from learning.common.convergence import STILL_TO_GAIN, to_gain
 from learning.common.identity import digest, program_identity
 from learning.data.dataset import Dataset, NumericTargets
 from learning.data.download import write_atomically
@@ -35,8 +36,6 @@ F32 = npt.NDArray[np.float32]
 _CONTENT = "__digest__"
 """Array of a cache file beside the weights: what they were when they were written."""
 
-STILL_TO_GAIN = 0.0025
-"""A network has converged when more epochs would move its training accuracy, or R2, by no more than this, see `Convergence`."""
 _CONVERGENCE = "convergence of training"
 """Entry of a cached network beside its weights."""
 Progress = Callable[[int, int, float], None]
@@ -59,11 +58,8 @@ class Convergence:
 
     @property
     def to_gain(self) -> float:
-        """What more epochs may still gain on the training samples: the errors left, or what the second half gained if that is less.
-
-        Learning curves flatten: twice the epochs again gain no more than the last doubling did.
-        """
-        return min(1.0 - self.last, abs(self.last - self.half)) if self.epochs > 1 else 1.0
+        """What more epochs may still gain on the training samples."""
+        return to_gain(self.half, self.last) if self.epochs > 1 else 1.0
 
     @property
     def reached(self) -> bool:

@@ -222,6 +222,18 @@ def test_reads_see_the_drift():
     np.testing.assert_allclose(array.mvm(v), before * 1e4**-0.1, rtol=1e-3)
 
 
+def test_conductances_of_now_are_let_go_once_a_read_has_what_it_needs_of_them():
+    drift = DriftModel(constant_table(0.05), constant_table(0.01), t_ref=1.0)
+    array = crossbar(7, 5, drift=drift, read=ReadNoiseModel(white=1e-7 * (1.0 + RAMP)))
+    array.program(uniform_target(array))
+    array.wait(100.0)
+    now = array.conductance_now().copy()
+    array.mvm(np.ones((2, 7), np.float32))
+    assert array._seen is not None
+    assert "g" not in array._seen.__dict__
+    np.testing.assert_array_equal(array.conductance_now(), now)
+
+
 def test_relaxation_diffuses_in_log_time():
     law = RelaxationModel(mean=constant_table(-1e-7), std=constant_table(5e-7), t_0=1.0)
     array = crossbar(50, 50, pair=False, relaxation=law)

@@ -25,7 +25,7 @@ from statistics_helpers import (
 )
 
 from analog_sim.random.kernels import philox as kernels
-from analog_sim.random.streams import Stream, Streams
+from analog_sim.random.streams import FEW, Stream, Streams
 
 KEY = (0x12345678, 0x9ABCDEF0)
 JIT = not numba.config.DISABLE_JIT
@@ -89,6 +89,14 @@ def test_largest_normal_is_beyond_six_sigma():
 
 
 SPLITS = [(1, 2, 3), (255, 1, 300), (1023, 2, 1500), (1024, 1024, 5), (0, 7, 0)]
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("position", [0, 5, 2**32 - 7])
+def test_few_uniforms_are_the_first_of_many(position):
+    many, few = stream(position).uniforms(FEW + 1), stream(position).uniforms((FEW // 4, 4))
+    assert few.dtype == many.dtype == np.float32
+    np.testing.assert_array_equal(few.reshape(-1), many[:FEW])
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -14,6 +14,14 @@ def test_a_complete_set_is_orthogonal_over_the_lines(lines):
     np.testing.assert_array_equal(x.T @ x, len(x) * np.eye(lines))
 
 
+@pytest.mark.parametrize(("lines", "count"), [(1, None), (63, 5), (64, None), (65, None), (300, 700)])
+def test_rows_are_those_of_a_hadamard_matrix_with_signs(lines, count):
+    probes = Probes(lines, count, Streams(3).stream("probe"))
+    shared = np.bitwise_count(probes._rows[:, None] & np.arange(lines)[None, :])
+    np.testing.assert_array_equal(probes.inputs(), np.where(shared & 1, -probes._signs, probes._signs))
+    assert probes.inputs().flags.c_contiguous
+
+
 def test_size():
     def rows(lines, count):
         return Probes(lines, count, Streams(0).stream("probe")).inputs()

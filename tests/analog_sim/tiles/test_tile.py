@@ -25,7 +25,9 @@ from analog_sim.threads import thread_policy
 from analog_sim.tiles.digital import DigitalTile
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.ideal import Ideal
+from analog_sim.writing.mixed_precision import MixedPrecision
 from analog_sim.writing.proposal import Dense, OuterProduct
+from analog_sim.writing.stochastic_pulse import StochasticPulse
 from devices.card import load_card
 
 G_MAX = 25e-6
@@ -219,6 +221,28 @@ def test_same_seed_same_bits_on_one_and_two_threads():
     np.testing.assert_array_equal(outputs[0][2], outputs[1][2])
     for one, two in zip(*(o[:2] for o in outputs), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=0.02 * np.abs(one).max())
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("writing", [StochasticPulse(), MixedPrecision()], ids=lambda scheme: scheme.kind)
+def test_steps_of_learning_have_the_same_bits_on_one_and_two_threads(writing):
+    """Large enough for every pass of a read and of an update to be shared: products, noisy conversions, sums, pulses, what reads see."""
+    w, x, d = data(512, 560, batch=128)
+    left = []
+    for threads in (1, 2):
+        with thread_policy(threads):
+            tile = Tile(
+                TileSpec(writing=writing, **CONVERTERS), load_card("reram_soft_bounds").compile(), w.shape, Streams(3)
+            )
+            tile.program(w)
+            for _ in range(2):
+                outputs = tile.forward(x), tile.backward(d)
+                tile.update(OuterProduct(x, d / len(x)), 0.5)
+            left.append(
+                (*outputs, tile.forward(x), tile.backward(d), tile.read_weights(exact=True), tile.costs().joules)
+            )
+    for one, two in zip(*left, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_a_restored_tile_goes_on_with_the_same_bits():

@@ -41,6 +41,7 @@ def test_an_estimate_sees_wires_and_says_so(tmp_path: Path) -> None:
         assert ("no IR drop" in said) == (name != "some")
         assert (SAID in said) == (name == "some")
         assert ("programming and reads of single cells do not" in said) == (name == "some")
+        assert ("correlated through the wires is left out" in said) == (name == "some")
     assert found["none"] == found["zero"]
     assert found["none"] != found["some"]
 

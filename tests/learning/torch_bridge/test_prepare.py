@@ -394,3 +394,39 @@ def test_a_sample_is_one_tensor_of_any_floating_type() -> None:
     prepare(module, X.bfloat16())
     with pytest.raises(UserError, match=r"sample must be one tensor \(got tuple\)"):
         prepare(module, (X,))  # type: ignore[arg-type]
+
+
+class Counted(nn.Module):
+    """Notes how many inputs every pass has."""
+
+    passes: tuple[int, ...] = ()
+
+    def __init__(self, normed: bool) -> None:
+        super().__init__()
+        layer = nn.Linear(64, 10)
+        self.layer = nn.utils.parametrizations.weight_norm(layer) if normed else layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        Counted.passes += (len(x),)
+        return self.layer(x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("normed", "passes"),
+    [
+        (False, (3, *(3, 3, 2), *(3, 3, 2))),  # the original once, its copy, the copy on exact tiles
+        (
+            True,
+            (3, *(3, 3, 2), *(3, 3, 2), *(3, 3, 2)),
+        ),  # a copy of another form: the original on all, the first batch twice
+    ],
+)
+def test_a_plain_network_is_itself_run_on_the_first_batch_alone(normed: bool, passes: tuple[int, ...]) -> None:
+    module = Counted(normed).eval()
+    expected = [run(module, part) for part in X.split(3)]
+    Counted.passes = ()
+    plan = prepare(module, X, batch=3, whole=True)
+    assert sorted(Counted.passes) == sorted(passes)
+    assert plan.outputs is not None
+    assert torch.equal(plan.outputs, torch.cat(expected))
+    assert prepare(module, X, batch=3).outputs is None

@@ -13,7 +13,7 @@ from learning.experiments.commands.growth.measure import GrowthPoint, GrowthSeri
 from learning.experiments.report.style import COLOURS, legend_below, new_figure, save_figure, styled
 
 CELLS = 1e8
-"""Of the chip that is looked ahead to: 5e7 weights, two cells each."""
+"""Of the chip that is estimated at the end of the page: 5e7 weights, two cells each."""
 
 ARRAY = 1024
 """Lines of the arrays that it is cut into."""
@@ -78,11 +78,12 @@ def _ahead(found: Sequence[GrowthSeries]) -> list[str]:
     if not rows:
         return []
     return [
-        f"## A chip of {CELLS:.0e} cells",
+        f"## A chip of {CELLS / 1e6:.0f} million cells",
         "",
-        f"{CELLS / 2:.0e} weights in pairs of cells, cut into arrays of the size in the table; on one thread, arrays one after the other.",
-        "What was measured at one array, times the number of arrays: looked ahead to, not measured. That reads add up the arrays of a",
-        "column is left out.",
+        f"{CELLS / 2e6:.0f} million weights in pairs of cells, cut into arrays of the size in the table; on one thread, "
+        "arrays one after the other.",
+        "Extrapolated: what was measured at one array, times the number of arrays.",
+        "The digital sums over the arrays of a column are left out.",
         "",
         "| what | arrays | time | memory |",
         "|---|---|---|---|",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analog_sim.wires import Tracker, effective_matrix, simple
+from analog_sim.wires.reference import solve
 
 pytestmark = pytest.mark.jit
 
@@ -28,9 +29,33 @@ def test_small_changes_are_corrected() -> None:
         true = np.abs(v @ found.matrix - wanted).max() / np.abs(wanted).max()
         assert not found.refreshed
         assert found.error <= 1e-8
-        assert true <= 3e-8
+        assert true <= 1e-8
         assert moved > 100.0 * true, "the change is worth correcting"
     assert (tracker.reads, tracker.refreshes) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "ohm", "cases"),
+    [(64, 64, 1.0, 5), (96, 130, 1.0, 1), (128, 128, 1.0, 1), (61, 90, 5.0, 4), (200, 60, 1.0, 2), (256, 256, 1.0, 1)],
+)
+def test_corrections_against_sparse_lu(rows: int, cols: int, ohm: float, cases: int) -> None:
+    """1 % of the cells changed by 1 %: below 1e-8 of the largest current for every kind of input, single word lines included."""
+    wires = simple(ohm, ohm)
+    for case in range(cases):
+        random = np.random.default_rng(1000 * rows + case)
+        g = random.uniform(1e-6, 1e-4, (rows, cols))
+        tracker = Tracker(wires, 1e-8)
+        tracker.matrix(g)
+        g = changed(g, 0.01, 0.01, case)
+        found = tracker.matrix(g)
+        v = np.concatenate(
+            [random.uniform(-1, 1, (2, rows)), random.uniform(0, 1, (2, rows)), np.eye(rows)[:: max(1, rows // 12)]]
+        )
+        wanted = solve(g, wires, v).currents
+        assert (np.abs(v @ found.matrix - wanted).max(1) / np.abs(wanted).max(1)).max() <= 1e-8
+        assert not found.refreshed or ohm > 1.0, (
+            "5 ohm: a series of one order less is not always enough, and the matrix is made anew"
+        )
 
 
 def test_large_changes_refresh() -> None:
@@ -40,7 +65,9 @@ def test_large_changes_refresh() -> None:
     other = np.random.default_rng(24).uniform(1e-6, 1e-4, (64, 64))
     found = tracker.matrix(other)
     assert found.refreshed
-    np.testing.assert_array_equal(found.matrix, effective_matrix(other, wires, 1e-8).matrix)
+    np.testing.assert_array_equal(
+        found.matrix, effective_matrix(other, wires, 1e-9).matrix, "to a tenth of the tolerance"
+    )
     assert not tracker.matrix(changed(other, 0.01, 0.01)).refreshed, "the new matrix is the base now"
 
 

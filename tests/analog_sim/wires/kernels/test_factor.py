@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from analog_sim.wires import factored, simple
+from analog_sim.wires.changes.response import line_resistance
 from analog_sim.wires.network import line_profile
 from analog_sim.wires.single import solve_bits, solve_words
 
@@ -33,6 +34,17 @@ def test_line_solves_are_dense_solves(ends: dict[str, object], shape: tuple[int,
     ]
     np.testing.assert_allclose(solve_words(net, b), words, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(solve_bits(net, b).T, bits, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (11, 17)], ids=str)
+def test_line_resistances_are_dense_inverses(ends: dict[str, object], shape: tuple[int, int]) -> None:
+    g, word = np.random.default_rng(3).uniform(0.0, 1e-3, shape), simple(2.0, 5.0, **ends).word
+    wanted = [
+        np.diag(np.linalg.inv(naive.line_matrix(line, 2.0, word.first.conductance, word.last.conductance)))
+        for line in g
+    ]
+    np.testing.assert_allclose(line_resistance(g, word), wanted, rtol=1e-10)
 
 
 @pytest.mark.parametrize("ends", ENDS, ids=str)

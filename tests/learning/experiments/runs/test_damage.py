@@ -3,7 +3,8 @@
 What counts as nonsense: a report, a table or rows that differ in any bit from those of the undamaged run without a refusal or a
 warning; a finished row that is in the file before and not after, without being told; and a value that was not measured in the
 place of one that was. Each case damages one file of a finished estimate, a sweep or a training run (seeded), rebuilds its report
-and resumes it. `ANALOG_HIL_FUZZ=150 pytest tests/learning/experiments/runs/test_damage.py` runs all cases, continuous integration a part.
+and resumes it. `ANALOG_HIL_FUZZ=150 pytest tests/learning/experiments/runs/test_damage.py` runs all cases, continuous integration a part;
+`ANALOG_HIL_FUZZ_FIRST=5000` takes others.
 """
 
 import os
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from damage_helpers import copied, damage
 from estimate_helpers import SMALL, silent, small
+from fuzz_helpers import fuzz_seeds
 from hang_helpers import no_hang
 from markupsafe import Markup
 
@@ -30,7 +32,7 @@ from learning.experiments.report.rebuild import rebuild
 from learning.experiments.runs.run_folder import SHOWN
 from learning.experiments.training.run import train
 
-CASES = int(os.environ.get("ANALOG_HIL_FUZZ", "24"))
+CASES = fuzz_seeds(24)
 SECONDS = 120
 TINY: dict[str, Any] = {
     "dataset": {"name": "digits", "train_limit": 100, "test_limit": 30},
@@ -111,7 +113,7 @@ def test_damage_is_told_or_leaves_the_results_as_they_were(
     kinds = ("estimate", "training", "sweep", "interrupted", "training", "interrupted")
     wanted = {name: result_of(*runs["training" if name == "interrupted" else name]) for name in runs}
     refused = 0
-    for seed in range(CASES):
+    for seed in CASES:
         name = kinds[seed % len(kinds)]
         folder, start = runs[name]
         table, results = wanted[name]
@@ -133,7 +135,7 @@ def test_damage_is_told_or_leaves_the_results_as_they_were(
         lost -= {row for rows in rows_in(out).values() for row in rows}
         assert not lost or told, f"{case}: rows lost in silence: {lost}"
         shutil.rmtree(tmp_path / "run")
-    assert refused >= CASES // 3, "damage that nobody sees is no test"
+    assert refused >= len(CASES) // 3, "damage that nobody sees is no test"
 
 
 def result_of(folder: Path, start: Resume) -> tuple[object, object]:

@@ -1,0 +1,147 @@
+"""The kept threads that do parts of a kernel's work, beside the thread that asks for it. Never decides how work is cut.
+
+Threads are Python's: a kernel with threads of its own takes Numba three times as long to compile. A part is handed over by a lock and a
+word of memory at which the thread looks while it waits for the next one (`analog_sim._spinning`).
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import TypeVar, cast
+
+import numpy as np
+
+from analog_sim._spinning import WORDS, look_until, looks_in
+
+T = TypeVar("T")
+
+LOOKING = 2e-4
+"""Seconds that a kept thread stays awake for the next part: the time between two kernels of a step. Awake it starts in 10 us, not in 60."""
+
+
+class Worker:
+    """A kept thread that does one part of some work at a time. Two locks hand the part over and back: a queue with futures costs 20 us.
+
+    Either side looks for a while before it sleeps on its lock; what it looks at, a board of two words, is a hint and the locks decide.
+    """
+
+    def __init__(self, mark: Callable[[], None], looks: int) -> None:
+        self._board = np.zeros(WORDS, np.int64)  # parts given; in the ninth, parts done
+        self._looks = looks
+        self._parts = 0
+        self._given, self._done = threading.Lock(), threading.Lock()
+        self._given.acquire()
+        self._done.acquire()
+        self._part: Callable[[], object] | None = None
+        self._result: object = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._serve, args=(mark,), name="analog-sim", daemon=True).start()
+
+    def give(self, part: Callable[[], object]) -> None:
+        """Let it begin with a part."""
+        self._part = part
+        self._parts += 1
+        self._given.release()
+        self._board[0] = self._parts
+
+    def wait(self) -> None:
+        """Until the part has ended."""
+        given = int(self._board.ctypes.data)
+        look_until(given, self._parts, given + 64, self._parts - 1, self._looks)
+        self._done.acquire()
+
+    def taken(self) -> object:
+        """The result of the part that has ended; raises its error."""
+        result, error = self._result, self._error
+        self._result = self._error = None  # nothing of the caller's is kept
+        if error is not None:
+            raise error
+        return result
+
+    def _serve(self, mark: Callable[[], None]) -> None:
+        mark()
+        given, done = int(self._board.ctypes.data), 0
+        while True:
+            look_until(given + 64, done, given, done, self._looks)
+            self._given.acquire()
+            self._error = None  # of an earlier part, if nobody took it
+            try:
+                assert self._part is not None
+                self._result = self._part()
+            except BaseException as error:  # the caller's thread raises it
+                self._error = error
+            self._part = None
+            done += 1
+            self._done.release()
+
+
+class Workers:
+    """Threads that wait for parts of the work: one fewer than the most parts so far, for the caller does a part itself.
+
+    They are kept, because making a thread takes longer than a small kernel; a process that was forked starts without any. They work for
+    one caller at a time: another thread that asks meanwhile does all of its parts itself.
+    """
+
+    def __init__(self) -> None:
+        self._team: list[Worker] = []
+        self._lock = threading.Lock()
+        self._here = threading.local()
+
+    def run(self, work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
+        """Results of the work on every part, in order; all parts have ended when it returns or raises."""
+        # A part that is cut again would wait for threads that wait for it.
+        if getattr(self._here, "working", False) or not self._lock.acquire(blocking=False):
+            return [work(first, last) for first, last in pairwise(edges)]
+        try:
+            return self._run(work, edges)
+        finally:
+            self._lock.release()
+
+    def _run(self, work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
+        if len(self._team) < len(edges) - 2:
+            self._enlarge(len(edges) - 2)
+        others = self._team[: len(edges) - 2]
+        for other, (first, last) in zip(others, pairwise(edges[1:]), strict=True):
+            other.give(partial(work, first, last))
+        try:
+            own = work(edges[0], edges[1])
+        finally:
+            self._wait(others)
+        return [own, *(cast(T, other.taken()) for other in others)]
+
+    def _enlarge(self, size: int) -> None:
+        looks = looks_in(LOOKING)
+        while len(self._team) < size:
+            self._team.append(Worker(self._mark, looks))
+
+    def _wait(self, others: Sequence[Worker]) -> None:
+        try:
+            for other in others:
+                other.wait()
+        except BaseException:  # interrupted: these are still at work, and end by themselves
+            self._team = []
+            raise
+
+    def _mark(self) -> None:
+        self._here.working = True
+
+
+_workers = Workers()
+
+
+def run(work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
+    """Results of ``work(first, last)`` between neighbouring edges, one part on this thread and the others on kept ones."""
+    return _workers.run(work, edges)
+
+
+def _forget_workers() -> None:
+    """Start anew in a forked process, in which the parent's threads are not."""
+    global _workers
+    _workers = Workers()
+
+
+if sys.platform != "win32":  # which knows no fork
+    os.register_at_fork(after_in_child=_forget_workers)
