@@ -69,7 +69,7 @@ class Traces:
             self.sequence[chosen],
             self.amplitude[chosen],
             self.width[chosen],
-            None if self.factor is None else self.factor[reads],
+            factor=None if self.factor is None else self.factor[reads],
         )
 
     def changes(self) -> tuple[F64, I64, npt.NDArray[np.int8]]:
@@ -97,7 +97,7 @@ def joined(parts: Sequence[Traces]) -> Traces:
         np.concatenate([part.sequence for part in parts]),
         np.concatenate([part.amplitude for part in parts]),
         np.concatenate([part.width for part in parts]),
-        None
+        factor=None
         if all(part.factor is None for part in parts)
         else np.concatenate([np.ones(len(part.g)) if part.factor is None else part.factor for part in parts]),
     )
