@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from learning.experiments.commands.completion import EXAMPLES as WITH_EXAMPLE
+from learning.experiments.commands.completion import SCHEMAS, examples_for
 from learning.experiments.commands.dispatch import COMMANDS, dispatch
-from learning.experiments.runs.examples import example_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -101,8 +100,8 @@ def test_commands_exist_with_their_options_and_files(where: str, command: str) -
             assert re.search(rf"{re.escape(argument.partition('=')[0])}\b", known), f"{where}: {name} has no {argument}"
         elif argument.startswith(("configs/", "docs/")):
             assert (ROOT / argument.partition(":")[0]).is_file(), f"{where}: {argument} does not exist"
-        elif place == 0 and name in WITH_EXAMPLE and re.fullmatch(r"[a-z][\w/]*", argument):
-            assert argument in example_names(), f"{where}: there is no example {argument}"
+        elif place == 0 and name in (*SCHEMAS, "check") and re.fullmatch(r"[a-z][\w/]*", argument):
+            assert argument in examples_for(name), f"{where}: there is no example {argument} for {name}"
         elif place == 0 and name == "characterise" and re.fullmatch(r"[a-z]\w*", argument):
             assert (ROOT / "devices" / "cards" / f"{argument}.yaml").is_file(), f"{where}: there is no card {argument}"
 

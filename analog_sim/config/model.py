@@ -87,7 +87,9 @@ class StrictModel(BaseModel):
         details: list[InitErrorDetails] = [
             {
                 "type": PydanticCustomError(
-                    "config_unknown", "{message}", {"message": unknown_key(str(key), allowed_keys(cls))}
+                    "config_unknown",
+                    "{message}",
+                    {"message": unknown_key(str(key), allowed_keys(cls), key_below(cls, str(key)))},
                 ),
                 "loc": (str(key),),
                 "input": data[key],
@@ -106,9 +108,28 @@ def allowed_keys(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def unknown_key(key: str, allowed: tuple[str, ...]) -> str:
-    """Return the message for a key that is not allowed."""
-    hint = did_you_mean(key, allowed)
+def key_below(model: type[BaseModel], key: str) -> str | None:
+    """Return `part.key` where exactly one of the model's parts has such a key: `training.loss` for `loss`."""
+    found = {
+        f"{field.alias or name}.{key}"
+        for name, field in model.model_fields.items()
+        for part in _models_in(field.annotation)
+        if key in allowed_keys(part)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (tuple, list, dict):
+        return []  # a list of parts: which of them is not known
+    return [model for each in get_args(annotation) for model in _models_in(each)]
+
+
+def unknown_key(key: str, allowed: tuple[str, ...], below: str | None = None) -> str:
+    """Return the message for a key that is not allowed; below: where it is one."""
+    hint = did_you_mean(key, allowed) or (f", did you mean '{below}'?" if below else "")
     return f"unknown key '{key}'{hint or ';'} allowed: {', '.join(allowed) or '(none)'}"
 
 

@@ -1,6 +1,6 @@
 """A torch network of one's own, to estimate unchanged:
 
-analog-hil estimate digits_pcm --model docs/examples/my_model.py:build --checkpoint w.pt
+analog-hil estimate digits_pcm --model my_model.py:build --checkpoint w.pt
 
 Nothing here knows of analogue hardware. Without --checkpoint the network is trained on the data set first. To make one:
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_helpers import estimate, new_run, training
 from wheel_helpers import in_empty_folder, installed_wheel
@@ -97,11 +98,44 @@ def test_init_writes_files_that_check_in_an_empty_folder(
         capsys.readouterr()
         assert dispatch.dispatch(["check", f"my_{kind}.yaml"]) == 0
         assert capsys.readouterr().out == f"OK: my_{kind}.yaml\n"
+    assert dispatch.dispatch(["init", "fit"]) == 0
+    assert "made-up pulses" in capsys.readouterr().out
+    assert dispatch.dispatch(["check", "my_fit.yaml"]) == 0, "its data are there too"
+    assert dispatch.dispatch(["init", "fit", "other.yaml"]) == 2
+    assert capsys.readouterr().err == "my_pulses.csv: is there already; choose another name for it, or another folder\n"
+    assert not (tmp_path / "other.yaml").exists()
+    assert dispatch.dispatch(["init", "model"]) == 0
+    assert "--model my_model.py:build" in capsys.readouterr().out
+    compile((tmp_path / "my_model.py").read_text(encoding="utf-8"), "my_model.py", "exec")
     assert dispatch.dispatch(["init", "card"]) == 2
     assert capsys.readouterr().err == "my_card.yaml: is there already; choose another name\n"
     assert dispatch.dispatch(["init", "estimate", "x.yaml", "--from", "digits_node_perturbation"]) == 2
     assert "'train/1' is for analog-hil train" in capsys.readouterr().err
     assert not (tmp_path / "x.yaml").exists()
+
+
+def made_up_pulses() -> str:
+    """The text of configs/measurements/my_pulses.csv: 32 soft-bounds cells, 2 cycles of 20 pulses up and 20 down."""
+    rng = np.random.default_rng(0)
+    lines = ["Cell,V pulse,width,I read"]
+
+    def read(cell: int, g: float, volts: float) -> None:
+        current = 0.2 * g * (1 + 0.005 * rng.standard_normal()) * 1e6
+        lines.append(f"{cell},{volts:g},{100 if volts else 0},{current:.3f}")
+
+    for cell in range(1, 33):
+        low, high = 8e-6 * rng.lognormal(0, 0.1), 60e-6 * rng.lognormal(0, 0.1)
+        gain, u = 0.09 * rng.lognormal(0, 0.1), 0.0
+        read(cell, low, 0.0)
+        for volts in [1.2] * 20 + [-1.3] * 20 + [1.2] * 20 + [-1.3] * 20:
+            step = gain * (1 - u if volts > 0 else u) * (1 + 0.3 * rng.standard_normal())
+            u = float(np.clip(u + (step if volts > 0 else -step), 0, 1))
+            read(cell, low + (high - low) * u, volts)
+    return "\n".join(lines) + "\n"
+
+
+def test_the_measurement_that_init_writes_is_made_up_here() -> None:
+    assert (examples() / "measurements" / "my_pulses.csv").read_text(encoding="utf-8") == made_up_pulses()
 
 
 def test_warm_says_what_it_compiles_and_keeps_nothing(
@@ -189,6 +223,7 @@ def test_a_wheel_does_the_main_job_in_an_empty_folder(tmp_path: Path) -> None:
     assert "2 chips, 596 test samples" in written
     assert (empty / "run" / "report.html").stat().st_size > 50_000
     assert "  estimate  finished  " in done("runs", ".")
+    done("init", "model")
     done("init", "train")
     assert done("check", "my_train.yaml") == "OK: my_train.yaml\n"
     assert "benchmark" in done("benchmark", "--help"), "the cases are there"

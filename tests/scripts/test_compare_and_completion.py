@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 from report_helpers import estimate, new_run, training
 from scipy import stats
 
-from analog_sim.config import UserError
+from analog_sim.config import UserError, find_key
 from learning.experiments.commands import compare, completion
 from learning.experiments.commands.dispatch import COMMANDS
 from learning.experiments.report.paired import compare_runs, welch_interval
+from learning.experiments.runs.examples import example_names, examples
 
 
 def test_two_runs_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,12 +54,33 @@ def test_words_that_come_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "digits_pcm" in completion.words(["estimate", "digits"])
     assert completion.words(["estimate", "digits_pcm", "--re"]) == ["--resume"]
     assert completion.words(["estimate", "digits_pcm", "--out", "digits"]) == []
+    assert "--resume" in completion.words(["estimate", "digits_pcm", ""]), "the file is there: options come next"
     assert completion.words(["characterise", "pc"]) == ["pcm", "pcm_accumulate"]
+    assert completion.words(["characterise", "pcm", "--against", "generic_p"]) == ["generic_pcm"]
+    assert completion.words(["estimate", "digits_pcm", "--set", ""]) == ["device="]
+    assert completion.words(["estimate", "digits_pcm", "--set", "device=ec"]) == ["device=ecram"]
+    assert completion.words(["train", "x.yaml", "--chip", "se"]) == ["sealed"]
+    assert completion.words(["init", "card", "x.yaml", "--from", "ec"]) == ["ecram"]
+    assert completion.words(["init", "train", "x.yaml", "--from", "digits_s"]) == ["digits_sealed"]
+    assert completion.words(["benchmark", "mvm", "wi"]) == ["wires", "wires_training"], "as many as wanted"
+    assert completion.words(["benchmark", "mvm", "--clock", ""]) == ["cpu", "wall"]
     assert completion.words(["nothing", ""]) == []
     monkeypatch.chdir(tmp_path)
     new_run(tmp_path / "runs" / "mine")
     assert completion.words(["compare", "runs/m"]) == ["runs/mine"]
     assert completion.words(["completion", ""]) == ["bash", "fish", "zsh"]
+
+
+def test_a_command_is_offered_the_files_that_it_takes() -> None:
+    for command, schema in completion.SCHEMAS.items():
+        names = completion.examples_for(command)
+        assert names
+        for name in names:
+            assert str(find_key(examples() / f"{name}.yaml", "schema")[0]).startswith(schema)
+    offered = {name for command in completion.SCHEMAS for name in completion.examples_for(command)}
+    assert offered == set(example_names())
+    swept = [name for name in example_names() if find_key(examples() / f"{name}.yaml", "sweep")[0] is not None]
+    assert completion.examples_for("sweep") == swept
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -69,13 +93,36 @@ def test_the_script_of_a_shell_is_one(shell: str, capsys: pytest.CaptureFixture[
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The function of the script, asked as bash asks it, with a program in the place of ours that answers at once."""
-    if not shutil.which("bash"):
-        pytest.skip("no bash")
-    completion.main(["bash"])
+SHELLS = {
+    "bash": 'COMP_LINE="{0}"; COMP_POINT=${{#COMP_LINE}}; _analog_hil; printf "%s\\n" "${{COMPREPLY[@]}}"',
+    "zsh": "words=(${{=:-{0}}}); CURRENT=$#words; _analog_hil",
+    "fish": 'complete -C "{0}" | string match -v -r "/"',
+}
+"""How each shell is asked what comes after {0}. zsh hands its answers to `compadd`, which stands in the test for its own."""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked as the shell itself asks, with the real command behind it: commands, options, examples, cards."""
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell}")
+    (tmp_path / "analog-hil").write_text(f'#!/bin/sh\nexec {sys.executable} -m analog_hil "$@"\n')
+    (tmp_path / "analog-hil").chmod(0o755)
+    completion.main([shell])
     script = capsys.readouterr().out
-    program = f'analog-hil() {{ [ "$1 $2 $3" = "completion words est" ] && echo estimate; }}\n{script}\n'
-    program += 'COMP_WORDS=(analog-hil est); COMP_CWORD=1; _analog_hil; printf "%s\\n" "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("estimate\n", "")
+    if shell == "zsh":
+        before = "compdef() { :; }; _files() { :; }\n"
+        before += 'compadd() { while [[ $1 != -- ]] do shift; done; shift; (( $# )) && print -l -- "$@"; }'
+        script = f"{before}\n{script}"
+    asked = ("est", "estimate --res", "characterise generic_p", "estimate digits_pcm --set device=pcm_")
+    program = "\n".join([script, *(SHELLS[shell].format(f"analog-hil {line}") for line in asked)])
+    done = subprocess.run(
+        [shell, *({"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]), "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    card = "pcm_accumulate" if shell == "bash" else "device=pcm_accumulate"  # bash completes what stands behind the =
+    assert done.stdout.split() == ["estimate", "--resume", "generic_pcm", card], done.stderr

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from trace_writers import measure, write_csv, write_noise_lines, write_retention_long
 
+import analog_hil as ah
 from devices.card import DeviceCard, load_card
+from learning.experiments.commands.runs import about
+from learning.experiments.fitting.run import FitSummary
+from learning.experiments.runs.run_folder import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -28,6 +32,15 @@ pulse: {laws: [linear_step]}
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts" / "fit_device.py"), *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+
+
+def find_verdict(folder: Path) -> str:
+    """The verdict that `analog-hil runs` and `ah.load_run` tell of a fit."""
+    found = FitSummary.load(RunDirectory.open(folder))
+    assert found is not None
+    assert about(RunDirectory.open(folder)) == ("fit", f"pulse response is {found.verdicts['pulse response']}")
+    assert ah.load_run(folder).verdicts == tuple(found.sentences) != ()  # type: ignore[attr-defined]
+    return found.verdicts["pulse response"]
 
 
 @pytest.fixture
@@ -56,6 +69,7 @@ def test_card_and_report(folder: Path) -> None:
     page = (folder / "fit" / "report.html").read_text(encoding="utf-8")
     for text in ("Verdict", "Pulse laws", "8 devices", "lab.csv", "mine.yaml"):
         assert text in page, text
+    assert find_verdict(folder / "fit") in done.stdout.split(":")[0].lower()
     assert "http://" not in page.replace("http://www.w3.org", "")
     for name in ("steps", "ramps", "distances_0", "distributions"):
         assert (folder / "fit" / "figures" / f"{name}.png").stat().st_size > 5000
@@ -76,7 +90,7 @@ def test_dry_run_says_what_the_files_hold(folder: Path) -> None:
     done = run("mine.yaml", "--dry-run", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "pulses: 408 rows of 8 cell(s) in 8 sequence(s)" in done.stdout
-    assert "up, 1.5 V, 1e-07 s: 200 pulses" in done.stdout
+    assert "up, 1.5 V, 100 ns: 200 pulses" in done.stdout
     assert not (folder / "runs").exists()
 
 
@@ -89,6 +103,11 @@ def test_a_bad_file_is_one_line_and_status_2(folder: Path) -> None:
     assert done.stdout == ""
     line = done.stderr.strip().splitlines()[-1]
     assert line == "lab.csv:8: column 'I read (uA)': must be a number (got 'broken')"
+    assert not (folder / "fit").exists(), "nothing half-made is left, and the same command may be given again"
+    (folder / "fit").mkdir()
+    (folder / "fit" / "notes.txt").write_text("mine")
+    assert run("mine.yaml", "--out", "fit", cwd=folder).returncode == 2
+    assert [path.name for path in (folder / "fit").iterdir()] == ["notes.txt"], "what was there stays"
 
 
 @pytest.mark.jit
@@ -120,10 +139,10 @@ window: {g_min: 2 uS, g_max: 40 uS}
     (tmp_path / "all.yaml").write_text(CONFIG.replace("pulse: {laws: [linear_step]}\n", more), encoding="utf-8")
     done = run("all.yaml", "--out", "fit", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for what in ("the pulse response", "ageing", "read noise"):
+    for what in ("the pulse response", "retention", "read noise"):
         assert f" {what}:" in done.stdout
     page = (tmp_path / "fit" / "report.html").read_text(encoding="utf-8")
-    for title in ("Ageing", "Programming error", "Read noise", "Device to device", "Stuck cells", "Files"):
+    for title in ("Retention", "Programming error", "Read noise", "Device to device", "Stuck cells", "Files"):
         assert title in page, title
     for name in ("ageing", "ageing_state", "programming", "spectra", "gains"):
         assert (tmp_path / "fit" / "figures" / f"{name}.png").stat().st_size > 4000

@@ -39,6 +39,23 @@ def test_a_wide_table_is_stacked_and_loses_no_column() -> None:
     assert narrow.text(80) == narrow.text()
 
 
+def test_a_table_of_texts_is_written_row_by_row() -> None:
+    source = "Joshi et al., Nat. Commun. 11, 2473 (2020), doi:10.1038/s41467-020-16108-9; Nandakumar et al., ICECS 2019"
+    table = Table(
+        ("key", "A", "B"), (("tile.adc.bits", "9", "6"), ("device.reference", source, "")), "keys that differ"
+    )
+    shown = table.text(80).splitlines()
+    assert shown[:4] == ["keys that differ", "tile.adc.bits  A: 9  B: 6", "device.reference", f"  A: {source[:75]}"]
+    assert shown[-1] == "  B: -"
+    assert max(map(len, shown)) <= 80
+    assert " ".join(shown).replace("       ", " ").count(source) == 1, "nothing is cut"
+
+
+def test_a_number_keeps_its_unit_at_the_end_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert wrapped(f"{'x' * 36} 96 % at 1 year of all", 40).splitlines() == ["x" * 36, "  96 % at 1 year of all"]
+
+
 def test_sentences_are_wrapped_at_blanks_and_words_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     path = "/a/very/long/path/" + "x" * 80

@@ -145,7 +145,7 @@ def _say_what_is_joined(again: int, reads: npt.NDArray[np.int64], log: ReadLog) 
         log.note(
             f"{joined} retention reads follow one another more closely than the times that are fitted, a factor of {SPAN:g} apart:"
             f" the mean of up to {int(reads.max())} of a cell is one value ({int((reads > 1).sum())} of them; of the first, the first"
-            " read), so the scatter of single reads is not in the ageing; read them as role: noise to have it on the card"
+            " read), so the scatter of single reads is not in the retention; read them as role: noise to have it on the card"
         )
 
 

@@ -48,14 +48,14 @@ class FittedAgeing:
         share = self.laws[0].returning
         if share is not None:
             return (
-                f"ageing: cells return: {share.value:.0%} ({share.low:.0%} to {share.high:.0%}) of the variance of a change is not kept a"
-                " decade later; on the card as a share of cells that do not keep it (drift.returning)",
+                f"retention: cells return: {share.value:.0%} ({share.low:.0%} to {share.high:.0%}) of the variance of a change is not kept"
+                " a decade later; on the card as a share of cells that do not keep it (drift.returning)",
             )
         memory = path_memory(self.histories)
         if memory is None or memory >= -0.1:
             return ()
         return (
-            f"ageing: the last change of a cell correlates with the one before by {memory:.2f} (rank): cells partly return."
+            f"retention: the last change of a cell correlates with the one before by {memory:.2f} (rank): cells partly return."
             " The emulator's path has independent increments: single times are as measured, differences between two late"
             " times of one cell are too large",
         )
@@ -111,7 +111,7 @@ class AgeingStage:
         """
         assert window is not None
         histories, config, held = self._without_stuck(fitted), self.config, self.config.held_out
-        say(f"fitting ageing laws to {len(histories)} cells")
+        say(f"fitting retention laws to {len(histories)} cells")
         if held.by == "none" or len(histories) < FEWEST_CELLS:
             laws = _preferred(config, fit_ageing(histories, None, window, seed=held.seed))
             return FittedAgeing(config, histories, window, (), (), laws)
@@ -121,10 +121,10 @@ class AgeingStage:
         laws = _preferred(config, fit_ageing(first, histories.take(parts[0]), window, seed=held.seed))
         folds = [laws[0]]
         for number, part in enumerate(others, start=2):
-            say(f"fold {number} of {len(parts)}: fitting ageing to {len(part)} cells")
+            say(f"fold {number} of {len(parts)}: fitting retention to {len(part)} cells")
             folds += fit_ageing(part, None, window, kinds=(laws[0].kind,), seed=held.seed, errors=False)
         if held.refit:
-            say(f"fitting ageing to all {len(histories)} cells")
+            say(f"fitting retention to all {len(histories)} cells")
             (again,) = fit_ageing(histories, None, window, kinds=(laws[0].kind,), seed=held.seed)
             laws = (replace(again, held_out=laws[0].held_out), *laws[1:])
         return FittedAgeing(config, histories, window, tuple(parts), tuple(folds), laws)

@@ -40,7 +40,7 @@ Verdict = Literal["good", "fair", "bad", "unproven"]
 ReportKey = Literal["pulse", "ageing", "programming", "noise"]
 """A quantity of the cell that is fitted and proven by itself: by it reports find its sections."""
 WORDS: Mapping[ReportKey, str] = MappingProxyType(
-    {"pulse": "the pulse response", "ageing": "ageing", "programming": "programming", "noise": "read noise"}
+    {"pulse": "the pulse response", "ageing": "retention", "programming": "programming", "noise": "read noise"}
 )
 """The quantities as sentences name them, in the order of reports."""
 

@@ -12,7 +12,7 @@ from learning.experiments.calibration.arrays import WantedArray
 from learning.experiments.calibration.run import Calibration
 from learning.experiments.report.head import PageHead, configuration_of, device_text, part, plain
 from learning.experiments.report.page import Fact, Plot, Section, write_page
-from learning.experiments.report.style import count_text, new_figure, styled, time_label
+from learning.experiments.report.style import count_text, legend_below, new_figure, styled, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -109,7 +109,7 @@ def _head(run: RunDirectory, found: Calibration) -> PageHead:
             ("assumed device", device_text(assumed)),
             (
                 "arrays",
-                ", ".join(f"{_place(each)} {each.rows} x {each.cols}" for each in found.opened.wanted[:MOST_MAPS]),
+                "; ".join(f"{_place(each)} ({each.rows} x {each.cols})" for each in found.opened.wanted[:MOST_MAPS]),
             ),
             ("seed", str(tree.get("seed", ""))),
         ]
@@ -136,7 +136,10 @@ def _window(found: Calibration) -> str:
 def _place(array: WantedArray) -> str:
     """`fc1, block 0, slice 0`: the name of an array as a reader knows it."""
     words = [str(word) for word in (*array.place, *array.name)]
-    return ", ".join(" ".join(words[k : k + 2]) for k in range(0, len(words), 2)).removeprefix("tile ")
+    named = len(words) % 2  # a name alone in front, then pairs of a word and its number
+    return ", ".join([*words[:named], *(" ".join(words[k : k + 2]) for k in range(named, len(words), 2))]).removeprefix(
+        "tile "
+    )
 
 
 @styled
@@ -148,7 +151,7 @@ def step_curves(curves: np.ndarray) -> Figure:
         for values, label in zip(pair, ("up", "down"), strict=True):
             axes.plot(u, 1e9 * values, label=label)
         axes.set(xlabel="state u", ylabel="nS per pulse", title=title)
-    axs[0].legend()
+    legend_below(figure)
     return figure
 
 

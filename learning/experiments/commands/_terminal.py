@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +16,10 @@ LEAST = 40
 """Columns below which text is not wrapped any further."""
 
 
+HELD = "\u00a0"
+"""A blank at which no line is broken."""
+
+
 def width() -> int | None:
     """Columns of the terminal; None where the output is no terminal and COLUMNS says nothing."""
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
@@ -22,25 +27,28 @@ def width() -> int | None:
     return None
 
 
-def wrapped(text: str, columns: int | None = None) -> str:
-    """A text whose lines fit: broken at blanks, what follows a break indented by two; words are never broken."""
+def wrapped(text: str, columns: int | None = None, hanging: int = 2) -> str:
+    """A text whose lines fit: broken at blanks, what follows a break indented by `hanging` more; words are never broken."""
     columns = columns if columns is not None else width()
     if columns is None:
         return text
     lines = []
     for line in text.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
+        held = re.sub(
+            r"(?<=\d) (?=(?:%|[µm]?s|min|h|days?|months?|years?)(?!\w))", HELD, line
+        )  # a number keeps its unit
         broken = textwrap.wrap(
-            line, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
+            held, columns, subsequent_indent=f"{indent}{' ' * hanging}", break_long_words=False, break_on_hyphens=False,
             drop_whitespace=True, replace_whitespace=False,
         )  # fmt: skip
-        lines += broken or [""]
+        lines += [part.replace(HELD, " ") for part in broken] or [""]
     return "\n".join(lines)
 
 
-def say(text: str) -> None:
-    """Print a sentence, at once."""
-    print(wrapped(text), flush=True)
+def say(text: str, hanging: int = 2) -> None:
+    """Print a sentence, at once; what does not fit a line goes on in the next, indented by `hanging`."""
+    print(wrapped(text, hanging=hanging), flush=True)
 
 
 def show(table: Table) -> None:

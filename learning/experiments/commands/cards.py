@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(resolve_card(name, None).read_text(encoding="utf-8"), end="")
         return 0
     for path in sorted(CARDS.glob("*.yaml")):
-        for text in about(path, load_card(path)):
+        first, *rest = about(path, load_card(path))
+        say(first, hanging=20)
+        for text in rest:
             say(text)
     return 0
 

@@ -15,8 +15,8 @@ from learning.experiments.runs.examples import config_file
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit a card to the measurement on the command line; return the exit status."""
     parser = argparse.ArgumentParser(
-        description="Fit a device card to measurements and prove it on held-out data; card (YAML and tables), figures, one HTML page.",
-        epilog="example:\n  analog-hil fit measurements/pulse_ramps --out runs/ramps",
+        description="Fit a device card to measurements and validate it on held-out data; card (YAML and tables), figures, one HTML page.",
+        epilog="example:\n  analog-hil init fit\n  analog-hil fit my_fit.yaml --out runs/my_cell",
         formatter_class=HelpText,
         allow_abbrev=False,
     )
@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
     if options.dry_run:
         from devices.measurements.pipeline.reading import describe
+        from learning.experiments.report.style import readable
 
-        print(wrapped(describe(config, lambda text: print(f"  {text}", file=sys.stderr))))
+        print(wrapped(readable(describe(config, lambda text: print(f"  {text}", file=sys.stderr)))))
         return 0
 
     from learning.experiments.fitting.run import fit_card

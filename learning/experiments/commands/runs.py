@@ -11,11 +11,10 @@ from learning.experiments.commands._cli import HelpText
 from learning.experiments.commands._terminal import say
 
 if TYPE_CHECKING:
+    from learning.experiments.report.estimate.comparison import Comparison
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
     from learning.experiments.runs.run_folder import RunDirectory
-
-_KINDS = {"estimate/1": "estimate", "train/1": "training", "card/1": "characterise", "measurements/1": "fit"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     found = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    if (folder / CONFIG).exists():  # a run itself; those below it are the points of a sweep
+        found.insert(0, folder)
     if not found:
         print(f"{folder}: no runs")
     for path in found:
@@ -55,16 +56,15 @@ def line(path: Path) -> str:
         kind, result = about(run)
     except UserError as error:
         return f"{path}  damaged: {str(error).splitlines()[0]}"
-    state = "finished" if (path / "report.html").exists() else "unfinished"
+    state = "finished" if run.finished else "unfinished"
     return f"{path}  {started}  {kind}  {state}  {result}".rstrip()
 
 
 def about(run: RunDirectory) -> tuple[str, str]:
     """What a run was and its main result, empty without one. Raises UserError when its files are damaged."""
-    from analog_sim.config import find_key
-
-    summary = run.load_json("summary") or {}
-    kind = summary.get("kind")
+    if run.load_json("summary") is None:
+        return run.kind, ""
+    kind = run.kind
     if kind == "estimate":
         from learning.experiments.report.estimate.results import EstimateResults
 
@@ -76,19 +76,38 @@ def about(run: RunDirectory) -> tuple[str, str]:
     if kind == "sweep":
         from learning.experiments.report.estimate.comparison import Comparison
 
-        return "sweep", f"{len(Comparison.summary(run).points)} points"
-    return _KINDS.get(str(find_key(run.path / "config.yaml", "schema")[0]), "sweep or search"), ""
+        Comparison.summary(run)
+        return "sweep", best_point(Comparison.load(run))
+    if kind == "fit":
+        from learning.experiments.fitting.run import FitSummary
+
+        found = FitSummary.load(run)
+        return "fit", ", ".join(f"{what} is {verdict}" for what, verdict in found.verdicts.items()) if found else ""
+    return kind, ""
+
+
+def best_point(found: Comparison) -> str:
+    """How many points a sweep has, and the one with the best mean accuracy, or R2, at the last time."""
+    from learning.experiments.report.style import time_label
+
+    score = found.points[0].results.score
+    means = {point.name: (float(point.nominal[1][:, -1].mean()), point.nominal[0][-1]) for point in found.points}
+    name, (value, time) = max(means.items(), key=lambda item: item[1][0])
+    named = "" if score.unit else f"{score.name} "
+    return f"{len(found.points)} points, best {name}: {named}{score.shown(value)} at {time_label(float(time))}"
 
 
 def score_over_time(found: EstimateResults) -> str:
     """Mean accuracy, or R2, over the chips at the first and the last time."""
+    from learning.experiments.report.style import time_label
+
     nominal = [row for row in found.rows if row["study"] == "nominal"]
     times = sorted({float(row["time_s"] or 0.0) for row in nominal})
     shown, score = [], found.score
     named = "" if score.unit else f"{score.name} "
     for time in dict.fromkeys((times[0], times[-1])):
         values = [float(row[score.key] or 0.0) for row in nominal if float(row["time_s"] or 0.0) == time]
-        shown.append(f"{named}{score.shown(sum(values) / len(values))} at {time:g} s")
+        shown.append(f"{named}{score.shown(sum(values) / len(values))} at {time_label(time)}")
     chips = len({row["chip"] for row in nominal})
     return f"{', '.join(shown)} (mean of {chips} chips; digital {score.shown(found.digital_score)})"
 

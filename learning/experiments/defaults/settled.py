@@ -109,7 +109,7 @@ def _about_writing(cell: CellModel, scheme: WriteScheme, what: str, key: str, le
             if cell.pulse is not None
             else "the card has no pulse response, and its programming error was not used"
         )
-        return f"card {cell.name}: {what} are written exactly and for nothing ({key}: ideal): {unused}."
+        return f"card {cell.name}: {what} are written exactly and at no cost ({key}: ideal): {unused}."
     if not left_out:
         return f"card {cell.name}: {what} are written by {scheme.kind} ({key})."
     if cell.pulse is None:
@@ -179,11 +179,13 @@ def _about_twin(setup: TrainExperiment) -> tuple[str, ...]:
 
 
 def _about_periphery(setup: TrainExperiment) -> tuple[str, ...]:
-    """What of the electronics a rule on a chip takes for granted."""
+    """What of the electronics a rule on a chip assumes."""
     if setup.device is None:
         return ()
     needs, given = setup.rule.needs, setup.periphery
     taken = [name for name in type(given).model_fields if getattr(needs, name) and getattr(given, name)]
     if not taken:
         return ()
-    return (f"rule {setup.rule.kind} takes for granted, exact and for nothing (periphery): {', '.join(taken)}.",)
+    return (
+        f"rule {setup.rule.kind} assumes of the electronics, exact and at no cost (periphery): {', '.join(taken)}.",
+    )

@@ -1,4 +1,4 @@
-"""Sentences on what a run takes for granted: chosen defaults, what counts as ideal, assumed values. It never changes a setting.
+"""Sentences on what a run assumes: chosen defaults, what counts as ideal, assumed values. It never changes a setting.
 
 The rule: what a user leaves out may be convenient or careful, never flattering in silence. Every sentence follows from the values in
 force, whether they were asked for or left out; docs/defaults.md lists them beside the keys.

@@ -25,7 +25,7 @@ from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
-from learning.experiments.report.style import time_label
+from learning.experiments.report.style import readable, time_label
 from learning.experiments.runs.compiling import ahead, compiling
 from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row
@@ -96,7 +96,7 @@ def estimate(
             known = chance_note(score, prepared.digital[score.key], prepared.y_test, "the digital network")
             notes = (*known, *prepared.notes, *estimate_notes(experiment, nominal.hardware))
             for note in notes:
-                say(f"note: {note}")
+                say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):

@@ -21,6 +21,7 @@ from learning.experiments.report.estimate.comparison import Comparison, comparis
 from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_time
 from learning.experiments.report.estimate.page import estimate_table
 from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
+from learning.experiments.report.style import readable
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.figures import learning_curves
 from learning.experiments.report.training.page import training_table
@@ -221,8 +222,7 @@ class FitRun(RunResult):
     """A card that was fitted to measurements.
 
     Attributes:
-        folder: of the run. card_file: the card. verdicts: one sentence per kind of measurement, a bad fit first; empty for a run that was
-            loaded again: they are in its report.
+        folder: of the run. card_file: the card. verdicts: one sentence per kind of measurement, a bad fit first.
     """
 
     folder: Path
@@ -236,7 +236,7 @@ class FitRun(RunResult):
 
     @property
     def table(self) -> Table:
-        """The card in numbers."""
+        """The card in numbers, under the verdicts in short; `verdicts` says what each rests on."""
         card = self.card
         rows = [
             ("card", str(self.card_file)),
@@ -246,7 +246,8 @@ class FitRun(RunResult):
             ("read noise", card.read_noise.kind),
             ("retention", card.drift.kind),
         ]
-        return Table(("quantity", "value"), tuple(row for row in rows if row[1]), "\n".join(self.verdicts))
+        short = "\n".join(readable(sentence.partition(": ")[0]) for sentence in self.verdicts)
+        return Table(("quantity", "value"), tuple(row for row in rows if row[1]), short)
 
     def to_frame(self) -> Any:
         """The numbers of `table`."""

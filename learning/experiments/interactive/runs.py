@@ -185,26 +185,27 @@ def load_run(folder: str | PathLike[str]) -> RunResult:
         UserError: no finished run there.
     """
     from analog_sim.config import find_key
+    from learning.experiments.fitting.run import FitSummary
     from learning.experiments.report.estimate.comparison import Comparison
     from learning.experiments.report.estimate.results import EstimateResults
     from learning.experiments.report.training.results import TrainingResults
 
     run = RunDirectory.open(_path(folder, "ah.load_run"))
-    kind = (run.load_json("summary") or {}).get("kind")
-    if kind == "estimate":
+    kind = run.kind
+    if kind == "estimate" and run.load_json("summary"):
         return EstimateRun(run.path, EstimateResults.load(run))
-    if kind == "training":
+    if kind == "training" and run.load_json("summary"):
         return TrainingRun(run.path, TrainingResults.load(run))
-    if kind == "sweep":
+    if kind == "sweep" and run.load_json("summary"):
         return SweepRun(run.path, Comparison.load(run))
     name, _ = find_key(run.path / CONFIG, "name")
     card = run.path / f"{name}.yaml"
-    if find_key(run.path / CONFIG, "schema")[0] == "measurements/1" and card.is_file():
-        return FitRun(run.path, card)
-    page = run.path / "report.html"
-    if page.is_file():
+    if kind == "fit" and card.is_file():
+        fitted = FitSummary.load(run)
+        return FitRun(run.path, card, tuple(fitted.sentences) if fitted is not None else ())
+    if run.finished:
         raise UserError(
-            f"ah.load_run: {run.path} is of a kind whose results are files: open {page}, or read its tables/ and arrays/"
+            f"ah.load_run: {run.path} is a {kind}, whose results are files: open {run.path / 'report.html'}, or read its tables/"
         )
     raise UserError(f"{run.path}: holds no finished run; go on with it first")
 

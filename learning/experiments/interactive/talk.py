@@ -86,7 +86,7 @@ class NotebookTalk:
             passed = time.monotonic() - self._since
             now = [self._lines[-1] + (f" ({span(passed)})" if passed > 2.0 else "")]
         parts = [f"<pre>{escape(chr(10).join([*self._folders, *now]))}</pre>"] if self._folders or now else []
-        parts += _folded("note", " on what this run takes for granted", list(self._notes))
+        parts += _folded("note", " on what this run assumes", list(self._notes))
         parts += _folded("line", " of progress", self._lines)
         return "".join(parts)
 

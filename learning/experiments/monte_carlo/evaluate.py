@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -99,7 +100,8 @@ class TaskFailed(RuntimeError):
         return type(self), (self.failures,)
 
 
-Outcome = tuple[int, list[Mapping[str, Value]] | Failure]
+Outcome = tuple[int, list[Mapping[str, Value]] | Failure, float]
+"""Number of the task, its rows or why there are none, seconds that it took."""
 Function = Callable[[Task], "Sequence[Mapping[str, Value]] | Mapping[str, Value]"]
 
 
@@ -139,7 +141,7 @@ def run_tasks(
         seen: dict[str, list[Row]] = {}
         fed = (pair for pair in enumerate(waiting) if len(failures) < MAX_FAILURES)
         with board, closing(_outcomes(function, fed, parallel, warm)) as outcomes:
-            for number, outcome in outcomes:
+            for number, outcome, took in outcomes:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
                 else:
@@ -148,7 +150,7 @@ def run_tasks(
                     results.append({**waiting[number].key, **row} for row in outcome)
                 group = view.group(waiting[number])
                 seen.setdefault(group, []).extend([] if isinstance(outcome, Failure) else map(dict, outcome))
-                board.update(group, None if view.note is None else view.note(seen[group]))
+                board.update(group, None if view.note is None else view.note(seen[group]), took)
         if failures:
             _report(failures)
     by_key = {results.key_of(task.key): place for place, task in enumerate(tasks)}
@@ -159,7 +161,7 @@ def run_tasks(
 def _outcomes(
     function: Function, tasks: Iterable[tuple[int, Task]], parallel: Parallel, warm: Callable[[], object] | None
 ) -> Generator[Outcome, None, None]:
-    """Yield (number of the task, its rows or Failure) as tasks end; `tasks` is read a few ahead of the workers."""
+    """Yield the outcome of every task as it ends; `tasks` is read a few ahead of the workers."""
     if parallel.in_process:
         for number, task in tasks:
             yield _attempt(function, number, task)
@@ -194,19 +196,22 @@ def _attempt_alone(function: Function, number: int, task: Task, parent: int | No
         print_anything()
     if program != program_digest():
         text = f"the worker on {socket.gethostname()} runs another version of the program; install the same one, then --resume"
-        return number, Failure(str(task), text, "", user_error=True)
+        return number, Failure(str(task), text, "", user_error=True), 0.0
     limit_worker()
     return _attempt(function, number, task)
 
 
 def _attempt(function: Function, number: int, task: Task) -> Outcome:
     """Run one task; what it raises becomes a value, which can cross a process boundary and leaves the others alone."""
+    begun = time.monotonic()
+    found: list[Mapping[str, Value]] | Failure
     try:
         rows = function(task)
+        found = [rows] if isinstance(rows, Mapping) else list(rows)
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
-        return number, Failure(str(task), text, traceback.format_exc(), isinstance(error, UserError))
-    return number, [rows] if isinstance(rows, Mapping) else list(rows)
+        found = Failure(str(task), text, traceback.format_exc(), isinstance(error, UserError))
+    return number, found, time.monotonic() - begun
 
 
 def _report(failures: Sequence[Failure]) -> None:

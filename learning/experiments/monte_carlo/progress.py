@@ -73,6 +73,7 @@ class Board:
         self._start = self._last = time.monotonic()
         self._before = self._share()
         self._finished = 0
+        self._head = 0.0
 
     def __enter__(self) -> Self:
         if self._screen is not None:
@@ -88,9 +89,16 @@ class Board:
             with self._lock:
                 self._screen.close(self.line() if kind is None else "")
 
-    def update(self, group: str = "", note: str | None = None) -> None:
-        """One more unit of a group is done; note: what to show beside the group from now on."""
+    def update(self, group: str = "", note: str | None = None, took: float | None = None) -> None:
+        """One more unit of a group is done.
+
+        Args:
+            note: what to show beside the group from now on. took: seconds that the unit itself took; what passed before the first one
+                began, while workers started and kernels compiled, comes once and says nothing of the time that is left.
+        """
         with self._lock:
+            if self._finished == 0 and took is not None:
+                self._head = max(0.0, time.monotonic() - self._start - took)
             found = self.groups[group]
             found.done += 1
             found.partial = 0.0
@@ -150,7 +158,7 @@ class Board:
         passed = time.monotonic() - self._start
         gained, left = self._share() - self._before, 1.0 - self._share()
         known = gained > 0.0 and (self._finished or self.watch is not None) and left > 0.0
-        return span(passed) + (f", about {span(passed * left / gained)} left" if known else "")
+        return span(passed) + (f", about {span((passed - self._head) * left / gained)} left" if known else "")
 
     def _tick(self) -> None:
         if self.watch is not None:

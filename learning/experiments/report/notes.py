@@ -15,7 +15,7 @@ DOUBTFUL = (
     "is never measured",
     "does nothing with",
     "more pulses than a pulse train can carry",
-    "written exactly and for nothing",
+    "written exactly and at no cost",
     "not on the test samples",
     "UNPROVEN",
     "BAD FIT",

@@ -26,6 +26,8 @@ from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.run_folder import RunDirectory
 
 TEMPLATES = Path(__file__).with_name("templates")
+REBUILT = ("estimate", "training", "sweep")
+"""Kinds of runs whose page `analog-hil report` writes again."""
 SMALLEST = 9.0
 """Pixels: no text of a figure is shown smaller; a narrow screen scrolls within the figure instead."""
 
@@ -119,7 +121,7 @@ def write_page(
         for name, table in section.tables:
             with writing(tables):
                 table.write_csv(tables / f"{name}.csv")
-            part.tables.append(table)
+            part.tables.append(table.filled)
         for plot in section.plots:
             with writing(run.figures):
                 part.figures.append(_embed(plot, run.figures))
@@ -150,6 +152,7 @@ def write_page(
         configuration=run.config_text,
         environment=_environment_rows(run),
         folder=run.path,
+        again=run.kind in REBUILT,
     )
     path = run.path / "report.html"
     write_text(path, html)

@@ -15,7 +15,7 @@ from analog_sim.config.yaml12 import parse
 from learning.experiments.monte_carlo.metrics import Interval, mean_interval
 from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.estimate.results import EstimateResults
-from learning.experiments.report.style import time_label
+from learning.experiments.report.style import readable, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
@@ -47,11 +47,14 @@ def compare_runs(first: RunDirectory, second: RunDirectory) -> RunPair:
     Raises:
         UserError: a run that is not finished, or two of different kinds, or of classes and of predicted numbers.
     """
-    kinds = [str((run.load_json("summary") or {}).get("kind")) for run in (first, second)]
-    if kinds[0] != kinds[1] or kinds[0] not in ("estimate", "training"):
-        raise UserError(
-            f"compare: needs two finished estimates or two finished trainings (got {first.path}: {kinds[0]}, {second.path}: {kinds[1]})"
-        )
+    kinds = [run.kind for run in (first, second)]
+    done = [run.load_json("summary") is not None for run in (first, second)]
+    if kinds[0] != kinds[1] or kinds[0] not in ("estimate", "training") or not all(done):
+        got = [
+            f"{run.path}: {'' if ended or run.finished else 'unfinished '}{kind}"
+            for run, kind, ended in zip((first, second), kinds, done, strict=True)
+        ]
+        raise UserError(f"compare: needs two finished estimates or two finished trainings (got {', '.join(got)})")
     (one, score), (two, other) = (_values(run, kinds[0]) for run in (first, second))
     if score != other:
         raise UserError(f"compare: {first.path} is judged by {score.name}, {second.path} by {other.name}")
@@ -122,8 +125,12 @@ def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
 
 def _changed(first: RunDirectory, second: RunDirectory) -> Table:
     one, two = (_leaves(run) for run in (first, second))
+    sections = list(dict.fromkeys(key.partition(".")[0] for key in (*one, *two)))
     keys = [key for key in dict.fromkeys([*one, *two]) if key.partition(".")[0] not in NOT_COMPARED]
-    rows = [(key, one.get(key, ""), two.get(key, "")) for key in keys if one.get(key) != two.get(key)]
+    keys.sort(key=lambda key: sections.index(key.partition(".")[0]))
+    rows = [
+        (key, readable(one.get(key, "")), readable(two.get(key, ""))) for key in keys if one.get(key) != two.get(key)
+    ]
     return Table(("key", "A", "B"), tuple(rows), "keys that differ" if rows else "the same configuration")
 
 

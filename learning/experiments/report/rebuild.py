@@ -8,6 +8,7 @@ from analog_sim.config import UserError
 from learning.experiments.report.estimate.comparison import Comparison, comparison_table, write_comparison_report
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import EstimateResults
+from learning.experiments.report.page import REBUILT
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.page import training_table, write_training_report
 from learning.experiments.report.training.results import TrainingResults
@@ -27,6 +28,9 @@ def rebuild(folder: Path) -> tuple[Table, Path]:
     if kind == "sweep":
         comparison = Comparison.load(run)
         return comparison_table(comparison.points), write_comparison_report(run, comparison)
-    raise UserError(
-        f"{run.path}: holds no finished run (summary.json: got kind {kind!r}, allowed: estimate, training, sweep)"
-    )
+    if run.finished:
+        raise UserError(
+            f"{run.path}: the report of a {run.kind} is written with it and not made again; run the command again with another --out "
+            f"(made again are those of: {', '.join(REBUILT)})"
+        )
+    raise UserError(f"{run.path}: holds no finished run (got an unfinished {run.kind}); go on with it first")

@@ -157,9 +157,9 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
 
 
 def readable(text: str) -> str:
-    """A text as a reader expects it: `µS` for `uS`, `1 day` for `8.64e+04 s`."""
+    """A text as a reader expects it: `µS` for `uS`, `1 day` for `8.64e+04 s`, `100 ns` for `1e-07 s`."""
     text = re.sub(r"(?<=[\d(] )u(?=(S|s|A|V|J|W|m)\b)|(?<=\()u(?=S\))|(?<= )u(?=S$)", "µ", text)
-    return re.sub(r"\b(\d(?:\.\d+)?e\+\d+) s\b", lambda found: time_label(float(found[1])), text)
+    return re.sub(r"\b(\d(?:\.\d+)?e[+-]\d+) s\b", lambda found: time_label(float(found[1])), text)
 
 
 def count_text(count: float) -> str:
@@ -238,7 +238,10 @@ def count_axis(axes: Axes) -> None:
 def log_axis(
     axes: Axes, which: Literal["x", "y"], values: npt.ArrayLike, label: Callable[[float], str] = "{:g}".format
 ) -> None:
-    """Make x or y logarithmic, labelled at decades, or at 1, 2, 5 where `values` span less than two, by `label`."""
+    """Make x or y logarithmic, labelled at decades, or at 1, 2, 5 where `values` span less than two, by `label`.
+
+    Where they all lie within 5 %, round numbers would all read the same: the ends are labelled, in six digits.
+    """
     positive = np.asarray(values, np.float64)
     positive = positive[np.isfinite(positive) & (positive > 0)]
     wide = positive.size > 0 and positive.max() >= 100 * positive.min()
@@ -247,6 +250,11 @@ def log_axis(
     else:
         axes.set_yscale("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
+    if positive.size and positive.max() <= 1.05 * positive.min():
+        axis.set_major_locator(FixedLocator(sorted({positive.min(), positive.max()})))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+        return
     axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
     axis.set_minor_formatter(NullFormatter())

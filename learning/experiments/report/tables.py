@@ -31,19 +31,30 @@ class Table:
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
         return tuple(any(column) and not any(re.match(r"[-+−]?\d|-$", cell) for cell in column) for column in columns)
 
+    @property
+    def filled(self) -> Table:
+        """The table without columns in which no row has anything; as it is without rows."""
+        kept = [k for k, column in enumerate(zip(*self.rows, strict=True)) if k == 0 or any(column)]
+        if not kept or len(kept) == len(self.header):
+            return self
+        rows = tuple(tuple(row[k] for k in kept) for row in self.rows)
+        return Table(tuple(self.header[k] for k in kept), rows, self.caption)
+
     def text(self, width: int | None = None) -> str:
         """Aligned columns for the terminal; a column in which no row has anything is left out.
 
         width: columns of the terminal. What is wider is stacked: blocks of as many columns as fit, each beginning with the first one;
-        a first column of more than a third of the terminal is cut. None: as wide as it is.
+        a first column of more than a third of the terminal is cut. A table with a cell that no block can hold is written row by row,
+        its cells one below the other. None: as wide as it is.
         """
-        kept = [k for k, column in enumerate(zip(*self.rows, strict=True)) if k == 0 or any(column)]
-        kept = kept or list(range(len(self.header)))  # without rows, the header alone
-        cells = [[row[k] for k in kept] for row in (self.header, *self.rows)]
+        found = self.filled
+        cells = [list(row) for row in (found.header, *found.rows)]
         widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
         caption = [self.caption] if self.caption else []
         if width is not None:
             caption = [line for text in caption for line in wrap(text, width)]
+            if len(widths) > 1 and max(widths[1:]) > width - 2 - min(widths[0], width // 3):
+                return "\n".join([*caption, *_records(cells, width)])
             if sum(widths) + 2 * (len(widths) - 1) > width:
                 widths[0] = min(widths[0], max(width // 3, width - 2 - max(widths[1:], default=0)))
         blocks = _blocks(widths, width)
@@ -71,6 +82,21 @@ class Table:
         header, *rows = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
         lines = [markdown_text(self.caption), "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
         return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def _records(cells: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Lines of a table whose cells are texts: a row in one line where it fits, else its cells below its first one, wrapped."""
+    header, *rows = cells
+    lines = []
+    for first, *others in rows:
+        parts = [f"{name}: {cell or '-'}" for name, cell in zip(header[1:], others, strict=True)]
+        if len(whole := "  ".join([first, *parts])) <= width:
+            lines.append(whole)
+            continue
+        lines.append(first)
+        for part in parts:
+            lines += wrap(part, width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
+    return lines
 
 
 def _blocks(widths: Sequence[int], width: int | None) -> list[list[int]]:

@@ -15,10 +15,11 @@ import itertools
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ from typing import Annotated, Any
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from analog_sim.config import ConfigError, Location, UserError, dump_yaml
+from analog_sim.config import ConfigError, Location, UserError, dump_yaml, find_key
 from analog_sim.config.yaml12 import parse
 from learning.common.identity import Identity
 from learning.common.versions import version_of
@@ -51,6 +52,15 @@ RESULTS = ("metrics.csv", "search.csv", "layers.csv", "summary.json", "arms", "a
 
 INTERRUPTED = "run that can go on: "
 """Begins the note of an interruption that names a run's folder; the last such note is of the whole run."""
+
+KINDS = {
+    "estimate/1": "estimate",
+    "train/1": "training",
+    "card/1": "characterise",
+    "measurements/1": "fit",
+    "calibrate/1": "calibration",
+}
+"""Schema of a run's configuration -> what kind of run it was, for one without a summary that says so."""
 
 SHOWN = 12
 """Differing keys that a refusal lists."""
@@ -183,6 +193,21 @@ class RunDirectory:
         return read_text(self.path / CONFIG, "choose another --out")
 
     @property
+    def kind(self) -> str:
+        """What was run: `estimate`, `training`, `sweep`, `search`, `fit`, `calibration`, `characterise`. Raises UserError."""
+        said = (self.load_json("summary") or {}).get("kind")
+        if isinstance(said, str):
+            return said
+        if (self.path / "search.csv").exists():
+            return "search"
+        return KINDS.get(str(find_key(self.path / CONFIG, "schema")[0]), "sweep")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its report."""
+        return (self.path / "report.html").exists()
+
+    @property
     def environment(self) -> Environment:
         """What was recorded of the machine when the run started last. Raises UserError when the file is damaged."""
         path, remedy = (
@@ -235,6 +260,22 @@ class RunDirectory:
             except KeyboardInterrupt as interruption:
                 interruption.add_note(f"{INTERRUPTED}{self.path}")
                 raise
+
+    @contextmanager
+    def nothing_half_made(self) -> Iterator[None]:
+        """For a run that cannot go on: when it fails, the files that it brought are taken away, and the folder if it is empty then."""
+        own = (CONFIG, ENVIRONMENT, IDENTITY, LOCK)
+        before = {entry.name for entry in self.path.iterdir()}.difference(own)
+        try:
+            yield
+        except BaseException:
+            for entry in self.path.iterdir():
+                if entry.name not in before:
+                    with suppress(OSError):
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            with suppress(OSError):
+                self.path.rmdir()
+            raise
 
     def _begun(self) -> bool:
         """Whether a run left anything here beside what it wrote when it started: one that failed at once may start again."""

@@ -23,6 +23,7 @@ from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import Score, score_of
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
+from learning.experiments.report.style import readable
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.page import write_training_report
 from learning.experiments.report.training.results import (
@@ -201,7 +202,7 @@ def train(
         say(f"run folder: {run.path}")
         run.save_json(DECISIONS, todo.decisions)
         for note in todo.notes:
-            say(f"note: {note}")
+            say(f"note: {readable(note)}")
         score = score_of(data.targets)
         log = run.log("metrics", {**OF_AN_ARM, **curve_columns(score)}, key=("arm", "seed"))
         ideal = set(todo.twins.values())

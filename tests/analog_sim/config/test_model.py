@@ -205,3 +205,16 @@ def test_types_without_words_of_their_own_still_read_plainly() -> None:
     with pytest.raises(ConfigError) as caught:
         validate({"day": 3}, Dated)
     assert str(caught.value) == "<python>: day: must be a valid date (got 3)"
+
+
+def test_a_key_of_a_part_is_found_where_it_belongs() -> None:
+    class Part(StrictModel):
+        loss: str = "mse"
+
+    class Whole(StrictModel):
+        chips: int = 1
+        training: Part | None = None
+        rows: tuple[Part, ...] = ()
+
+    with pytest.raises(ConfigError, match=r"unknown key 'loss', did you mean 'training\.loss'"):
+        validate({"loss": "mse"}, Whole)

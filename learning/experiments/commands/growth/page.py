@@ -78,9 +78,10 @@ def _ahead(found: Sequence[GrowthSeries]) -> list[str]:
     if not rows:
         return []
     return [
-        f"## A chip of {CELLS:.0e} cells",
+        f"## A chip of {CELLS / 1e6:.0f} million cells",
         "",
-        f"{CELLS / 2:.0e} weights in pairs of cells, cut into arrays of the size in the table; on one thread, arrays one after the other.",
+        f"{CELLS / 2e6:.0f} million weights in pairs of cells, cut into arrays of the size in the table; on one thread, "
+        "arrays one after the other.",
         "Extrapolated: what was measured at one array, times the number of arrays.",
         "The digital sums over the arrays of a column are left out.",
         "",

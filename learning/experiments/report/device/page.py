@@ -116,14 +116,14 @@ def _numbers(card: DeviceCard, claims: DeviceClaims) -> list[tuple[str, str]]:
         ("read noise at mid window, 1 s", f"{100 * float(card.read_std(middle, 1.0)) / middle:.3g} %"),
         ("median conductance after 1 year, mid window", f"{100 * relative[0]:.4g} %"),
         ("its standard deviation over cells", f"{100 * relative[1]:.3g} %"),
-        ("step size from cell to cell", f"{100 * card.variation.gain_std(True):.3g} %"),
+        ("step size, spread between cells", f"{100 * card.variation.gain_std(True):.3g} %"),
         ("yield", f"{100 * card.faults.cell_yield:.4g} %"),
         ("energy of a pulse", engineering(card.cost.e_pulse, "J") if card.cost.e_pulse else "not stated"),
     ]
 
 
 def _states(count: float) -> str:
-    return count_text(count) if count >= 1e4 else f"{count:.4g}"
+    return count_text(count) if count >= 1e4 else f"{count:.0f}"
 
 
 def _pulse_sections(results: DeviceResults, claims: DeviceClaims, other: DeviceClaims | None) -> list[Section]:

@@ -121,7 +121,8 @@ def write_estimate_report(run: RunDirectory, results: EstimateResults) -> Path:
         table = Table(
             ("quantity", "value"),
             cost_rows(results.costs),
-            "From the operation log and the card's cost model; what is in it, zero or assumed stands under What the figures rest on",
+            "From the operation log and the card's cost model; what it counts, and what is zero or assumed, is listed under "
+            "“What the figures rest on”",
         )
         sections.append(Section("Cost", tables=(("cost", table),)))
     sections += assumed_sections(results.assumed)

@@ -38,7 +38,7 @@ def fit_head(proofs: Sequence[Proof], card: DeviceCard, rows: Sequence[tuple[str
         proofs: of everything measured. card: the fitted card. rows: rows read by file. window: in words.
     """
     overall = worst(proofs)
-    named = ", ".join(f"{proof.what} {proof.verdict}" for proof in proofs) or "nothing could be compared"
+    named = ", ".join(f"{proof.what} is {proof.verdict}" for proof in proofs) or "nothing could be compared"
     badges = (
         Badge(overall, f"fit of {card.name}: {named}."),
         use("inference", proofs, inference_needs(card)),
@@ -78,7 +78,8 @@ def use(purpose: str, proofs: Sequence[Proof], needs: Sequence[Need]) -> Badge:
     ideal = " and ".join(need.name for need in missing if need.lacking)
     assumed = " and ".join(need.name for need in missing if not need.lacking)
     if not measured:
-        gap = f"{ideal} ideal in the card" if ideal else f"{assumed} not from this measurement"
+        are = "are" if " and " in (ideal or assumed) else "is"
+        gap = f"{ideal} {are} ideal in the card" if ideal else f"{assumed} {are} not from this measurement"
         return Badge(
             "unproven",
             f"Use it for {purpose}: not on this measurement alone; {gap}, because nothing of it was measured.",
@@ -88,8 +89,8 @@ def use(purpose: str, proofs: Sequence[Proof], needs: Sequence[Need]) -> Badge:
         verdict = "fair" if not ideal else "unproven"
     shown = "; ".join(f"{name} is {WORDS[worst(of_need)]}" for name, of_need in found.items() if of_need)
     gaps = [
-        f"{text} {how}"
-        for text, how in ((ideal, "is ideal, not measured"), (assumed, "is the card's own, not measured here"))
+        f"{text} {'are' if ' and ' in text else 'is'} {how}"
+        for text, how in ((ideal, "ideal, not measured"), (assumed, "the card's own, not measured here"))
         if text
     ]
     answer = {"good": "yes", "fair": "with care", "bad": "no", "unproven": "not yet"}[verdict]

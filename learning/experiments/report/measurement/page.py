@@ -84,7 +84,7 @@ def write_comparison_report(run: RunDirectory, name: str, comparison: CardCompar
     sections = [Section("Verdict", sentences, (*_shown(proofs), *tables), tuple(plots))]
     if comparison.counted:
         sections.append(Section("Files", comparison.counted))
-    named = ", ".join(f"{proof.what} {proof.verdict}" for proof in proofs) or "nothing could be compared"
+    named = ", ".join(f"{proof.what} is {proof.verdict}" for proof in proofs) or "nothing could be compared"
     head = PageHead(badges=(Badge(worst(proofs), f"likeness of {name} and the measured device: {named}."),))
     return write_page(run, f"Card {name} against a measurement", with_figure_first(sections), head=head)
 
@@ -351,13 +351,13 @@ def _ageing(result: FitResult) -> list[Section]:
     table = Table(
         ("law", "parameters", "held-out (nats/read)", "AIC (fitted cells)", "t_0 or t_ref"),
         rows,
-        "Ageing laws; the card holds the first",
+        "Retention laws; the card holds the first",
     )
     plots = [
         Plot(
             "ageing_state",
             ageing_over_state(fit),
-            "Parameters of the ageing law against the state, standard errors at its t_0.",
+            "Parameters of the retention law against the state, standard errors at its t_0.",
         )
     ]
     tables = [("ageing_laws", table)]
@@ -367,7 +367,7 @@ def _ageing(result: FitResult) -> list[Section]:
             Plot("ageing", ageing_over_time(proof.curves), "Change since the first read: held-out and emulated cells."),
         )
         tables.append(("ageing_facts", fact_table(proof, "Held-out cells")))
-    return [Section("Ageing", (), tuple(tables), tuple(plots))]
+    return [Section("Retention", (), tuple(tables), tuple(plots))]
 
 
 def _programming(result: FitResult) -> list[Section]:
@@ -436,7 +436,7 @@ SECTIONS: Mapping[ReportKey, Callable[[FitResult], list[Section]]] = MappingProx
 def _data(result: FitResult) -> Section:
     rows = tuple((path, count_text(count)) for path, count in result.rows)
     texts = (
-        ("Nothing was dropped in silence; counted and handled were:", *result.counted)
+        ("Irregularities in the files, and how they were handled:", *result.counted)
         if result.counted
         else ("No irregularities.",)
     )

@@ -25,7 +25,7 @@ from learning.experiments.report.head import (
 from learning.experiments.report.style import count_text, engineering, time_label
 
 EXACT = "ideal"
-"""Write scheme that writes exactly and for nothing: an arm with it learns on no chip."""
+"""Write scheme that writes exactly and at no cost: an arm with it learns on no chip."""
 
 
 @dataclass(frozen=True)

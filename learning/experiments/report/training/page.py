@@ -103,7 +103,10 @@ def write_training_report(run: RunDirectory, results: TrainingResults) -> Path:
             (f"cost_{k}", Table(("quantity", "value"), cost_rows(costs), arm))
             for k, (arm, costs) in enumerate(results.costs.items())
         )
-        text = "From the operation log and the card's cost model; what is in it, zero or assumed stands under What the figures rest on."
+        text = (
+            "From the operation log and the card's cost model; what it counts, and what is zero or assumed, is listed under "
+            "“What the figures rest on”."
+        )
         sections.append(Section("Energy and latency", (text,), tables))
     sections += assumed_sections(results.assumed)
     ended = [_ended(results, arm) for arm in arms if results.ended(arm)]

@@ -307,7 +307,7 @@ def test_a_mapping_of_columns_becomes_a_card(tmp_path: Path) -> None:
         progress=False,
     )
     assert made.card.drift_factor(0.5, 1000.0) == pytest.approx(1000.0**-0.05, rel=0.05)
-    assert any("ageing" in verdict for verdict in made.verdicts)
+    assert any("retention" in verdict for verdict in made.verdicts)
     assert (tmp_path / "fit" / "measured.csv").read_text().count("\n") == len(t) + 1
     assert made.plot()._repr_png_().startswith(b"\x89PNG")
     again = ah.load_run(tmp_path / "fit")

@@ -73,6 +73,11 @@ def test_time_left_is_told_from_the_first_finished_unit_on(monkeypatch: pytest.M
     assert board.line() == "2 of 10 chips, 8 s"
     board.update()
     assert board.line() == "3 of 10 chips, 8 s, about 56 s left", "what an earlier start has done takes no time now"
+    late = Board({"": Group(300)}, shown=False)
+    clock.now = 38.0
+    late.update(took=1.0)
+    assert late.line() == "1 of 300 chips, 30 s, about 4 min 59 s left", "29 s went by until the workers had started"
+    clock.now = 8.0
     third = Board({"": Group(4)}, shown=False, place=(3, 4))
     third.update()
     clock.now = 18.0

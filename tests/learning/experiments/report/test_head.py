@@ -143,6 +143,7 @@ def test_the_wires_are_named_where_there_are_any() -> None:
 
 def test_units_and_counts_are_written_for_people() -> None:
     assert readable("at 1606 to 1681 uS after 1.02e+05 s") == "at 1606 to 1681 µS after 1.18 days"
+    assert readable("up, 1.5 V, 1e-07 s: 200") == "up, 1.5 V, 100 ns: 200"
     assert readable("mean uS; 10 us; bus used") == "mean uS; 10 µs; bus used"
     assert count_text(4658000) == "4\u202f658\u202f000"
 
