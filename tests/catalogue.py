@@ -213,7 +213,7 @@ DRIFT: Rows = {
 }
 
 WRITING: Rows = {
-    "agad": [{}, {"chopper": 0.5, "tail": 2.0, "zero_shift": 3}],
+    "agad": [{}, {"chopper": 0.5, "tail": 2.0, "zero_shift": 3, "zero_reads": 2}],
     "deterministic_pulse": [{}, {"length": 15}],
     "ideal": [{}],
     "mixed_precision": [{}, {"pair": "one_sided", "refresh": {"every": 50}}, {"every": 4, "threshold": 2.0}],

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+_CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""Characters that end a line or command a terminal -> how Python writes them, such as ``\\n``."""
+
 
 class UserError(Exception):
     """A mistake in what the user gave (file, option, data): scripts print it as one line and exit with status 2."""
@@ -50,7 +53,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.where), self.path, self.message) if part)
+        return on_one_line(": ".join(part for part in (str(self.where), self.path, self.message) if part))
 
 
 class ConfigError(UserError):
@@ -62,6 +65,11 @@ class ConfigError(UserError):
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
+
+
+def on_one_line(text: str) -> str:
+    """Return a text that may quote what a user wrote, with line ends and other control characters written out."""
+    return text.translate(_CONTROLS)
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

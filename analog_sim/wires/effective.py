@@ -76,7 +76,7 @@ def probes(net: Network, single: npt.NDArray[np.int64], tolerance: float) -> Pro
     return Probes(v, currents(net, v[:solved], min(1e-6, 0.1 * tolerance)))
 
 
-def _work(net: Network, fields: int, order: int, depth: int) -> float:
+def series_work(net: Network, fields: int, order: int, depth: int) -> float:
     """Time of a series in passes of one input, as measured: a pass costs twice as much when a block of eight leaves the cache."""
     slow = 2.0 if order > 1 and 8 * LANES * net.cells.size > 8e6 else 1.0
     powers = max(2 * depth, (order + 3) // 2 + depth)
@@ -96,7 +96,7 @@ def planned(net: Network, single: int, depth: int, tolerance: float) -> list[tup
             x = 2.0 / rho - 1.0 if rho > 0.0 else np.inf
             if x == np.inf or (order + 1) * np.arccosh(x) > np.log(10.0 / tolerance):
                 fields = -(-(smooth + single) // LANES) * LANES
-                plans.append((_work(net, fields, order, depth), smooth, order))
+                plans.append((series_work(net, fields, order, depth), smooth, order))
                 break
         if rho == 0.0:
             break

@@ -44,6 +44,7 @@ class TransferScheme(PulsedScheme, ABC):
         transfer: gain of a transfer.
         zero_shift: pairs of pulses, one up and one down, that bring every cell of A to its own symmetric point before A is read as
             zero (zero-shifting, Kim et al. 2019, arXiv:1907.10228); 0: all are programmed to the symmetric point of the mean cell.
+        zero_reads: reads whose mean is that zero: converters are coarse beside the states of A, and its error never averages out.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pulsed", "parallel_pulse", "programmable"})
@@ -56,6 +57,7 @@ class TransferScheme(PulsedScheme, ABC):
     every: Literal["auto"] | Annotated[int, Field(ge=1, le=10**9)] = "auto"
     transfer: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     zero_shift: Annotated[int, Field(ge=0, le=10**6)] = 0
+    zero_reads: Annotated[int, Field(ge=1, le=10**4)] = 20
 
 
 class TransferState(TypedDict):
@@ -112,7 +114,8 @@ class TransferWriter(Writer, ABC):
                 block.crossbar.pulse(PulseCounts(up, *strength))
                 block.crossbar.pulse(PulseCounts(-up, *strength))
         if self._base.zero_shift:
-            self._zero = self._fast.read_lines(np.arange(self._target.shape[1]))
+            lines, reads = np.arange(self._target.shape[1]), self._base.zero_reads
+            self._zero = sum((self._fast.read_lines(lines) for _ in range(reads)), self._zero) / np.float32(reads)
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Pulse the gradient into A with the choppers' signs; move the lines whose turn has come. A dense gradient counts as one sample."""

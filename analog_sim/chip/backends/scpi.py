@@ -34,12 +34,20 @@ class Scpi(ChipBackend):
     timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
     record: bool = False
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
+    def check(self) -> None:
+        """Raise UserError for an address that is none."""
+        self._place()
+
+    def _place(self) -> tuple[str, int]:
+        """Host and port. Raises UserError."""
         found = _ADDRESS.fullmatch(self.address)
         if found is None or int(found[2]) > 65535:
             raise UserError(f"chip.address: write scpi://host:port (got '{self.address}')")
-        link = Link(socket_wire(found[1].strip("[]"), int(found[2]), self.timeout))
+        return found[1].strip("[]"), int(found[2])
+
+    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+        """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
+        link = Link(socket_wire(*self._place(), self.timeout))
         chip = connect(link, cell)
         if not self.record or folder is None:
             return chip

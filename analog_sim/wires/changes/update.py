@@ -15,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.wires.basis import Modes, modes, outliers
-from analog_sim.wires.effective import TOLERANCE, Effective, effective_matrix
+from analog_sim.wires.effective import TOLERANCE, Effective, effective_matrix, series_work
 from analog_sim.wires.network import Network, factored
 from analog_sim.wires.series import deflation, polynomials, series_matrix
 from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology
 
 F64 = npt.NDArray[np.float64]
-_FEW, _SMOOTH = 8, 16
+_FEW, _SMOOTH = 8, (16, 32, 64)
 _MISSED = 3e-4
 """Error of a correction with the few fields over rho^(order + 1) on the worst word line, for 1 % of the cells changed by 1 %."""
-_INTERVAL = {_FEW: (0.0, 0.5), _SMOOTH: (-0.05, 0.95)}
+_INTERVAL = {_FEW: (0.0, 0.5), **dict.fromkeys(_SMOOTH, (-0.05, 0.95))}
 """Where the remainder of a correction is smallest, in rho. A change of cells is rougher than the cells: its fields have eigenvalues near 0,
 and less of them near rho than a matrix has (docs/wires.md has the errors)."""
 _ROUGH, _STRENGTH, _CELLS = 9e-9, 5.05e-5, 256**2
@@ -57,12 +57,15 @@ class Base:
         top = self.net.topology
         strength = float(self.net.cells.mean()) * float(np.sqrt(top.word.segment * top.bit.segment)) / _STRENGTH
         rough = _ROUGH * strength**1.5 * (self.net.cells.size / _CELLS) ** 0.5  # as measured, 1 to 20 ohm
-        bases = {smooth: modes(self.net, smooth, self.single) for smooth in (_FEW, _SMOOTH)}
-        for order in range(1, _LARGEST_ORDER):
-            for smooth, basis in bases.items():
-                if max(_MISSED * basis.rho ** (order + 1), rough * 30.0 ** (1 - order)) <= self.tolerance:
-                    return order, smooth, basis
-        return _LARGEST_ORDER, _SMOOTH, bases[_SMOOTH]
+        bases = {smooth: modes(self.net, smooth, self.single) for smooth in (_FEW, *_SMOOTH)}
+        plans = [
+            (series_work(self.net, basis.size, order, 1), order, smooth)
+            for smooth, basis in bases.items()
+            for order in range(1, _LARGEST_ORDER)
+            if max(_MISSED * basis.rho ** (order + 1), rough * 30.0 ** (1 - order)) <= self.tolerance
+        ]
+        _, order, smooth = min(plans, default=(0.0, _LARGEST_ORDER, _SMOOTH[-1]))
+        return order, smooth, bases[smooth]
 
     def low_order(self, net: Network) -> F64:
         """B of an array with the wires and the basis of this one."""

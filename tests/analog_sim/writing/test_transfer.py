@@ -184,6 +184,18 @@ def test_zero_shifting_brings_every_cell_to_its_own_symmetric_point():
     assert off[1] < 0.4 * off[0]  # what is left is the noise of single pulses
 
 
+def test_the_zero_of_a_line_is_a_mean_of_reads():
+    """One noisy read would leave its error in every transfer of the line: sd s / sqrt(n); 100 means, 5 % at least of either is kept."""
+    noise, shape = 0.01, (20, 5)
+    spread = []
+    for reads in (1, 25):
+        adc = AdcSpec(range=20e-6, noise=noise)
+        tile = tile_of(TikiTakaV2(zero_shift=1, zero_reads=reads), shape=shape, adc=adc)
+        tile.update(Dense(np.zeros(shape, np.float32)), 0.1)
+        spread.append(tile.state()["writer"]["zero"].std())
+    assert spread[0] / spread[1] == pytest.approx(5.0, rel=0.35)
+
+
 @pytest.mark.jit
 def test_a_plain_transfer_moves_the_weights_by_what_is_read():
     """TTv1: mean change of a line ``transfer rate A``; 400 transfers of every line, Bernoulli pulses: alpha = 1e-5 for 4.4 sigma."""

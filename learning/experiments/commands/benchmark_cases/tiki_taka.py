@@ -1,7 +1,7 @@
 """Tiki-Taka and its successors at work: batches of configs/mnist_tiki_taka.yaml, whole training steps without evaluation.
 
-A call trains on the next `BATCHES` batches of 64 images. `ns_per_sample` times 20,000 is a pass over the images of that file, which
-IBM's aihwkit 1.2.0 (not run here: it has to be compiled) makes in 3 to 4 s of processor time.
+A call trains on the next `BATCHES` batches of 64 images. `ns_per_sample` times 20,000 is a pass over the images of that file; for
+IBM's aihwkit beside it see `tests/tiki_taka_peer.py`.
 """
 
 from __future__ import annotations

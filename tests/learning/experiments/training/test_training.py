@@ -179,7 +179,8 @@ def test_the_log_says_what_happened(tmp_path: Path) -> None:
 
 @pytest.mark.jit
 def test_the_second_array_of_tiki_taka_is_in_the_log(tmp_path: Path) -> None:
-    setup = with_card("reram_soft_bounds", tile={"writing": "tiki_taka_v2", "adc": {"bits": 8}, "count_pulses": True})
+    written = {"writing": "tiki_taka_v2", "adc": {"bits": 8}, "count_pulses": True}
+    setup = with_card("reram_soft_bounds", epochs=6, tile=written)  # a filter takes its time to fill
     rows = trainer(setup, tmp_path).run()
     last = [row for row in read_rows(tmp_path / "layers.csv", LAYER) if row["samples"] == rows[-1]["samples"]]
     assert [row["layer"] for row in last] == ["linear1", "linear1_fast", "linear2", "linear2_fast"]
