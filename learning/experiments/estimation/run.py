@@ -22,6 +22,7 @@ from learning.experiments.estimation.studies import Variant, hardware_of, varian
 from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
+from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
 from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
@@ -85,7 +86,6 @@ def estimate(
             command=command, threads=1,
         )  # fmt: skip
         experiment.chip.reach()
-        parallel = Loky(jobs=1) if experiment.chip.shared else experiment.parallel  # it serves one at a time
         with run.locked():
             say(f"run folder: {run.path}")
             nominal = points[0]
@@ -107,7 +107,7 @@ def estimate(
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
-                partial(run_chip, prepared), tasks, results=log, parallel=parallel, progress=progress,
+                partial(run_chip, prepared), tasks, results=log, parallel=_where(experiment), progress=progress,
                 view=view_of(points, place, score), identity=identity,
             )  # fmt: skip
             results = EstimateResults(
@@ -128,6 +128,11 @@ def estimate(
             )
             results.save(run)
             return Outcome(results, estimate_table(results).text(), write_estimate_report(run, results))
+
+
+def _where(experiment: Experiment) -> Parallel:
+    """Where chips run: a chip that is there once serves one number at a time."""
+    return Loky(jobs=1) if experiment.chip.shared else experiment.parallel
 
 
 def _tasks(points: Sequence[Variant], chip: int | None) -> list[Task]:
