@@ -33,6 +33,7 @@ class MixedPrecision(PulsedScheme):
         max_pulses: largest number of pulses that one cell gets at once; the rest stays in the accumulator.
     """
 
+    counts_cells: ClassVar[bool] = True
     kind: Literal["mixed_precision"] = "mixed_precision"
     immediate: ClassVar[bool] = False
     threshold: Annotated[float, Field(ge=0.5, le=1e6)] = 1.0

@@ -143,6 +143,9 @@ class WriteScheme(Part, ABC):
     immediate: ClassVar[bool] = True
     """Whether an update reaches the cells at once, in its size; False when it is gathered first or only its sign is written."""
 
+    counts_cells: ClassVar[bool] = False
+    """Whether every cell gets a number of pulses of its own, which only some chips can send to all rows at once."""
+
     @property
     def moves_both_cells(self) -> bool:
         """Whether an update depresses one cell of a pair as it potentiates the other, so that both must have room."""

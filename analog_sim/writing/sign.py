@@ -25,6 +25,7 @@ class Sign(PulsedScheme):
         every: updates that are added up digitally before one pulse is sent.
     """
 
+    counts_cells: ClassVar[bool] = True
     kind: Literal["sign"] = "sign"
     immediate: ClassVar[bool] = False
     threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0

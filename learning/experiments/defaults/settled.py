@@ -138,9 +138,15 @@ def _about_matrices(asked: TrainExperiment, setup: TrainExperiment, cell: CellMo
 
 def _about_time(cell: CellModel, setup: TrainExperiment) -> tuple[str, ...]:
     """What time does to the cells while they learn, and what it would do afterwards."""
-    if not cell.ages:
-        return ()
     found = []
+    schemes = (setup.tile.writing, None if setup.matrix_tile is None else setup.matrix_tile.writing)
+    if any(scheme is not None and scheme.counts_cells for scheme in schemes):
+        found.append(
+            "chip time: pulses that are counted for each cell take the time of the largest count, as if all rows of an array were "
+            "pulsed at once; a chip that addresses one row at a time takes up to as many times longer (cost.t_pulse)."
+        )
+    if not cell.ages:
+        return tuple(found)
     if not (setup.idle_at_end and setup.idle_per_batch):
         found.append(
             f"card {cell.name} changes with time: accuracy is that right after the last batch, not of a chip left alone "
