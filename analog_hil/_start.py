@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 
@@ -12,6 +14,9 @@ def main() -> int:
 
 def run(command: str | None) -> int:
     """Run one command on sys.argv, or with None the one that sys.argv names; return the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a job in the background
+            signal.signal(number, _end_at_once)
     try:
         check()
     except ModuleNotFoundError:
@@ -24,6 +29,12 @@ def run(command: str | None) -> int:
         return dispatch(sys.argv[1:]) if command is None else run_command(command)
     print(message, file=sys.stderr)
     return 2
+
+
+def _end_at_once(number: int, frame: object) -> None:
+    """End on Ctrl-C or SIGTERM while modules are imported: nothing has begun that would have to be put right."""
+    os.write(2, b"interrupted\n")
+    os._exit(128 + number)
 
 
 def check() -> None:

@@ -78,8 +78,8 @@ def study(out: Path, seeds: range) -> dict[str, list[float]]:
         "feedback alignment": "feedback_alignment",
     }
     found: dict[str, list[float]] = {}
-    for name, rule in rules.items():
-        for seed in seeds:
+    for seed in seeds:  # outside, so that a study that is cut short compares all rules on the seeds it has done
+        for name, rule in rules.items():
             text = f"rule={json.dumps(rule)}"
             experiment = load_config(out / "experiment.yaml", TrainExperiment, overrides=[text])
             data = training_data(experiment.dataset, experiment.validation)

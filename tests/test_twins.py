@@ -176,6 +176,10 @@ TWINS: dict[str, tuple[str, str]] = {
             ("word_sources", "test_profiles_are_responses_to_the_active_ends"),
         )
     },
+    "devices.measurements.fit.history.fit._excess": (
+        "devices/measurements/fit/history/test_fit.py:slow_excess",
+        "devices/measurements/fit/history/test_fit.py:test_what_a_reversal_leaves",
+    ),
     "devices.measurements.fit.pulse.statespace._clipped": (
         "devices/measurements/fit/pulse/test_statespace.py:test_clipped_moments",
         "devices/measurements/fit/pulse/test_statespace.py:test_clipped_moments",

@@ -25,15 +25,24 @@ class ChipBackend(Part, ABC):
 
     Class attributes:
         snapshots: the chip can be put back as it was, so that measuring it leaves no trace.
+        shared: every arm, seed and chip number of a run gets this one chip, so that they use it one after the other.
     """
 
     snapshots: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
 
     def check(self) -> None:
         """What can be told before any work: whether what the section names is there. It opens no chip.
 
         Raises:
             UserError: the chip cannot be had.
+        """
+
+    def reach(self) -> None:
+        """Before long work that comes ahead of the chip: whether it answers. Nothing is done to it.
+
+        Raises:
+            UserError: it does not.
         """
 
     @abstractmethod
@@ -47,6 +56,9 @@ class ChipBackend(Part, ABC):
         Raises:
             UserError: the chip cannot be had.
         """
+
+    def release(self, fabric: Fabric) -> None:
+        """Let go of a chip that `fabric` returned: nobody asks it for anything any more."""
 
 
 def record_path(folder: Path) -> Path:

@@ -18,7 +18,8 @@ def check_voltages(info: ChipInfo, v: F32, transpose: bool) -> None:
         raise ValueError("mvm: this array cannot be read transposed (transposed_read: false)")
     if v.ndim != 2 or v.shape[1] != lines:
         raise ValueError(f"mvm: volts must have shape (batch, {lines}) (got {v.shape})")
-    largest = max(float(v.max()), -float(v.min())) if v.size else 0.0  # without a copy; NaN is passed on
+    # Without a copy; NaN is passed on.
+    largest = max(float(np.maximum.reduce(v, None)), -float(np.minimum.reduce(v, None))) if v.size else 0.0
     if not largest <= info.v_max * (1.0 + 1e-6):  # a NaN fails here too
         raise ValueError(f"mvm: volts must be finite and within +-{info.v_max:g} V (got {largest:g} V)")
 

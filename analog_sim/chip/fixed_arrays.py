@@ -6,7 +6,7 @@ Emulated and real chips share it; it never makes an array of another size and ne
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -161,6 +161,7 @@ class FixedArrays:
     Attributes:
         cell: the card: what is known of the cells. clock: chip time. stock: the arrays, shared by all places. shape: of one array.
         paired: arrays subtract the currents of two cells themselves. place: for messages. record: none is kept here.
+        end: lets go of the chip; None where there is nothing to let go of.
     """
 
     cell: CellModel
@@ -170,6 +171,12 @@ class FixedArrays:
     paired: bool = False
     place: tuple[Name, ...] = ()
     record: None = None
+    end: Callable[[], None] | None = None
+
+    def let_go(self) -> None:
+        """Let go of the chip."""
+        if self.end is not None:
+            self.end()
 
     @property
     def largest(self) -> tuple[int, int]:

@@ -130,6 +130,34 @@ def test_guard_on_termination(cli: ModuleType, capsys: pytest.CaptureFixture[str
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_guard_on_an_import_that_an_interruption_broke(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """A compiled module that is interrupted while it is imported says that the import failed."""
+
+    def stopped(arguments: Sequence[str] | None) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("numpy._core.multiarray failed to import") from None
+        return 0
+
+    assert cli.main_guard(stopped) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_command_that_is_interrupted_while_it_starts_says_so_in_one_line(name: str, status: int) -> None:
+    program = (
+        "import signal, sys\n"
+        "from analog_hil import _start\n"
+        "sys.argv = ['analog-hil', 'serve', 'serve_ecram']\n"
+        f"_start.check = lambda: signal.raise_signal(signal.{name})\n"
+        "sys.exit(_start.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "interrupted\n")
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import runpy, sys\n"

@@ -4,7 +4,7 @@ import atexit
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -41,6 +41,7 @@ class Arc2(ChipBackend):
         most: pulses of a cell in a round.
     """
 
+    shared: ClassVar[bool] = True
     kind: Literal["arc2"] = "arc2"
     firmware: NamedPath
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
@@ -104,7 +105,12 @@ class Arc2(ChipBackend):
             PhysicalArray(f"array {k}", Arc2Array(info, driver, Bench("ArC TWO", clock, driver.off), write), good)
             for k, driver in enumerate(drivers)
         ]
-        return FixedArrays(cell, clock, Stock.of(made), (info.rows, info.cols))
+        return FixedArrays(cell, clock, Stock.of(made), (info.rows, info.cols), end=drivers[0].off)
+
+    def release(self, fabric: Fabric) -> None:
+        """Outputs to zero."""
+        if isinstance(fabric, FixedArrays):
+            fabric.let_go()
 
     def _open(self, pyarc2: Any) -> Any:
         """The instrument; its driver may raise what is no Exception."""

@@ -4,7 +4,7 @@ import atexit
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -35,6 +35,7 @@ class Daffodil(ChipBackend):
         most: pulses of a cell in a round.
     """
 
+    shared: ClassVar[bool] = True
     kind: Literal["daffodil"] = "daffodil"
     board: Literal["simulated", "physical"] = "simulated"
     kernels: Annotated[tuple[Annotated[int, Field(ge=0, le=1023)], ...], Field(min_length=1)] | None = None
@@ -82,7 +83,12 @@ class Daffodil(ChipBackend):
             PhysicalArray(f"kernel {k}", DaffodilKernel(k, info, verbs, Bench(where, clock, verbs.off), write), good)
             for k in numbers
         ]
-        return FixedArrays(cell, clock, Stock.of(made), (info.rows, info.cols))
+        return FixedArrays(cell, clock, Stock.of(made), (info.rows, info.cols), end=verbs.off)
+
+    def release(self, fabric: Fabric) -> None:
+        """Outputs to zero."""
+        if isinstance(fabric, FixedArrays):
+            fabric.let_go()
 
 
 def _part(name: str) -> Any:

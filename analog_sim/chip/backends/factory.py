@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BeforeValidator
 
@@ -35,6 +35,7 @@ class FactoryChip(ChipBackend):
             `analog_sim.chip.fabric.Fabric`.
     """
 
+    shared: ClassVar[bool] = True  # it may be hardware
     kind: Literal["factory"] = "factory"
     factory: Annotated[str, BeforeValidator(_beside_the_yaml)]
 

@@ -2,18 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend, record_path
 from analog_sim.chip.client.link import Link
-from analog_sim.chip.client.remote import connect
+from analog_sim.chip.client.remote import RemoteFabric, connect
 from analog_sim.chip.client.resume import recorded
 from analog_sim.chip.client.wire import socket_wire
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.record.taped import TapedFabric
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 
@@ -29,17 +30,34 @@ class Scpi(ChipBackend):
             interrupted run can go on; each then waits for the chip's answer about time.
     """
 
+    shared: ClassVar[bool] = True
     kind: Literal["scpi"] = "scpi"
     address: str
     timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
     record: bool = False
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
+    def check(self) -> None:
+        """Raise UserError for an address that is none."""
+        self._place()
+
+    def reach(self) -> None:
+        """Ask for its identity. Raises UserError when nobody answers."""
+        link = Link(socket_wire(*self._place(), self.timeout))
+        try:
+            link.query("*IDN?")
+        finally:
+            link.close()
+
+    def _place(self) -> tuple[str, int]:
+        """Host and port. Raises UserError."""
         found = _ADDRESS.fullmatch(self.address)
         if found is None or int(found[2]) > 65535:
             raise UserError(f"chip.address: write scpi://host:port (got '{self.address}')")
-        link = Link(socket_wire(found[1].strip("[]"), int(found[2]), self.timeout))
+        return found[1].strip("[]"), int(found[2])
+
+    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+        """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
+        link = Link(socket_wire(*self._place(), self.timeout))
         chip = connect(link, cell)
         if not self.record or folder is None:
             return chip
@@ -48,3 +66,9 @@ class Scpi(ChipBackend):
         except UserError:
             link.close()
             raise
+
+    def release(self, fabric: Fabric) -> None:
+        """End the connection, with which the writer's place is free for the next."""
+        chip = fabric.chip if isinstance(fabric, TapedFabric) else fabric
+        if isinstance(chip, RemoteFabric):
+            chip.link.leave()

@@ -1,8 +1,10 @@
 """An instrument behind any VISA resource: one that speaks our commands, or a lab's own by a map of its commands."""
 
 import atexit
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -10,8 +12,9 @@ from pydantic import Field
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.client.link import Link
-from analog_sim.chip.client.remote import connect
+from analog_sim.chip.client.remote import RemoteFabric, connect
 from analog_sim.chip.client.visa import visa_wire
+from analog_sim.chip.client.wire import Wire
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.fabric import Fabric
@@ -45,6 +48,7 @@ class VisaBackend(ChipBackend):
             conductance is the card's.
     """
 
+    shared: ClassVar[bool] = True
     kind: Literal["visa"] = "visa"
     address: Annotated[str, Field(min_length=1)]
     timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
@@ -62,7 +66,7 @@ class VisaBackend(ChipBackend):
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Open the resource. Raises UserError when it cannot be reached."""
         self.check()
-        wire = visa_wire(self.address.removeprefix("visa://"), self.timeout, self.library)
+        wire = self._wire()
         if self.commands is None or self.arrays is None:
             return connect(Link(wire), cell)
         lab = LabWire(wire, self.commands)
@@ -83,4 +87,24 @@ class VisaBackend(ChipBackend):
         made = [PhysicalArray(name, LabArray(name, info, lab, clock), good) for name in has.names]
         for name in has.names:
             atexit.register(lab.off, name)
-        return FixedArrays(cell, clock, Stock.of(made), (has.rows, has.cols))
+        return FixedArrays(cell, clock, Stock.of(made), (has.rows, has.cols), end=partial(_leave, lab, has.names))
+
+    def reach(self) -> None:
+        """Open the resource and close it. Raises UserError when it cannot be reached."""
+        self._wire().close()
+
+    def release(self, fabric: Fabric) -> None:
+        """Outputs to zero, and the connection ends."""
+        if isinstance(fabric, RemoteFabric):
+            fabric.link.leave()
+        elif isinstance(fabric, FixedArrays):
+            fabric.let_go()
+
+    def _wire(self) -> Wire:
+        return visa_wire(self.address.removeprefix("visa://"), self.timeout, self.library)
+
+
+def _leave(lab: LabWire, names: Sequence[str]) -> None:
+    for name in names:
+        lab.off(name)
+    lab.wire.close()

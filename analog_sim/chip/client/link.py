@@ -169,6 +169,14 @@ class Link:
         """End the connection."""
         self._wire.close()
 
+    def leave(self) -> None:
+        """End the connection when all that was sent is done. Raises ValueError or UserError when something was refused."""
+        try:
+            if not self.closed:
+                self.settle()
+        finally:
+            self.close()
+
     def _send(self) -> None:
         if self._collected:
             collected, self._collected = self._collected, []

@@ -27,6 +27,8 @@ VENDOR, VERSION = b"AH", 0x0100
 (_, STATUS, STATUS_IS, ASYNC_CLEARED, LOCK_INFO, LOCK_INFO_IS) = range(20, 26)
 SHORT = 256
 """Bytes of a payload that is not a message's."""
+HEADS = 1 << 12
+"""Bytes received at a time between messages: what follows of a long message is then received where it stays, not copied there."""
 CHUNK = 1 << 20
 """Bytes of an answer in one message at most, before a client has said what it takes."""
 
@@ -96,6 +98,41 @@ class Hislip:
             link.end()
 
 
+class LongPayload:
+    """The payload of a message that is coming in, received where it stays.
+
+    Args:
+        kind, number, length: of the message. begun: what is there of it.
+
+    Attributes:
+        data: its bytes.
+    """
+
+    def __init__(self, kind: int, number: int, length: int, begun: bytearray) -> None:
+        self.kind, self.number = kind, number
+        self.data = bytearray(length + 1)
+        del self.data[length:]  # room for a line feed behind it, without moving it
+        self.data[: len(begun)] = begun
+        self._filled = len(begun)
+        self._room: memoryview | None = None
+
+    def room(self) -> memoryview:
+        """Where the next bytes go."""
+        self._room = memoryview(self.data)[self._filled :]
+        return self._room
+
+    def came(self, count: int) -> None:
+        """So many bytes came there."""
+        if self._room is not None:
+            self._room.release()  # asyncio still holds it, and memory that is held cannot change its length
+        self._filled += count
+
+    @property
+    def whole(self) -> bool:
+        """All of it is there."""
+        return self._filled == len(self.data)
+
+
 class HislipConnection(Paced):
     """One channel.
 
@@ -108,6 +145,7 @@ class HislipConnection(Paced):
         self._server = server
         self._buffer = bytearray()
         self._skip = 0
+        self._long: LongPayload | None = None
         self._link: HislipLink | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -119,9 +157,16 @@ class HislipConnection(Paced):
         if self._link is None:
             self.abort()
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where bytes are received: those of a long message where they stay."""
+        return super().get_buffer(sizehint)[:HEADS] if self._long is None else self._long.room()
+
     def buffer_updated(self, nbytes: int) -> None:
         """Take bytes and carry out the messages that are whole."""
-        self._buffer += self._room[:nbytes]
+        if self._long is None:
+            self._buffer += self._room[:nbytes]
+        else:
+            self._long.came(nbytes)
         self._work()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -150,6 +195,8 @@ class HislipConnection(Paced):
 
     def _one(self) -> bool:
         """Take one message, or as much of a long one as is there; False when more bytes are needed."""
+        if self._long is not None:
+            return self._take_long(self._long)
         buffer = self._buffer
         if self._skip:
             gone = min(self._skip, len(buffer))
@@ -171,16 +218,27 @@ class HislipConnection(Paced):
                 self._link.restart()
             return True
         if len(buffer) < _HEAD.size + length:
+            if kind in (DATA, DATA_END) and self._link is not None and self is self._link.sync:
+                self._long = LongPayload(kind, number, length, buffer[_HEAD.size :])
+                buffer.clear()
             return False
         end = _HEAD.size + length
-        payload = memoryview(buffer)[_HEAD.size : end]
-        self._buffer = bytearray(memoryview(buffer)[end:])  # the old one stays as it is while its payload is used
+        payload = buffer[_HEAD.size : end]
+        del buffer[:end]
         if self._link is None:
             self._begin(kind, number)
         elif self is self._link.sync:
             self._on_sync(self._link, kind, number, payload)
         else:
             self._on_async(self._link, kind, control, payload)
+        return True
+
+    def _take_long(self, long: LongPayload) -> bool:
+        if not long.whole:
+            return False
+        self._long = None
+        assert self._link is not None
+        self._on_sync(self._link, long.kind, long.number, long.data)
         return True
 
     def _begin(self, kind: int, number: int) -> None:
@@ -202,11 +260,11 @@ class HislipConnection(Paced):
         self._link, found.other = found, self
         self._send(ASYNC_INITIALIZED, 0, int.from_bytes(VENDOR, "big"))
 
-    def _on_sync(self, link: HislipLink, kind: int, number: int, payload: memoryview) -> None:
+    def _on_sync(self, link: HislipLink, kind: int, number: int, payload: bytearray) -> None:
         if link.other is None:
             self._fatal(2, "the asynchronous channel is not there yet")
         elif kind in (DATA, DATA_END):
-            link.splitter.feed(payload)
+            link.splitter.take(payload)
             self._carry_out(link, number, ended=kind == DATA_END)
         elif kind == CLEAR_COMPLETE:
             link.restart()
@@ -237,15 +295,15 @@ class HislipConnection(Paced):
 
     def _answer(self, link: HislipLink, number: int, parts: list[bytes | memoryview]) -> None:
         size, most = sum(len(part) for part in parts), max(link.largest - _HEAD.size, 1)
-        if size <= most and self._transport is not None:
-            self._transport.writelines([_HEAD.pack(b"HS", DATA_END, 0, number, size), *parts])
+        if size <= most:
+            self.send([_HEAD.pack(b"HS", DATA_END, 0, number, size), *parts])
             return
         view = memoryview(b"".join(parts))
         for begin in range(0, len(view), most):
             part = view[begin : begin + most]
             self._send(DATA_END if begin + most >= len(view) else DATA, 0, number, part)
 
-    def _on_async(self, link: HislipLink, kind: int, control: int, payload: memoryview) -> None:
+    def _on_async(self, link: HislipLink, kind: int, control: int, payload: bytearray) -> None:
         if kind == MAX_SIZE and len(payload) == 8:
             link.largest = min(max(int.from_bytes(payload, "big"), _HEAD.size + 1), 1 << 30)
             ours = self._server.instrument.chip.limits.block_bytes + TEXT_LIMIT
@@ -266,8 +324,7 @@ class HislipConnection(Paced):
             self._send(ERROR, 1, 0, b"unrecognized message type")
 
     def _send(self, kind: int, control: int, number: int, payload: bytes | memoryview = b"") -> None:
-        if self._transport is not None:
-            self._transport.writelines([_HEAD.pack(b"HS", kind, control, number, len(payload)), payload])
+        self.send([_HEAD.pack(b"HS", kind, control, number, len(payload)), payload])
 
     def _fatal(self, code: int, text: str) -> None:
         self._send(FATAL, code, 0, text.encode())

@@ -8,12 +8,17 @@ stand. It never knows what a command means.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from analog_sim.chip.server.errors import ScpiError
 
 TEXT_LIMIT = 1 << 20
 """Bytes of a message outside its blocks."""
+REPEATED = 256
+"""Bytes of a message up to which its parts are remembered."""
 _TOO_LONG = f"a message may have {TEXT_LIMIT} bytes outside its blocks"
 _SPECIAL = re.compile(rb"[\"'#\n]")
 _BLANK = re.compile(rb"[ \t\r]*")
@@ -41,7 +46,7 @@ class MessageUnit:
     """
 
     header: str
-    parameters: list[Parameter]
+    parameters: Sequence[Parameter]
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,11 @@ class Message:
         data: its bytes without the line feed. blocks: place of a block's `#` -> (first byte, end) of its bytes.
     """
 
-    data: bytearray
-    blocks: dict[int, tuple[int, int]]
+    data: bytes | bytearray
+    blocks: Mapping[int, tuple[int, int]]
+
+
+_NO_BLOCKS: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
 
 class Splitter:
@@ -74,6 +82,13 @@ class Splitter:
         """Take bytes as they came."""
         self._buffer += data
 
+    def take(self, data: bytearray) -> None:
+        """Take bytes as they came, in memory that is the splitter's from now on: nothing is copied when nothing waits."""
+        if self._buffer:
+            self._buffer += data
+        else:
+            self._buffer = data
+
     @property
     def waiting(self) -> int:
         """Bytes held."""
@@ -86,6 +101,13 @@ class Splitter:
 
     def next(self) -> Message | ScpiError | None:
         """The next message, or why what came was none; None until more bytes came."""
+        if not self._place and self._refusal is None:
+            # Without a # there is no block, and the message ends at the line feed.
+            end = self._buffer.find(b"\n", 0, TEXT_LIMIT)
+            text = bytes(self._buffer[:end]) if end >= 0 else b"#"
+            if b"#" not in text and not text.count(b'"') % 2 and not text.count(b"'") % 2:
+                del self._buffer[: end + 1]
+                return Message(text, _NO_BLOCKS)
         while True:
             if self._refusal is not None:
                 return self._throw_away()
@@ -183,8 +205,20 @@ class Splitter:
         return self._place <= len(self._buffer)
 
 
-def units_of(message: Message) -> list[MessageUnit]:
+def units_of(message: Message) -> Sequence[MessageUnit]:
     """The commands of a message. Raises ScpiError when one is malformed: then none of them is carried out."""
+    if isinstance(message.data, bytes) and len(message.data) <= REPEATED:
+        return _again(message.data)
+    return _units(message)
+
+
+@lru_cache(maxsize=256)
+def _again(text: bytes) -> Sequence[MessageUnit]:
+    """The commands of a message without blocks; software says the same short things over and over."""
+    return _units(Message(text, _NO_BLOCKS))
+
+
+def _units(message: Message) -> Sequence[MessageUnit]:
     data, place, units = message.data, 0, []
     while place < len(data):
         place = _blank(data, place)
@@ -197,7 +231,7 @@ def units_of(message: Message) -> list[MessageUnit]:
         if header is None:
             raise ScpiError(-101, f"no command begins with {data[place : place + 8]!r}")
         parameters, place = _parameters(message, header.end())
-        units.append(MessageUnit(header.group().decode().upper(), parameters))
+        units.append(MessageUnit(header.group().decode().upper(), tuple(parameters)))
     return units
 
 
@@ -234,7 +268,7 @@ def _parameter(message: Message, place: int) -> tuple[Parameter, int]:
     return plain.group().decode("latin-1").strip(), plain.end()
 
 
-def _string(data: bytearray, place: int) -> tuple[MessageText, int]:
+def _string(data: bytes | bytearray, place: int) -> tuple[MessageText, int]:
     quote, place, parts = data[place : place + 1], place + 1, []
     while True:
         end = data.find(quote, place)
@@ -247,6 +281,6 @@ def _string(data: bytearray, place: int) -> tuple[MessageText, int]:
         place += 1
 
 
-def _blank(data: bytearray, place: int) -> int:
+def _blank(data: bytes | bytearray, place: int) -> int:
     found = _BLANK.match(data, place)
     return place if found is None else found.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from abc import ABC, abstractmethod
@@ -22,6 +23,9 @@ RECEIVED = 1 << 17
 """Bytes received at a time."""
 TOGETHER = 1 << 16
 """Bytes of answers to messages that came together from which they are sent; a client then wakes once for all of them."""
+MOST_PARTS = 1024
+"""Parts that a system gathers at a time (IOV_MAX of Linux and macOS)."""
+_GATHERS = hasattr(os, "writev")
 _QUICK = getattr(socket, "TCP_QUICKACK", None)
 _KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A client whose machine has died gives up the writer's place after about 25 s."""
@@ -48,6 +52,20 @@ class Paced(asyncio.BufferedProtocol, ABC):
                 self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         return opened
 
+    def send(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send parts; the system gathers what the connection takes at once, without a copy."""
+        opened = self._transport
+        if opened is None:
+            return
+        if _GATHERS and not opened.get_write_buffer_size() and len(parts) <= MOST_PARTS:
+            try:
+                sent = os.writev(self._socket.fileno(), parts)
+            except OSError:
+                sent = 0  # it takes nothing now, or has ended: the transport finds out which
+            parts = _behind(parts, sent)
+        if parts:
+            opened.writelines(parts)
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where bytes are received: always the same memory, because new memory costs more than the bytes."""
         return self._room
@@ -64,6 +82,15 @@ class Paced(asyncio.BufferedProtocol, ABC):
     @abstractmethod
     def _work(self) -> None:
         """Carry out the messages that are whole, as far as the client reads."""
+
+
+def _behind(parts: Sequence[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+    """What is left of parts when so many bytes were sent."""
+    for at, part in enumerate(parts):
+        if sent < len(part):
+            return [memoryview(part)[sent:], *parts[at + 1 :]]
+        sent -= len(part)
+    return []
 
 
 class Connection(Paced):
@@ -126,10 +153,10 @@ class Connection(Paced):
             size += sum(len(part) for part in answer)
             self._catch_up()
             if size > TOGETHER or self._later is not None:
-                self._transport.writelines(answers)
+                self.send(answers)
                 answers, size = [], 0
-        if answers and self._transport is not None:
-            self._transport.writelines(answers)
+        if answers:
+            self.send(answers)
         if self._transport is not None:
             full = self._splitter.waiting > self._server.chip.limits.block_bytes + 2 * TEXT_LIMIT
             if full or self._held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 
 from analog_sim.chip.server.commands import COMMANDS, Command
@@ -21,6 +22,7 @@ _TABLE: dict[str, Command] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def find(header: str, path: str) -> tuple[Command, str]:
     """The command of a header, and the path that the next one may leave out. Raises ScpiError for an unknown one."""
     if header.startswith("*"):

@@ -62,6 +62,7 @@ class PulseSettings(StrictModel):
         laws: that are fitted and compared. use: what the card holds: the measured tables, or a law.
         read_noise: separate takes the read noise out of the steps when the data show it; keep leaves it in them.
         tables: one per device, or one for all with a spread of the step size; auto: per device when each has enough steps.
+        history: auto: larger or smaller steps after a change of direction, where held-out reads ask for them; none: not looked for.
     """
 
     up: PulseKind = PulseKind()
@@ -71,6 +72,7 @@ class PulseSettings(StrictModel):
     use: Literal["measured", "best_law"] | Law = "measured"
     read_noise: Literal["separate", "keep"] = "separate"
     tables: Literal["auto", "per_device", "one"] = "auto"
+    history: Literal["auto", "none"] = "auto"
 
     @model_validator(mode="after")
     def _some_laws(self) -> Self:

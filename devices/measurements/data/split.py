@@ -169,4 +169,5 @@ def _cut(traces: Traces, parts: list[tuple[int, int, int]]) -> Traces:
         traces.sequence[owner],
         traces.amplitude[owner],
         traces.width[owner],
+        factor=None if traces.factor is None else traces.factor[reads],
     )

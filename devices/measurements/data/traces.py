@@ -24,6 +24,7 @@ class Traces:
         g: (N,) siemens as read. pulses: (N,) pulses between the read before and this one; direction: (N,) their sign, +1, -1 or 0.
         start: (R + 1,) trace r is reads start[r] to start[r + 1]. cell: (R,) number of the cell. sequence: (R,) of the file.
         amplitude: (R,) volts; width: (R,) seconds: of the pulses, NaN when unknown.
+        factor: (N,) on the steps before each read, known beforehand (of a history); None where all are 1.
     """
 
     g: F64
@@ -34,6 +35,7 @@ class Traces:
     sequence: I64
     amplitude: F64
     width: F64
+    factor: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -67,6 +69,7 @@ class Traces:
             self.sequence[chosen],
             self.amplitude[chosen],
             self.width[chosen],
+            factor=None if self.factor is None else self.factor[reads],
         )
 
     def changes(self) -> tuple[F64, I64, npt.NDArray[np.int8]]:
@@ -94,6 +97,9 @@ def joined(parts: Sequence[Traces]) -> Traces:
         np.concatenate([part.sequence for part in parts]),
         np.concatenate([part.amplitude for part in parts]),
         np.concatenate([part.width for part in parts]),
+        factor=None
+        if all(part.factor is None for part in parts)
+        else np.concatenate([np.ones(len(part.g)) if part.factor is None else part.factor for part in parts]),
     )
 
 

@@ -36,6 +36,8 @@ def add_pulse(parts: CardParts, config: MeasurementConfig, pulse: PulseFit) -> N
         parts.parts["pulse"] = part_of_law(law.part)
         if config.window is None:
             parts.window = law.window
+    if pulse.history is not None:
+        parts.parts["pulse"] = {**parts.parts["pulse"], "history": pulse.history.part()}
     if pulse.read_std > 0:
         parts.parts["read_noise"] = {"kind": "constant", "std": siemens(pulse.read_std), "of": "reading"}
     _add_variation(parts, pulse)
@@ -115,7 +117,7 @@ def write_cards(
 
 def _beside_the_law(part: Mapping[str, Any]) -> dict[str, Any]:
     """What a part `pulse` says besides its law or tables."""
-    return {key: part[key] for key in ("amplitude", "width") if key in part}
+    return {key: part[key] for key in ("amplitude", "width", "history") if key in part}
 
 
 def moved(values: npt.ArrayLike, old: Window, new: Window) -> npt.ArrayLike:

@@ -185,6 +185,7 @@ def fit_traces(
         laws={kind: families(given is None)[kind] for kind in settings.laws},
         read_noise="correlated" if settings.read_noise == "separate" else "none",
         tables_per_device={"auto": None, "per_device": True, "one": False}[settings.tables],
+        history=settings.history == "auto",
         intervals=intervals,
         say=say,
     )
@@ -206,6 +207,7 @@ def fit_again(
         laws={law.kind: (law.family,) for law in pulse.laws if law.kind in kinds},
         read_noise=pulse.evidence.model,
         tables_per_device=pulse.tables.up.shape[0] > 1,
+        history=config.pulse.history == "auto",
         intervals=intervals,
     )
     own = {law.kind: law for law in again.laws}

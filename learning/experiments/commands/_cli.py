@@ -146,11 +146,13 @@ class Terminated(KeyboardInterrupt):
 def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments: Sequence[str] | None = None) -> int:
     """Run a script's main and return its exit status.
 
-    2 and one line per mistake for a UserError, 130 for Ctrl-C, 143 for SIGTERM. Before anything of ours is imported, another package
-    of the name of one of ours ends with one line and status 2. And analog_sim is imported before torch, because it says how long idle
-    threads spin; nothing can change that once a thread pool exists.
+    2 and one line per mistake for a UserError; 130 for Ctrl-C and 143 for SIGTERM, at any moment. Before anything of ours is imported,
+    another package of the name of one of ours ends with one line and status 2. And analog_sim is imported before torch, because it
+    says how long idle threads spin; nothing can change that once a thread pool exists.
     """
-    before = signal.signal(signal.SIGTERM, _terminate)
+    stop = _Stop()
+    both = (signal.SIGINT, signal.SIGTERM)
+    before = {n: signal.signal(n, stop) for n in both if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         from learning.experiments.monte_carlo.worker import print_anything, warn_in_lines
 
@@ -165,6 +167,9 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
         # Imported only now: `--help` must not wait for the libraries behind the configuration.
         from analog_sim.config.errors import UserError
 
+        if stop.made(error):
+            print("interrupted", file=sys.stderr)
+            return 128 + stop.number
         if isinstance(error, BrokenPipeError):
             return _reader_left()
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
@@ -176,7 +181,8 @@ def main_guard(function: Callable[[Sequence[str] | None], int | None], arguments
         print(error, file=sys.stderr)
         return 2
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupted(interruption: KeyboardInterrupt) -> str:
@@ -214,9 +220,26 @@ def _reader_left() -> int:
     return 1
 
 
-def _terminate(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
-    raise Terminated
+class _Stop:
+    """What Ctrl-C and SIGTERM call.
+
+    Attributes:
+        number: of the signal that came, 0 for none.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.number = number
+        if number == signal.SIGTERM:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
+            raise Terminated
+        raise KeyboardInterrupt
+
+    def made(self, error: Exception) -> bool:
+        """Whether an error is only what a compiled module made of the interruption of its import."""
+        return bool(self.number) and isinstance(error, ImportError | SystemError | RuntimeError)
 
 
 def _positive(text: str) -> int:

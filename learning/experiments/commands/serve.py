@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import ipaddress
 import signal
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from learning.experiments.commands._cli import HelpText, add_set, require_schema
 from learning.experiments.runs.examples import config_file
+
+if TYPE_CHECKING:
+    from analog_sim.chip.server.chip import ServedChip
+    from learning.experiments.configs.serve import ServeConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     require_schema(options.config, "serve/1", options.overrides)
     config = load_config(options.config, ServeConfig, overrides=options.overrides)
     ports = {"dashboard": options.dashboard, "hislip": options.hislip}
-    return asyncio.run(_serve(config, options.host, options.port, ports))
+    chip = _ready(config)
+    return asyncio.run(_serve(chip, config.identity, options.host, options.port, ports))
 
 
 def _loopback(host: str) -> bool:
@@ -70,31 +77,38 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _serve(config: object, host: str, port: int, others: dict[str, int | None]) -> int:
-    from analog_sim.chip.dashboard.http import Dashboard
-    from analog_sim.chip.server.hislip import Hislip
-    from analog_sim.chip.server.serve import Instrument
+def _ready(config: ServeConfig) -> ServedChip:
+    """The chip, its kernels compiled: a minute of work, before there is an event loop, so that Ctrl-C ends it like any command."""
     from analog_sim.chip.warm_up import warm_up
-    from learning.experiments.configs.serve import ServeConfig, served_chip
+    from learning.experiments.configs.serve import served_chip
 
-    assert isinstance(config, ServeConfig)
     chip, redone = served_chip(config)
     if redone:
         print(f"did {redone} operations of {config.journal} again", flush=True)
     warm_up(chip.fabric.cell)
-    instrument = Instrument(chip, config.identity)
+    gc.freeze()  # what is there now stays: the garbage collector need not go through it while clients wait
+    return chip
+
+
+async def _serve(chip: ServedChip, identity: str, host: str, port: int, others: dict[str, int | None]) -> int:
+    from analog_sim.chip.dashboard.http import Dashboard
+    from analog_sim.chip.server.hislip import Hislip
+    from analog_sim.chip.server.serve import Instrument
+
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    named = f"[{host}]" if ":" in host else host
+    instrument = Instrument(chip, identity)
     server = await instrument.start(host, port)
     hislip = Hislip(instrument)
     if others["hislip"] is not None:
         second = await hislip.start(host, others["hislip"])
-        print(f"HiSLIP at TCPIP::{host}::hislip0,{second.sockets[0].getsockname()[1]}::INSTR", flush=True)
+        print(f"HiSLIP at TCPIP::{named}::hislip0,{second.sockets[0].getsockname()[1]}::INSTR", flush=True)
     if others["dashboard"] is not None:
         page = await Dashboard(instrument).start(others["dashboard"])
         print(f"dashboard at http://127.0.0.1:{page.sockets[0].getsockname()[1]}", flush=True)
-    print(f"serving {config.identity} at scpi://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    print(f"serving {identity} at scpi://{named}:{server.sockets[0].getsockname()[1]}", flush=True)
     await ended.wait()
     server.close()
     instrument.drop_all()

@@ -42,7 +42,7 @@ class Chip:
 
     def __init__(self, prepared: Prepared, variant: Variant, number: int) -> None:
         streams = Streams(prepared.seed).child("chip", number)
-        fabric = prepared.chip.fabric(variant.hardware.cell, streams, Clock(), None)
+        fabric = self._fabric = prepared.chip.fabric(variant.hardware.cell, streams, Clock(), None)
         self.clock = fabric.clock
         self._made: list[Tile] = []
         self._prepared = prepared
@@ -99,6 +99,10 @@ class Chip:
         """Measuring stands aside of chip time where the chip is emulated and open; on any other chip it is a workload like any."""
         return self.clock.parallel() if self._prepared.chip.snapshots else nullcontext()
 
+    def close(self) -> None:
+        """Let go of the chip."""
+        self._prepared.chip.release(self._fabric)
+
     def costs(self) -> Costs:
         """What the chip has spent so far."""
         return sum((tile.costs() for tile in self._made), Costs())
@@ -135,6 +139,7 @@ def run_chip(prepared: Prepared, task: Task) -> list[Row]:
         row: Row = {"time_s": age, **found}
         row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
         rows.append(row)
+    chip.close()
     del chip
     release_memory()
     return rows

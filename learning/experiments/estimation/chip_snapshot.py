@@ -63,6 +63,7 @@ def chip_snapshot(prepared: Prepared, variant: Variant, number: int) -> ChipSnap
         WeightTransfer(name, w.reshape(-1)[where], variant.times, np.stack(seen))
         for name, w, where, seen in _one_per_layer(names, targets, chosen, found)
     )
+    chip.close()
     return ChipSnapshot(transfer, tuple(maps), tuple(drops), costs)
 
 

@@ -22,6 +22,8 @@ from learning.experiments.estimation.studies import Variant, hardware_of, varian
 from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
+from learning.experiments.parallel.base import Parallel
+from learning.experiments.parallel.loky import Loky
 from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
@@ -83,6 +85,7 @@ def estimate(
             out, experiment, name=experiment.name, seed=experiment.seed, resume=resume, free=FREE, identity=identity,
             command=command, threads=1,
         )  # fmt: skip
+        experiment.chip.reach()
         with run.locked():
             say(f"run folder: {run.path}")
             nominal = points[0]
@@ -104,7 +107,7 @@ def estimate(
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
-                partial(run_chip, prepared), tasks, results=log, parallel=experiment.parallel, progress=progress,
+                partial(run_chip, prepared), tasks, results=log, parallel=_where(experiment), progress=progress,
                 view=view_of(points, place, score), identity=identity,
             )  # fmt: skip
             results = EstimateResults(
@@ -125,6 +128,11 @@ def estimate(
             )
             results.save(run)
             return Outcome(results, estimate_table(results).text(), write_estimate_report(run, results))
+
+
+def _where(experiment: Experiment) -> Parallel:
+    """Where chips run: a chip that is there once serves one number at a time."""
+    return Loky(jobs=1) if experiment.chip.shared else experiment.parallel
 
 
 def _tasks(points: Sequence[Variant], chip: int | None) -> list[Task]:

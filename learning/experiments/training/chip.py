@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +36,14 @@ class Setup:
     Attributes:
         network: with its first weights. start: what they were taken from, None where they were drawn.
         clock: chip time, shared by all tiles. record: of the chip's operations, None without one.
+        release: lets go of the chip.
     """
 
     network: Network
     start: LearnedNetwork | None
     clock: Clock
     record: Record | None
+    release: Callable[[], None]
 
 
 def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path | None = None) -> Setup:
@@ -56,10 +60,12 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path 
     streams, clock = Streams(seed), Clock()
     maker: TileMaker = digital_tile
     record: Record | None = None
+    release: Callable[[], None] = _nothing
     if experiment.device is not None:
         chip = streams.child("chip")
         fabric = experiment.chip.fabric(experiment.device.compile(), chip, clock, folder)
         maker, clock, record = _Maker(experiment, fabric, chip), fabric.clock, fabric.record
+        release = partial(experiment.chip.release, fabric)
     network = build_network(
         spec,
         data.shape,
@@ -74,7 +80,11 @@ def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path 
     _check_matrices(who, experiment, len(network.layers))
     for layer in network.layers:
         check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
-    return Setup(network, start, clock, record)
+    return Setup(network, start, clock, record, release)
+
+
+def _nothing() -> None:
+    """There is no chip to let go of."""
 
 
 def start_of(experiment: TrainExperiment, data: TrainData) -> LearnedNetwork | None:

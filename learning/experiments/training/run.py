@@ -198,6 +198,9 @@ def train(
         free=FREE,
         identity=identity,
     )
+    chips = {setup.chip.model_dump_json(): setup.chip for setup in todo.arms.values() if setup.device is not None}
+    for driven in chips.values():
+        driven.reach()
     with run.locked():
         say(f"run folder: {run.path}")
         run.save_json(DECISIONS, todo.decisions)
@@ -214,7 +217,11 @@ def train(
                     if name in group
                     for seed in experiment.seeds
                 ]
-                _run_group(tasks, log, score, experiment.parallel, say, identity, progress)
+                one = any(todo.arms[name].device is not None and todo.arms[name].chip.shared for name in group)
+                parallel = (
+                    Loky(jobs=1) if one else experiment.parallel
+                )  # a chip that is there once serves one arm at a time
+                _run_group(tasks, log, score, parallel, say, identity, progress)
         results = collect(experiment, todo, run)
         results.save(run)
         table = comparison(experiment.name, results, tuple(todo.arms), experiment.targets)

@@ -80,7 +80,7 @@ class Trainer:
         self.loss = experiment.loss
         self.score = score_of(data.targets)
         setup = build(experiment, data, seed, folder)
-        self.network, self.clock, self.record = setup.network, setup.clock, setup.record
+        self.network, self.clock, self.record, self._release = setup.network, setup.clock, setup.record, setup.release
         if experiment.calibrates:
             self.network.calibrate(data.x[: experiment.calibration])
         self.memory = experiment.rule.init(self.network, streams)
@@ -328,9 +328,10 @@ class Trainer:
         return learned_from(self.network, self._spec, self.data.shape, self.data.outputs, dataset)
 
     def close(self) -> None:
-        """Write what the record of the chip still holds back."""
+        """Write what the record of the chip still holds back, and let go of the chip."""
         if self.record is not None:
             self.record.close()
+        self._release()
 
     def _resume(self) -> None:
         """Go on from the checkpoint; rows logged after it are dropped, they will come again."""

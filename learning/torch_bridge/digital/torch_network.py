@@ -28,6 +28,7 @@ from learning.network.learned import GAIN, MATRIX, MEAN, LearnedNetwork
 from learning.network.network import Network, WeightLayer, matrix_name
 from learning.network.placed import PlacedLayer, placed_layers
 from learning.network.spec import NetworkSpec
+from learning.torch_bridge.digital.own_layer import OwnLayer
 
 F32 = npt.NDArray[np.float32]
 M = TypeVar("M", nn.Linear, nn.Conv2d)
@@ -116,9 +117,6 @@ def torch_copy(network: Network) -> nn.Sequential:
 
     With a decorrelating matrix, the layer `<name>_R` before gives ``g R (z - mean)`` and the layer `<name>` is W (for a
     convolution a 1 x 1 convolution over the decorrelated patches), so that gradients are those of W in both.
-
-    Raises:
-        ValueError: a digital layer that has no counterpart here.
     """
     layers: list[tuple[str, nn.Module]] = [(f"head{k}", digital_layer(layer)) for k, layer in enumerate(network.head)]
     for weighted in network.layers:
@@ -128,14 +126,14 @@ def torch_copy(network: Network) -> nn.Sequential:
 
 
 def digital_layer(layer: DigitalLayer) -> nn.Module:
-    """The torch module of a digital layer. Raises ValueError when there is none."""
+    """The torch module of a digital layer, or its own arithmetic where torch has none."""
     if type(layer) in _PLAIN:
         return _PLAIN[type(layer)]()
     if isinstance(layer, LeakyReLU):
         return nn.LeakyReLU(layer.leak)
     if isinstance(layer, MaxPool | AvgPool):
         return _pooling(layer)
-    raise _unknown(layer)
+    return OwnLayer(layer)
 
 
 def _pooling(layer: Pooling) -> nn.Module:

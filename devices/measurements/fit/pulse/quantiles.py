@@ -28,6 +28,8 @@ CLOSEST = 1.0 / 512.0
 """Distance of states below which they count as one when a curve is laid through them."""
 DAMPING = 300
 """Sample size at which a step towards the noise-free shape is halved."""
+LEAST_FACTOR = 0.2
+"""Factor on a step below which it is left out, where there are others: changes are divided by it, and the read noise with them."""
 PER_SHAPE, PER_SPREAD, MOST_GROUPS = 500, 80, 16
 """Steps that a shape, and a spread, are taken from at least, where there are as many; and groups of either at most."""
 NOISE_LIMIT = 0.7
@@ -63,7 +65,7 @@ def fitted_table(
     """Quantile table of one direction of some traces; None without steps in that direction.
 
     Args:
-        traces: of one device, or of all.
+        traces: of one device, or of all; the table is free of the factors that their steps have.
         law: the law that the filter follows; its window is the table's.
         noise: of the reads.
         up: direction.
@@ -74,10 +76,10 @@ def fitted_table(
     grid = np.linspace(0.0, 1.0, states)
     nodes = np.linspace(0.0, 1.0, law.mean.shape[1])
     std = np.interp(grid, nodes, law.std[int(up)])
-    at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
+    at = _steps(traces, up)
     if len(at) == 0:
         return None
-    factor = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
+    factor = _factors(traces, at, up, gain)
     pulses = traces.pulses[at]
     current = with_measured_mean(traces, law, noise, up, gain=gain, states=states)
     mean = np.interp(grid, nodes, current.mean[int(up)])
@@ -102,10 +104,10 @@ def with_measured_mean(
     """The law with its mean step of one direction corrected by what the data say beyond it; arguments as of `fitted_table`."""
     window = Window(law.g_min, law.g_max)
     grid, nodes = np.linspace(0.0, 1.0, states), np.linspace(0.0, 1.0, law.mean.shape[1])
-    at = np.flatnonzero(traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1)))
+    at = _steps(traces, up)
     if len(at) == 0:
         return law
-    factor = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
+    factor = _factors(traces, at, up, gain)
     mean, current = np.interp(grid, nodes, law.mean[int(up)]), law
     for _ in range(2):  # the spline's correction changes what the filter follows
         filtered = run_filter(traces, current, noise, gain)
@@ -115,6 +117,19 @@ def with_measured_mean(
         both = np.stack([np.interp(nodes, grid, mean) if side == int(up) else law.mean[side] for side in (0, 1)])
         current = StepTables(both, law.std, law.g_min, law.g_max, law.hard)
     return current
+
+
+def _steps(traces: Traces, up: bool) -> npt.NDArray[np.int64]:
+    """Reads with pulses of one direction before them."""
+    own = traces.inside() & (traces.pulses > 0) & (traces.direction == (1 if up else -1))
+    large = own if traces.factor is None else own & (traces.factor >= LEAST_FACTOR)
+    return np.flatnonzero(large if large.any() else own)
+
+
+def _factors(traces: Traces, at: npt.NDArray[np.int64], up: bool, gain: F64 | None) -> F64:
+    """Factors on the steps before the reads `at`, all of one direction; not near 0."""
+    own = np.ones(len(at)) if gain is None else gain[traces.trace_of()[at], int(up)]
+    return own if traces.factor is None else own * np.maximum(traces.factor[at], LEAST_FACTOR)
 
 
 def distribution_table(

@@ -61,14 +61,15 @@ def run_filter(traces: Traces, law: StepTables, noise: ReadNoise, gain: F64 | No
     """Run the filter along every trace.
 
     Args:
-        traces: R traces of N reads.
+        traces: R traces of N reads, with their own factors on the steps.
         law: tables of the step.
         noise: of the reads.
         gain: (R, 2) factors on the steps (down, up) of each trace; 1 when None.
     """
     out = np.zeros((5, len(traces.g)))
     factors = np.ones((len(traces), 2)) if gain is None else np.ascontiguousarray(gain, np.float64)
-    reads = _Reads(traces.g, traces.pulses, traces.direction.astype(np.int64), traces.start)
+    each = np.ones(len(traces.g)) if traces.factor is None else np.ascontiguousarray(traces.factor, np.float64)
+    reads = _Reads(traces.g, traces.pulses, traces.direction.astype(np.int64), traces.start, each)
     width = law.g_max - law.g_min
     step = _Step(
         mean=np.ascontiguousarray(law.mean, np.float64),
@@ -83,12 +84,13 @@ def run_filter(traces: Traces, law: StepTables, noise: ReadNoise, gain: F64 | No
 
 
 class _Reads(NamedTuple):
-    """N reads of R traces for the kernel: siemens, pulses and direction before each, (R + 1,) where the traces begin."""
+    """N reads of R traces for the kernel: siemens, pulses and direction before each, where the traces begin (R + 1,), factors on steps."""
 
     g: F64
     pulses: npt.NDArray[np.int64]
     direction: npt.NDArray[np.int64]
     start: npt.NDArray[np.int64]
+    factor: F64
 
 
 class _Step(NamedTuple):
@@ -109,7 +111,7 @@ def _filter(reads, step_of, noise, gain, out):  # type: ignore[no-untyped-def]
     State m with variance p, slow noise x with variance q, covariance c. Before the first read any state is as likely as another.
     `noise`: variance of the white and of the slow part, siemens squared, and the correlation of the slow one from read to read.
     """
-    g, pulses, direction, start = reads
+    g, pulses, direction, start, each = reads
     mean, rise, std, g_min, width, hard = step_of
     white, slow, rho = noise
     nodes = mean.shape[1] - 1
@@ -126,7 +128,7 @@ def _filter(reads, step_of, noise, gain, out):  # type: ignore[no-untyped-def]
         for k in range(first + 1, start[r + 1]):
             side = 1 if direction[k] > 0 else 0
             if direction[k] != 0:
-                factor = gain[r, side]
+                factor = gain[r, side] * each[k]
                 for _ in range(pulses[k]):
                     at = min(max((m - g_min) / width, 0.0), 1.0) * nodes
                     j = min(int(at), nodes - 1)

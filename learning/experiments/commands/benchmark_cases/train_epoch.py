@@ -34,13 +34,17 @@ PERTURBED: dict[str, Any] = {
     "tile.writing": "mixed_precision",
 }
 """As the arm "ANP decorrelated" on this card there."""
+MANY = 32
+"""Perturbations of the last case: a tile reads all copies of a batch as rows of a few reads, so they cost less than eight times as much."""
+MANY_PERTURBED: dict[str, Any] = {**PERTURBED, "rule": {**PERTURBED["rule"], "perturbations": MANY}}
 
 
 def cases(card: str | None = None) -> Iterator[Case]:
-    """Yield backpropagation with stochastic pulses, then decorrelated node perturbation with mixed precision."""
+    """Yield backpropagation with stochastic pulses, then decorrelated node perturbation with mixed precision, then the same with `MANY`."""
     data = mnist_data()
     name = f"train_epoch/{card or 'soft_bounds'}"
-    for suffix, choice in (("", STOCHASTIC), ("_node_perturbation", PERTURBED)):
+    choices = (("", STOCHASTIC), ("_node_perturbation", PERTURBED), (f"_node_perturbation_{MANY}", MANY_PERTURBED))
+    for suffix, choice in choices:
         yield _case(name + suffix, training_experiment(card or "reram_soft_bounds", choice), data)
 
 

@@ -33,6 +33,8 @@ def fabric(cell: CellModel, port: int, timeout: float = 60.0) -> RemoteFabric:
 @pytest.mark.parametrize("address", ["127.0.0.1:5025", "scpi://", "scpi://host", "scpi://a:99999", "scpi://a:5025/x"])
 def test_an_address_that_is_none_is_refused(cell: CellModel, address: str) -> None:
     with pytest.raises(UserError, match=r"scpi://host:port"):
+        Scpi(address=address).check()
+    with pytest.raises(UserError, match=r"scpi://host:port"):
         Scpi(address=address).fabric(cell, Streams(0), Clock(), None)
 
 

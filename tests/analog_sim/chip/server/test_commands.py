@@ -28,6 +28,64 @@ def test_every_command_is_documented() -> None:
     assert page() in DOCS.read_text(encoding="utf-8")
 
 
+EXAMPLES: dict[str, str | bytes] = {
+    "*ESE": "32",
+    "*SRE": "32",
+    "SYSTem:MEMory?": "",  # test_memory.py
+    "FORMat:BORDer": "NORM",
+    "FORMat": "REAL,32",
+    "ARRay:SELect": "'w'",
+    "ARRay:DEFine": "'made',2,2,ON,0",
+    "READ:MVM?": "'w',0.1,0.1",
+    "READ:MVM:TRANsposed?": "'w',0.1,0.1,0.1",
+    "READ:CONDuctance?": "'w',0,1,0,2",
+    "PROGram": "'w'," + ",".join(["5e-6"] * 12),
+    "PROGram:MASKed": b"'w'," + block(np.full(12, 5e-6, ">f4")) + b"," + block(np.ones(12, np.uint8)),
+    "PULSe:COUNts": "'w'," + ",".join(["1", "-1"] * 6),
+    "PULSe:TRAin": b"'w',1,8,BOTH,"
+    + b",".join(
+        [
+            block(np.ones(2, np.uint8)),
+            block(np.ones(3, np.uint8)),
+            block(np.ones(2, np.int8)),
+            block(np.ones(3, np.int8)),
+        ]
+    ),
+    "WAIT": "'w',1e-3",
+    "LOG:ANSWer?": "",  # after LOG:POS?, see test_training.py
+    "TIME:ADVance": "1e-6",
+    "TIME:GO": "",  # behind an operation of a run that goes on, see test_training.py
+}
+"""First header of a command -> parameters that it takes; "" for those that are tried elsewhere."""
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_every_command_of_the_page_does_as_it_says(terminal: Terminal, long: bool) -> None:
+    """In the order of the table: none is refused, a query answers one line, and nothing else answers."""
+    terminal.write("ARR:SEL 'w'")
+    for command in COMMANDS:
+        parameters = EXAMPLES.get(command.patterns[0])
+        if parameters == "":
+            continue
+        needed = command.usage and not command.usage.startswith("[") and not command.patterns[0].endswith("]")
+        assert parameters is not None or not needed, f"EXAMPLES lacks {command.patterns[0]}"
+        for pattern in command.patterns:
+            header = spellings(pattern)[-1 if long else 0].encode()
+            said = parameters.encode() if isinstance(parameters, str) else parameters or b""
+            asked = (b":" if not header.startswith(b"*") else b"") + header + (b" " + said if said else b"")
+            if command.patterns[0] == "FORMat":
+                asked += b";:FORM ASC"  # answers of numbers as one line
+            if pattern.endswith("?"):
+                answer = terminal.ask(asked)
+                assert answer, pattern
+                if answer.startswith("#"):  # the rest of a block of text
+                    size = int(answer[2 : 2 + int(answer[1])])
+                    terminal.file.read(2 + int(answer[1]) + size + 1 - len(answer) - 1)
+            else:
+                terminal.write(asked)
+            assert terminal.errors() == [], pattern
+
+
 def test_every_field_has_a_command_and_no_two_are_spelt_alike() -> None:
     own = {"pulse_volts", "pulse_seconds"}  # a served chip sends pulses of its own alone
     assert list(INFO_HEADERS) == [field.name for field in fields(ChipInfo) if field.name not in own]

@@ -82,6 +82,25 @@ def test_another_chip_is_refused(tmp_path: Path) -> None:
         served_chip(validate({**fields, "seed": 1}, ServeConfig))
 
 
+def test_two_servers_do_not_write_one_journal(tmp_path: Path) -> None:
+    config = validate({"schema": "serve/1", "device": "ecram", "journal": tmp_path / "j"}, ServeConfig)
+    first, _ = served_chip(config)
+    assert first.journal is not None
+    with pytest.raises(UserError, match="another server writes this journal"):
+        served_chip(config)
+    first.journal.close()
+    again, _ = served_chip(config)
+    assert again.journal is not None
+    again.journal.close()
+
+
+def test_a_journal_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    fields = {"schema": "serve/1", "device": "ecram", "journal": tmp_path / "file" / "j"}
+    with pytest.raises(UserError, match="folder cannot be made"):
+        served_chip(validate(fields, ServeConfig))
+
+
 def test_a_public_address_needs_a_flag(tmp_path: Path) -> None:
     (tmp_path / "chip.yaml").write_text(FILE, encoding="utf-8")
     command = [

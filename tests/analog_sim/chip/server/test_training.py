@@ -21,8 +21,11 @@ from analog_sim.chip.server.serve import running
 from analog_sim.config import UserError, validate
 from analog_sim.random.streams import Streams
 from devices.card import load_card
+from learning.experiments.configs.estimate import Experiment
 from learning.experiments.configs.train import TrainExperiment
+from learning.experiments.estimation.run import estimate
 from learning.experiments.training.data import training_data
+from learning.experiments.training.run import train
 from learning.experiments.training.trainer import Trainer
 
 BASE: dict[str, Any] = {
@@ -175,3 +178,38 @@ def test_a_run_does_not_go_on_with_another_chip_or_after_others(tmp_path: Path) 
     anew = ServedChip(SealedFabric(EmulatedFabric(cell, Streams(0), Clock())))
     with pytest.raises(UserError, match="started anew without its journal"):
         work(anew, 4)
+
+
+@pytest.mark.jit
+def test_all_arms_and_chips_of_a_run_use_a_served_chip_one_after_the_other(tmp_path: Path) -> None:
+    """Each ends its connection, or the next would not get the writer's place; and none runs in a worker beside another."""
+    served = ServedChip(SealedFabric(EmulatedFabric(load_card("ecram").compile(), Streams(0).child("chip"), Clock())))
+    with running(served) as port:
+        chip = {"kind": "scpi", "address": f"scpi://127.0.0.1:{port}"}
+        arms = [{"name": name, "set": {"learning_rate": rate}} for name, rate in (("slow", 0.01), ("fast", 0.05))]
+        plain = {"decorrelation": None, "matrix_tile": None, "arms": arms, "parallel": {"kind": "loky", "jobs": 2}}
+        outcome = train(validate({**BASE, **plain, "chip": chip}, TrainExperiment), out=tmp_path / "arms", say=print)
+        assert len([row for row in outcome.results.curves if row["samples"] == 160]) == 2
+        network = {"layers": [{"kind": "linear", "units": 10}]}
+        data = {"name": "digits", "flatten": True, "train_limit": 160, "test_limit": 100}
+        fields = {
+            "dataset": data,
+            "network": network,
+            "training": {"epochs": 2},
+            "device": "ecram",
+            "chip": chip,
+            "chips": 2,
+        }
+        found = estimate(
+            validate({**fields, "times": [0.0], "parallel": {"jobs": 2}}, Experiment), out=tmp_path / "estimate"
+        )
+        assert len(found.results.rows) == 2
+
+
+def test_a_chip_that_does_not_answer_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    """Before, the digital twin was trained first."""
+    said: list[str] = []
+    chip = {"kind": "scpi", "address": "scpi://127.0.0.1:1"}
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:1"):
+        train(validate({**BASE, "twin": {}, "chip": chip}, TrainExperiment), out=tmp_path / "run", say=said.append)
+    assert said == []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analog_sim.chip.warm_up import warm_up
 from analog_sim.config import load_config
-from learning.experiments.commands.serve import _serve
+from learning.experiments.commands.serve import _ready, _serve
 from learning.experiments.configs.serve import ServeConfig
 
 
@@ -25,7 +25,8 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os._exit(asyncio.run(_serve(config, "127.0.0.1", 0, {"hislip": None, "dashboard": None})))
+            served = _serve(_ready(config), config.identity, "127.0.0.1", 0, {"hislip": None, "dashboard": None})
+            os._exit(asyncio.run(served))
         print(f"pid {child}", flush=True)
 
 

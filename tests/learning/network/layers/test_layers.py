@@ -20,6 +20,16 @@ def make(case: dict[str, Any]) -> Layer:
     return discover("learning.network.layers", Layer)[case["kind"]].model_validate(case)
 
 
+PLAIN: dict[str, type[torch.nn.Module]] = {
+    "gelu": torch.nn.GELU,
+    "identity": torch.nn.Identity,
+    "relu": torch.nn.ReLU,
+    "sigmoid": torch.nn.Sigmoid,
+    "tanh": torch.nn.Tanh,
+}
+IN_TORCH = {*PLAIN, "avg_pool", "max_pool", "flatten", "leaky_relu"}
+
+
 def torch_of(case: dict[str, Any]) -> torch.nn.Module:
     match case["kind"]:
         case "avg_pool":
@@ -31,13 +41,7 @@ def torch_of(case: dict[str, Any]) -> torch.nn.Module:
         case "leaky_relu":
             return torch.nn.LeakyReLU(case.get("leak", 0.01))
         case kind:
-            return {
-                "gelu": torch.nn.GELU,
-                "identity": torch.nn.Identity,
-                "relu": torch.nn.ReLU,
-                "sigmoid": torch.nn.Sigmoid,
-                "tanh": torch.nn.Tanh,
-            }[kind]()
+            return PLAIN[kind]()
 
 
 def images(seed: int, shape: tuple[int, ...]) -> F32:
@@ -48,6 +52,23 @@ DIGITAL = [c for c in catalogue_helpers.cases(catalogue.LAYERS) if isinstance(ma
 
 
 @pytest.mark.parametrize("case", DIGITAL, ids=catalogue_helpers.name)
+def test_backward_is_the_slope_of_forward(case: dict[str, Any]) -> None:
+    """Along eight random directions: central differences; a kink within the step of a few numbers moves them little."""
+    layer = make(case)
+    assert isinstance(layer, DigitalLayer)
+    x = images(0, (3, *IMAGE))
+    y = layer.forward(x)
+    assert y.dtype == np.float32
+    assert y.shape == (3, *layer.output_shape(IMAGE))
+    weight = images(1, y.shape)
+    slope, h = layer.backward(weight, x, y).astype(np.float64), np.float32(2**-9)
+    for seed in range(8):
+        way = images(10 + seed, x.shape)
+        up, down = (np.vdot(weight, layer.forward(x + side * h * way).astype(np.float64)) for side in (1, -1))
+        assert np.vdot(slope, way) == pytest.approx((up - down) / (2 * h), abs=0.05 * np.linalg.norm(slope))
+
+
+@pytest.mark.parametrize("case", [c for c in DIGITAL if c["kind"] in IN_TORCH], ids=catalogue_helpers.name)
 def test_digital_layers_equal_torch(case: dict[str, Any]) -> None:
     layer = make(case)
     assert isinstance(layer, DigitalLayer)

@@ -96,11 +96,19 @@ def test_the_copy_has_weights_of_its_own() -> None:
     assert np.array_equal(network.layers[0].tile.read_weights(exact=True), before)
 
 
-def test_layers_without_a_counterpart_are_refused() -> None:
+def test_a_layer_that_torch_has_none_of_runs_by_its_own_arithmetic() -> None:
     from learning.network.layers.activations import Tanh
+    from learning.torch_bridge.digital.own_layer import OwnLayer
 
     class Other(Tanh):
         pass
 
-    with pytest.raises(ValueError, match="no counterpart of a layer of kind 'tanh'"):
-        digital_layer(Other())
+    made = digital_layer(Other())
+    assert isinstance(made, OwnLayer)
+    x = torch.linspace(-3.0, 3.0, 12).reshape(3, 4).requires_grad_()
+    other = x.detach().clone().requires_grad_()
+    y, expected = made(x), torch.tanh(other)
+    torch.testing.assert_close(y, expected)
+    (y * torch.arange(4.0)).sum().backward()
+    (expected * torch.arange(4.0)).sum().backward()
+    torch.testing.assert_close(x.grad, other.grad)
