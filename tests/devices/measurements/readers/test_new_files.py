@@ -275,7 +275,7 @@ def test_retention_of_one_cell(tmp_path: Path) -> None:
     t = np.logspace(0, 5, 100)
     text = "t (s),g (uS)\n" + "\n".join(f"{x:.5g},{20 * x**-0.04}" for x in t)
     result, _ = fit(tmp_path, text, kind="retention", columns={"t": "t", "g": "g"})
-    assert result.sentences[0].startswith("UNPROVEN ageing")
+    assert result.sentences[0].startswith("UNPROVEN retention")
     assert result.window.g_max == pytest.approx(20e-6, rel=0.01)
 
 
