@@ -57,7 +57,8 @@ def commands() -> list[tuple[str, str]]:
         called = [match[1] for match in NAMED.finditer(text) if match[1].split()[1] in COMMANDS or match[0][0] == "`"]
         for command in (*COMMAND.findall(text), *called):
             found.setdefault(command.strip(), relative(page))
-    return [(page, command) for command, page in found.items() if "{" not in command.partition("--set")[0]]
+    each = {part: page for command, page in found.items() for part in command.split(" && ")}
+    return [(page, command) for command, page in each.items() if "{" not in command.partition("--set")[0]]
 
 
 def parts(command: str) -> tuple[str, list[str]]:

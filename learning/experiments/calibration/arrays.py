@@ -107,6 +107,9 @@ class Listing:
         """Emulated cells."""
         return ListedFabric(EmulatedFabric(cell, streams, clock), self.found)
 
+    def release(self, fabric: Fabric) -> None:
+        """Nothing was opened."""
+
 
 def load_experiment(path: Path) -> Experiment | TrainExperiment:
     """The estimate or training of a file. Raises ConfigError."""
