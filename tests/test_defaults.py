@@ -42,6 +42,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "train, pcm": {"device": "pcm"},
     "train, pcm_accumulate": {"device": "pcm_accumulate"},
     "train, ideal": {"tile": {"writing": "ideal"}},
+    "train, mixed precision": {"tile": {"writing": "mixed_precision"}},
     "train, decorrelated": {"decorrelation": NATURAL},
     "train, matrices digital": {"decorrelation": NATURAL | {"where": "digital"}},
     "train, digital": {"device": None},
