@@ -214,6 +214,8 @@ class RunDirectory:
             self.path / ENVIRONMENT,
             "delete it: a resumed run writes it anew, without the record of earlier starts",
         )
+        if not path.exists():
+            raise UserError(f"{path}: is missing; a resumed run writes it anew, without the record of earlier starts")
         return checked_record(path, read_json(path, remedy), Environment, remedy)
 
     @property

@@ -169,6 +169,14 @@ def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str, messag
         create(run.path, resume=True)
 
 
+def test_a_record_of_the_machine_that_is_not_there_is_no_damaged_one(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    (run.path / "environment.json").unlink()
+    with pytest.raises(UserError, match=r"environment.json: is missing; a resumed run writes it anew"):
+        _ = run.environment
+    assert create(run.path, resume=True).environment.seed == 7
+
+
 def test_a_summary_of_another_version_is_named(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     run.save_json("summary", {"kind": "training"})
