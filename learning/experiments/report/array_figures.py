@@ -117,8 +117,8 @@ def _cell_map(values: F32, label: str, quantity: str, base: str) -> Figure:
         axes.grid(False)
         axes.spines[:].set_visible(False)
         axes.set_xlabel("bit line")
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         if planes > 1:
             axes.set_title("plus cells" if k == 0 else "minus cells", fontweight="normal")
     axs[0].set_ylabel("word line")

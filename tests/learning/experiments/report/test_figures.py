@@ -138,3 +138,9 @@ def test_pulse_bars_reach_from_mean_to_the_most_pulsed_cell() -> None:
     assert [bar.get_width() for bar in axes.patches] == [20.0, 10.0]
     assert [line.get_xdata()[-1] for line in axes.lines] == [90.0, 90.0, 70.0, 70.0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["fc2", "fc1"]
+
+
+def test_the_lines_of_one_column_have_whole_numbers() -> None:
+    figure = conductance_map(np.full((2, 33, 1), 1e-5, np.float32), "chip 0")
+    figure.canvas.draw()  # type: ignore[no-untyped-call]
+    assert {float(t) for t in figure.axes[0].get_xticks() if -0.5 <= t <= 0.5} == {0.0}
