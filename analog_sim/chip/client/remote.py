@@ -159,7 +159,8 @@ class RemoteCrossbar:
         """Send pulses."""
         check_plan(self.info, plan)
         if isinstance(plan, PulseCounts):
-            self._check_pulses(int(np.abs(plan.counts.astype(np.int64)).max(initial=0)), 32767)
+            most = max(int(plan.counts.max(initial=0)), -int(plan.counts.min(initial=0)))
+            self._check_pulses(most, 32767)
         else:
             self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
         request = operations.pulse(self.name, plan)
