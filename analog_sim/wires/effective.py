@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analog_sim.wires.basis import eigenvalues, modes, outliers
 from analog_sim.wires.kernels.lanes import LANES
 from analog_sim.wires.network import Network, closed_form, factored
-from analog_sim.wires.series import Polynomials, deflation, polynomials, probe_moments, series_matrix
+from analog_sim.wires.series import Polynomials, deflation, leaves_cache, polynomials, probe_moments, series_matrix
 from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology, WiresError
 
@@ -78,7 +78,7 @@ def probes(net: Network, single: npt.NDArray[np.int64], tolerance: float) -> Pro
 
 def series_work(net: Network, fields: int, order: int, depth: int) -> float:
     """Time of a series in passes of one input, as measured: a pass costs twice as much when a block of eight leaves the cache."""
-    slow = 2.0 if order > 1 and 8 * LANES * net.cells.size > 8e6 else 1.0
+    slow = 2.0 if order > 1 and leaves_cache(net) else 1.0
     powers = max(2 * depth, (order + 3) // 2 + depth)
     return net.rows * max(order - 0.15, 0.1) * slow + fields * (3.5 + 0.05 * fields + 1.65 * powers)
 
@@ -147,7 +147,7 @@ def effective_matrix(g: npt.ArrayLike, topology: Topology, tolerance: float = TO
     series = chosen_series(net, tolerance)
     if series is not None:
         c, left, right, test, size = series
-        matrix = series_matrix(net, c.c, left, right)
+        matrix = series_matrix(net, c.c, left, right, 0.1 * tolerance)
         error = test.error(test.v @ matrix)
         if error <= tolerance:
             return Effective(matrix, error, "series", len(c.c) - 1, size)
