@@ -132,7 +132,7 @@ def series_matrix(net: Network, c: F64, left: F64, right: F64, allowed: float = 
     allowed: error from rounding, relative to the largest current of a word line. Where NARROW is below it, and memory sets the time, fields
     are float32 between passes; sums stay float64.
     """
-    out, narrow = np.empty((len(net.d), net.cols)), NARROW <= allowed and leaves_cache(net)
+    out, narrow = np.empty((len(net.d), net.cols)), allowed >= NARROW and leaves_cache(net)
 
     def part(first: int, last: int) -> None:
         born.series(first, last, c, *net.series, left, right, _UNITS, *workspace(net, narrow), out)
