@@ -85,7 +85,7 @@ def new_figure(
     share_x: bool | Literal["row", "col"] = False,
     share_y: bool | Literal["row", "col"] = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Figure of `width` x `height` inches and its `rows` x `cols` axes, row after row; they share an axis all, or within a row or a column."""
+    """Figure of `width` x `height` inches and its `rows` x `cols` axes, row after row. "row" and "col": those of one share an axis."""
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, cols, squeeze=False, sharex=share_x, sharey=share_y)
     return figure, list(axes.flat)
