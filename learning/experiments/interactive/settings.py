@@ -43,10 +43,10 @@ def plain(value: Any) -> Any:
 
 
 def dotted(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments as dotted keys with plain values. Raises UserError for a misspelt short name: only the file's keys are checked later."""
+    """Keyword arguments as dotted keys with plain values. Raises UserError for a misspelt short name."""
     for name in keys:
         near = get_close_matches(name, SHORT, 1, 0.85)
-        if name not in SHORT and near:
+        if name.isidentifier() and name not in SHORT and near:
             raise UserError(f"{name}: unknown setting, did you mean '{near[0]}'?")
     return {SHORT.get(name, name.replace("__", ".")): plain(value) for name, value in keys.items()}
 
