@@ -7,8 +7,6 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-
 from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
 from analog_sim.chip.clock import Frame
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
@@ -210,7 +208,7 @@ class ServedChip:
             plan = operations.plan_of(request)
             check_plan(info, plan)
             if isinstance(plan, PulseCounts):
-                sent = int(np.abs(plan.counts.astype(np.int64)).max(initial=0))
+                sent = max(int(plan.counts.max(initial=0)), -int(plan.counts.min(initial=0)))
             else:
                 sent = plan.length * len(plan.row_bits)
             if sent > limits.pulses:
