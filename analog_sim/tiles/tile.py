@@ -329,13 +329,17 @@ class Tile:
 
     def _check_proposal(self, proposal: Proposal, rate: float) -> None:
         """Raise ValueError for a gradient of another shape, or with numbers that would stay in the cells."""
-        parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
-        fits = all(part.ndim == 2 for part in parts) and len({len(part) for part in parts}) == 1
-        shape = (parts[0].shape[1], parts[1].shape[1]) if fits and len(parts) == 2 else parts[0].shape
-        if not fits or shape != self.shape:
+        n_out, n_in = self.shape
+        if isinstance(proposal, OuterProduct):
+            batch = len(proposal.d) if proposal.d.ndim else 0
+            fits = proposal.d.shape == (batch, n_out) and proposal.x.shape == (batch, n_in)
+        else:
+            fits = proposal.dw.shape == self.shape
+        if not fits:
+            parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
             got = " and ".join(str(part.shape) for part in parts)
             raise ValueError(f"Tile.update: the gradient must be of a matrix {self.shape} (got {got})")
-        if not (math.isfinite(rate) and all(np.isfinite(part).all() for part in parts)):
+        if not (math.isfinite(rate) and proposal.finite):
             raise ValueError("Tile.update: rate and gradient must be finite: what is not would stay in the cells")
 
     def _make_writer(self) -> Writer:

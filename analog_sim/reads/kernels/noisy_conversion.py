@@ -23,18 +23,35 @@ def _group_end(done, size, offset):
     return min(size, done + _GROUP - np.int64((offset + np.uint64(done)) & _IN_CHUNK))
 
 
+@njit(**WITHIN)
+def _spread_lines(of_line, width, done, stop, each):
+    """The value of its line for each of the elements done ... stop - 1, in lines of `width`."""
+    at = done
+    while at < stop:
+        line = at // width
+        end = min(stop, (line + 1) * width)
+        for i in range(at - done, end - done):
+            each[i] = of_line[line]
+        at = end
+
+
 @njit(cache=True, nogil=True, fastmath=False)
 def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale):
     """``current += sqrt(variance + std**2) n``, then `adc_rows`; in place.
 
-    current, variance: (B, n); n of element i in memory: normal offset + i.
+    current: (B, n); variance: (B, n), or (B, 1), the same for all of a line; n of element i in memory: normal offset + i.
     """
     width = current.shape[1]
     flat, spread = current.reshape(-1), variance.reshape(-1)
+    even = variance.shape[1] != width
+    room = np.empty(_GROUP if even else 0, np.float32)
     done, line = 0, 0
     while done < flat.shape[0]:
         stop = _group_end(done, flat.shape[0], offset)
-        add_scaled_normals(flat[done:stop], spread[done:stop], std * std, key0, key1, offset + np.uint64(done))
+        if even:
+            _spread_lines(spread, width, done, stop, room)
+        each = room[: stop - done] if even else spread[done:stop]
+        add_scaled_normals(flat[done:stop], each, std * std, key0, key1, offset + np.uint64(done))
         done = stop
         last = done // width
         adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])
