@@ -125,7 +125,7 @@ def apply_pulses(
             else None.
         now: chip time in seconds.
     """
-    kernel = kernels.pulse_rows_by_train if plan.counts is None else kernels.pulse_rows_by_counts
+    kernel: Any = kernels.pulse_rows_by_train if plan.counts is None else kernels.pulse_rows_by_counts
     sent = plan.train if plan.counts is None else plan.counts
     assert sent is not None
     arguments = _plain(_cells(cell, state, present, now), law, _composed(cell, law, plan), sent)
@@ -133,7 +133,11 @@ def apply_pulses(
     planes, _, cols = state.g.shape
     each = planes if plan.counts is None else 1
     least = max(1, WORTH_A_THREAD // (each * (cols + A_ROW)))
-    return sum(in_parts(lambda first, last: int(kernel(first, last, *arguments, place)), len(sent.rows), least))
+
+    def run(first: int, last: int) -> int:
+        return int(kernel(first, last, *arguments, place))
+
+    return sum(in_parts(run, len(sent.rows), least))
 
 
 def _plain(cells: Cells, law: Law, composed: ComposedTables, sent: PreparedTrain | PreparedCounts) -> tuple[Any, ...]:
@@ -261,4 +265,4 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
     wear = 0.0 if state.count is None else 1.0 / cell.endurance
     g, *others = state.by_rows()
     now_g = _NO_PRESENT if present is None else np.ascontiguousarray(present).reshape(g.shape)
-    return Cells(g, now_g, *others, nominal=np.array((cell.g_min, cell.g_max, state.bound_lsb, wear, now)))
+    return Cells(g, now_g, *others, np.array((cell.g_min, cell.g_max, state.bound_lsb, wear, now)))
