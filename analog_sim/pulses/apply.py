@@ -265,4 +265,5 @@ def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -
     wear = 0.0 if state.count is None else 1.0 / cell.endurance
     g, *others = state.by_rows()
     now_g = _NO_PRESENT if present is None else np.ascontiguousarray(present).reshape(g.shape)
-    return Cells(g, now_g, *others, np.array((cell.g_min, cell.g_max, state.bound_lsb, wear, now)))
+    nominal = np.array((cell.g_min, cell.g_max, state.bound_lsb, wear, now))
+    return Cells._make((g, now_g, *others, nominal))
