@@ -15,6 +15,7 @@ from analog_sim.reads.kernels.converting import adc_rows
 
 _GROUP = 4 * CHUNK  # with as many variances: 32 KiB
 _IN_CHUNK = np.uint64(CHUNK - 1)
+_NONE = np.int64(0)  # a plain 0 would have functions compiled for this very number
 
 
 @njit(**WITHIN)
@@ -45,7 +46,7 @@ def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb,
     flat, spread = current.reshape(-1), variance.reshape(-1)
     even = variance.shape[1] != width
     room = np.empty(_GROUP if even else 0, np.float32)
-    done, line = 0, 0
+    done, line = _NONE, _NONE
     while done < flat.shape[0]:
         stop = _group_end(done, flat.shape[0], offset)
         if even:
@@ -63,7 +64,7 @@ def evenly_noisy_adc(current, std, key0, key1, offset, codes_per_ampere, lsb, st
     """``current += std n``, then `adc_rows`; otherwise as `noisy_adc`, and apart from it because few chips need both compiled."""
     width = current.shape[1]
     flat = current.reshape(-1)
-    done, line = 0, 0
+    done, line = _NONE, _NONE
     while done < flat.shape[0]:
         stop = _group_end(done, flat.shape[0], offset)
         add_normals(flat[done:stop], std, key0, key1, offset + np.uint64(done))
