@@ -154,7 +154,7 @@ class Tile:
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
-        self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
+        self.full_weight = full_weight(0.0, spec.mapping)
         self._streams = streams
         self._writer: Writer | None = None
         self._writers = 0
@@ -245,14 +245,15 @@ class Tile:
         w = _real(w, "Tile.program: weights")
         if w.shape != self.shape:
             raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
-        if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
+        highest, lowest = float(w.max()), float(w.min())
+        if not (math.isfinite(highest) and math.isfinite(lowest)):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
-        largest = float(max(w.max(), -w.min()))
+        largest = max(highest, -lowest)
         if largest and not 1.0 / LARGEST_WEIGHT <= largest <= LARGEST_WEIGHT:
             raise ValueError(
                 f"Tile.program: the largest weight must be 0 or from {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} (got {largest:g})"
             )
-        self.full_weight = full_weight(w, self.spec.mapping)
+        self.full_weight = full_weight(largest, self.spec.mapping)
         self._programmed = True
         if self._writer is not None:
             self._writer = (
