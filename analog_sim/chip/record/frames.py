@@ -166,6 +166,14 @@ class FrameWriter:
         self._end += len(content)
 
 
+def make_way(path: Path) -> None:
+    """Remove a file that ends before its first frame, so that a new one can be made. Raises UserError."""
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UserError(f"{path}: the record cannot be written ({error.strerror})") from error
+
+
 def read_frames(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], int]]:
     """(header, arrays, bytes of the file up to the end of the frame), for every whole frame; an incomplete last one is left out.
 

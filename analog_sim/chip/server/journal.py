@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from analog_sim.chip.record.frames import FrameWriter, read_frames
+from analog_sim.chip.record.frames import FrameWriter, make_way, read_frames
 from analog_sim.chip.record.operations import Request
 from analog_sim.config import UserError
 
@@ -51,7 +51,7 @@ class Journal:
             self.cut = path.stat().st_size - (end or 0)
             if end is None:
                 self._lock.close()
-                path.unlink()
+                make_way(path)
         else:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
