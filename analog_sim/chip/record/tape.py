@@ -158,13 +158,17 @@ class Tape:
         self._length += 1
         self.position += 1
 
-    def seek(self, position: int) -> None:
-        """Go on from an operation of the record, as a checkpoint kept it. Raises UserError when the record is shorter."""
+    def holds(self, position: int) -> None:
+        """Raise UserError when the record is shorter than a checkpoint asks for."""
         if not 0 <= position <= self._length:
             raise UserError(
                 f"{self.path}: the record holds {self._length} operations, the checkpoint was made after {position}; "
                 "they do not belong together"
             )
+
+    def seek(self, position: int) -> None:
+        """Go on from an operation of the record, as a checkpoint kept it. Raises UserError when the record is shorter."""
+        self.holds(position)
         self.sync()
         self._played = self._operations()
         for _ in range(position):

@@ -212,6 +212,6 @@ def test_fixed_arrays_and_limits_come_from_the_file() -> None:
     assert chip.fabric.largest == (4, 4)
     info = chip.define("a", 3, 2, True, 0).info
     assert info.v_max == pytest.approx(0.05)
-    with pytest.raises(UserError, match="2 more arrays"):
+    with pytest.raises(UserError, match="needs 2 arrays of 4x4 cells"):
         chip.define("b", 3, 2, True, 0)
     assert np.isfinite(info.g_max)
