@@ -11,7 +11,7 @@ from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel, PulseFactor, PulseModel
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import NO_MEMORY, CellState, fabricate
-from analog_sim.chip.checks import check_strength, check_target, span
+from analog_sim.chip.checks import check_rows, check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import LogState, OperationLog
@@ -323,6 +323,8 @@ class EmulatedCrossbar:
         if self._law is None:
             raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
         check_strength(self.info, plan)
+        if isinstance(plan, PulseCounts):
+            check_rows(plan, self.info.planes * self.info.rows)
         prepared, sent = self._sent(plan)
         cost, now = self.cell.cost, self.clock.now
         self._note_pulses(prepared.rows, now)

@@ -55,7 +55,7 @@ class PreparedPulses:
     Attributes:
         counts, train: see the kernels; one of them is None.
         rows: those in which any cell may change, ascending, counted through all planes.
-        slots: pulse slots used (what the operation takes in time).
+        slots: pulse slots used (what the operation takes in time): of a train those of its samples, of counts those of its rows.
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
     """
 
@@ -183,7 +183,7 @@ def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables
 def _counts(
     plan: PulseCounts, shape: tuple[int, ...], half_select: float, everywhere: bool
 ) -> tuple[PreparedCounts, int]:
-    """The counts as the kernels take them, and the most pulses on any cell."""
+    """The counts as the kernels take them, and the slots that they use."""
     given = plan.counts
     if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
@@ -203,11 +203,22 @@ def _counts(
             .reshape(-1, shape[2])
         )
     among = every if plan.rows is None or everywhere else plan.rows
-    busy, hits = np.empty(len(among), np.int64), np.zeros(len(among), np.int64)
-    number, most = busy_rows(flat, among, busy, hits)
+    busy, hits, most = np.empty(len(among), np.int64), np.zeros(len(among), np.int64), np.empty(len(among), np.int64)
+    number = busy_rows(flat, among, busy, hits, most)
+    slots = _slots(shape[:2], busy[:number], most[:number])
     if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
-    return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), int(most)
+    return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), slots
+
+
+def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
+    """Slots of counts: one word line after the other, each for as long as its busiest cell needs, both cells of a pair at once.
+
+    lines: planes and rows. busy: numbers of rows, counted through all planes. most: pulses of the busiest cell of each of them.
+    """
+    slots = np.zeros(lines, np.int64)
+    slots.reshape(-1)[busy] = most
+    return int(slots.max(axis=0).sum())
 
 
 def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) -> tuple[PreparedTrain, I64]:

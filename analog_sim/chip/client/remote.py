@@ -149,29 +149,38 @@ class RemoteCrossbar:
         """Write cells to a target."""
         check_target(self.info, target, mask)
         self._check_bytes("program", (4 if mask is None else 5) * target.size)
-        cells = [b",", *block(np.asarray(target, np.float32))]
+        siemens = np.asarray(target, np.float32)
         if mask is None:
-            self._write(b"PROG ", cells, "program")
+            self._write(b"PROG ", [b",", *self._link.lent(siemens)], "program")
         else:
-            self._write(b"PROG:MASK ", [*cells, b",", *block(mask.astype(np.uint8))], "program")
+            self._write(b"PROG:MASK ", [b",", *block(siemens), b",", *block(mask.astype(np.uint8))], "program")
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send pulses."""
         check_plan(self.info, plan)
         if isinstance(plan, PulseCounts):
-            most = max(int(plan.counts.max(initial=0)), -int(plan.counts.min(initial=0)))
-            self._check_pulses(most, 32767)
-        else:
-            self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
+            self._pulse_counts(plan)
+            return
+        self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
         request = operations.pulse(self.name, plan)
         self._check_bytes("pulse", sum(a.nbytes for a in request.arrays.values()))
         blocks = [part for array in request.arrays.values() for part in (b",", *block(array))]
-        if isinstance(plan, PulseCounts):
-            self._write(b"PULS:COUN ", blocks, "pulse")
-            return
         mode = b"BOTH" if plan.mode == "both" else b"ONES"
         head = b",%d,%d,%s" % (len(plan.row_bits), plan.length, mode)
         self._write(b"PULS:TRA ", [head, *blocks], "pulse")
+
+    def _pulse_counts(self, plan: PulseCounts) -> None:
+        """Counts of the cells that have any, or of all where that is shorter."""
+        cells, counts = pulsed_cells(plan)
+        most = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
+        self._check_pulses(most, 32767)
+        few = counts.astype(np.int8 if most < 128 else np.int16)
+        if cells.nbytes + few.nbytes < 2 * plan.counts.size and "PULSe:CELLs" in self._link.headers:
+            self._check_bytes("pulse", cells.nbytes + few.nbytes)
+            self._write(b"PULS:CELL ", [b",", *block(cells), b",", *block(few)], "pulse")
+        else:
+            self._check_bytes("pulse", 2 * plan.counts.size)
+            self._write(b"PULS:COUN ", [b",", *self._link.lent(plan.counts.astype(np.int16))], "pulse")
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
@@ -225,6 +234,10 @@ class RemoteFabric:
     record: None = None
     made: dict[str, RemoteCrossbar] = field(default_factory=dict)
 
+    def token(self) -> str:
+        """Name of this chip: another one after a restart of the server without its journal."""
+        return self.link.query("LOG:POS?").rsplit(",", 1)[0].strip('"')
+
     def at(self, *place: Name) -> RemoteFabric:
         """The part of the chip at `place`."""
         return replace(self, place=(*self.place, *place))
@@ -246,6 +259,20 @@ class RemoteFabric:
         answer = self.link.query(";".join(f":{INFO_HEADERS[each]} {_quoted(name)}" for each in names)).split(";")
         types = {"rows": int, "cols": int, "g_min": float, "g_max": float, "v_max": float}
         return ChipInfo(**{n: types.get(n, lambda t: t == "1")(text) for n, text in zip(names, answer, strict=True)})
+
+
+def pulsed_cells(plan: PulseCounts) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.integer]]:
+    """Numbers of the cells that have pulses, counted through planes, rows and columns, and their signed counts."""
+    lines = plan.counts.reshape(-1, plan.counts.shape[-1])
+    if plan.rows is not None:
+        lines = lines[plan.rows]
+    there = lines.reshape(-1)
+    found = np.flatnonzero(there)
+    counts = there[found]
+    if plan.rows is not None:
+        row, col = np.divmod(found, lines.shape[1])
+        found = plan.rows[row] * lines.shape[1] + col
+    return found.astype(np.uint32), counts
 
 
 def _quoted(text: str) -> str:

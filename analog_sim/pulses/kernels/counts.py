@@ -16,15 +16,15 @@ _FEW = 2**15
 
 
 @njit(cache=True, nogil=True)
-def busy_rows(counts, among, busy, hits):
-    """Write the numbers of the rows with any pulse, and their pulses, to the first places of busy and hits; counts: (R, C) integers.
+def busy_rows(counts, among, busy, hits, most):
+    """Write what is known of the rows with any pulse to the first places of busy, hits and most; counts: (R, C) integers.
 
-    among: (k,) int64, the rows to look at. busy, hits: (k,) int64.
+    among: (k,) int64, the rows to look at. busy, hits, most: (k,) int64: number of the row, its pulses, the most on any of its cells.
 
     Returns:
-        how many rows are busy; the most pulses on any cell.
+        how many rows are busy.
     """
-    number, most = 0, 0
+    number = 0
     for r in among:
         row = counts[r]
         largest, total = _NO_PULSE, 0
@@ -40,9 +40,9 @@ def busy_rows(counts, among, busy, hits):
         if largest > _NO_PULSE:
             busy[number] = r
             hits[number] = total
+            most[number] = largest
             number += 1
-            most = max(most, np.int64(largest))
-    return number, most
+    return number
 
 
 @njit(cache=True, nogil=True, fastmath=False)

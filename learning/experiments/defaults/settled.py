@@ -142,8 +142,8 @@ def _about_time(cell: CellModel, setup: TrainExperiment) -> tuple[str, ...]:
     schemes = (setup.tile.writing, None if setup.matrix_tile is None else setup.matrix_tile.writing)
     if any(scheme is not None and scheme.counts_cells for scheme in schemes):
         found.append(
-            "chip time: pulses that are counted for each cell take the time of the largest count, as if all rows of an array were "
-            "pulsed at once; a chip that addresses one row at a time takes up to as many times longer (cost.t_pulse)."
+            "chip time: pulses that are counted for each cell are sent one row of an array after the other, each for as long as its "
+            "largest count takes; potentiation and depression share a slot (cost.t_pulse)."
         )
     if not cell.ages:
         return tuple(found)
