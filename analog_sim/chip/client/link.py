@@ -63,13 +63,27 @@ class Link:
         self._memory: SharedArea | None = None
         self._lent = False  # a write that may not be done yet has numbers in the shared memory
         self._now: float | None = None
-        self.identity = self.query("*IDN?")
+        self.identity = self._identity()
         self.real_time = self.query("TIME:MODE?") == "REAL"
         limits = self.query("SYST:LIM?").split(",")
         self.block_bytes, self.pulses, self.wait = int(limits[0]), int(limits[3]), float(limits[4])
         self.headers = frozenset(self._text("SYST:HELP:HEAD?").split())
         if self._wire.here:
             self._share()
+
+    def _identity(self) -> str:
+        """What it calls itself. Raises UserError for an instrument that does but knows nothing of reports."""
+        self._collected.append(b"*IDN?\nSYST:REP?\n")
+        self._send()
+        name = self._wire.line()
+        try:
+            self._take(None)
+        except UserError as error:
+            raise UserError(
+                f"{error}; it calls itself {name[:60]!r}, but is no served chip; other instruments: `chip: {{kind: visa}}` (docs/chips.md)"
+            ) from error
+        self._raise()
+        return name
 
     def _share(self) -> None:
         """Share memory with the server, if it is on this machine and this user's."""

@@ -234,6 +234,10 @@ class RemoteFabric:
     record: None = None
     made: dict[str, RemoteCrossbar] = field(default_factory=dict)
 
+    def token(self) -> str:
+        """Name of this chip: another one after a restart of the server without its journal."""
+        return self.link.query("LOG:POS?").rsplit(",", 1)[0].strip('"')
+
     def at(self, *place: Name) -> RemoteFabric:
         """The part of the chip at `place`."""
         return replace(self, place=(*self.place, *place))

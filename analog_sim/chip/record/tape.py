@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analog_sim.chip.record.frames import FrameWriter, read_frames
+from analog_sim.chip.record.frames import FrameWriter, make_way, read_frames
 from analog_sim.chip.record.operations import Arrays, Request
 from analog_sim.config import UserError
 
@@ -73,7 +73,7 @@ class Tape:
             self.chip = recorded or {}
             self.cut = end is not None and path.stat().st_size > end
             if recorded is None:
-                path.unlink()
+                make_way(path)
                 end = None
         else:
             self.chip = {}

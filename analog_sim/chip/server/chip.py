@@ -18,6 +18,7 @@ from analog_sim.chip.server.answers import Answers
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.journal import Journal
 from analog_sim.chip.server.wall_clock import WallClock
+from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Name
 
@@ -140,7 +141,11 @@ class ServedChip:
             raise ScpiError(-222, f"place: 0 to {len(parts) - 1} parts of '{name}'")
         request = Request(name, "crossbar", {"rows": rows, "cols": cols, "pair": pair, "place": place})
         made = self._make(request)  # may be refused, so it is journalled once it is there, and before it is answered
-        self._write_ahead(request)
+        try:
+            self._write_ahead(request)
+        except UserError:
+            del self.arrays[name]  # a restart would not know it
+            raise
         return made
 
     def _make(self, request: Request) -> Served:
@@ -236,8 +241,13 @@ class ServedChip:
         """The electronics around the arrays take time; in real time it passes by itself."""
         self.check_seconds(seconds)
         if not self.real_time:
+            before = self.fabric.clock.now
             self.fabric.clock.advance(seconds)
-            self.note_time()
+            try:
+                self.note_time()
+            except UserError:
+                self.fabric.clock.restore(before)
+                raise
 
     def open_frame(self, parallel: bool) -> None:
         """Operations until `close_frame` count as one: the longest of them, or all together. Raises ScpiError beyond 64."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.chip.client.remote import RemoteFabric
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
 from analog_sim.chip.fabric import Fabric
@@ -26,7 +27,7 @@ from learning.experiments.calibration.electronics import Electronics, electronic
 from learning.experiments.calibration.fit import FittedCard, fit_card
 from learning.experiments.calibration.lab_files import write_lab_files
 from learning.experiments.configs.calibrate import CalibrateConfig
-from learning.experiments.runs.files import read_arrays, write_arrays
+from learning.experiments.runs.files import read_arrays, read_json, write_arrays, write_json
 from learning.experiments.runs.run_folder import RunDirectory
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -97,6 +98,7 @@ def open_chip(config: CalibrateConfig) -> Opened:
 
 def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: Say) -> Calibration:
     """Measure, fit, write. Stages that an earlier start has finished are taken from the run's folder. Raises UserError."""
+    _only_this_chip(opened.fabric, run.path / "measured" / "chip.json")
     chip = stages.MeasuredSite(opened.wanted, opened.arrays, config, opened.plan)
 
     def stage(name: str, what: str, measure: Callable[[], Arrays]) -> Arrays:
@@ -135,6 +137,19 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
     twin = run.path / TWIN
     write_arrays(twin, save_measured(measured_chip(load_card(card), opened.wanted, ends, between)))
     return Calibration(opened, measured, spent, fitted, between, card, twin)
+
+
+def _only_this_chip(fabric: Fabric, kept: Path) -> None:
+    """Raise UserError where stages were measured on another chip; only a served chip says which one it is."""
+    if not isinstance(fabric, RemoteFabric):
+        return
+    token = fabric.token()
+    if kept.exists() and read_json(kept)["chip"] != token:
+        raise UserError(
+            f"{kept.parent}: holds stages of another chip, or the chip at {fabric.link.where} was started anew without its journal; "
+            "delete that folder to measure all of this one, or choose another --out"
+        )
+    write_json(kept, {"chip": token})
 
 
 def measured_chip(

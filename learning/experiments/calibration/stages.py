@@ -247,5 +247,5 @@ def durations(done: npt.NDArray[np.float64], ramps: Arrays | None, plan: Calibra
     )
     for name, (_, _, seconds), count in units:
         if seconds > 0.0 and count > 0.0:
-            found[name] = float(seconds / count)
+            found[name] = float(f"{seconds / count:.9g}")  # of sums that depend on the time of day of the chip's clock
     return found
