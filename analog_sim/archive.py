@@ -49,7 +49,9 @@ def _loaded(opened: BinaryIO) -> Any:
     try:
         found = np.load(opened, allow_pickle=False)
     except Exception as error:  # damaged bytes make zipfile, zlib and NumPy raise a dozen unrelated kinds
-        raise ValueError(f"not a NumPy archive: {one_line(error)}") from error
+        # NumPy takes all that it does not know for a pickle, and tells how to load it, which is not to be done.
+        reason = "" if "pickle" in str(error) else f": {one_line(error)}"
+        raise ValueError(f"not a NumPy archive{reason}") from error
     if not isinstance(found, np.lib.npyio.NpzFile):
         raise ValueError(f"holds a single array, {found.dtype} {found.shape}")
     return found
@@ -61,6 +63,10 @@ def _array(found: Any, name: str) -> npt.NDArray[Any]:
     try:
         array = found[name]
     except Exception as error:  # as above
+        if "Object arrays" in str(error):
+            raise ValueError(
+                f"array {name!r} holds Python objects, as lists of unequal length become; make it an array of numbers or texts"
+            ) from error
         raise ValueError(f"array {name!r} cannot be read, the archive is damaged: {one_line(error)}") from error
     if not isinstance(array, np.ndarray):  # a member that is not an array comes as its bytes
         raise ValueError(f"array {name!r} cannot be read: it is no NumPy array")

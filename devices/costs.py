@@ -12,7 +12,8 @@ class OperationCosts(StrictModel):
     """What the operation log is multiplied with. A read of a cell of conductance g costs ``g v_read**2 t_read``.
 
     Attributes:
-        t_read: seconds of one read of the array. t_pulse: seconds of one pulse slot.
+        t_read: seconds of one read of the array.
+        t_pulse: seconds of one pulse slot, of either polarity: of all rows at once in a train, of one row for a count of each cell.
         t_program: seconds to program one row, all iterations together.
         v_read: volts of a full-scale read.
         e_pulse: joules per pulse. e_program: joules per cell programmed.

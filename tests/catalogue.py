@@ -296,7 +296,7 @@ CHIPS: Rows = {
     "factory": [{"factory": str(Path(__file__).parent / "conformance" / "resistors.py") + ":chip"}],
     "fixed_arrays": [
         {"arrays": 4, "bad_cells": 0.0, "record": False},
-        {"arrays": 4, "bad_cells": 0.0, "subtracts": True},
+        {"arrays": 4, "bad_cells": 0.0, "subtracts": True, "record": False},
     ],
     "replay": [{"record": "operations.record"}],
     "scpi": [

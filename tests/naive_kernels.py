@@ -4,7 +4,7 @@ A kernel that writes into an array has a twin that returns what would be written
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from naive import adc_reading, patches, philox, stream_normal, table_value
@@ -56,6 +56,11 @@ def two_sided(fraction: float, low: float, window: float) -> tuple[float, float]
 def largest_counts(counts: Rows) -> list[int]:
     """Most pulses on any cell of each row."""
     return [max((abs(int(n)) for n in row), default=0) for row in counts]
+
+
+def listed_pulses(counts: Rows, among: Iterable[int]) -> list[tuple[int, int]]:
+    """Number of every cell in some rows that has pulses, counted through all rows, and its pulses."""
+    return [(r * len(counts[r]) + j, int(n)) for r in among for j, n in enumerate(counts[r]) if n]
 
 
 def whole_steps(gathered: float, threshold: float, most: float) -> int:
@@ -126,6 +131,17 @@ def column_load(g: Rows) -> list[float]:
 def power(v: Rows, g: Rows) -> float:
     """Watts in the cells of all lines, summed over the inputs."""
     return sum(float(volt) ** 2 * float(siemens) for row in v for volt, siemens in zip(row, g, strict=True))
+
+
+def squares(v: Rows, factor: float) -> list[float]:
+    """Sum of the squares of every row, times a factor."""
+    return [factor * sum(float(volt) ** 2 for volt in row) for row in v]
+
+
+def largest(numbers: Rows) -> float:
+    """The largest magnitude; what is not a number is larger than all others."""
+    magnitudes = [abs(float(x)) for row in numbers for x in row]
+    return math.nan if any(math.isnan(x) for x in magnitudes) else max(magnitudes)
 
 
 def product(v: Rows, matrix: Rows) -> list[list[float]]:

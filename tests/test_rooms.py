@@ -29,13 +29,10 @@ LONG: MappingProxyType[str, tuple[int, str]] = MappingProxyType({})
 
 WIDE = MappingProxyType(
     {
-        "analog_sim/wires/network.py:Network": (9, "a bundle of arrays for kernels"),
-        "analog_sim/wires/network.py:SeriesFactors": (9, "a bundle of arrays for kernels"),
         "analog_sim/wires/series.py:born.series": (9, "a kernel"),
         "analog_sim/wires/single.py:conjugate.conjugate_gradients": (16, "a kernel"),
         "analog_sim/writing/trains.py:kernels.share_strength": (9, "a kernel"),
         "learning/optimizers/adam.py:adam": (11, "a kernel"),
-        "learning/torch_bridge/plain.py:nn.Conv2d": (9, "torch's own order"),
     }
 )
 """File and what is called with more than eight positional arguments -> how many, why."""

@@ -293,7 +293,7 @@ class CostModel:
 
     Attributes:
         t_read: seconds of one array read (all rows and columns in parallel).
-        t_pulse: seconds of one pulse slot.
+        t_pulse: seconds of one pulse slot, of either polarity: a train drives all rows in a slot, signed counts are sent a row at a time.
         t_program: seconds to program one row of cells (all iterations).
         v_read: volts; a read takes ``v_read**2 * t_read`` joules per siemens of conductance.
         e_pulse: joules per pulse; e_program: joules per cell programmed.

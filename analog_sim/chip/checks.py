@@ -46,6 +46,7 @@ def check_plan(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:
         shape = (info.planes, info.rows, info.cols)
         if plan.counts.shape != shape:
             raise ValueError(f"pulse: counts have shape {plan.counts.shape}, this crossbar is {shape}")
+        check_rows(plan, info.planes * info.rows)
         return
     if not info.parallel_pulse:
         raise ValueError("pulse: this array cannot pulse all lines at once (parallel_pulse: false); send counts")
@@ -54,6 +55,13 @@ def check_plan(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:
             f"pulse: trains drive {plan.row_bits.shape[1:]} rows and {plan.col_bits.shape[1:]} columns, "
             f"this crossbar is {info.rows} x {info.cols}"
         )
+
+
+def check_rows(plan: PulseCounts, count: int) -> None:
+    """Raise ValueError when rows are said to have pulses that are not among `count`, those of all planes."""
+    rows = plan.rows
+    if rows is not None and len(rows) and not 0 <= rows[0] <= rows[-1] < count:
+        raise ValueError(f"pulse: rows {rows[0]} to {rows[-1]} are said to have pulses, this crossbar has {count}")
 
 
 def check_strength(info: ChipInfo, plan: PulseCounts | PulseTrain) -> None:

@@ -11,7 +11,7 @@ from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel, PulseFactor, PulseModel
 from analog_sim.cells.programming import program
 from analog_sim.cells.state import NO_MEMORY, CellState, fabricate
-from analog_sim.chip.checks import check_strength, check_target, span
+from analog_sim.chip.checks import check_rows, check_strength, check_target, span
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import LogState, OperationLog
@@ -19,7 +19,7 @@ from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.strength import driven
 from analog_sim.random.streams import Streams, StreamState
-from analog_sim.reads.kernels.energy import read_power, square_and_power
+from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import ReadCache
 from analog_sim.saved_state import State, taken
@@ -195,7 +195,8 @@ class EmulatedCrossbar:
         else:
             power = self._power(applied, v, load)
             if each > 0.0:
-                variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
+                variance = np.empty((len(v), 1), np.float32)
+                sums_of_squares(v, np.float32(each), variance)
         return current, variance, power * self.cell.cost.t_read
 
     def _power(self, applied: F32, v: F32, load: F32) -> float:
@@ -322,6 +323,8 @@ class EmulatedCrossbar:
         if self._law is None:
             raise ValueError(f"{self.cell.name}: this card has no pulse response; write it by programming instead")
         check_strength(self.info, plan)
+        if isinstance(plan, PulseCounts):
+            check_rows(plan, self.info.planes * self.info.rows)
         prepared, sent = self._sent(plan)
         cost, now = self.cell.cost, self.clock.now
         self._note_pulses(prepared.rows, now)

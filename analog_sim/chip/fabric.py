@@ -20,17 +20,19 @@ from analog_sim.wires import WiresSpec
 
 @dataclass(frozen=True)
 class Fabrication:
-    """Wishes that only an emulator can fulfil; a physical chip refuses a fault map and wires, because it has its own.
+    """Wishes, most of which only an emulator can fulfil; a physical chip refuses a fault map and wires, because it has its own.
 
     Attributes:
         fault_map: (planes, rows, cols) codes of `analog_sim.cells.state.Fault`, None for faults drawn as the card says.
         count_pulses: keep a pulse counter for every cell.
         wires: resistance of the lines, None for ideal ones.
+        together: arrays that the whole matrix takes, of which this is one; a chip that has not so many refuses the first.
     """
 
     fault_map: npt.NDArray[np.integer] | None = None
     count_pulses: bool = False
     wires: WiresSpec | None = None
+    together: int = 1
 
 
 PLAIN = Fabrication()
@@ -42,6 +44,10 @@ class Record(Protocol):
     @property
     def position(self) -> int:
         """Number of the next operation."""
+        ...
+
+    def holds(self, position: int) -> None:
+        """Raise UserError when it has fewer operations than `position`, after which a checkpoint was made."""
         ...
 
     def seek(self, position: int) -> None:

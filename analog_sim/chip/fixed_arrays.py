@@ -92,7 +92,7 @@ class Corner:
         if isinstance(plan, PulseCounts):
             counts = np.zeros((info.planes, info.rows, info.cols), plan.counts.dtype)
             counts[self._here] = plan.counts
-            self._whole.pulse(replace(plan, counts=counts))
+            self._whole.pulse(replace(plan, counts=counts, rows=None))  # numbers of rows are those of the corner
             return
         row, col = (0, info.rows - self._rows), (0, info.cols - self._cols)
         self._whole.pulse(
@@ -123,10 +123,11 @@ class Stock:
     """The arrays of a chip and who has them.
 
     Attributes:
-        free: arrays not handed out yet. holders: place -> names of its arrays.
+        free: arrays not handed out yet. size: rows and columns of each. holders: place -> names of its arrays.
     """
 
     free: list[PhysicalArray]
+    size: tuple[int, int]
     holders: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -135,17 +136,28 @@ class Stock:
         shapes = {(array.crossbar.info.rows, array.crossbar.info.cols) for array in arrays}
         if len(shapes) != 1:
             raise UserError(f"chip: needs arrays of one size (got {sorted(shapes) or 'none'})")
-        return cls(list(arrays))
+        return cls(list(arrays), shapes.pop())
 
-    def take(self, holder: str, rows: int, cols: int, count: int, what: str) -> list[PhysicalArray]:
-        """The free arrays with the fewest bad cells among their first rows x cols. Raises UserError when there are too few."""
-        if len(self.free) < count:
+    def take(self, holder: str, rows: int, cols: int, count: int, together: int) -> list[PhysicalArray]:
+        """The free arrays with the fewest bad cells among their first rows x cols.
+
+        Args:
+            holder: who gets them. rows, cols: cross points that are used. count: arrays for each of them. together: times that `count`
+                are needed for the whole matrix, if none of them was taken yet.
+
+        Raises:
+            UserError: there are too few, now or for the whole matrix.
+        """
+        need = count * (1 if holder in self.holders else together)
+        if len(self.free) < need:
             used = Counter({place: len(names) for place, names in self.holders.items()})
             total = sum(used.values()) + len(self.free)
-            by_place = ", ".join(f"{place} {n}" for place, n in used.items()) or "none in use"
+            by_place = ", ".join(f"{place} has {n}" for place, n in used.items()) or "none is in use"
+            pairs = " (two for each differential pair)" if count == 2 else ""
+            size = "x".join(str(n) for n in self.size)
             raise UserError(
-                f"chip: '{holder}' needs {count} more {what} of the chip's {total}, but {len(self.free)} are left ({by_place}); "
-                "choose a smaller network or a chip with more arrays"
+                f"chip: '{holder}' needs {need} arrays of {size} cells{pairs}, but {len(self.free)} of the chip's {total} are left "
+                f"({by_place}); choose a smaller network or a chip with more or larger arrays"
             )
         order = sorted(self.free, key=lambda array: (int(array.bad[:, :rows, :cols].sum()), array.name))
         taken = order[:count]
@@ -203,6 +215,6 @@ class FixedArrays:
             raise UserError("chip: its arrays hold pairs; single cells (tile.mapping.kind: reference) cannot be had")
         holder = "/".join(str(part) for part in self.place) or "the matrix"
         count = 2 if pair and not self.paired else 1
-        what = "arrays (two for each differential pair)" if count == 2 else "arrays"
-        taken = [Corner(array.crossbar, rows, cols) for array in self.stock.take(holder, rows, cols, count, what)]
+        stock = self.stock.take(holder, rows, cols, count, wishes.together)
+        taken = [Corner(array.crossbar, rows, cols) for array in stock]
         return PairOfArrays(*taken) if count == 2 else taken[0]

@@ -69,7 +69,7 @@ class PairOfArrays:
             if isinstance(plan, PulseCounts):
                 counts = plan.counts[plane : plane + 1]
                 if counts.any():
-                    array.pulse(replace(plan, counts=counts))
+                    array.pulse(replace(plan, counts=counts, rows=None))  # numbers of rows go through both planes
             else:
                 array.pulse(_plane_of(plan, plane))
 

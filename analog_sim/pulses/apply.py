@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,7 @@ A_ROW = 128
 """Cells that take as long as what a row costs by itself: its generators, its lists."""
 
 _NOBODY = np.empty(0, np.int64)
-_NO_CELLS: dict[type, np.ndarray] = {
-    kind: np.empty((0, 0), kind) for kind in (np.float32, np.uint16, np.uint8, np.uint32, np.float64)
-}
+_NO_PRESENT = np.empty((0, 0), np.float32)
 
 _ACTS = {
     (1, "both"): np.array([[1, -1]], np.int8),
@@ -56,7 +55,7 @@ class PreparedPulses:
     Attributes:
         counts, train: see the kernels; one of them is None.
         rows: those in which any cell may change, ascending, counted through all planes.
-        slots: pulse slots used (what the operation takes in time).
+        slots: pulse slots used (what the operation takes in time): of a train those of its samples, of counts those of its rows.
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
     """
 
@@ -80,9 +79,8 @@ def prepare(
         counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
         return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
     _check(plan, planes, rows, cols)
-    train, fired, busiest = _train(plan, planes, cell.half_select, everywhere)
-    busy = np.arange(rows) if everywhere else np.flatnonzero(fired)
-    of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
+    train, busiest = _train(plan, planes, cell.half_select, everywhere)
+    of_planes = train.rows if planes == 1 else np.concatenate((train.rows, train.rows + rows))
     return PreparedPulses(None, train, of_planes, plan.length * len(plan.row_bits), busiest)
 
 
@@ -127,17 +125,24 @@ def apply_pulses(
             else None.
         now: chip time in seconds.
     """
-    cells = _cells(cell, state, present, now)
-    composed = _composed(cell, law, plan)
+    kernel: Any = kernels.pulse_rows_by_train if plan.counts is None else kernels.pulse_rows_by_counts
+    sent = plan.train if plan.counts is None else plan.counts
+    assert sent is not None
+    arguments = _plain(_cells(cell, state, present, now), law, _composed(cell, law, plan), sent)
     place = stream.reserve(1)
+    planes, _, cols = state.g.shape
+    each = planes if plan.counts is None else 1
+    least = max(1, WORTH_A_THREAD // (each * (cols + A_ROW)))
 
     def run(first: int, last: int) -> int:
-        if plan.counts is not None:
-            return int(kernels.pulse_rows_by_counts(first, last, cells, law, composed, plan.counts, place))
-        return int(kernels.pulse_rows_by_train(first, last, cells, law, composed, plan.train, place))
+        return int(kernel(first, last, *arguments, place))
 
-    rows, each = (len(plan.rows), 1) if plan.counts is not None else (state.g.shape[1], len(state.g))
-    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * (state.g.shape[2] + A_ROW)))))
+    return sum(in_parts(run, len(sent.rows), least))
+
+
+def _plain(cells: Cells, law: Law, composed: ComposedTables, sent: PreparedTrain | PreparedCounts) -> tuple[Any, ...]:
+    """The same as tuples without names, which Numba takes apart in 6 us instead of 22."""
+    return tuple(cells), (tuple(law.axis), *law[1:]), tuple(composed), tuple(sent)
 
 
 def apply_graded(
@@ -178,7 +183,7 @@ def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables
 def _counts(
     plan: PulseCounts, shape: tuple[int, ...], half_select: float, everywhere: bool
 ) -> tuple[PreparedCounts, int]:
-    """The counts as the kernels take them, and the most pulses on any cell."""
+    """The counts as the kernels take them, and the slots that they use."""
     given = plan.counts
     if given.shape != shape or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(f"pulse counts: got {given.dtype} {given.shape}, this crossbar needs integers {shape}")
@@ -198,17 +203,26 @@ def _counts(
             .reshape(-1, shape[2])
         )
     among = every if plan.rows is None or everywhere else plan.rows
-    busy, hits = np.empty(len(among), np.int64), np.zeros(len(among), np.int64)
-    number, most = busy_rows(flat, among, busy, hits)
+    busy, hits, most = np.empty(len(among), np.int64), np.zeros(len(among), np.int64), np.empty(len(among), np.int64)
+    number = busy_rows(flat, among, busy, hits, most)
+    slots = _slots(shape[:2], busy[:number], most[:number])
     if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
-    return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), int(most)
+    return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), slots
 
 
-def _train(
-    plan: PulseTrain, planes: int, half_select: float, everywhere: bool
-) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
-    """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `PreparedPulses.busiest`."""
+def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
+    """Slots of counts: one word line after the other, each for as long as its busiest cell needs, both cells of a pair at once.
+
+    lines: planes and rows. busy: numbers of rows, counted through all planes. most: pulses of the busiest cell of each of them.
+    """
+    slots = np.zeros(lines, np.int64)
+    slots.reshape(-1)[busy] = most
+    return int(slots.max(axis=0).sum())
+
+
+def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) -> tuple[PreparedTrain, I64]:
+    """The train as the kernels take it, and `PreparedPulses.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
@@ -218,9 +232,9 @@ def _train(
     turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
     when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
-    start = np.empty((samples, plan.length, 3), np.int64)
-    row_room, col_room = (turned, fired, when, busiest), (words, start)
-    by_rows, by_columns, columns = lay_out(
+    start, busy = np.empty((samples, plan.length, 3), np.int64), np.empty(rows, np.int64)
+    row_room, col_room = (turned, fired, when, busiest, busy), (words, start)
+    by_rows, by_columns, columns, firing = lay_out(
         (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
     )
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
@@ -228,8 +242,8 @@ def _train(
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
     if everywhere:
         when[:] = _all_samples(samples)
-    act = _ACTS[planes, plan.mode]
-    return PreparedTrain(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
+    lists = words, col_sign, columns, start, busy[:firing]
+    return PreparedTrain(turned, when, *lists, _ACTS[planes, plan.mode], np.float32(half_select)), busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:
@@ -257,25 +271,10 @@ def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
 
 def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> Cells:
     """The arrays of a crossbar as the kernels take them: a row of cells in each row, empty where there is none."""
-    cols = state.g.shape[2]
-    state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
+    if not state.g.flags.c_contiguous:
+        state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
     wear = 0.0 if state.count is None else 1.0 / cell.endurance
-
-    def flat(array: np.ndarray | None, dtype: type) -> np.ndarray:
-        return _NO_CELLS[dtype] if array is None else array.reshape(-1, cols)
-
-    return Cells(
-        g=flat(state.g, np.float32),
-        present=flat(None if present is None else np.ascontiguousarray(present), np.float32),
-        lo=flat(state.lo, np.uint16),
-        hi=flat(state.hi, np.uint16),
-        gain_up=flat(state.gain_up, np.uint16),
-        gain_down=flat(state.gain_down, np.uint16),
-        table=flat(state.table, np.uint8),
-        fault=flat(state.fault, np.uint8),
-        counter=flat(state.count, np.uint32),
-        t_written=flat(state.t_written, np.float64),
-        target=flat(state.target, np.uint16),
-        memory=flat(state.memory, np.uint16),
-        nominal=np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
-    )
+    g, *others = state.by_rows()
+    now_g = _NO_PRESENT if present is None else np.ascontiguousarray(present).reshape(g.shape)
+    nominal = np.array((cell.g_min, cell.g_max, state.bound_lsb, wear, now))
+    return Cells._make((g, now_g, *others, nominal))

@@ -12,6 +12,9 @@ import numpy.typing as npt
 class PulseCounts:
     """Signed number of pulses for every cell; positive potentiates.
 
+    Counts differ from cell to cell, so that word lines cannot fire together: an array sends them one row after the other, all columns at
+    once, and a row takes as long as its largest count. Where lines may fire together, a `PulseTrain` is quicker.
+
     Attributes:
         counts: (planes, rows, cols) int16 (any integer type accepted).
         amplitude: volts between a selected word line and a selected bit line; None: the nominal one of the card.

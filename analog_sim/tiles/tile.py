@@ -86,6 +86,12 @@ class TileSpec(StrictModel):
 
 LARGEST_WEIGHT = 1e30
 """Of the largest weight of a tile, and one over it of the smallest: beyond it the scale of a tile leaves 32-bit numbers."""
+_ABILITIES = {
+    "pulsed": "single pulses",
+    "parallel_pulse": "pulses on all lines at once",
+    "programmable": "programming to a target",
+}
+"""What a write scheme may need of a chip, in words; the keys are fields of `ChipInfo`."""
 
 
 def _real(values: npt.ArrayLike, what: str) -> F32:
@@ -146,15 +152,14 @@ class Tile:
         self._counter = ConversionCounter()
         self._polarity = Polarity(spec.dac.signed if spec.dac.calibrates or spec.dac.signed is False else True)
         fault_map = _load_fault_map(spec.fault_map)
-        self.blocks = tuple(
-            self._make_block(k, c, streams.child("block", k), fault_map)
-            for k, c in enumerate(cut(self.shape, spec.mapping, self._fabric.largest))
-        )
+        cuts = list(enumerate(cut(self.shape, spec.mapping, self._fabric.largest)))
+        together = len(cuts) * spec.mapping.slices
+        self.blocks = tuple(self._make_block(k, c, streams.child("block", k), fault_map, together) for k, c in cuts)
         self._probes = Probes(self.shape[1], spec.probes, streams.stream("probe"))
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
-        self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
+        self.full_weight = full_weight(0.0, spec.mapping)
         self._streams = streams
         self._writer: Writer | None = None
         self._writers = 0
@@ -162,12 +167,18 @@ class Tile:
         self._programmed = False
 
     def _make_block(
-        self, number: int, where: Cut, streams: Streams, fault_map: npt.NDArray[np.integer] | None
+        self,
+        number: int,
+        where: Cut,
+        streams: Streams,
+        fault_map: npt.NDArray[np.integer] | None,
+        together: int,
     ) -> ArrayGroup:
         spec, cell = self.spec, self.cell
         rows, cols = where.rows.stop - where.rows.start, where.cols.stop - where.cols.start
         reference = spec.mapping.kind == "reference"
-        wishes = Fabrication(_crop(fault_map, spec.mapping.pair, rows, cols + reference), spec.count_pulses, spec.wires)
+        faults = _crop(fault_map, spec.mapping.pair, rows, cols + reference)
+        wishes = Fabrication(faults, spec.count_pulses, spec.wires, together)
         arrays = tuple(
             self._fabric.crossbar(
                 ("block", number, "slice", k), rows, cols + reference, pair=spec.mapping.pair, wishes=wishes
@@ -245,14 +256,15 @@ class Tile:
         w = _real(w, "Tile.program: weights")
         if w.shape != self.shape:
             raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
-        if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
+        highest, lowest = float(w.max()), float(w.min())
+        if not (math.isfinite(highest) and math.isfinite(lowest)):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
-        largest = float(max(w.max(), -w.min()))
+        largest = max(highest, -lowest)
         if largest and not 1.0 / LARGEST_WEIGHT <= largest <= LARGEST_WEIGHT:
             raise ValueError(
                 f"Tile.program: the largest weight must be 0 or from {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} (got {largest:g})"
             )
-        self.full_weight = full_weight(w, self.spec.mapping)
+        self.full_weight = full_weight(largest, self.spec.mapping)
         self._programmed = True
         if self._writer is not None:
             self._writer = (
@@ -329,16 +341,21 @@ class Tile:
 
     def _check_proposal(self, proposal: Proposal, rate: float) -> None:
         """Raise ValueError for a gradient of another shape, or with numbers that would stay in the cells."""
-        parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
-        fits = all(part.ndim == 2 for part in parts) and len({len(part) for part in parts}) == 1
-        shape = (parts[0].shape[1], parts[1].shape[1]) if fits and len(parts) == 2 else parts[0].shape
-        if not fits or shape != self.shape:
+        n_out, n_in = self.shape
+        if isinstance(proposal, OuterProduct):
+            batch = len(proposal.d) if proposal.d.ndim else 0
+            fits = proposal.d.shape == (batch, n_out) and proposal.x.shape == (batch, n_in)
+        else:
+            fits = proposal.dw.shape == self.shape
+        if not fits:
+            parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
             got = " and ".join(str(part.shape) for part in parts)
             raise ValueError(f"Tile.update: the gradient must be of a matrix {self.shape} (got {got})")
-        if not (math.isfinite(rate) and all(np.isfinite(part).all() for part in parts)):
+        if not (math.isfinite(rate) and proposal.finite):
             raise ValueError("Tile.update: rate and gradient must be finite: what is not would stay in the cells")
 
-    def _make_writer(self) -> Writer:
+    def check_writing(self) -> None:
+        """Whether these arrays can be written as `writing` says; nothing is sent to them. Raises UserError."""
         scheme, can = self.spec.writing, self.capabilities
         assert scheme is not None, "a tile's own specification is settled"
         if self.spec.mapping.slices > 1:
@@ -352,10 +369,17 @@ class Tile:
                 "write this chip by pulses or by programming"
             )
         if missing:
+            cannot = ", ".join(f"{need}: false" for need in missing)
             raise UserError(
-                f"tile.writing: '{scheme.kind}' needs a chip that has: {', '.join(missing)}; {self.cell.name} has not"
+                f"tile.writing: '{scheme.kind}' needs {' and '.join(_ABILITIES[need] for need in missing)}, which the chip of cells "
+                f"'{self.cell.name}' cannot do ({cannot})"
                 + (" (its card has no part `pulse`)" if "pulsed" in missing else "")
             )
+
+    def _make_writer(self) -> Writer:
+        self.check_writing()
+        scheme = self.spec.writing
+        assert scheme is not None, "a tile's own specification is settled"
         # Every writer draws from streams of its own: one that is made anew after `program` does not repeat the pulses of the last.
         streams = self._streams.child("writing") if not self._writers else self._streams.child("writing", self._writers)
         if scheme.moves_both_cells and self.spec.mapping.pair and self.spec.mapping.sides == "one":

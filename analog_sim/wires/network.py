@@ -131,7 +131,7 @@ class Network:
         word_r = np.full(cols, self.topology.word.segment)
         word_r[-1] = 1.0
         d, dh, p = (np.ascontiguousarray(x[:, :cols]) for x in (self.d, self.dh, self.profile))
-        return SeriesFactors(down, down_r, up, up_r, d, dh, word, word_r, p)
+        return SeriesFactors(down=down, down_r=down_r, up=up, up_r=up_r, d=d, dh=dh, word_q=word, word_r=word_r, p=p)
 
 
 def _upward(d: F64, rows: int, line: Line) -> tuple[F64, F64]:
@@ -211,4 +211,14 @@ def factored(g: npt.ArrayLike, topology: Topology) -> Network:
         np.empty((cols, LANES)),
         dh,
     )
-    return Network(topology, cells, d, bit_q, bit_inverse, turned, word_q, word_inverse, dh)
+    return Network(
+        topology=topology,
+        cells=cells,
+        d=d,
+        bit_q=bit_q,
+        bit_inverse=bit_inverse,
+        turned=turned,
+        word_q=word_q,
+        word_inverse=word_inverse,
+        dh=dh,
+    )

@@ -144,7 +144,7 @@ class WriteScheme(Part, ABC):
     """Whether an update reaches the cells at once, in its size; False when it is gathered first or only its sign is written."""
 
     counts_cells: ClassVar[bool] = False
-    """Whether every cell gets a number of pulses of its own, which only some chips can send to all rows at once."""
+    """Whether every cell gets a number of pulses of its own, which is sent one row after the other."""
 
     @property
     def moves_both_cells(self) -> bool:

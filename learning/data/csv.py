@@ -12,6 +12,8 @@ from analog_sim.config.errors import did_you_mean
 from learning.data.dataset import Dataset
 from learning.data.own import Array, OwnData, file_stamp
 
+DELIMITERS = (",", ";", "\t", "|")
+
 
 class Csv(OwnData):
     """A CSV file with a line of names.
@@ -64,6 +66,11 @@ class Csv(OwnData):
         """Of the files."""
         return file_stamp(self.csv, self.test)
 
+    def _other_delimiter(self, header: list[str]) -> str:
+        """A hint where the line of names is one text with another delimiter in it."""
+        found = [mark for mark in DELIMITERS if len(header) == 1 and mark != self.delimiter and mark in header[0]]
+        return f" (one column: dataset.delimiter: {found[0]!r}?)" if found else ""
+
     def _table(self, path: Path, wanted: tuple[str, ...] | None) -> tuple[tuple[str, ...], Array, Array]:
         """Names of the features, features (N, features), labels (N,) or targets (N, n)."""
         try:
@@ -84,6 +91,7 @@ class Csv(OwnData):
             if key not in header:
                 raise UserError(
                     f"{path}: no column '{key}'{did_you_mean(key, header) or ';'} allowed: {', '.join(header)}"
+                    + self._other_delimiter(header)
                 )
         if not features or set(answers) & set(features):
             what = "label" if self.label is not None else "target"

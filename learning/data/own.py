@@ -97,6 +97,11 @@ class OwnData(DataSpec, ABC):
                 x[part], y[part] = x[part][order], y[part][order]
         if not numeric:
             notes += _check_classes(name, where, y, outputs)
+        repeated = _repeated(x["train"], x["test"])
+        if repeated:
+            notes.append(
+                f"{name}: {repeated} of {len(x['test'])} test samples are training samples too: no figure of unseen data comes from them."
+            )
         halves = (_digest(x["train"], y["train"], outputs), _digest(x["test"], y["test"], outputs))
         of_train, of_test = halves
         return Dataset(
@@ -155,6 +160,11 @@ class OwnData(DataSpec, ABC):
                 if len(own) == 1:
                     raise UserError(
                         f"{where}: class '{names[label]}' has one sample; a held-out test part needs at least 2"
+                        + (
+                            f" ({len(names)} classes of {n} samples: are these numbers to be predicted?)"
+                            if 2 * len(names) > n > 2
+                            else ""
+                        )
                     )
                 test[own[: max(1, round(self.test_fraction * len(own)))]] = True
             chosen, rest = order[test[order]], order[~test[order]]
@@ -249,7 +259,7 @@ def _numbered(
 def _check_classes(name: str, where: str, y: dict[str, Answers], names: Sequence[str]) -> list[str]:
     """Notes on classes without test samples. Raises UserError on classes that cannot be learned."""
     if len(names) < 2:
-        raise UserError(f"{where}: needs at least 2 classes (got {', '.join(names)})")
+        raise UserError(f"{where}: needs at least 2 classes (got {len(names)}: {_listed(names)})")
     counts = {part: np.bincount(labels, minlength=len(names)) for part, labels in y.items()}
     missing = {part: [names[int(k)] for k in np.flatnonzero(count == 0)] for part, count in counts.items()}
     if missing["train"]:
@@ -259,6 +269,12 @@ def _check_classes(name: str, where: str, y: dict[str, Answers], names: Sequence
             f"{name}: the test part has no samples of class {_listed(missing['test'])}: its accuracy is not in the figures."
         ]
     return []
+
+
+def _repeated(train: F32, test: F32) -> int:
+    """Test samples that are training samples too, to the bit."""
+    seen = {hash(sample.tobytes()) for sample in train}
+    return sum(hash(sample.tobytes()) in seen for sample in test)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from analog_sim.config import Part, one_of
+from analog_sim.config import Part, one_of, refuse
 from analog_sim.random.streams import Stream
 from learning.network.layers.base import Layer, Shape
 
@@ -52,5 +52,14 @@ class NetworkSpec(Part):
         return drawn
 
 
-AnyNetwork = Annotated[NetworkSpec, one_of("learning.network.forms", NetworkSpec, default="layers")]
+def _not_a_bare_list(value: object) -> object:
+    """A list of layers has a key, because others may stand beside it."""
+    if isinstance(value, list | tuple):
+        raise refuse("write a list of layers as {layers: [...]}, or {kind: mlp, ...}, {kind: lenet}, {kind: conv, ...}")
+    return value
+
+
+AnyNetwork = Annotated[
+    NetworkSpec, one_of("learning.network.forms", NetworkSpec, default="layers"), BeforeValidator(_not_a_bare_list)
+]
 """Field of an experiment that holds a network in any form."""

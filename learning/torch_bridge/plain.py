@@ -137,12 +137,12 @@ def _plain_layer(layer: nn.Module) -> nn.Module:
             layer.in_channels,
             layer.out_channels,
             (layer.kernel_size[0], layer.kernel_size[1]),
-            (layer.stride[0], layer.stride[1]),
-            layer.padding if isinstance(layer.padding, str) else (layer.padding[0], layer.padding[1]),
-            (layer.dilation[0], layer.dilation[1]),
-            layer.groups,
-            layer.bias is not None,
-            layer.padding_mode,
+            stride=(layer.stride[0], layer.stride[1]),
+            padding=layer.padding if isinstance(layer.padding, str) else (layer.padding[0], layer.padding[1]),
+            dilation=(layer.dilation[0], layer.dilation[1]),
+            groups=layer.groups,
+            bias=layer.bias is not None,
+            padding_mode=layer.padding_mode,
         )
     else:
         return layer

@@ -70,6 +70,9 @@ def chip(backend: ChipBackend, cell: CellModel, tmp_path: Path, monkeypatch: pyt
             client = backend.model_copy(update={"address": f"TCPIP::127.0.0.1::{port}::SOCKET"})
             yield client.fabric(cell, streams, Clock(), tmp_path)
         return
+    if isinstance(backend, FactoryChip):
+        yield backend.unchecked(cell, streams, Clock(), tmp_path)  # the suite looks at the chip itself
+        return
     if not isinstance(backend, Scpi | VisaBackend):
         yield backend.fabric(cell, streams, Clock(), tmp_path)
         return

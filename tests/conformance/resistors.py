@@ -66,9 +66,11 @@ class Resistors:
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Move cells by whole steps."""
         check_plan(self.info, plan)
-        counts, slots = (
-            (plan.counts, int(np.abs(plan.counts).max())) if isinstance(plan, PulseCounts) else self._train(plan)
-        )
+        if isinstance(plan, PulseCounts):
+            counts = plan.counts
+            slots = int(np.abs(counts).max(axis=(0, 2)).sum())  # one row after the other
+        else:
+            counts, slots = self._train(plan)
         self._g = self._clip(self._g + self._step * counts)
         self._spend("pulse", int(np.abs(counts).sum()), WRITE * slots)
 

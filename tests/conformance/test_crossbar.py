@@ -154,6 +154,23 @@ def test_pulses_move_the_cells_with_their_sign(chip: Fabric) -> None:
         assert sign * (after - before).mean() > 0.0
 
 
+def test_rows_that_a_plan_names_are_those_that_move(chip: Fabric) -> None:
+    """The hint of a write scheme is about rows of the array that it was given, counted through both planes."""
+    crossbar = started(chip)
+    if not crossbar.info.pulsed:
+        pytest.skip("this chip cannot be pulsed")
+    rows = crossbar.info.rows
+    counts = np.zeros(planes(crossbar), np.int16)
+    counts[0, 1], counts[1, rows - 1] = 40, -40
+    before, error = mean_read(crossbar)
+    crossbar.pulse(PulseCounts(counts, rows=np.array([1, 2 * rows - 1])))
+    after, later = mean_read(crossbar)
+    moved = after - before
+    assert moved[0, 1].mean() > 0.0 > moved[1, rows - 1].mean()
+    window = crossbar.info.g_max - crossbar.info.g_min
+    assert (np.abs(moved) <= SIX * np.hypot(error, later) + 0.02 * window)[counts == 0].all()
+
+
 def test_a_train_moves_the_pairs_with_the_sign_of_its_products(chip: Fabric) -> None:
     crossbar = started(chip)
     info = crossbar.info

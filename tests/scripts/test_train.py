@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from analog_sim.config import UserError
+from learning.experiments.commands.runs import about
+from learning.experiments.runs.run_folder import RunDirectory
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 CONFIG = """
 schema: train/1
@@ -85,6 +89,12 @@ def test_search_finds_the_best_rate(config: Path, tmp_path: Path) -> None:
     best = (tmp_path / "run" / "best.yaml").read_text()
     assert best.startswith("# analog-hil search ")
     assert best.count("learning_rate: 0.1") == 2
+    kind, found = about(RunDirectory(tmp_path / "run"))  # what `analog-hil runs` says of it
+    assert kind == "search"
+    assert found.startswith("best of slow: learning_rate=0.1 (accuracy ")
+    (tmp_path / "run" / "candidates.csv").write_bytes(b"arm\n\xff\n")
+    with pytest.raises(UserError, match=r"candidates\.csv: not a table of candidates"):
+        about(RunDirectory(tmp_path / "run"))
     wrong = run("search.py", config, "--try", "learning_rate")
     assert wrong.returncode == 2
     assert "--try learning_rate: must be PATH=V1,V2" in wrong.stderr

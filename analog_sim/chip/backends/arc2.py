@@ -4,19 +4,19 @@ import atexit
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.fabric import Fabric
 from analog_sim.chip.fixed_arrays import FixedArrays, PhysicalArray, Stock
 from analog_sim.chip.lab.arc2 import CHANNELS, Arc2Array, Arc2Driver
 from analog_sim.chip.lab.bench import Bench
+from analog_sim.chip.lab.hardware import HardwareBackend
 from analog_sim.chip.lab.write_by_pulses import PulsedWrite
 from analog_sim.config import NamedPath, Q, UserError, at_key
 from analog_sim.random.streams import Streams
@@ -28,7 +28,7 @@ BITS = (*range(16, 32), *range(48, 64))
 """Channels of the rows and columns of the instrument's own 32 x 32 package."""
 
 
-class Arc2(ChipBackend):
+class Arc2(HardwareBackend):
     """Cells at the crossings of two sets of channels. The range of their conductance is the card's.
 
     Attributes:
@@ -41,7 +41,6 @@ class Arc2(ChipBackend):
         most: pulses of a cell in a round.
     """
 
-    shared: ClassVar[bool] = True
     kind: Literal["arc2"] = "arc2"
     firmware: NamedPath
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
@@ -77,7 +76,7 @@ class Arc2(ChipBackend):
         if not self.firmware.is_file():
             raise UserError(f"chip.firmware: no such file: {self.firmware}")
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+    def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Open the instrument. Raises UserError when it cannot be had."""
         self.check()
         pyarc2 = importlib.import_module("pyarc2")
@@ -107,10 +106,10 @@ class Arc2(ChipBackend):
         ]
         return FixedArrays(cell, clock, Stock.of(made), (info.rows, info.cols), end=drivers[0].off)
 
-    def release(self, fabric: Fabric) -> None:
+    def let_go(self, chip: Fabric) -> None:
         """Outputs to zero."""
-        if isinstance(fabric, FixedArrays):
-            fabric.let_go()
+        if isinstance(chip, FixedArrays):
+            chip.let_go()
 
     def _open(self, pyarc2: Any) -> Any:
         """The instrument; its driver may raise what is no Exception."""

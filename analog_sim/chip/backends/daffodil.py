@@ -4,27 +4,28 @@ import atexit
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.fabric import Fabric
 from analog_sim.chip.fixed_arrays import FixedArrays, PhysicalArray, Stock
 from analog_sim.chip.lab.bench import Bench
 from analog_sim.chip.lab.daffodil import DaffodilKernel, DaffodilVerbs
+from analog_sim.chip.lab.hardware import HardwareBackend
 from analog_sim.chip.lab.write_by_pulses import PulsedWrite
+from analog_sim.chip.record.taped import TapedFabric
 from analog_sim.config import Q, UserError, at_key
 from analog_sim.random.streams import Streams
 
 MISSING = "daffodillib is not installed; it is not on PyPI: python -m pip install git+https://github.com/usnistgov/daffodil-lib"
 
 
-class Daffodil(ChipBackend):
+class Daffodil(HardwareBackend):
     """Kernels of a Daffodil board; two of them make a differential pair. The range of their conductance is the card's.
 
     Attributes:
@@ -35,7 +36,6 @@ class Daffodil(ChipBackend):
         most: pulses of a cell in a round.
     """
 
-    shared: ClassVar[bool] = True
     kind: Literal["daffodil"] = "daffodil"
     board: Literal["simulated", "physical"] = "simulated"
     kernels: Annotated[tuple[Annotated[int, Field(ge=0, le=1023)], ...], Field(min_length=1)] | None = None
@@ -59,7 +59,7 @@ class Daffodil(ChipBackend):
         if importlib.util.find_spec("daffodillib") is None:
             raise UserError(f"chip: {MISSING}")
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+    def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Open the board. Raises UserError when it cannot be had."""
         controller, read_array, outerproduct = (
             _part(name) for name in ("Board.controller", "read_array", "outerproduct")
@@ -85,10 +85,19 @@ class Daffodil(ChipBackend):
         ]
         return FixedArrays(cell, clock, Stock.of(made), (info.rows, info.cols), end=verbs.off)
 
-    def release(self, fabric: Fabric) -> None:
+    def recorded(self, chip: Fabric, path: Path, cell: CellModel, streams: Streams) -> TapedFabric:
+        """The board with its record. Raises UserError where there is one of a simulated board, whose cells ended with its process."""
+        if self.board == "simulated" and path.exists():
+            raise UserError(
+                f"{path}: the simulated Daffodil board does not keep its cells when the program ends, so the run cannot go on; delete "
+                "the folder to train anew"
+            )
+        return super().recorded(chip, path, cell, streams)
+
+    def let_go(self, chip: Fabric) -> None:
         """Outputs to zero."""
-        if isinstance(fabric, FixedArrays):
-            fabric.let_go()
+        if isinstance(chip, FixedArrays):
+            chip.let_go()
 
 
 def _part(name: str) -> Any:

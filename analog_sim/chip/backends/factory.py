@@ -5,14 +5,15 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.lab.checked import CheckedFabric, told_in_one_line
+from analog_sim.chip.lab.hardware import HardwareBackend
 from analog_sim.config import UserError
 from analog_sim.config.errors import did_you_mean
 from analog_sim.config.yaml12 import Text
@@ -27,32 +28,38 @@ def _beside_the_yaml(value: object) -> object:
     return f"{value.folder / Path(place).expanduser()}{colon}{name}"
 
 
-class FactoryChip(ChipBackend):
+class FactoryChip(HardwareBackend):
     """A function that makes the chip.
 
     Attributes:
         factory: "module:function" or "path/to/file.py:function"; called with (cell, streams, clock, folder), it returns a
             `analog_sim.chip.fabric.Fabric`.
+        record: as of every real chip; for one that keeps its cells when the program ends.
     """
 
-    shared: ClassVar[bool] = True  # it may be hardware
     kind: Literal["factory"] = "factory"
     factory: Annotated[str, BeforeValidator(_beside_the_yaml)]
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+    def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> CheckedFabric:
         """Call the function. Raises UserError when it cannot be found, raises something itself, or returns no fabric."""
+        return CheckedFabric(self.unchecked(cell, streams, clock, folder), f"chip.factory: {self._short}")
+
+    def unchecked(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+        """What the function returns, for the conformance suite, which looks at it itself. Raises UserError."""
         make = self._function()
-        try:
+        with told_in_one_line(f"chip.factory: {self.factory}()"):
             made = make(cell, streams, clock, folder)
-        except UserError:
-            raise
-        except Exception as error:  # the user's own code, which may raise anything
-            raise UserError(f"chip.factory: {self.factory}() failed: {_told(error)}") from error
         if not isinstance(made, Fabric):
             raise UserError(
                 f"chip.factory: {self.factory}() must return an analog_sim.chip.fabric.Fabric (got {type(made).__name__})"
             )
         return made
+
+    @property
+    def _short(self) -> str:
+        """File and function without their folder."""
+        place, colon, name = self.factory.rpartition(":")
+        return f"{Path(place).name}{colon}{name}"
 
     def check(self) -> None:
         """Find the function; it is not called, because that may open a chip."""

@@ -2,18 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend, record_path
 from analog_sim.chip.client.link import Link
 from analog_sim.chip.client.remote import RemoteFabric, connect
 from analog_sim.chip.client.resume import recorded
 from analog_sim.chip.client.wire import socket_wire
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.lab.hardware import HardwareBackend
 from analog_sim.chip.record.taped import TapedFabric
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
@@ -21,20 +21,17 @@ from analog_sim.random.streams import Streams
 _ADDRESS = re.compile(r"scpi://(\[[0-9A-Fa-f:.]+\]|[^:/\s\[\]]+):([0-9]{1,5})")
 
 
-class Scpi(ChipBackend):
+class Scpi(HardwareBackend):
     """A served chip. Two runs at a time share its cells.
 
     Attributes:
         address: scpi://host:port. timeout: seconds that an answer may take.
-        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`, and so that an
-            interrupted run can go on; each then waits for the chip's answer about time.
+        record: as of every real chip; each operation then waits for the chip's answer about time.
     """
 
-    shared: ClassVar[bool] = True
     kind: Literal["scpi"] = "scpi"
     address: str
     timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
-    record: bool = False
 
     def check(self) -> None:
         """Raise UserError for an address that is none."""
@@ -55,20 +52,16 @@ class Scpi(ChipBackend):
             raise UserError(f"chip.address: write scpi://host:port (got '{self.address}')")
         return found[1].strip("[]"), int(found[2])
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+    def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> RemoteFabric:
         """Connect. Chip time is the server's, so `clock` is not used. Raises UserError when the chip cannot be reached."""
-        link = Link(socket_wire(*self._place(), self.timeout))
-        chip = connect(link, cell)
-        if not self.record or folder is None:
-            return chip
-        try:
-            return recorded(chip, record_path(folder), cell.name)
-        except UserError:
-            link.close()
-            raise
+        return connect(Link(socket_wire(*self._place(), self.timeout)), cell)
 
-    def release(self, fabric: Fabric) -> None:
+    def recorded(self, chip: Fabric, path: Path, cell: CellModel, streams: Streams) -> TapedFabric:
+        """The chip with its record; what the chip did after its last operation is asked of the chip. Raises UserError."""
+        assert isinstance(chip, RemoteFabric)
+        return recorded(chip, path, cell.name)
+
+    def let_go(self, chip: Fabric) -> None:
         """End the connection, with which the writer's place is free for the next."""
-        chip = fabric.chip if isinstance(fabric, TapedFabric) else fabric
         if isinstance(chip, RemoteFabric):
             chip.link.leave()

@@ -4,15 +4,15 @@ import atexit
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.client.link import Link
 from analog_sim.chip.client.remote import RemoteFabric, connect
+from analog_sim.chip.client.resume import recorded
 from analog_sim.chip.client.visa import visa_wire
 from analog_sim.chip.client.wire import Wire
 from analog_sim.chip.clock import Clock
@@ -20,7 +20,9 @@ from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.fabric import Fabric
 from analog_sim.chip.fixed_arrays import FixedArrays, PhysicalArray, Stock
 from analog_sim.chip.lab.command_map import CommandMap
+from analog_sim.chip.lab.hardware import HardwareBackend
 from analog_sim.chip.lab.lab_array import LabArray, LabWire
+from analog_sim.chip.record.taped import TapedFabric
 from analog_sim.config import Q, StrictModel, UserError
 from analog_sim.random.streams import Streams
 
@@ -38,7 +40,7 @@ class LabArraySpec(StrictModel):
     v_max: Annotated[float, Q("voltage", "V", gt=0)]
 
 
-class VisaBackend(ChipBackend):
+class VisaBackend(HardwareBackend):
     """A chip behind PyVISA.
 
     Attributes:
@@ -48,7 +50,6 @@ class VisaBackend(ChipBackend):
             conductance is the card's.
     """
 
-    shared: ClassVar[bool] = True
     kind: Literal["visa"] = "visa"
     address: Annotated[str, Field(min_length=1)]
     timeout: Annotated[float, Field(gt=0.0, le=86400.0)] = 30.0
@@ -63,7 +64,7 @@ class VisaBackend(ChipBackend):
                 "chip: commands and arrays describe a lab's instrument together; give both, or none of them"
             )
 
-    def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
+    def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Open the resource. Raises UserError when it cannot be reached."""
         self.check()
         wire = self._wire()
@@ -93,12 +94,18 @@ class VisaBackend(ChipBackend):
         """Open the resource and close it. Raises UserError when it cannot be reached."""
         self._wire().close()
 
-    def release(self, fabric: Fabric) -> None:
+    def recorded(self, chip: Fabric, path: Path, cell: CellModel, streams: Streams) -> TapedFabric:
+        """The chip with its record; one that speaks our commands remembers itself what it did after it. Raises UserError."""
+        if isinstance(chip, RemoteFabric):
+            return recorded(chip, path, cell.name)
+        return super().recorded(chip, path, cell, streams)
+
+    def let_go(self, chip: Fabric) -> None:
         """Outputs to zero, and the connection ends."""
-        if isinstance(fabric, RemoteFabric):
-            fabric.link.leave()
-        elif isinstance(fabric, FixedArrays):
-            fabric.let_go()
+        if isinstance(chip, RemoteFabric):
+            chip.link.leave()
+        elif isinstance(chip, FixedArrays):
+            chip.let_go()
 
     def _wire(self) -> Wire:
         return visa_wire(self.address.removeprefix("visa://"), self.timeout, self.library)

@@ -50,6 +50,9 @@ class Link:
 
     Args:
         wire: the connection.
+
+    Attributes:
+        identity: answer to *IDN?. real_time: chip time is the wall's. block_bytes, pulses, wait: limits. headers: commands it knows.
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -58,13 +61,29 @@ class Link:
         self._waiting: deque[Heard] = deque()
         self._failed: Exception | None = None
         self._memory: SharedArea | None = None
+        self._lent = False  # a write that may not be done yet has numbers in the shared memory
         self._now: float | None = None
-        self.identity = self.query("*IDN?")
+        self.identity = self._identity()
         self.real_time = self.query("TIME:MODE?") == "REAL"
         limits = self.query("SYST:LIM?").split(",")
         self.block_bytes, self.pulses, self.wait = int(limits[0]), int(limits[3]), float(limits[4])
+        self.headers = frozenset(self._text("SYST:HELP:HEAD?").split())
         if self._wire.here:
             self._share()
+
+    def _identity(self) -> str:
+        """What it calls itself. Raises UserError for an instrument that does but knows nothing of reports."""
+        self._collected.append(b"*IDN?\nSYST:REP?\n")
+        self._send()
+        name = self._wire.line()
+        try:
+            self._take(None)
+        except UserError as error:
+            raise UserError(
+                f"{error}; it calls itself {name[:60]!r}, but is no served chip; other instruments: `chip: {{kind: visa}}` (docs/chips.md)"
+            ) from error
+        self._raise()
+        return name
 
     def _share(self) -> None:
         """Share memory with the server, if it is on this machine and this user's."""
@@ -81,12 +100,22 @@ class Link:
             os.close(fd)
 
     def numbers(self, values: np.ndarray, answer: int) -> list[Part]:
-        """Float32 numbers of a read: their place in shared memory where that pays and has room, else a block. answer: bytes of it."""
+        """Numbers, float32 of a read: their place in shared memory where that pays and has room, else a block. answer: bytes of it."""
         memory = self._memory
         if memory is None or max(values.nbytes, answer) > memory.half or values.nbytes + answer < WORTH:
             return block(values)
+        if self._lent:
+            self._send()
+            self._hear()
+            self._lent = False
         memory.put(values, 0)
         return [b"@0:%d" % values.nbytes]
+
+    def lent(self, values: np.ndarray) -> list[Part]:
+        """The same for a write, which is not waited for: its numbers stay where they are until its report was heard."""
+        parts = self.numbers(values, 0)
+        self._lent = self._lent or len(parts) == 1
+        return parts
 
     @property
     def where(self) -> str:
@@ -144,6 +173,16 @@ class Link:
         self._judge(report, None)
         self._raise()
         raise UserError(f"{self.where}: no answer to {command}")
+
+    def _text(self, command: str) -> str:
+        """Text that comes in a block. Raises UserError when the chip refuses."""
+        self._collected.append(command.encode() + b"\nSYST:REP?\n")
+        self._send()
+        self._hear()
+        answer = self._wire.bytes_of_block().tobytes() if self._wire.at_block() else b""
+        self._take(None)
+        self._raise()
+        return answer.decode("utf-8", "replace")
 
     def command(self, command: str) -> None:
         """A command without an answer, done when this returns."""

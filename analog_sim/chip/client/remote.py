@@ -20,6 +20,7 @@ from analog_sim.chip.operation_log import OperationLog
 from analog_sim.chip.record import operations
 from analog_sim.chip.server.commands import INFO_HEADERS
 from analog_sim.config import UserError
+from analog_sim.pulses.kernels.counts import busy_rows, list_pulses
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Name
 
@@ -149,29 +150,41 @@ class RemoteCrossbar:
         """Write cells to a target."""
         check_target(self.info, target, mask)
         self._check_bytes("program", (4 if mask is None else 5) * target.size)
-        cells = [b",", *block(np.asarray(target, np.float32))]
+        siemens = np.asarray(target, np.float32)
         if mask is None:
-            self._write(b"PROG ", cells, "program")
+            self._write(b"PROG ", [b",", *self._link.lent(siemens)], "program")
         else:
-            self._write(b"PROG:MASK ", [*cells, b",", *block(mask.astype(np.uint8))], "program")
+            self._write(b"PROG:MASK ", [b",", *block(siemens), b",", *block(mask.astype(np.uint8))], "program")
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
         """Send pulses."""
         check_plan(self.info, plan)
         if isinstance(plan, PulseCounts):
-            most = max(int(plan.counts.max(initial=0)), -int(plan.counts.min(initial=0)))
-            self._check_pulses(most, 32767)
-        else:
-            self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
+            self._pulse_counts(plan)
+            return
+        self._check_pulses(plan.length * len(plan.row_bits), self._link.pulses)
         request = operations.pulse(self.name, plan)
         self._check_bytes("pulse", sum(a.nbytes for a in request.arrays.values()))
         blocks = [part for array in request.arrays.values() for part in (b",", *block(array))]
-        if isinstance(plan, PulseCounts):
-            self._write(b"PULS:COUN ", blocks, "pulse")
-            return
         mode = b"BOTH" if plan.mode == "both" else b"ONES"
         head = b",%d,%d,%s" % (len(plan.row_bits), plan.length, mode)
         self._write(b"PULS:TRA ", [head, *blocks], "pulse")
+
+    def _pulse_counts(self, plan: PulseCounts) -> None:
+        """Counts of the cells that have any, or of all where that is shorter."""
+        counts = plan.counts
+        if counts.dtype != np.int16:
+            self._check_pulses(max(int(counts.max(initial=0)), -int(counts.min(initial=0))), 32767)
+            counts = counts.astype(np.int16)
+        cells, pulses, most = pulsed_cells(counts, plan.rows)
+        self._check_pulses(most, 32767)
+        few = pulses.astype(np.int8) if most < 128 else pulses
+        if cells.nbytes + few.nbytes < counts.nbytes and "PULSe:CELLs" in self._link.headers:
+            self._check_bytes("pulse", cells.nbytes + few.nbytes)
+            self._write(b"PULS:CELL ", [b",", *block(cells), b",", *block(few)], "pulse")
+        else:
+            self._check_bytes("pulse", counts.nbytes)
+            self._write(b"PULS:COUN ", [b",", *self._link.lent(counts)], "pulse")
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
@@ -225,6 +238,10 @@ class RemoteFabric:
     record: None = None
     made: dict[str, RemoteCrossbar] = field(default_factory=dict)
 
+    def token(self) -> str:
+        """Name of this chip: another one after a restart of the server without its journal."""
+        return self.link.query("LOG:POS?").rsplit(",", 1)[0].strip('"')
+
     def at(self, *place: Name) -> RemoteFabric:
         """The part of the chip at `place`."""
         return replace(self, place=(*self.place, *place))
@@ -250,6 +267,23 @@ class RemoteFabric:
         answer = self.link.query(";".join(f":{INFO_HEADERS[each]} {_quoted(name)}" for each in names)).split(";")
         types = {"rows": int, "cols": int, "g_min": float, "g_max": float, "v_max": float}
         return ChipInfo(**{n: types.get(n, lambda t: t == "1")(text) for n, text in zip(names, answer, strict=True)})
+
+
+def pulsed_cells(
+    counts: npt.NDArray[np.integer], rows: npt.NDArray[np.int64] | None
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16], int]:
+    """Numbers of the cells that have pulses, counted through planes, rows and columns, their signed counts, and the most on any cell.
+
+    counts: (planes, rows, cols) int16. rows: as `PulseCounts.rows`.
+    """
+    lines = np.ascontiguousarray(counts).reshape(-1, counts.shape[-1])
+    among = np.arange(len(lines)) if rows is None else rows
+    busy, hits, most = (np.empty(len(among), np.int64) for _ in range(3))
+    number = busy_rows(lines, among, busy, hits, most)
+    room = min(int(hits[:number].sum()), lines.size)
+    cells, pulses = np.empty(room, np.uint32), np.empty(room, np.int16)
+    found = list_pulses(lines, busy[:number], cells, pulses)
+    return cells[:found], pulses[:found], int(most[:number].max(initial=0))
 
 
 def _quoted(text: str) -> str:

@@ -116,14 +116,21 @@ class Wire:
 
     def block(self) -> np.ndarray:
         """The little-endian float32 numbers of a block that comes next, and the line feed behind it."""
+        data = self.bytes_of_block()
+        if data.size % 4:
+            raise self._lost("it sends a malformed block")
+        return data.view("<f4")
+
+    def bytes_of_block(self) -> np.ndarray:
+        """The bytes of a block that comes next, and the line feed behind it."""
         while len(self._buffer) < 2 or len(self._buffer) < 2 + self._buffer[1] - ord("0"):
             self._more()
         digits = self._buffer[1] - ord("0")
         head = bytes(self._buffer[2 : 2 + digits])
-        if not head.isdigit() or int(head) % 4:
+        if not head.isdigit():
             raise self._lost("it sends a malformed block")
-        data = np.empty(int(head) // 4, "<f4")
-        view = data.view(np.uint8).data
+        data = np.empty(int(head), np.uint8)
+        view = data.data
         have = min(len(view), len(self._buffer) - 2 - digits)
         view[:have] = self._buffer[2 + digits : 2 + digits + have]
         del self._buffer[: 2 + digits + have]

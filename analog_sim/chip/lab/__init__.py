@@ -1,1 +1,3 @@
-"""Instruments of a lab with commands of their own, driven by a map of commands. It never interprets a command."""
+"""Chips that are not ours: instruments with commands of their own, driven by a map of commands, and a user's own code, whose answers are
+checked. It never interprets a command.
+"""

@@ -16,7 +16,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.config import UserError
-from analog_sim.pulses.plans import PulseCounts
+from analog_sim.pulses.plans import PulseTrain
 from analog_sim.random.streams import Streams
 
 MICRO = 1e6
@@ -88,8 +88,16 @@ class DaffodilDevice:
         across = np.where(conducts, x[:, None] - y[None, :], 0.0)
         self.columncurrents, self.rowcurrents = self._currents(kernel, conducts, x, y)
         counts = (across <= -self.vwrite).astype(np.int16) - (across >= self.vwrite).astype(np.int16)
-        if counts.any():
-            kernel.pulse(PulseCounts(counts[None]))
+        self._pulse(kernel, counts)
+
+    def _pulse(self, kernel: EmulatedCrossbar, counts: npt.NDArray[np.int16]) -> None:
+        """One pulse or none for every cell, (x, y) of -1, 0, 1, all of them in one slot: lines that want the same fire as one train."""
+        wanted, same = np.unique(counts, axis=0, return_inverse=True)
+        with self.clock.parallel():
+            for k in np.flatnonzero(wanted.any(axis=1)):
+                fire, cols = (same.reshape(-1) == k).astype(np.uint64)[None], np.abs(wanted[k]).astype(np.uint64)[None]
+                signs = np.where(wanted[k] < 0, -1, 1).astype(np.int8)[None]
+                kernel.pulse(PulseTrain(fire, cols, np.ones(fire.shape, np.int8), signs, 1))
 
     def _currents(
         self, kernel: EmulatedCrossbar, conducts: npt.NDArray[np.bool_], x: F64, y: F64

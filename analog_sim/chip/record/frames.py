@@ -63,12 +63,13 @@ class FrameWriter:
     def __init__(self, path: Path, keep: int | None = None) -> None:
         self._path = path
         try:
-            self._file = path.open("r+b" if keep is not None else "xb")
+            self._file = path.open("r+b" if keep is not None else "xb", buffering=0)
             if keep is not None:
                 self._file.truncate(keep)
                 self._file.seek(keep)
-            else:
-                self._file.write(MAGIC)
+            self._end = keep or 0
+            if keep is None:
+                self._put(MAGIC)
         except OSError as error:
             raise UserError(f"{path}: the record cannot be written ({error.strerror})") from error
         self._waiting: deque[_Frame] = deque()  # appending and taking need no lock
@@ -102,6 +103,10 @@ class FrameWriter:
             self._through.wait_for(lambda: self._taken == self._given)
         self._check()
 
+    def try_again(self) -> None:
+        """Forget that a frame could not be written; for a caller that then leaves undone what the frame says."""
+        self._failure = None
+
     def close(self) -> None:
         """Write what waits and close the file."""
         self._ending = True
@@ -112,7 +117,10 @@ class FrameWriter:
 
     def _check(self) -> None:
         if isinstance(self._failure, OSError):
-            raise UserError(f"{self._path}: the record cannot be written ({self._failure.strerror})")
+            reason = self._failure.strerror or self._failure
+            raise UserError(
+                f"{self._path}: the record cannot be written ({reason}); what stands in it is whole: make room and go on"
+            )
         if self._failure is not None:
             raise self._failure
 
@@ -137,18 +145,33 @@ class FrameWriter:
                     self._failure = error
         if not taken:
             return
-        try:
-            self._file.flush()
-        except OSError as error:
-            self._failure = self._failure or error
         with self._through:
             self._taken += taken
             self._through.notify_all()
 
     def _write(self, frame: _Frame) -> None:
         payload = self._squeeze.compress(frame.text())
-        self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)))
-        self._file.write(payload)
+        self._put(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+
+    def _put(self, content: bytes) -> None:
+        """Append bytes, all of them or none: what could not be written may not come up again when somebody makes room."""
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(self._end)
+            self._file.seek(self._end)
+            raise
+        self._end += len(content)
+
+
+def make_way(path: Path) -> None:
+    """Remove a file that ends before its first frame, so that a new one can be made. Raises UserError."""
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UserError(f"{path}: the record cannot be written ({error.strerror})") from error
 
 
 def read_frames(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], int]]:
@@ -178,7 +201,8 @@ def read_frames(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarr
                 if end >= size:
                     return
                 raise UserError(
-                    f"{path}: damaged at operation {number} (byte {end - length}); nothing behind it is sure"
+                    f"{path}: damaged at operation {number} (byte {end - length}), nothing behind it is sure; put a whole copy in its "
+                    "place, or begin anew without it"
                 )
             yield (*_decode(path, payload, number), end)
             number += 1

@@ -24,13 +24,14 @@ class Request:
 
     Attributes:
         array: its name. kind: "crossbar" (it was made), "mvm", "mvm_transposed", "read_conductance", "program", "pulse", "wait".
-        settings: plain values. arrays: inputs by name.
+        settings: plain values. arrays: inputs by name. rows: of counts of pulses, `PulseCounts.rows`; how they are told, no part of it.
     """
 
     array: str
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
+    rows: np.ndarray | None = field(default=None, compare=False)
 
     def digest(self) -> str:
         """Of all that it says, to tell without sending it whether two are the same."""
@@ -90,7 +91,7 @@ def plan_of(request: Request) -> PulseCounts | PulseTrain:
     """The plan of a recorded "pulse"."""
     strength = {name: request.settings.get(name) for name in _STRENGTH}
     if "counts" in request.arrays:
-        return PulseCounts(request.arrays["counts"], **strength)
+        return PulseCounts(request.arrays["counts"], **strength, rows=request.rows)
     row_bits, col_bits, row_sign, col_sign = (request.arrays[name] for name in _TRAIN)
     row_bits, col_bits = row_bits.astype(np.uint64), col_bits.astype(np.uint64)
     length, mode = request.settings["length"], request.settings["mode"]

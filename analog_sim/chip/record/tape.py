@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analog_sim.chip.record.frames import FrameWriter, read_frames
+from analog_sim.chip.record.frames import FrameWriter, make_way, read_frames
 from analog_sim.chip.record.operations import Arrays, Request
 from analog_sim.config import UserError
 
@@ -73,7 +73,7 @@ class Tape:
             self.chip = recorded or {}
             self.cut = end is not None and path.stat().st_size > end
             if recorded is None:
-                path.unlink()
+                make_way(path)
                 end = None
         else:
             self.chip = {}
@@ -158,13 +158,17 @@ class Tape:
         self._length += 1
         self.position += 1
 
-    def seek(self, position: int) -> None:
-        """Go on from an operation of the record, as a checkpoint kept it. Raises UserError when the record is shorter."""
+    def holds(self, position: int) -> None:
+        """Raise UserError when the record is shorter than a checkpoint asks for."""
         if not 0 <= position <= self._length:
             raise UserError(
                 f"{self.path}: the record holds {self._length} operations, the checkpoint was made after {position}; "
                 "they do not belong together"
             )
+
+    def seek(self, position: int) -> None:
+        """Go on from an operation of the record, as a checkpoint kept it. Raises UserError when the record is shorter."""
+        self.holds(position)
         self.sync()
         self._played = self._operations()
         for _ in range(position):

@@ -6,6 +6,7 @@ Snapshots cannot be recorded, so a recorded chip is a sealed one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,7 +47,7 @@ class TapedSession:
         tape: the record. clock: chip time. arrays: by name; none in a replay. behind: the chip does not know what is in the record, because
             it is an emulated one whose process ended: what it did after it last kept its state must be done again before it is asked
             for more. memory: the state that an emulated chip keeps for itself, None without one. resumption: of a chip that knows
-            more than the record.
+            more than the record. announce: told of every operation before the chip is.
     """
 
     tape: Tape
@@ -55,6 +56,7 @@ class TapedSession:
     behind: bool
     resumption: Remembers | None = None
     memory: ChipMemory | None = None
+    announce: Callable[[Request], None] | None = None
 
     @property
     def replaying(self) -> bool:
@@ -73,6 +75,8 @@ class TapedSession:
                 self.tape.append(known)
                 return known
             self.resumption = None
+        if self.announce is not None:
+            self.announce(request)
         time, before = self.clock.now, _totals(chip)
         with self.clock.sequence() as taken:
             results = execute(request, chip)

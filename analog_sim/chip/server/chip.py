@@ -7,8 +7,6 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-
 from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
 from analog_sim.chip.clock import Frame
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
@@ -20,6 +18,7 @@ from analog_sim.chip.server.answers import Answers
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.journal import Journal
 from analog_sim.chip.server.wall_clock import WallClock
+from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Name
 
@@ -144,7 +143,11 @@ class ServedChip:
             raise ScpiError(-222, f"place: 0 to {len(parts) - 1} parts of '{name}'")
         request = Request(name, "crossbar", {"rows": rows, "cols": cols, "pair": pair, "place": place})
         made = self._make(request)  # may be refused, so it is journalled once it is there, and before it is answered
-        self._write_ahead(request)
+        try:
+            self._write_ahead(request)
+        except UserError:
+            del self.arrays[name]  # a restart would not know it
+            raise
         return made
 
     def _make(self, request: Request) -> Served:
@@ -212,7 +215,7 @@ class ServedChip:
             plan = operations.plan_of(request)
             check_plan(info, plan)
             if isinstance(plan, PulseCounts):
-                sent = int(np.abs(plan.counts.astype(np.int64)).max(initial=0))
+                sent = max(int(plan.counts.max(initial=0)), -int(plan.counts.min(initial=0)))
             else:
                 sent = plan.length * len(plan.row_bits)
             if sent > limits.pulses:
@@ -240,8 +243,13 @@ class ServedChip:
         """The electronics around the arrays take time; in real time it passes by itself."""
         self.check_seconds(seconds)
         if not self.real_time:
+            before = self.fabric.clock.now
             self.fabric.clock.advance(seconds)
-            self.note_time()
+            try:
+                self.note_time()
+            except UserError:
+                self.fabric.clock.restore(before)
+                raise
 
     def open_frame(self, parallel: bool) -> None:
         """Operations until `close_frame` count as one: the longest of them, or all together. Raises ScpiError beyond 64."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +12,10 @@ from analog_sim.chip.server.chip import Served
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.memory import attached
 from analog_sim.chip.server.parameters import Parameters
-
-if TYPE_CHECKING:
-    from analog_sim.chip.server.session import Answer, Session
+from analog_sim.chip.server.session import Answer, Session
 
 VERSION = "1999.0"
-Handler = Callable[["Session", Parameters], "str | Answer | None"]
+Handler = Callable[[Session, Parameters], str | Answer | None]
 
 
 @dataclass(frozen=True)
@@ -158,6 +155,21 @@ def _counts(session: Session, parameters: Parameters) -> None:
     served = session.array(parameters)
     counts = _cells(served, parameters.numbers("i2"))
     session.do(served, Request(served.name, "pulse", arrays={"counts": counts}), parameters)
+
+
+def _counts_of_cells(session: Session, parameters: Parameters) -> None:
+    served = session.array(parameters)
+    info = served.info
+    cells = parameters.block("u4").astype(np.int64)
+    few = parameters.as_many(("i1", "i2"), len(cells))
+    if len(cells) and not (cells[-1] < info.cells and (cells[1:] > cells[:-1]).all()):
+        raise ScpiError(-222, f"numbers of cells ascend and are below {info.cells}")
+    counts = np.zeros(info.cells, np.int16)
+    counts[cells] = few
+    lines = cells // info.cols
+    rows = lines[np.flatnonzero(np.diff(lines, prepend=-1))]
+    arrays = {"counts": counts.reshape(info.planes, info.rows, info.cols)}
+    session.do(served, Request(served.name, "pulse", arrays=arrays, rows=rows), parameters)
 
 
 def _train(session: Session, parameters: Parameters) -> None:
@@ -352,7 +364,8 @@ COMMANDS: tuple[Command, ...] = (
         ("SYSTem:MEMory?",),
         _share,
         "take a client's shared memory (a sealed memfd of a process of the same user); the bytes of its first half. From then on the "
-        "volts of a read may stand there as `@first byte:bytes`, little-endian, and its answer is `@first byte:bytes` in the second half",
+        "volts of a read may stand there as `@first byte:bytes`, little-endian, and its answer is `@first byte:bytes` in the second "
+        "half; the siemens of `PROG` and the counts of `PULS:COUN` may stand there, too",
         "process,file number",
     ),
     Command(("SYSTem:LOCK:REQuest?",), _request_lock, "take the writer's place: 1, or 0 when another has it"),
@@ -406,6 +419,14 @@ COMMANDS: tuple[Command, ...] = (
         writes=True,
     ),
     Command(("PULSe:COUNts",), _counts, "signed pulses for every cell (16-bit)", '["array",]counts', writes=True),
+    Command(
+        ("PULSe:CELLs",),
+        _counts_of_cells,
+        "the same for some cells, 0 for all others: their numbers, ascending, counted through planes, rows and columns (32-bit), and as "
+        "many signed pulses (8-bit or 16-bit, which the length of the block says)",
+        '["array",]cells,counts',
+        writes=True,
+    ),
     Command(
         ("PULSe:TRAin",),
         _train,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from analog_sim.chip.record.frames import FrameWriter, read_frames
+from analog_sim.chip.record.frames import FrameWriter, make_way, read_frames
 from analog_sim.chip.record.operations import Request
 from analog_sim.config import UserError
 
@@ -33,12 +33,13 @@ class Journal:
         UserError: another chip's journal, one that another server writes, a damaged one, or the file cannot be written.
 
     Attributes:
-        token: names this chip, for clients that go on with it.
+        token: names this chip, for clients that go on with it. cut: bytes of an incomplete last operation that were left out.
     """
 
     def __init__(self, path: Path, chip: dict[str, Any]) -> None:
         self.path = path
         self.token = uuid.uuid4().hex
+        self.cut = 0
         end: int | None = None
         if path.exists():
             self._lock = _only_one(path)
@@ -47,9 +48,10 @@ class Journal:
             except UserError:
                 self._lock.close()
                 raise
+            self.cut = path.stat().st_size - (end or 0)
             if end is None:
                 self._lock.close()
-                path.unlink()
+                make_way(path)
         else:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,11 @@ class Journal:
         return end
 
     def append(self, request: Request, now: float, *, framed: bool) -> None:
-        """Write an operation; returns when it is in the file. framed: its duration counts with others."""
+        """Write an operation; returns when it is in the file. framed: its duration counts with others.
+
+        Raises:
+            UserError: it cannot be written, and may not be done; nothing of it is in the file.
+        """
         header = {
             "array": request.array,
             "kind": request.kind,
@@ -80,8 +86,12 @@ class Journal:
             "time": now,
             "framed": framed,
         }
-        self._writer.append(header, request.arrays)
-        self._writer.sync()
+        try:
+            self._writer.append(header, request.arrays)
+            self._writer.sync()
+        except UserError:
+            self._writer.try_again()  # the operation is not done, so the next one may follow the last that was
+            raise
 
     def entries(self) -> Iterator[tuple[Request, float, bool]]:
         """(operation, chip time at its start, framed), from the beginning."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +38,14 @@ class SharedArea:
         self._map = mmap.mmap(fd, size)
         self.half = size // 2
 
-    def put(self, values: npt.NDArray[np.float32], begin: int) -> None:
-        """Copy numbers to a place."""
-        np.frombuffer(self._map, "<f4", values.size, begin)[:] = values.reshape(-1)
+    def put(self, values: npt.NDArray[Any], begin: int) -> None:
+        """Copy numbers to a place, little-endian."""
+        np.frombuffer(self._map, values.dtype.newbyteorder("<"), values.size, begin)[:] = values.reshape(-1)
 
-    def take(self, begin: int, count: int) -> npt.NDArray[np.float32]:
-        """A copy of `count` bytes from a place."""
-        return np.frombuffer(self._map, "<f4", count // 4, begin).astype(np.float32)
+    def take(self, begin: int, count: int, kind: str = "f4") -> npt.NDArray[Any]:
+        """A copy of `count` bytes from a place. kind: NumPy's name of the type of the numbers."""
+        source = np.dtype("<" + kind)
+        return np.frombuffer(self._map, source, count // source.itemsize, begin).astype(kind)
 
 
 def offered() -> tuple[SharedArea, int] | None:

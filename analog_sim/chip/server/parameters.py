@@ -82,16 +82,25 @@ class Parameters:
             raise ScpiError(-161, f"{value.nbytes} bytes are not whole numbers of {source.itemsize} bytes")
         return np.frombuffer(value, source).astype(np.dtype(kind), copy=False)
 
+    def as_many(self, kinds: Sequence[str], count: int) -> np.ndarray:
+        """A block of so many numbers, of the one of some types that has as many bytes."""
+        value = self._values[0] if self._values else None
+        sizes = {np.dtype(kind).itemsize * count: kind for kind in kinds}
+        if isinstance(value, memoryview) and value.nbytes not in sizes:
+            needed = " or ".join(str(size) for size in sizes)
+            raise ScpiError(-222, f"a block of {needed} bytes is needed (got {value.nbytes})")
+        return self.block(sizes[value.nbytes] if isinstance(value, memoryview) else kinds[0])
+
     def numbers(self, kind: str) -> np.ndarray:
         """A block, or all parameters that are left as decimal numbers."""
         if self._values and isinstance(self._values[0], memoryview):
             return self.block(kind)
-        if self._memory is not None and kind == "f4" and self._values:
+        if self._memory is not None and self._values:
             found = _IN_MEMORY.fullmatch(str(self._values[0]))
             if found is not None:
                 self._values.pop(0)
                 self.shared = True
-                return self._from_memory(self._memory, int(found[1]), int(found[2]))
+                return self._from_memory(self._memory, int(found[1]), int(found[2]), kind)
         values = np.array([_number(value) for value in self._values])
         self._values.clear()
         target = np.dtype(kind)
@@ -102,12 +111,13 @@ class Parameters:
         with np.errstate(over="ignore"):
             return values.astype(target)
 
-    def _from_memory(self, memory: SharedArea, begin: int, count: int) -> np.ndarray:
-        if begin % 4 or count % 4 or begin + count > memory.half:
+    def _from_memory(self, memory: SharedArea, begin: int, count: int, kind: str) -> np.ndarray:
+        size = np.dtype(kind).itemsize
+        if begin % size or count % size or begin + count > memory.half:
             raise ScpiError(
-                -222, f"numbers of 4 bytes within the first {memory.half} bytes of the shared memory are needed"
+                -222, f"numbers of {size} bytes within the first {memory.half} bytes of the shared memory are needed"
             )
-        return memory.take(begin, count)
+        return memory.take(begin, count, kind)
 
     def end(self) -> None:
         """Raise ScpiError unless all were taken."""

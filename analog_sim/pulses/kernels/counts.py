@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.magnitude import largest_bits
 
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
@@ -13,19 +13,19 @@ _MAGIC = np.float32(
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 _NO_PULSE = np.int32(0)
 _FEW = 2**15
-_MAGNITUDE = np.int32(0x7FFFFFFF)
+_LOOK = 64  # cells that are looked at together
 
 
 @njit(cache=True, nogil=True)
-def busy_rows(counts, among, busy, hits):
-    """Write the numbers of the rows with any pulse, and their pulses, to the first places of busy and hits; counts: (R, C) integers.
+def busy_rows(counts, among, busy, hits, most):
+    """Write what is known of the rows with any pulse to the first places of busy, hits and most; counts: (R, C) integers.
 
-    among: (k,) int64, the rows to look at. busy, hits: (k,) int64.
+    among: (k,) int64, the rows to look at. busy, hits, most: (k,) int64: number of the row, its pulses, the most on any of its cells.
 
     Returns:
-        how many rows are busy; the most pulses on any cell.
+        how many rows are busy.
     """
-    number, most = 0, 0
+    number = 0
     for r in among:
         row = counts[r]
         largest, total = _NO_PULSE, 0
@@ -41,28 +41,43 @@ def busy_rows(counts, among, busy, hits):
         if largest > _NO_PULSE:
             busy[number] = r
             hits[number] = total
+            most[number] = largest
             number += 1
-            most = max(most, np.int64(largest))
-    return number, most
+    return number
 
 
-@njit(**WITHIN)
-def _largest(bits):
-    """Bits of the abs-max of a row of floats that is seen as int32."""
-    m = _NO_PULSE
-    for j in range(bits.shape[0]):
-        m = np.int32(max(m, np.int32(bits[j] & _MAGNITUDE)))
-    return m
+@njit(cache=True, nogil=True)
+def list_pulses(counts, rows, cells, pulses):
+    """Write numbers of the cells that have pulses, through all rows, and their signed pulses to the first places of cells and pulses.
+
+    counts: (R, C) integers. rows: (k,) int64, ascending, the rows to look at. cells, pulses: room for all of them.
+
+    Returns:
+        how many cells have pulses.
+    """
+    found, cols = 0, counts.shape[1]
+    for r in rows:
+        row = counts[r]
+        for first in range(0, cols, _LOOK):
+            part = row[first : first + _LOOK]
+            some = _NO_PULSE
+            for j in range(part.shape[0]):  # vectorises; most parts of most rows have none
+                some = np.int32(some | np.int32(part[j]))
+            if some == _NO_PULSE:
+                continue
+            for j in range(part.shape[0]):
+                if part[j] != 0:
+                    cells[found] = r * cols + first + j
+                    pulses[found] = part[j]
+                    found += 1
+    return found
 
 
 @njit(cache=True, nogil=True, fastmath=False)
 def largest_of_rows(bits, largest):
-    """Bits of the abs-max of every row, (R,) int32, from a matrix (R, C) float32 that is seen as int32.
-
-    Floats of one sign are ordered as their bits are, and an integer maximum vectorises where a float one must not.
-    """
+    """Bits of the abs-max of every row, (R,) int32, from a matrix (R, C) float32 that is seen as int32."""
     for i in range(bits.shape[0]):
-        largest[i] = _largest(bits[i])
+        largest[i] = largest_bits(bits[i])
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")

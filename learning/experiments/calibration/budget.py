@@ -79,7 +79,8 @@ def planned_calibration(
         every = max(1, -(-ramp // config.pulses.reads))
     lines = rows * config.averaged * (2 + config.writes * bool(writes)) + config.noise_reads * min(rows, 64) + rows
     vectors = lines + (ramps * ramp // every * min(rows, 8) if ramp else 0)
-    busy = vectors * cost.t_read + writes * rows * cost.t_program + ramp * ramps * cost.t_pulse
+    slots = ramp * ramps * -(-sample // max(arrays, key=lambda array: array.cells).cols)  # one row after the other
+    busy = vectors * cost.t_read + writes * rows * cost.t_program + slots * cost.t_pulse
     if busy > spend.time:
         raise UserError(f"spend.time: the operations alone take about {busy:.3g} s (got {spend.time:g} s)")
     times = tuple(t for t in sorted(set(config.retention)) if t > 0.0 and t + busy <= spend.time)

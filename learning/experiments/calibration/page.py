@@ -60,7 +60,7 @@ def summary(found: Calibration) -> Table:
         ("cells programmed", count_text(found.spent["program"])),
         ("chip time", time_label(found.spent["seconds"])),
     ]
-    return Table(("quantity", "value"), tuple(rows), "What was measured, and what it cost since the last start")
+    return Table(("quantity", "value"), tuple(rows), "What was measured, and what it cost")
 
 
 def write_calibration_report(run: RunDirectory, found: Calibration) -> Path:

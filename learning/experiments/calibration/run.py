@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.chip.client.remote import RemoteFabric
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.crossbar import Crossbar
 from analog_sim.chip.fabric import Fabric
@@ -26,11 +27,13 @@ from learning.experiments.calibration.electronics import Electronics, electronic
 from learning.experiments.calibration.fit import FittedCard, fit_card
 from learning.experiments.calibration.lab_files import write_lab_files
 from learning.experiments.configs.calibrate import CalibrateConfig
-from learning.experiments.runs.files import read_arrays, write_arrays
+from learning.experiments.runs.files import read_arrays, read_json, write_arrays, write_json
 from learning.experiments.runs.run_folder import RunDirectory
 
 Arrays = dict[str, npt.NDArray[Any]]
 Say = Callable[[str], None]
+DONE, LASTED = "done", "lasted"
+"""Of a stage: what it did to the arrays (`stages.work`), and the chip seconds that it took. A later start must know them, too."""
 CLAIM = 0.03
 """The chip's own statement of its window is kept where the cells' median agrees with it to this share."""
 
@@ -56,8 +59,8 @@ class Calibration:
 
     Attributes:
         opened: what was measured. measured: ends, ramps (None without pulses) and rest, as `stages` returned them. spent: pulses, cells
-            programmed, chip seconds of this start. fitted: the parts of the card. electronics: amplifiers and wires, of every array.
-        card, twin: files.
+            programmed, chip seconds of all stages, those of earlier starts included. fitted: the parts of the card.
+        electronics: amplifiers and wires, of every array. card, twin: files.
     """
 
     opened: Opened
@@ -95,6 +98,7 @@ def open_chip(config: CalibrateConfig) -> Opened:
 
 def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: Say) -> Calibration:
     """Measure, fit, write. Stages that an earlier start has finished are taken from the run's folder. Raises UserError."""
+    _only_this_chip(opened.fabric, run.path / "measured" / "chip.json")
     chip = stages.MeasuredSite(opened.wanted, opened.arrays, config, opened.plan)
 
     def stage(name: str, what: str, measure: Callable[[], Arrays]) -> Arrays:
@@ -104,7 +108,9 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
             return read_arrays(path)
         say(what)
         path.parent.mkdir(exist_ok=True)
+        before, begun = stages.work(opened.arrays), opened.arrays[0].time
         found = measure()
+        found |= {DONE: stages.work(opened.arrays) - before, LASTED: np.array([opened.arrays[0].time - begun])}
         write_arrays(path, found)
         return found
 
@@ -114,11 +120,15 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
     if opened.plan.ramp:
         ramps = stage("ramps", f"pulsing {opened.plan.sample} cells up and down", lambda: stages.ramps(chip, stuck))
     rest = stage("rest", "writing, reading and waiting", lambda: stages.rest(chip))
-    spent = _spent(opened.arrays)
+    measured = (ends, ramps, rest)
+    finished = [part for part in measured if part is not None and DONE in part]
+    done = np.sum([part[DONE] for part in finished], axis=0)
+    lasted = float(np.sum([part[LASTED] for part in finished]))
+    spent = dict(zip(stages.KINDS, done[:, 0].tolist(), strict=True)) | {"seconds": lasted}
     write_lab_files(run.path / "lab", config.name, ends, ramps, rest)
     say("fitting")
-    costs = {**stages.durations(opened.arrays, opened.plan), "v_read": opened.card.cost.v_read}
-    fitted = fit_card(config, opened.card, Window(*_window(ends, opened.arrays)), (ends, ramps, rest))
+    costs = {**stages.durations(done, ramps, opened.plan), "v_read": opened.card.cost.v_read}
+    fitted = fit_card(config, opened.card, Window(*_window(ends, opened.arrays)), measured)
     between = _electronics(rest, opened.arrays)
     parts = fitted.parts
     parts.parts["cost"] = costs
@@ -126,7 +136,20 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
     card = write_card(run.path, parts, {}, comments)
     twin = run.path / TWIN
     write_arrays(twin, save_measured(measured_chip(load_card(card), opened.wanted, ends, between)))
-    return Calibration(opened, (ends, ramps, rest), spent, fitted, between, card, twin)
+    return Calibration(opened, measured, spent, fitted, between, card, twin)
+
+
+def _only_this_chip(fabric: Fabric, kept: Path) -> None:
+    """Raise UserError where stages were measured on another chip; only a served chip says which one it is."""
+    if not isinstance(fabric, RemoteFabric):
+        return
+    token = fabric.token()
+    if kept.exists() and read_json(kept)["chip"] != token:
+        raise UserError(
+            f"{kept.parent}: holds stages of another chip, or the chip at {fabric.link.where} was started anew without its journal; "
+            "delete that folder to measure all of this one, or choose another --out"
+        )
+    write_json(kept, {"chip": token})
 
 
 def measured_chip(
@@ -148,15 +171,6 @@ def _electronics(rest: Arrays, arrays: list[Crossbar]) -> list[Electronics]:
     largest = int(np.argmax([array.info.cells for array in arrays]))
     known = electronics(reads[largest])
     return [known if k == largest else electronics(part, known) for k, part in enumerate(reads)]
-
-
-def _spent(arrays: list[Crossbar]) -> dict[str, float]:
-    totals = [array.log.totals for array in arrays]
-    units = {
-        kind: float(sum(total[kind].units for total in totals if kind in total))
-        for kind in ("pulse", "program", "mvm", "read_conductance")
-    }
-    return {**units, "seconds": arrays[0].time}
 
 
 def _window(ends: Arrays, arrays: list[Crossbar]) -> tuple[float, float]:

@@ -220,22 +220,32 @@ def _periphery(chip: MeasuredSite, k: int) -> Arrays:
     }
 
 
-def durations(arrays: Sequence[Crossbar], plan: CalibrationPlan) -> Mapping[str, float]:
-    """Seconds of a read, a programmed row and a pulse slot, as the operation logs say; what they do not say is left out."""
-    totals = [array.log.totals for array in arrays]
+KINDS = ("mvm", "read_conductance", "program", "pulse")
+"""Operations that a calibration counts."""
+
+
+def work(arrays: Sequence[Crossbar]) -> npt.NDArray[np.float64]:
+    """What was done so far, (kinds, 3): units; calls, those that write times the rows of their array; chip seconds."""
+    found = np.zeros((len(KINDS), 3))
+    for array in arrays:
+        for kind, total in array.log.totals.items():
+            if kind in KINDS:
+                calls = total.calls * (array.info.rows if kind == "program" else 1)
+                found[KINDS.index(kind)] += total.units, calls, total.seconds
+    return found
+
+
+def durations(done: npt.NDArray[np.float64], ramps: Arrays | None, plan: CalibrationPlan) -> Mapping[str, float]:
+    """Seconds of a read, a programmed row and a pulse slot of a row, by what was done (`work`); what it does not say is left out."""
     found: dict[str, float] = {}
-
-    def per(kind: str, name: str, units: float) -> None:
-        seconds = sum(total[kind].seconds for total in totals if kind in total)
-        if seconds > 0.0 and units > 0.0:
-            found[name] = seconds / units
-
-    per("mvm", "t_read", sum(total["mvm"].units for total in totals if "mvm" in total))
-    rows = sum(
-        total["program"].calls * array.info.rows
-        for total, array in zip(totals, arrays, strict=True)
-        if "program" in total
+    read, _, program, pulse = done
+    lines = 0 if ramps is None else len(np.unique(ramps["chosen"][:, 0]))  # pulsed one after the other
+    units = (
+        ("t_read", read, read[0]),
+        ("t_program", program, program[1]),
+        ("t_pulse", pulse, pulse[1] * plan.every * lines),
     )
-    per("program", "t_program", rows)
-    per("pulse", "t_pulse", sum(total["pulse"].calls * plan.every for total in totals if "pulse" in total))
+    for name, (_, _, seconds), count in units:
+        if seconds > 0.0 and count > 0.0:
+            found[name] = float(f"{seconds / count:.9g}")  # of sums that depend on the time of day of the chip's clock
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,9 +63,11 @@ def line(path: Path) -> str:
 
 def about(run: RunDirectory) -> tuple[str, str]:
     """What a run was and its main result, empty without one. Raises UserError when its files are damaged."""
-    if run.load_json("summary") is None:
-        return run.kind, ""
     kind = run.kind
+    if kind == "search":
+        return "search", best_settings(run.path / "candidates.csv")
+    if run.load_json("summary") is None:
+        return kind, ""
     if kind == "estimate":
         from learning.experiments.report.estimate.results import EstimateResults
 
@@ -95,6 +98,21 @@ def best_point(found: Comparison) -> str:
     name, (value, time) = max(means.items(), key=lambda item: item[1][0])
     named = "" if score.unit else f"{score.name} "
     return f"{len(found.points)} points, best {name}: {named}{score.shown(value)} at {time_label(float(time))}"
+
+
+def best_settings(table: Path) -> str:
+    """The best setting of each arm of a search, with its score on held-out training samples; empty while there is no table."""
+    from analog_sim.config import UserError
+
+    if not table.exists():
+        return ""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.reader(file, strict=True) if row]
+        best = [(arm, setting, score) for arm, setting, score, mark in rows[1:] if mark == "best"]
+    except (csv.Error, UnicodeDecodeError, ValueError, OSError) as error:
+        raise UserError(f"{table}: not a table of candidates ({str(error).splitlines()[0]})") from error
+    return "; ".join(f"best of {arm}: {setting} ({rows[0][2]} {score})" for arm, setting, score in best)
 
 
 def score_over_time(found: EstimateResults) -> str:

@@ -83,6 +83,12 @@ def _ready(config: ServeConfig) -> ServedChip:
     from learning.experiments.configs.serve import served_chip
 
     chip, redone = served_chip(config)
+    if chip.journal is not None and chip.journal.cut:
+        print(
+            f"{config.journal}: its last {chip.journal.cut} bytes are no whole operation and were left out: the server ended while it "
+            "wrote them, or the file was damaged",
+            flush=True,
+        )
     if redone:
         print(f"did {redone} operations of {config.journal} again", flush=True)
     warm_up(chip.fabric.cell)

@@ -16,7 +16,7 @@ from analog_sim.tiles.tile import TileSpec
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.scheme import WriteScheme
 from learning.experiments.configs.train import TrainExperiment, TwinSpec
-from learning.experiments.defaults.statements import about_card, about_circuit, about_energy, about_wires
+from learning.experiments.defaults.statements import about_card, about_chip, about_circuit, about_energy, about_wires
 
 Decisions = Mapping[str, Any]
 DECIDED = tuple(f"{tile}.{key}" for tile in ("tile", "matrix_tile") for key in ("writing", "compensation"))
@@ -93,10 +93,16 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
             card,
             pulses="pulsed" in written.needs,
             selected=setup.tile.wires is not None and not setup.tile.wires.ideal,
+            believed=setup.chip.shared,
         ),
-        about_circuit(setup.tile, bias="digital" if setup.network is None else setup.network.bias),
+        about_circuit(
+            setup.tile,
+            bias="digital" if setup.network is None else setup.network.bias,
+            own_wires=setup.chip.shared,
+        ),
         *about_wires(setup.tile, cell, pulses="pulsed" in written.needs),
-        about_energy(card, setup.tile, training=True),
+        *about_chip(setup.chip, training=True),
+        *([about_energy(card, setup.tile, training=True)] if setup.chip.snapshots else []),
     ]
     return tuple(found)
 
@@ -142,8 +148,8 @@ def _about_time(cell: CellModel, setup: TrainExperiment) -> tuple[str, ...]:
     schemes = (setup.tile.writing, None if setup.matrix_tile is None else setup.matrix_tile.writing)
     if any(scheme is not None and scheme.counts_cells for scheme in schemes):
         found.append(
-            "chip time: pulses that are counted for each cell take the time of the largest count, as if all rows of an array were "
-            "pulsed at once; a chip that addresses one row at a time takes up to as many times longer (cost.t_pulse)."
+            "chip time: pulses that are counted for each cell are sent one row of an array after the other, each for as long as its "
+            "largest count takes; potentiation and depression share a slot (cost.t_pulse)."
         )
     if not cell.ages:
         return tuple(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from analog_sim.config import Location, Override, StrictModel
+from analog_sim.config import Location, Override, StrictModel, UserError
 
 SHORT: Mapping[str, str] = MappingProxyType(
     {"adc_bits": "tile.adc.bits", "dac_bits": "tile.dac.bits", "compensation": "tile.compensation"}
@@ -42,7 +43,11 @@ def plain(value: Any) -> Any:
 
 
 def dotted(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments as dotted keys with plain values."""
+    """Keyword arguments as dotted keys with plain values. Raises UserError for a misspelt short name."""
+    for name in keys:
+        near = get_close_matches(name, SHORT, 1, 0.85)
+        if name.isidentifier() and name not in SHORT and near:
+            raise UserError(f"{name}: unknown setting, did you mean '{near[0]}'?")
     return {SHORT.get(name, name.replace("__", ".")): plain(value) for name, value in keys.items()}
 
 

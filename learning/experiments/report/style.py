@@ -82,10 +82,10 @@ def new_figure(
     rows: int = 1,
     cols: int = 1,
     *,
-    share_x: bool = False,
-    share_y: bool = False,
+    share_x: bool | Literal["row", "col"] = False,
+    share_y: bool | Literal["row", "col"] = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Figure of `width` x `height` inches and its `rows` x `cols` axes, row after row."""
+    """Figure of `width` x `height` inches and its `rows` x `cols` axes, row after row. "row" and "col": those of one share an axis."""
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, cols, squeeze=False, sharex=share_x, sharey=share_y)
     return figure, list(axes.flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,41 +47,62 @@ class Setup:
     release: Callable[[], None]
 
 
-def build(experiment: TrainExperiment, data: TrainData, seed: int, folder: Path | None = None) -> Setup:
-    """Make or open the chip of a seed and program the first weights.
+def _nothing_against(setup: Setup) -> None:
+    """A run that begins has no checkpoint that could speak against the chip."""
 
-    folder: where a record of the chip may be kept.
+
+def build(
+    experiment: TrainExperiment,
+    data: TrainData,
+    seed: int,
+    folder: Path | None = None,
+    agreed: Callable[[Setup], None] = _nothing_against,
+) -> Setup:
+    """Make or open the chip of a seed and program the first weights; nothing is sent to the chip before all can be served.
+
+    folder: where a record of the chip may be kept. agreed: called before anything is sent to the chip; what it raises ends all.
 
     Raises:
-        UserError: the network does not fit the data, or the chip cannot serve the rule or the decorrelation.
+        UserError: the network does not fit the data or the chip; or the chip cannot serve the rule, the write scheme or the decorrelation.
     """
     start = start_of(experiment, data)
     spec = experiment.network if start is None else start.spec
     assert spec is not None, "an experiment has a network or weights"
     streams, clock = Streams(seed), Clock()
     maker: TileMaker = digital_tile
+    on_chip: _Maker | None = None
     record: Record | None = None
     release: Callable[[], None] = _nothing
     if experiment.device is not None:
         chip = streams.child("chip")
         fabric = experiment.chip.fabric(experiment.device.compile(), chip, clock, folder)
-        maker, clock, record = _Maker(experiment, fabric, chip), fabric.clock, fabric.record
+        maker = on_chip = _Maker(experiment, fabric, chip)
+        clock, record = fabric.clock, fabric.record
         release = partial(experiment.chip.release, fabric)
-    network = build_network(
-        spec,
-        data.shape,
-        len(data.outputs),
-        make_tile=maker,
-        streams=streams,
-        decorrelation=experiment.decorrelation,
-        start=start,
-    )
-    who = f"rule {experiment.rule.kind}"
-    check_periphery(who, experiment.rule.needs, experiment.periphery)
-    _check_matrices(who, experiment, len(network.layers))
-    for layer in network.layers:
-        check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
-    return Setup(network, start, clock, record, release)
+    with ExitStack() as refused:
+        refused.callback(release)
+        if record is not None:
+            refused.callback(record.close)
+        network = build_network(
+            spec,
+            data.shape,
+            len(data.outputs),
+            make_tile=maker,
+            streams=streams,
+            decorrelation=experiment.decorrelation,
+            start=start,
+        )
+        who = f"rule {experiment.rule.kind}"
+        check_periphery(who, experiment.rule.needs, experiment.periphery)
+        _check_matrices(who, experiment, len(network.layers))
+        for layer in network.layers:
+            check_tile(who, experiment.rule.needs, layer.name, layer.tile.capabilities)
+        setup = Setup(network, start, clock, record, release)
+        agreed(setup)
+        if on_chip is not None:
+            on_chip.program()
+        refused.pop_all()
+    return setup
 
 
 def _nothing() -> None:
@@ -120,10 +142,11 @@ def _check_matrices(who: str, experiment: TrainExperiment, layers: int) -> None:
 
 
 class _Maker:
-    """Makes the tiles of one chip; which weights they must hold decides their range."""
+    """Makes the tiles of one chip; which weights they must hold decides their range. It sends nothing to the chip before `program`."""
 
     def __init__(self, experiment: TrainExperiment, fabric: Fabric, streams: Streams) -> None:
         self._experiment, self._fabric, self._streams = experiment, fabric, streams
+        self._first: list[tuple[Tile, F32]] = []
 
     def __call__(self, name: str, weights: F32, role: Role = "weights") -> WeightTile:
         experiment = self._experiment
@@ -136,8 +159,14 @@ class _Maker:
             spec = with_full_weight(spec, experiment.headroom * (float(np.abs(weights).max()) or 1.0))
         shape = (weights.shape[0], weights.shape[1])
         tile = Tile(spec, self._fabric.at(name), shape, self._streams.child(name))
-        tile.program(weights)
+        tile.check_writing()
+        self._first.append((tile, weights))
         return tile
+
+    def program(self) -> None:
+        """Write the first weights of all tiles, in the order in which they were made."""
+        for tile, weights in self._first:
+            tile.program(weights)
 
 
 def with_full_weight(spec: TileSpec, full: float) -> TileSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analog_sim.chip.cost import Costs
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
-from analog_sim.saved_state import taken
+from analog_sim.saved_state import State, taken
 from learning.common.identity import digest
 from learning.common.memory import Memory, MemoryState
 from learning.common.schedule import calibration_due, rate_factor
@@ -24,7 +24,7 @@ from learning.experiments.report.training.results import LAYER_COLUMNS, curve_co
 from learning.experiments.runs import checkpoint
 from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.training import probe
-from learning.experiments.training.chip import build
+from learning.experiments.training.chip import Setup, build
 from learning.experiments.training.data import Order, TrainData
 from learning.experiments.training.live import LiveCount
 from learning.network.learned import LearnedNetwork
@@ -79,8 +79,17 @@ class Trainer:
         streams = Streams(seed)
         self.loss = experiment.loss
         self.score = score_of(data.targets)
-        setup = build(experiment, data, seed, folder)
+        saved = checkpoint.load(self._checkpoint)
+        setup = build(experiment, data, seed, folder, lambda setup: self._agreed(setup, saved))
         self.network, self.clock, self.record, self._release = setup.network, setup.clock, setup.record, setup.release
+        with ExitStack() as refused:
+            refused.callback(self.close)
+            self._begin(setup, saved, streams)
+            refused.pop_all()
+
+    def _begin(self, setup: Setup, saved: State | None, streams: Streams) -> None:
+        """Everything behind the first weights."""
+        experiment, data, folder = self.experiment, self.data, self.folder
         if experiment.calibrates:
             self.network.calibrate(data.x[: experiment.calibration])
         self.memory = experiment.rule.init(self.network, streams)
@@ -90,13 +99,12 @@ class Trainer:
         self.done = 0
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
-        start = {} if setup.start is None else dict(setup.start.arrays)
-        self._of = digest([experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM), seed, dict(data.source), start])
+        self._of = self._identity(setup)
         self._spec = experiment.network if setup.start is None else setup.start.spec
         self.diverged = False
         self.curve = ResultLog(folder / "metrics.csv", curve_columns(self.score))
         self.layers = ResultLog(folder / "layers.csv", LAYER)
-        self._resume()
+        self._resume(saved)
 
     @property
     def samples(self) -> int:
@@ -333,15 +341,33 @@ class Trainer:
             self.record.close()
         self._release()
 
-    def _resume(self) -> None:
-        """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
+    def _identity(self, setup: Setup) -> str:
+        """Digest of all that decides this arm's results."""
+        start = {} if setup.start is None else dict(setup.start.arrays)
+        setting = self.experiment.model_dump(mode="json", exclude=NOT_OF_AN_ARM)
+        return digest([setting, self.seed, dict(self.data.source), start])
+
+    def _agreed(self, setup: Setup, state: State | None) -> None:
+        """Before anything is sent to the chip: whether the checkpoint is this arm's and the chip can go on from it. Raises UserError."""
         path = self._checkpoint
-        state = checkpoint.load(path)
-        if state is not None and self.record is None and not self.network.inspectable:
+        if state is None:
+            return
+        if setup.record is None and not setup.network.inspectable:
             raise UserError(
                 f"{path}: this chip cannot be put back and was not recorded, so the run cannot go on "
                 "(chip.record: true keeps a record); delete the folder to train anew"
             )
+        if state.get("of") != self._identity(setup):
+            raise UserError(
+                f"{path}: is of another arm, seed, data or setting; put the right one back, or {checkpoint.ANEW}"
+            )
+        position = state.get("position")
+        if setup.record is not None and isinstance(position, int):
+            setup.record.holds(position)
+
+    def _resume(self, state: State | None) -> None:
+        """Go on from the checkpoint; rows logged after it are dropped, they will come again."""
+        path = self._checkpoint
         if state is None:
             if len(self.curve.rows) > 1:  # one may be there when the first checkpoint was not written any more
                 raise UserError(
@@ -351,10 +377,6 @@ class Trainer:
             self.curve.keep(lambda row: False)
             self.layers.keep(lambda row: False)
             return
-        if state.get("of") != self._of:
-            raise UserError(
-                f"{path}: is of another arm, seed, data or setting; put the right one back, or {checkpoint.ANEW}"
-            )
         with checkpoint.fitting(path):
             saved = taken(CheckpointState, state)
             self._restore(saved)

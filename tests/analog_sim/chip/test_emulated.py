@@ -4,6 +4,7 @@ False alarms: fixed seeds; every statistical assertion below has alpha = 1e-5, s
 """
 
 import math
+from dataclasses import replace
 
 import naive
 import numpy as np
@@ -23,7 +24,9 @@ from analog_sim.cells.cell_model import (
 )
 from analog_sim.cells.state import Fault, fabricate
 from analog_sim.chip.emulated import EmulatedCrossbar
+from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Streams
+from devices.card import load_card
 
 ALPHA = 1e-5
 G_MAX = 20e-6
@@ -448,3 +451,29 @@ def test_reads_disturb_towards_the_upper_bound():
         array.mvm(volts(100, 6))
     expected = G_MAX - (G_MAX - target) * (1 - 1e-4) ** 10000
     np.testing.assert_allclose(array.conductance_now(), expected, rtol=1e-4)
+
+
+def test_counts_take_the_time_of_their_rows_one_after_the_other_and_a_train_of_its_slots() -> None:
+    """The largest count of a row, of both cells of a pair; a row without pulses takes nothing. Half-selected cells take no time either."""
+    counts = np.zeros((2, 3, 2), np.int16)
+    counts[0, 0] = [5, -7]
+    counts[1, 0] = [2, 9]
+    counts[1, 2] = [0, -4]
+    for cell in (load_card("ecram").compile(), replace(load_card("ecram").compile(), half_select=0.01)):
+        array = EmulatedCrossbar(cell, 3, 2, pair=True, streams=Streams(0))
+        array.pulse(PulseCounts(counts))
+        assert array.time == pytest.approx((9 + 0 + 4) * cell.cost.t_pulse)
+        array.pulse(PulseCounts(counts, rows=np.array([0, 3, 5])))
+        assert array.time == pytest.approx(2 * (9 + 0 + 4) * cell.cost.t_pulse)
+        ones, signs = np.ones((6, 3), np.uint64), np.ones((6, 3), np.int8)
+        array.pulse(PulseTrain(ones, ones[:, :2], signs, signs[:, :2], 4))
+        assert array.time == pytest.approx((2 * 13 + 6 * 4) * cell.cost.t_pulse)
+
+
+def test_rows_that_the_array_does_not_have_are_refused() -> None:
+    array = EmulatedCrossbar(load_card("ecram").compile(), 3, 2, pair=False, streams=Streams(0))
+    before = array.conductance_now()
+    for rows in ([-1, 1], [0, 3]):
+        with pytest.raises(ValueError, match="this crossbar has 3"):
+            array.pulse(PulseCounts(np.ones((1, 3, 2), np.int16), rows=np.array(rows)))
+    np.testing.assert_array_equal(array.conductance_now(), before)

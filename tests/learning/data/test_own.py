@@ -280,7 +280,8 @@ def test_pictures_with_a_test_part_and_pictures_that_are_refused(tmp_path: Path)
     for part in ("train", "test"):
         shutil.copytree(OWN_DATA / "pictures", folder / part)
     data = formed(spec({"images": str(folder)}))
-    assert (data.shape, data.classes, data.note) == ((1, 4, 5), ("low", "middle"), "")
+    assert (data.shape, data.classes) == ((1, 4, 5), ("low", "middle"))
+    assert data.note.startswith("pictures: 6 of 6 test samples are training samples too")
     assert len(data.x_train) == len(data.x_test) == 6
     assert data.x_train[data.y_train == 1].min() > data.x_train[data.y_train == 0].max() * 0.9
     (folder / "train" / "low" / "notes.txt").write_text("no picture")
@@ -364,3 +365,33 @@ def test_a_worker_whose_function_gives_other_data_stops(tmp_path: Path) -> None:
     again = training_data(data.model_copy(update={"train_limit": 4}), 0)
     with pytest.raises(UserError, match=r"training images of 'mine.py:load'.*not what the run was started with"):
         same_data(again, first.source)
+
+
+def test_what_is_not_an_archive_or_holds_objects_is_told_without_advice_to_unpickle(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(UserError, match=r"text.npz: not a readable .npz file of plain arrays \(not a NumPy archive\)$"):
+        formed(spec({"file": str(tmp_path / "text.npz")}))
+    ragged = np.array([[1.0, 2.0], [3.0]], dtype=object)
+    with pytest.raises(
+        UserError, match=r"array 'x_train' holds Python objects, .* make it an array of numbers or texts"
+    ):
+        formed(spec(npz(tmp_path, x_train=ragged)))
+
+
+def test_test_samples_that_were_trained_on_are_counted(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(12, 4))
+    assert "training samples too" not in formed(spec(npz(tmp_path))).note
+    note = formed(spec(npz(tmp_path, x_train=x, x_test=np.concatenate([x[:2], x[8:] + 1.0])))).note
+    assert "mine.npz: 2 of 6 test samples are training samples too" in note
+
+
+def test_hints_of_the_usual_mistakes(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a;b\n1;2\n")
+    with pytest.raises(UserError, match=r"no column 'b'; allowed: a;b \(one column: dataset.delimiter: ';'\?\)"):
+        formed(spec({"csv": str(table), "label": "b"}))
+    table.write_text("a,b\n" + "".join(f"{k},{k / 7:.3f}\n" for k in range(9)))
+    with pytest.raises(UserError, match=r"9 classes of 9 samples: are these numbers to be predicted\?"):
+        formed(spec({"csv": str(table), "label": "b"}))
+    with pytest.raises(UserError, match=r"needs at least 2 classes \(got 1: '0'\)"):
+        formed(spec(npz(tmp_path, y_train=np.zeros(12, int), y_test=np.zeros(6, int))))

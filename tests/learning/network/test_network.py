@@ -7,12 +7,13 @@ import pytest
 import torch
 from learning_helpers import CONV, DENSE, F32, batch, make_network, make_rule, train
 
-from analog_sim.config import ConfigError, UserError, validate
+from analog_sim.config import ConfigError, StrictModel, UserError, validate
 from analog_sim.random.streams import Streams
 from learning.common.weight_tile import digital_tile
 from learning.losses.losses import make_loss
 from learning.network.forms.layers import LayerList
 from learning.network.network import Network, Shift
+from learning.network.spec import AnyNetwork
 
 BYPASS = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital", "identity": "bypass"}
 NATURAL = {"method": {"kind": "natural", "rate": 1e-3}, "where": "digital"}
@@ -294,6 +295,16 @@ def test_output_is_the_same_in_any_batches() -> None:
 def test_networks_that_do_not_fit_are_refused(layers: list[Any], shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_network(layers, shape)
+
+
+def test_a_list_without_its_key_is_told_how_to_write_it() -> None:
+    class Holder(StrictModel):
+        network: AnyNetwork
+
+    with pytest.raises(
+        ConfigError, match=r"network: write a list of layers as \{layers: \[...\]\}, or \{kind: mlp, ...\}"
+    ):
+        validate({"network": ["flatten", "relu"]}, Holder)
 
 
 def test_a_network_needs_weights() -> None:

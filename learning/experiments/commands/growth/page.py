@@ -103,7 +103,7 @@ def _nearest(series: GrowthSeries) -> GrowthPoint | None:
 
 def seconds(value: float) -> str:
     """A time with its unit."""
-    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
     return f"{value / 1e-9:.3g} ns"
@@ -130,16 +130,20 @@ def _machine() -> str:
 
 @styled
 def figure(found: Sequence[GrowthSeries]) -> Figure:
-    """Time on the left and memory on the right, a line for each series."""
-    drawing, axes = new_figure(9.6, 5.2, 1, 2)
-    for axis, what, of in zip(axes, ("seconds", "bytes"), ("time of one call (s)", "memory (bytes)"), strict=True):
+    """Time above and memory below, a column for each quantity that grows, a line for each series; one scale of a row for all columns."""
+    grown = list(dict.fromkeys(series.of for series in found))
+    drawing, axes = new_figure(9.6, 5.6, 2, len(grown), share_x="col", share_y="row")
+    for row, (what, label) in enumerate((("seconds", "time of one call (s)"), ("bytes", "memory (bytes)"))):
         for k, series in enumerate(found):
+            axis = axes[row * len(grown) + grown.index(series.of)]
             x, y = [p.value for p in series.points], [getattr(p, what) for p in series.points]
             style = "-" if k < len(COLOURS) else "--"
-            axis.plot(x, y, style, marker="o", markersize=3, color=COLOURS[k % len(COLOURS)], label=f"{series.name}")
-        axis.set_xscale("log", base=2)
-        axis.set_yscale("log")
-        axis.set_xlabel("lines, vectors, chips, threads, layers, perturbations")
-        axis.set_ylabel(of)
+            axis.plot(x, y, style, marker="o", markersize=3, color=COLOURS[k % len(COLOURS)], label=series.name)
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.set_yscale("log")
+        axes[row * len(grown)].set_ylabel(label)
+    for axis, of in zip(axes[len(grown) :], grown, strict=True):
+        axis.set_xlabel(of)
     legend_below(drawing)
     return drawing

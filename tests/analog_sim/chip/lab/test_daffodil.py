@@ -127,9 +127,13 @@ def test_our_cells_behind_its_board_read_and_write() -> None:
     lines(device, 2.0, 1.7, gate=1.7)
     device.event(on, on)
     assert device.rowcurrents == [0.0] * 25, "the gates are closed"
+    begun, cost = device.clock.now, CELL.cost
     for _ in range(40):
         lines(device, 1.7, 2.5)
         device.event([1, *[0] * 24], on)
+    assert device.clock.now - begun == pytest.approx(40 * (cost.t_pulse + cost.t_read)), (
+        "an event is one slot of all lines"
+    )
     raised = np.array(device.retrievekernel())
     assert (raised[0] > before[0]).all()
     np.testing.assert_array_equal(raised[1:], before[1:])

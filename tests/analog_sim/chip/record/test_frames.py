@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from analog_sim.chip.record.frames import MAGIC, FrameWriter, read_frames
+from analog_sim.chip.record.tape import Tape
+from analog_sim.chip.server.journal import Journal
 from analog_sim.config import UserError
 
 
@@ -70,6 +72,18 @@ def test_a_missing_file_and_a_read_only_place_are_one_line(tmp_path: Path) -> No
         list(read_frames(tmp_path / "none"))
     with pytest.raises(UserError, match="cannot be written"):
         FrameWriter(tmp_path / "no" / "folder")
+
+
+def test_a_file_without_a_frame_that_cannot_go_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r").write_bytes(MAGIC)
+
+    def refused(self: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    for opened in (lambda: Tape(tmp_path / "r", {}, write=True), lambda: Journal(tmp_path / "r", {})):
+        with pytest.raises(UserError, match=r"r: the record cannot be written .Operation not permitted"):
+            opened()
 
 
 def test_a_full_disk_is_said_at_the_next_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

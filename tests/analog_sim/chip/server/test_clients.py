@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,25 @@ def test_nobody_there_and_nobody_answering_are_one_line(cell: CellModel) -> None
             fabric(cell, port, 0.2)
     with pytest.raises(UserError, match=r"cannot be reached"):
         fabric(cell, port)
+
+
+def test_another_instrument_is_named(cell: CellModel) -> None:
+    """It answers *IDN? and nothing else, as most would."""
+
+    def answer(listening: socket.socket) -> None:
+        there, _ = listening.accept()
+        with there, there.makefile("rwb") as file:
+            for line in file:
+                if line == b"*IDN?\n":
+                    file.write(b"MAKER,MODEL 7,1,1.0\n")
+                    file.flush()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer, args=(listening,), daemon=True).start()
+        with pytest.raises(
+            UserError, match=r"no answer within 0.2 s; it calls itself 'MAKER,MODEL 7,1,1.0', but is no served chip"
+        ):
+            fabric(cell, listening.getsockname()[1], 0.2)
 
 
 def test_a_lost_connection_is_one_line(cell: CellModel, chip: ServedChip) -> None:

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, str | bytes] = {
     "PROGram": "'w'," + ",".join(["5e-6"] * 12),
     "PROGram:MASKed": b"'w'," + block(np.full(12, 5e-6, ">f4")) + b"," + block(np.ones(12, np.uint8)),
     "PULSe:COUNts": "'w'," + ",".join(["1", "-1"] * 6),
+    "PULSe:CELLs": b"'w'," + block(np.array([0, 5, 11], ">u4")) + b"," + block(np.array([1, -3, 100], np.int8)),
     "PULSe:TRAin": b"'w',1,8,BOTH,"
     + b",".join(
         [

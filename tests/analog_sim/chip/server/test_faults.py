@@ -54,6 +54,8 @@ PIECES = [
     b"-1e999",
     b"ARR:DEF ",
     b"PULS:TRA ",
+    b"PULS:CELL ",
+    b"@0:4",
     b"BOTH",
     b"nan",
     b"SYST:ERR?",

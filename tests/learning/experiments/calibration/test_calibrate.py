@@ -22,7 +22,7 @@ from analog_sim.random.streams import Streams
 from devices.card import load_card
 from learning.experiments.calibration.arrays import load_experiment, wanted_arrays
 from learning.experiments.calibration.electronics import electronics
-from learning.experiments.calibration.run import Calibration, calibrate, open_chip
+from learning.experiments.calibration.run import Calibration, Opened, calibrate, open_chip
 from learning.experiments.configs.calibrate import CalibrateConfig
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -118,6 +118,39 @@ def test_what_was_measured_before_is_not_measured_again(
     found, _, said, _ = done
     assert [line for line in said if line.endswith("measured before")] == said[:3]
     assert found.spent["pulse"] <= found.opened.plan.pulses <= 200_000
+
+
+@pytest.mark.jit
+def test_an_interrupted_calibration_goes_on_with_the_same_chip_alone(tmp_path: Path) -> None:
+    config = load_config(files(tmp_path), CalibrateConfig)
+
+    def opened(port: int) -> Opened:
+        return open_chip(config.model_copy(update={"chip": Scpi(address=f"scpi://127.0.0.1:{port}", timeout=120.0)}))
+
+    class Stopped(Exception):
+        pass
+
+    def say(text: str) -> None:
+        if text.startswith("writing, reading"):
+            raise Stopped
+
+    run = RunDirectory.create(tmp_path / "run", config, name="measured", seed=0, own=["measured.yaml"])
+    with running(ServedChip(SealedFabric(hidden()))) as port:
+        first = opened(port)
+        with pytest.raises(Stopped):
+            calibrate(config, first, run, say)
+        first.fabric.link.close()  # type: ignore[attr-defined]
+        second = opened(port)
+        found = calibrate(config, second, run, lambda text: None)
+        second.fabric.link.close()  # type: ignore[attr-defined]
+    nominal = load_card("ecram")
+    assert load_card(found.card).cost.t_pulse == pytest.approx(nominal.cost.t_pulse), "pulsed in the first start"
+    assert found.spent["pulse"] > 1000
+    with running(ServedChip(SealedFabric(hidden()))) as port:
+        other = opened(port)
+        with pytest.raises(UserError, match=r"holds stages of another chip, or the chip at .* was started anew"):
+            calibrate(config, other, run, say)
+        other.fabric.link.close()  # type: ignore[attr-defined]
 
 
 def test_the_plan_comes_first_and_a_budget_too_small_is_refused(tmp_path: Path) -> None:

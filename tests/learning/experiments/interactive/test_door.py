@@ -92,7 +92,7 @@ def test_a_tile_of_a_card_is_the_tile_of_its_compiled_cell() -> None:
     same.program(w)
     np.testing.assert_array_equal(made.forward(x), same.forward(x))
     assert ah.tile((5, 7), load_card("pcm")).shape == (5, 7)
-    with pytest.raises(ConfigError, match=r"ah.tile: adc_bit: unknown key 'adc_bit', did you mean 'adc'"):
+    with pytest.raises(UserError, match=r"adc_bit: unknown setting, did you mean 'adc_bits'"):
         ah.tile(w, adc_bit=3)
     with pytest.raises(UserError, match="weights must be a matrix"):
         ah.tile([1.0, 2.0])

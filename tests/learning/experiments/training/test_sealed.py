@@ -198,8 +198,12 @@ def test_a_network_is_laid_out_over_fixed_arrays_and_learns(tmp_path: Path) -> N
     it = trainer(tmp_path, chip=chip, **fields)
     rows = it.run()
     assert float(rows[-1]["accuracy"] or 0) > 0.5
-    with pytest.raises(UserError, match=r"needs 2 more arrays .* of the chip's 7, but 1 are left .*linear1 6"):
+    with pytest.raises(UserError, match=r"'linear2' needs 2 arrays of 25x25 .* 1 of the chip's 7 .*linear1 has 6"):
         trainer(tmp_path / "small", chip={**chip, "arrays": 7}, **fields)
+    with pytest.raises(
+        UserError, match=r"'linear1' needs 6 arrays of 25x25 .* 5 of the chip's 5 are left \(none is in use\)"
+    ):
+        trainer(tmp_path / "smaller", chip={**chip, "arrays": 5}, **fields)
 
 
 @pytest.mark.jit
@@ -211,3 +215,131 @@ def test_the_report_says_what_a_sealed_chip_did_not_show(tmp_path: Path) -> None
     assert row["energy_J"] is None
     assert float(row["chip_time_s"] or 0) > 0.0
     assert Clock().now == 0.0
+
+
+CHIP = """
+from dataclasses import replace
+
+from conformance.resistors import ResistorChip, Resistors
+
+
+class Silent(Resistors):
+    def _spend(self, kind, units, seconds):
+        raise RuntimeError(f"{kind} was sent")
+
+
+class SilentChip(ResistorChip):
+    def crossbar(self, name, rows, cols, *, pair, wishes=None):
+        array = Silent(self.cell, rows, cols, pair, self.clock)
+        array.info = replace(array.info, parallel_pulse=False)
+        return array
+
+
+def chip(cell, streams, clock, folder):
+    return SilentChip(cell, clock, {})
+"""
+
+
+_GATHERS = {"writing": "mixed_precision", "compensation": "none"}
+GATHERS = {"tile": _GATHERS, "matrix_tile": _GATHERS}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rule": "backprop", "decorrelation": None, **GATHERS}, "rule backprop: needs transposed reads"),
+        (GATHERS, "decorrelation natural: needs transposed reads"),
+        ({"decorrelation": None}, "'stochastic_pulse' needs pulses on all lines at once, which the chip .* cannot do"),
+        (
+            {"decorrelation": None, **GATHERS},
+            r"program failed: .* program was sent \(mine.py:",
+        ),
+    ],
+)
+def test_nothing_is_sent_to_a_chip_that_cannot_serve(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    """A chip that raises at its first operation is not asked for one before a refusal; the last case shows that it raises."""
+    (tmp_path / "mine.py").write_text(CHIP)
+    with pytest.raises(UserError, match=message):
+        trainer(tmp_path, chip={"kind": "factory", "factory": f"{tmp_path}/mine.py:chip"}, **fields)
+
+
+KEPT = """
+import numpy as np
+
+from conformance.resistors import ResistorChip, Resistors
+
+CHIPS = {}
+
+
+class Kept(Resistors):
+    sent = 0
+
+    def pulse(self, plan):
+        super().pulse(plan)
+        Kept.sent += 1
+
+
+class KeptChip(ResistorChip):
+    def crossbar(self, name, rows, cols, *, pair, wishes=None):
+        array = self.made.setdefault((*self.place, *name), Kept(self.cell, rows, cols, pair, self.clock))
+        array._clock = self.clock  # chip time is the run's
+        return array
+
+
+def one(cell, streams, clock, folder):
+    return KeptChip(cell, clock, CHIPS.setdefault("one", {}))
+
+
+def other(cell, streams, clock, folder):
+    return KeptChip(cell, clock, CHIPS.setdefault("other", {}))
+"""
+
+
+def test_a_run_on_a_real_chip_goes_on_and_sends_no_pulse_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies after the chip got its pulses and before they are in the record, seven batches behind the checkpoint."""
+    (tmp_path / "kept_chip.py").write_text(KEPT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fields: dict[str, Any] = {"decorrelation": None}
+    whole = trainer(tmp_path / "whole", chip={"kind": "factory", "factory": "kept_chip:one", "record": True}, **fields)
+    rows = whole.run()
+    whole.close()
+
+    chip = {"kind": "factory", "factory": "kept_chip:other", "record": True}
+    first = trainer(tmp_path / "cut", chip=chip, **fields)
+    append = Tape.append
+
+    def dying(self: Tape, done: TapedOperation) -> None:
+        if done.request.kind == "pulse" and first.done == 17:
+            raise Killed
+        append(self, done)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tape, "append", dying)
+        with pytest.raises(Killed):
+            first.run()
+    first.close()
+    second = trainer(tmp_path / "cut", chip=chip, **fields)
+    with pytest.warns(UserWarning, match="was under way when the run was killed; it is taken as done and not repeated"):
+        again = second.run()
+    second.close()
+    measured = [{k: v for k, v in row.items() if k not in ("pulses", "chip_time_s")} for row in rows]
+    assert [{k: v for k, v in row.items() if k not in ("pulses", "chip_time_s")} for row in again] == measured
+    import kept_chip  # type: ignore[import-not-found]
+
+    mine, its = kept_chip.CHIPS["one"], kept_chip.CHIPS["other"]
+    assert mine.keys() == its.keys()
+    for name, array in mine.items():
+        np.testing.assert_array_equal(array._g, its[name]._g)
+
+
+def test_a_real_chip_without_a_record_is_left_alone_by_a_run_that_cannot_go_on(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(KEPT)
+    fields: dict[str, Any] = {"decorrelation": None, "chip": {"kind": "factory", "factory": f"{tmp_path}/mine.py:one"}}
+    it = trainer(tmp_path / "run", **fields)
+    it.run()
+    it.close()
+    (tmp_path / "mine.py").write_text(
+        KEPT.replace("super().pulse", "raise ValueError").replace("sent = 0", "program = None")
+    )
+    with pytest.raises(UserError, match="cannot be put back and was not recorded"):
+        trainer(tmp_path / "run", **fields)
