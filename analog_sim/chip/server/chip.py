@@ -80,8 +80,8 @@ class ServedChip:
 
     Attributes:
         fabric: makes or hands out arrays. limits: of commands. on_demand: clients may define arrays. read_only: nobody writes.
-        journal: write-ahead record of operations, None to keep none. arrays: by name. wishes: for every array, such as wires. writer: who may write, None
-        when the place is free.
+        journal: write-ahead record of operations, None to keep none. arrays: by name. wishes: for every array, such as wires.
+        writer: who may write, None when the place is free.
         frames: open frames of the clock, innermost last. watch: is told of every operation and refusal, None when nobody looks.
         token: names this chip, also after a restart from its journal. answers: the last ones, for clients that go on.
     """
