@@ -249,9 +249,13 @@ class RemoteFabric:
     def crossbar(
         self, name: tuple[Name, ...], rows: int, cols: int, *, pair: bool, wishes: Fabrication = PLAIN
     ) -> RemoteCrossbar:
-        """The array of a name. Raises UserError when the chip has none left or of other size, and for a fault map."""
+        """The array of a name. Raises UserError when the chip has none left or of other size, and for a fault map or wires."""
         if wishes.fault_map is not None:
             raise UserError("tile.fault_map: a served chip has its own faults")
+        if wishes.wires is not None:
+            raise UserError(
+                "tile.wires: a served chip has its own wires (leave tile.wires out; the key wires of the file that is served gives them)"
+            )
         full = json.dumps([*self.place, *name])
         self.link.command(f"ARR:DEF {_quoted(full)},{rows},{cols},{'ON' if pair else 'OFF'},{len(self.place)}")
         if full not in self.made:
