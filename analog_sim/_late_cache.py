@@ -49,11 +49,74 @@ class LateCache:
                 from numba.core.runtime import rtsys
 
                 rtsys.initialize(target_context)
-            return cache._impl.rebuild(target_context, data)
+            return _rebuilt(cache._impl, target_context, data)
         return None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.made, name)
+
+
+def _rebuilt(impl: Any, target_context: Any, data: Any) -> Any:
+    """The kept function, whose bitcode is parsed when a kernel that is compiled anew takes it into itself, or asks what is defined.
+
+    Numba parses it, and names all that it defines, for every function that it loads: a third of the time of loading.
+    """
+    (name, kind, (code, bitcode)), *rest = data
+    codegen = target_context.codegen()
+    if not _is_known(codegen, kind):
+        return impl.rebuild(target_context, data)
+    from llvmlite import binding
+
+    engine = codegen._engine
+    parsed: list[Any] = []
+    # What Python calls is looked up at once. An object file holds the names of its symbols as they are.
+    engine._defined_symbols |= {symbol for symbol in _entries(rest[0]) if symbol.encode() in code}
+    found = impl.rebuild(target_context, ((name, kind, (code, binding.parse_assembly("").as_bitcode())), *rest))
+    library = found.library
+
+    def parse() -> Any:
+        if not parsed:
+            parsed.append(binding.parse_bitcode(bitcode))
+            engine._load_defined_symbols(parsed[0])
+        return parsed[0]
+
+    library._shared_module = None
+    library._get_module_for_linking = parse
+    _not_parsed(engine).append(parse)
+    return found
+
+
+def _entries(function: Any) -> set[str]:
+    """Symbols by which a function is called: by itself, from Python, from C."""
+    return {function.llvm_func_name, function.llvm_cpython_wrapper_name, function.llvm_cfunc_wrapper_name}
+
+
+def _is_known(codegen: Any, kind: str) -> bool:
+    """Whether a kept function of this kind is code with bitcode beside it, and Numba of the form that the above relies on."""
+    engine, library = getattr(codegen, "_engine", None), getattr(codegen, "_library_class", None)
+    return (
+        kind == "object"
+        and isinstance(getattr(engine, "_defined_symbols", None), set)
+        and hasattr(engine, "_load_defined_symbols")
+        and hasattr(engine, "is_symbol_defined")
+        and hasattr(library, "_get_module_for_linking")
+    )
+
+
+def _not_parsed(engine: Any) -> list[Any]:
+    """What parses the functions of an engine that are not parsed yet; all are when somebody asks it for a symbol."""
+    waiting: list[Any] | None = getattr(engine, "_waiting", None)
+    if waiting is None:
+        waiting = engine._waiting = []
+        known = engine.is_symbol_defined
+
+        def is_symbol_defined(name: str) -> bool:
+            while waiting and not known(name):
+                waiting.pop()()
+            return bool(known(name))
+
+        engine.is_symbol_defined = is_symbol_defined
+    return waiting
 
 
 def _needs_compiler(data: Any) -> bool:

@@ -139,6 +139,20 @@ def limit_worker(n: int = 1) -> None:
     threadpool_limits(limits=n)
 
 
+@lru_cache(maxsize=1)
+def _count_threads() -> Callable[[], int]:
+    """What tells how many threads Numba may use now.
+
+    Numba's own function looks at every call whether its threads run, under a lock. Once they do, what it then asks is enough.
+    """
+    import numba
+    from numba.np.ufunc import parallel
+
+    numba.get_num_threads()  # starts them
+    found: Callable[[], int] = getattr(parallel, "_get_num_threads", numba.get_num_threads)
+    return found
+
+
 def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -> list[T]:
     """Results of ``work(first, last)`` over parts of 0 ... n - 1, at the same time, one part for each of Numba's threads.
 
@@ -151,9 +165,7 @@ def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -
     """
     if n < 2 * least:  # asking Numba takes longer than a small kernel
         return [work(0, n)]
-    import numba
-
-    parts = min(numba.get_num_threads(), n // least)
+    parts = min(_count_threads()(), n // least)
     if parts == 1:
         return [work(0, n)]
     edges = [n * k // parts // step * step for k in range(parts)] + [n]

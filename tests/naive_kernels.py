@@ -128,6 +128,17 @@ def power(v: Rows, g: Rows) -> float:
     return sum(float(volt) ** 2 * float(siemens) for row in v for volt, siemens in zip(row, g, strict=True))
 
 
+def squares(v: Rows, factor: float) -> list[float]:
+    """Sum of the squares of every row, times a factor."""
+    return [factor * sum(float(volt) ** 2 for volt in row) for row in v]
+
+
+def largest(numbers: Rows) -> float:
+    """The largest magnitude; what is not a number is larger than all others."""
+    magnitudes = [abs(float(x)) for row in numbers for x in row]
+    return math.nan if any(math.isnan(x) for x in magnitudes) else max(magnitudes)
+
+
 def product(v: Rows, matrix: Rows) -> list[list[float]]:
     """Currents of every input."""
     return [[sum(float(x) * float(g) for x, g in zip(row, col, strict=True)) for col in matrix.T] for row in v]

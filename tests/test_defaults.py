@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catalogue import CHIPS
 from estimate_helpers import SMALL
 
 from analog_sim.config import validate
@@ -46,6 +47,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "train, decorrelated": {"decorrelation": NATURAL},
     "train, matrices digital": {"decorrelation": NATURAL | {"where": "digital"}},
     "train, digital": {"device": None},
+    "train, sealed": {"chip": {"kind": "sealed", "record": False}},
+    "train, own chip": {"chip": CHIPS["factory"][0] | {"kind": "factory"}, "rule": "activity_node_perturbation"},
 }
 
 

@@ -4,8 +4,10 @@ A kernel is a function that Numba compiles and that a file without kernels uses.
 """
 
 import ast
+import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import naive
@@ -18,9 +20,10 @@ from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
 from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, take_whole
 from analog_sim.pulses.kernels.trains import fire, share_strength
+from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
-from analog_sim.reads.kernels.energy import read_power, square_and_power
+from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
@@ -98,6 +101,7 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.pulses.kernels.counts.take_whole": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
     "analog_sim.pulses.kernels.trains.fire": ("naive_kernels.py:firing", f"{HERE}:test_fire"),
     "analog_sim.pulses.kernels.trains.share_strength": ("naive_kernels.py:shared", f"{HERE}:test_share_strength"),
+    "analog_sim.random.kernels.magnitude.largest_of_all": ("naive_kernels.py:largest", f"{HERE}:test_largest_of_all"),
     "analog_sim.random.kernels.philox.add_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
     "analog_sim.random.kernels.philox.add_scaled_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
     **{
@@ -118,6 +122,7 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.reads.kernels.converting.scale_rows": ("naive_kernels.py:largest_input", f"{HERE}:test_scale_rows"),
     "analog_sim.reads.kernels.energy.read_power": ("naive_kernels.py:power", f"{HERE}:test_power"),
     "analog_sim.reads.kernels.energy.square_and_power": ("naive_kernels.py:power", f"{HERE}:test_power"),
+    "analog_sim.reads.kernels.energy.sums_of_squares": ("naive_kernels.py:squares", f"{HERE}:test_sums_of_squares"),
     "analog_sim.reads.kernels.net.load_of_columns": ("naive_kernels.py:column_load", f"{HERE}:test_load_of_columns"),
     "analog_sim.reads.kernels.net.net_and_load": ("naive_kernels.py:net", f"{HERE}:test_net_and_load"),
     "analog_sim.reads.kernels.noisy_conversion.noisy_adc": (
@@ -319,7 +324,8 @@ def test_pairs() -> None:
 def test_scaled_transpose(shape: tuple[int, int]) -> None:
     w = f32(*shape)
     out = np.empty(shape[::-1], np.float32)
-    scaled_transpose(w, np.float32(0.7), out)
+    for first, last in pairwise((0, len(out) // 2, len(out))):
+        scaled_transpose(w, np.float32(0.7), out, first, last)
     np.testing.assert_allclose(out, twins.transposed(w, 0.7), rtol=1e-6)
 
 
@@ -406,21 +412,21 @@ def test_scale_rows() -> None:
 
 
 @pytest.mark.parametrize("bits", [6, None])
-@pytest.mark.parametrize("spread", [False, True])
-def test_noisy_adc(bits: int | None, spread: bool) -> None:
-    current, variance = f32(40, 70), f32(40, 70, low=0.0, high=0.2)
+@pytest.mark.parametrize("spread", ["none", "of every line", "of every current"])
+def test_noisy_adc(bits: int | None, spread: str) -> None:
+    current, variance = f32(40, 70), f32(40, 1 if spread == "of every line" else 70, low=0.0, high=0.2)
     before, steps = current.copy(), np.float32(0 if bits is None else 2 ** (bits - 1) - 1)
     row_scale, full, std, offset = f32(40, low=0.5, high=2.0), 1.7, 0.3, 33
     per_ampere, lsb = (np.full(70, v, np.float32) for v in (steps / full, full / max(steps, 1)))
     draws = np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale
-    if spread:
-        noisy_adc(current, variance, *draws)
-    else:
+    if spread == "none":
         evenly_noisy_adc(current, *draws)
+    else:
+        noisy_adc(current, variance, *draws)
     found, expected = [], []
     for b in range(0, 40, 3):
         for j in range(0, 70, 5):
-            own = float(variance[b, j]) if spread else 0.0
+            own = 0.0 if spread == "none" else float(variance[b, j % variance.shape[1]])
             z = naive.stream_normal(KEY, offset + 70 * b + j)
             expected.append(twins.noisy_reading(float(before[b, j]), own, std, z, full, bits, float(row_scale[b])))
             found.append(current[b, j])
@@ -456,6 +462,21 @@ def test_power() -> None:
     assert read_power(v, g) == pytest.approx(twins.power(v, g), rel=1e-5)
     assert square_and_power(v, g, squared) == pytest.approx(twins.power(v, g), rel=1e-5)
     np.testing.assert_array_equal(squared, v * v)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 200])
+def test_sums_of_squares(n: int) -> None:
+    v, sums = f32(3, n), np.empty((3, 1), np.float32)
+    sums_of_squares(v, np.float32(0.7), sums)
+    np.testing.assert_allclose(sums[:, 0], twins.squares(v, 0.7), rtol=1e-6)
+
+
+@pytest.mark.parametrize("last", [0.0, -3.0, -math.inf, math.nan])
+def test_largest_of_all(last: float) -> None:
+    numbers = f32(4, 21)
+    numbers[-1, -1] = last
+    found = np.int32(largest_of_all(numbers.view(np.int32))).view(np.float32)
+    np.testing.assert_equal(float(found), twins.largest(numbers))
 
 
 @pytest.mark.parametrize(("batch", "shape"), [(1, (1, 1)), (3, (37, 45)), (64, (40, 70)), (33, (64, 10))])

@@ -7,8 +7,9 @@ never reads a cell.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,22 @@ TARGET_STEPS = 65534
 
 BOUND_STEPS = 65534
 """Fixed point of a cell's own bounds: bound = q * lsb with lsb = 2 g_max / BOUND_STEPS, so that g_max itself is exact."""
+
+
+PULSED: tuple[tuple[str, type], ...] = (
+    ("g", np.float32),
+    ("lo", np.uint16),
+    ("hi", np.uint16),
+    ("gain_up", np.uint16),
+    ("gain_down", np.uint16),
+    ("table", np.uint8),
+    ("fault", np.uint8),
+    ("count", np.uint32),
+    ("t_written", np.float64),
+    ("target", np.uint16),
+    ("memory", np.uint16),
+)
+"""What the kernels of pulses see of the cells, in their order (`analog_sim.pulses.kernels.cells.Cells`)."""
 
 
 class Fault(IntEnum):
@@ -79,6 +96,19 @@ class CellState:
     table: npt.NDArray[np.uint8] | None = None
     fault: npt.NDArray[np.uint8] | None = None
     count: npt.NDArray[np.uint32] | None = None
+    _by_rows: tuple[Any, ...] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def by_rows(self) -> tuple[Any, ...]:
+        """The arrays `PULSED` as (planes rows, cols), of size zero where there is none: views, made anew when an array was replaced."""
+        whole = tuple(getattr(self, name) for name, _ in PULSED)
+        if self._by_rows is None or not all(map(is_, whole, self._by_rows[0])):
+            cols = self.g.shape[2]
+            flat = (
+                np.empty((0, 0), kind) if array is None else array.reshape(-1, cols)
+                for array, (_, kind) in zip(whole, PULSED, strict=True)
+            )
+            self._by_rows = whole, tuple(flat)
+        return self._by_rows[1]
 
     def bounds(self, cell: CellModel) -> tuple[np.ndarray, np.ndarray]:
         """Own (lower, upper) bounds in siemens, broadcastable to the shape of `g`."""

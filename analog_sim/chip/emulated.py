@@ -19,7 +19,7 @@ from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.strength import driven
 from analog_sim.random.streams import Streams, StreamState
-from analog_sim.reads.kernels.energy import read_power, square_and_power
+from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import ReadCache
 from analog_sim.saved_state import State, taken
@@ -195,7 +195,8 @@ class EmulatedCrossbar:
         else:
             power = self._power(applied, v, load)
             if each > 0.0:
-                variance = np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]
+                variance = np.empty((len(v), 1), np.float32)
+                sums_of_squares(v, np.float32(each), variance)
         return current, variance, power * self.cell.cost.t_read
 
     def _power(self, applied: F32, v: F32, load: F32) -> float:

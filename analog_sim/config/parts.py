@@ -4,8 +4,9 @@ A new part is one new file in its package, and nothing else to edit. Never a reg
 """
 
 import importlib
+import importlib.util
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -47,13 +48,7 @@ def _discover(package: str, base: type[P]) -> Mapping[str, type[P]]:
     found: dict[str, type[P]] = {}
     folder = importlib.import_module(package)
     for info in sorted(pkgutil.iter_modules(folder.__path__), key=lambda entry: entry.name):
-        module = importlib.import_module(f"{package}.{info.name}")
-        for value in vars(module).values():
-            if not (isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__):
-                continue
-            kind = _kind(value)
-            if kind is None:
-                continue  # abstract: leaves `kind` open
+        for kind, value in _parts_of(f"{package}.{info.name}", base):
             if kind in found and found[kind] is not value:
                 other = found[kind]
                 raise TypeError(
@@ -62,6 +57,25 @@ def _discover(package: str, base: type[P]) -> Mapping[str, type[P]]:
                 )
             found[kind] = value
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def _parts_of(module_name: str, base: type[P]) -> Iterator[tuple[str, type[P]]]:
+    """Kinds and concrete parts that a module defines."""
+    module = importlib.import_module(module_name)
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module_name:
+            kind = _kind(value)
+            if kind is not None:  # else it is abstract: leaves `kind` open
+                yield kind, value
+
+
+@cache
+def _by_its_file(package: str, base: type[P], kind: str) -> type[P] | None:
+    """The part of a kind whose file has the name of the kind, without a look into the other files; None where there is no such file."""
+    module = f"{package}.{kind}"
+    if not kind.isidentifier() or kind.startswith("_") or importlib.util.find_spec(module) is None:
+        return None
+    return dict(_parts_of(module, base)).get(kind)
 
 
 def _kind(part: type[Part]) -> str | None:
@@ -95,9 +109,14 @@ class _OneOf:
         """
         if isinstance(value, self.base):
             return value
-        parts = _discover(self.package, self.base)
         if isinstance(value, str):
             value = {"kind": value}
+        named = value.get("kind", self.default) if isinstance(value, Mapping) else None
+        part = _by_its_file(self.package, self.base, named) if isinstance(named, str) else None
+        if part is not None:
+            assert isinstance(value, Mapping)
+            return part.model_validate(value if "kind" in value else {**value, "kind": named}, context=info.context)
+        parts = _discover(self.package, self.base)
         if not isinstance(value, Mapping):
             raise refuse(
                 f"must be a kind or a mapping with a key 'kind'; kinds: {', '.join(parts)} (got {shown(value)})"

@@ -11,8 +11,15 @@ from pydantic import Field, model_validator
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import StrictModel, UserError
 from analog_sim.mapping.kernels import weight_mapping as kernels
+from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
+
+COPIED_BY_A_THREAD = 1 << 16
+"""Weights that take longer to map than a thread to begin."""
+
+A_LINE = 16
+"""Numbers in a line of the cache."""
 
 
 class MappingSpec(StrictModel):
@@ -79,17 +86,19 @@ def _even(n: int, largest: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def full_weight(w: F32, spec: MappingSpec) -> float:
-    """Weight that is mapped on the edge of the window; 1 for a matrix of zeros."""
-    if not isinstance(spec.weight_max, str):
-        return spec.weight_max
-    return float(max(w.max(), -w.min())) or 1.0
+def full_weight(largest: float, spec: MappingSpec) -> float:
+    """Weight that is mapped on the edge of the window, of a matrix whose largest magnitude is `largest`; 1 for a matrix of zeros."""
+    return (largest or 1.0) if isinstance(spec.weight_max, str) else spec.weight_max
 
 
 def fractions(w: F32, where: Cut, full: float) -> F32:
     """Weights (n_out, n_in) of one block as fractions of the full weight, in the layout of its array: (rows, cols)."""
     fraction = np.empty((where.rows.stop - where.rows.start, where.cols.stop - where.cols.start), np.float32)
-    kernels.scaled_transpose(w[where.cols, where.rows], np.float32(1.0 / full), fraction)
+    block, factor = w[where.cols, where.rows], np.float32(1.0 / full)
+    least = max(1, -(-COPIED_BY_A_THREAD // max(1, fraction.shape[1])))
+    in_parts(
+        lambda first, last: kernels.scaled_transpose(block, factor, fraction, first, last), len(fraction), least, A_LINE
+    )
     return fraction
 
 
@@ -100,7 +109,12 @@ def targets(fraction: F32, spec: MappingSpec, cell: CellModel) -> F32:
         return (low + window * (1 + np.clip(fraction[None], -1, 1)) / 2).astype(np.float32)
     pair = np.empty((2, *fraction.shape), np.float32)
     share = kernels.two_sided_pair if spec.sides == "two" else kernels.one_sided_pair
-    share(np.ascontiguousarray(fraction, np.float32).ravel(), low, window, pair[0].ravel(), pair[1].ravel())
+    flat, plus, minus = np.ascontiguousarray(fraction, np.float32).ravel(), pair[0].ravel(), pair[1].ravel()
+    in_parts(
+        lambda first, last: share(flat[first:last], low, window, plus[first:last], minus[first:last]),
+        flat.size,
+        2 * COPIED_BY_A_THREAD,
+    )
     return pair
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,7 @@ A_ROW = 128
 """Cells that take as long as what a row costs by itself: its generators, its lists."""
 
 _NOBODY = np.empty(0, np.int64)
-_NO_CELLS: dict[type, np.ndarray] = {
-    kind: np.empty((0, 0), kind) for kind in (np.float32, np.uint16, np.uint8, np.uint32, np.float64)
-}
+_NO_PRESENT = np.empty((0, 0), np.float32)
 
 _ACTS = {
     (1, "both"): np.array([[1, -1]], np.int8),
@@ -80,9 +79,8 @@ def prepare(
         counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
         return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
     _check(plan, planes, rows, cols)
-    train, fired, busiest = _train(plan, planes, cell.half_select, everywhere)
-    busy = np.arange(rows) if everywhere else np.flatnonzero(fired)
-    of_planes = np.concatenate([busy + plane * rows for plane in range(planes)])
+    train, busiest = _train(plan, planes, cell.half_select, everywhere)
+    of_planes = train.rows if planes == 1 else np.concatenate((train.rows, train.rows + rows))
     return PreparedPulses(None, train, of_planes, plan.length * len(plan.row_bits), busiest)
 
 
@@ -127,17 +125,24 @@ def apply_pulses(
             else None.
         now: chip time in seconds.
     """
-    cells = _cells(cell, state, present, now)
-    composed = _composed(cell, law, plan)
+    kernel: Any = kernels.pulse_rows_by_train if plan.counts is None else kernels.pulse_rows_by_counts
+    sent = plan.train if plan.counts is None else plan.counts
+    assert sent is not None
+    arguments = _plain(_cells(cell, state, present, now), law, _composed(cell, law, plan), sent)
     place = stream.reserve(1)
+    planes, _, cols = state.g.shape
+    each = planes if plan.counts is None else 1
+    least = max(1, WORTH_A_THREAD // (each * (cols + A_ROW)))
 
     def run(first: int, last: int) -> int:
-        if plan.counts is not None:
-            return int(kernels.pulse_rows_by_counts(first, last, cells, law, composed, plan.counts, place))
-        return int(kernels.pulse_rows_by_train(first, last, cells, law, composed, plan.train, place))
+        return int(kernel(first, last, *arguments, place))
 
-    rows, each = (len(plan.rows), 1) if plan.counts is not None else (state.g.shape[1], len(state.g))
-    return sum(in_parts(run, rows, max(1, WORTH_A_THREAD // (each * (state.g.shape[2] + A_ROW)))))
+    return sum(in_parts(run, len(sent.rows), least))
+
+
+def _plain(cells: Cells, law: Law, composed: ComposedTables, sent: PreparedTrain | PreparedCounts) -> tuple[Any, ...]:
+    """The same as tuples without names, which Numba takes apart in 6 us instead of 22."""
+    return tuple(cells), (tuple(law.axis), *law[1:]), tuple(composed), tuple(sent)
 
 
 def apply_graded(
@@ -216,10 +221,8 @@ def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
     return int(slots.max(axis=0).sum())
 
 
-def _train(
-    plan: PulseTrain, planes: int, half_select: float, everywhere: bool
-) -> tuple[PreparedTrain, npt.NDArray[np.uint64], I64]:
-    """The train as the kernels take it, the slots (rows,) in which a row fires in any sample, and `PreparedPulses.busiest`."""
+def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) -> tuple[PreparedTrain, I64]:
+    """The train as the kernels take it, and `PreparedPulses.busiest`."""
     col_bits = np.ascontiguousarray(plan.col_bits, np.uint64)
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
@@ -229,9 +232,9 @@ def _train(
     turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
     when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
-    start = np.empty((samples, plan.length, 3), np.int64)
-    row_room, col_room = (turned, fired, when, busiest), (words, start)
-    by_rows, by_columns, columns = lay_out(
+    start, busy = np.empty((samples, plan.length, 3), np.int64), np.empty(rows, np.int64)
+    row_room, col_room = (turned, fired, when, busiest, busy), (words, start)
+    by_rows, by_columns, columns, firing = lay_out(
         (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
     )
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
@@ -239,8 +242,8 @@ def _train(
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
     if everywhere:
         when[:] = _all_samples(samples)
-    act = _ACTS[planes, plan.mode]
-    return PreparedTrain(turned, when, words, col_sign, columns, start, act, np.float32(half_select)), fired, busiest
+    lists = words, col_sign, columns, start, busy[:firing]
+    return PreparedTrain(turned, when, *lists, _ACTS[planes, plan.mode], np.float32(half_select)), busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:
@@ -268,25 +271,10 @@ def _check(plan: PulseTrain, planes: int, rows: int, cols: int) -> None:
 
 def _cells(cell: CellModel, state: CellState, present: F32 | None, now: float) -> Cells:
     """The arrays of a crossbar as the kernels take them: a row of cells in each row, empty where there is none."""
-    cols = state.g.shape[2]
-    state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
+    if not state.g.flags.c_contiguous:
+        state.g = np.ascontiguousarray(state.g)  # the kernels change it in place
     wear = 0.0 if state.count is None else 1.0 / cell.endurance
-
-    def flat(array: np.ndarray | None, dtype: type) -> np.ndarray:
-        return _NO_CELLS[dtype] if array is None else array.reshape(-1, cols)
-
-    return Cells(
-        g=flat(state.g, np.float32),
-        present=flat(None if present is None else np.ascontiguousarray(present), np.float32),
-        lo=flat(state.lo, np.uint16),
-        hi=flat(state.hi, np.uint16),
-        gain_up=flat(state.gain_up, np.uint16),
-        gain_down=flat(state.gain_down, np.uint16),
-        table=flat(state.table, np.uint8),
-        fault=flat(state.fault, np.uint8),
-        counter=flat(state.count, np.uint32),
-        t_written=flat(state.t_written, np.float64),
-        target=flat(state.target, np.uint16),
-        memory=flat(state.memory, np.uint16),
-        nominal=np.array([cell.g_min, cell.g_max, state.bound_lsb, wear, now]),
-    )
+    g, *others = state.by_rows()
+    now_g = _NO_PRESENT if present is None else np.ascontiguousarray(present).reshape(g.shape)
+    nominal = np.array((cell.g_min, cell.g_max, state.bound_lsb, wear, now))
+    return Cells._make((g, now_g, *others, nominal))

@@ -50,6 +50,7 @@ def composed_of(cell: CellModel) -> ComposedTables:
     return _composed(cell.pulse, tuple(float(w) for w in widths))
 
 
+@lru_cache(maxsize=1)
 def nothing_composed() -> ComposedTables:
     """No tables, for operations in which nothing is merged by them."""
     none = np.empty(0, np.float32)

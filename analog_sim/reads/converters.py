@@ -274,9 +274,9 @@ class Adc:
         law = self._codes_per_ampere, self._lsb, self._steps, row_scale
         noisy = variance is not None or std > 0.0
         if noisy and self._errors is None:
-            self._digitise_with_noise(
-                current, None if variance is None else spread_over(current, variance), std, row_scale
-            )
+            if variance is not None and not (variance.shape == (len(current), 1) and variance.flags.c_contiguous):
+                variance = spread_over(current, variance)
+            self._digitise_with_noise(current, variance, std, row_scale)
             return
         if noisy:
             add_noise(self.noise, current, variance, std=std)
@@ -285,7 +285,7 @@ class Adc:
         kernels.adc_rows(current, *law)
 
     def _digitise_with_noise(self, current: F32, spread: F32 | None, std: float, row_scale: F32) -> None:
-        """Noise of that variance (B, lines), or none, and standard deviation, and conversion."""
+        """Noise of that variance (B, lines) or (B, 1), or none, and standard deviation, and conversion."""
         key0, key1, offset = self.noise.reserve(current.size)
         width = current.shape[1]
 

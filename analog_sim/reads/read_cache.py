@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.ageing import Ageing, row_spans
+from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
 from analog_sim.reads.kernels.net import load_of_columns, net_and_load
 from analog_sim.reads.packed_matrix import PackedMatrix
@@ -52,6 +53,7 @@ class ReadCache:
         self._ageing, self._cells = ageing, cells
         self._now = self._noise_now = now
         self._flickers = bool(ageing.cell.read.flicker.any())
+        self._youth = _shortest_scale(ageing.cell)
         self._spare: PackedMatrix | None = None  # memory of the last `back`
         self._until = self._end(now, now - last_write)
         self._noise_until = self._noise_end(now, now - last_write)
@@ -186,16 +188,20 @@ class ReadCache:
 
     def _end(self, now: float, youngest: float) -> float:
         """Chip time until which no conductance drifts visibly, when the youngest cell is of that age, seconds."""
-        cell = self._ageing.cell
-        scales = [] if cell.drift is None else [cell.drift.t_ref]
-        if cell.relaxation is not None:
-            scales.append(cell.relaxation.t_0)
-        return now + AGE_TOLERANCE * max(youngest, min(scales)) if scales else float("inf")
+        return float("inf") if self._youth is None else now + AGE_TOLERANCE * max(youngest, self._youth)
 
     def _noise_end(self, now: float, youngest: float) -> float:
         """The same for the 1/f noise."""
         read = self._ageing.cell.read
         return now + FLICKER_TOLERANCE * max(youngest, read.t_read) if self._flickers else float("inf")
+
+
+def _shortest_scale(cell: CellModel) -> float | None:
+    """Seconds within which no law of ageing of a card begins; None when it has none."""
+    scales = [] if cell.drift is None else [cell.drift.t_ref]
+    if cell.relaxation is not None:
+        scales.append(cell.relaxation.t_0)
+    return min(scales, default=None)
 
 
 def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F32) -> None:

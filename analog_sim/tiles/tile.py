@@ -159,7 +159,7 @@ class Tile:
         self._probe_reference: F32 | None = None
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
-        self.full_weight = full_weight(np.zeros((1, 1), np.float32), spec.mapping)
+        self.full_weight = full_weight(0.0, spec.mapping)
         self._streams = streams
         self._writer: Writer | None = None
         self._writers = 0
@@ -256,14 +256,15 @@ class Tile:
         w = _real(w, "Tile.program: weights")
         if w.shape != self.shape:
             raise ValueError(f"Tile.program: weights must have shape {self.shape} (got {w.shape})")
-        if not (np.isfinite(w.max()) and np.isfinite(w.min())):  # NaN is passed on by both
+        highest, lowest = float(w.max()), float(w.min())
+        if not (math.isfinite(highest) and math.isfinite(lowest)):  # NaN is passed on by both
             raise ValueError("Tile.program: weights must be finite")
-        largest = float(max(w.max(), -w.min()))
+        largest = max(highest, -lowest)
         if largest and not 1.0 / LARGEST_WEIGHT <= largest <= LARGEST_WEIGHT:
             raise ValueError(
                 f"Tile.program: the largest weight must be 0 or from {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} (got {largest:g})"
             )
-        self.full_weight = full_weight(w, self.spec.mapping)
+        self.full_weight = full_weight(largest, self.spec.mapping)
         self._programmed = True
         if self._writer is not None:
             self._writer = (
@@ -340,13 +341,17 @@ class Tile:
 
     def _check_proposal(self, proposal: Proposal, rate: float) -> None:
         """Raise ValueError for a gradient of another shape, or with numbers that would stay in the cells."""
-        parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
-        fits = all(part.ndim == 2 for part in parts) and len({len(part) for part in parts}) == 1
-        shape = (parts[0].shape[1], parts[1].shape[1]) if fits and len(parts) == 2 else parts[0].shape
-        if not fits or shape != self.shape:
+        n_out, n_in = self.shape
+        if isinstance(proposal, OuterProduct):
+            batch = len(proposal.d) if proposal.d.ndim else 0
+            fits = proposal.d.shape == (batch, n_out) and proposal.x.shape == (batch, n_in)
+        else:
+            fits = proposal.dw.shape == self.shape
+        if not fits:
+            parts = (proposal.d, proposal.x) if isinstance(proposal, OuterProduct) else (proposal.dw,)
             got = " and ".join(str(part.shape) for part in parts)
             raise ValueError(f"Tile.update: the gradient must be of a matrix {self.shape} (got {got})")
-        if not (math.isfinite(rate) and all(np.isfinite(part).all() for part in parts)):
+        if not (math.isfinite(rate) and proposal.finite):
             raise ValueError("Tile.update: rate and gradient must be finite: what is not would stay in the cells")
 
     def check_writing(self) -> None:

@@ -4,6 +4,8 @@ Nandakumar et al., Front. Neurosci. 14, 406 (2020), doi:10.3389/fnins.2020.00406
 chi <- chi - n epsilon. Noisy gradients average out before they cost a pulse.
 """
 
+from __future__ import annotations
+
 from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.reads.kernels.outer_product import add_outer_rows
 from analog_sim.reads.packed_matrix import WORTH_A_THREAD, PackedMatrix
 from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
+
+_INFINITY = 0x7F800000
+"""Bits of the float32 infinity: what is not a number has larger ones."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class OuterProduct:
         """Return the gradient as a matrix (n_out, n_in)."""
         return self.d.T @ self.x
 
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are."""
+        return _finite(self.d) and _finite(self.x)
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -44,6 +53,18 @@ class Dense:
     def dense(self) -> F32:
         """Return the gradient as a matrix (n_out, n_in)."""
         return self.dw
+
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are."""
+        return _finite(self.dw)
+
+
+def _finite(numbers: F32) -> bool:
+    """Whether a matrix holds neither infinities nor what is not a number."""
+    if numbers.dtype == np.float32 and numbers.ndim == 2 and numbers.flags.c_contiguous:
+        return int(largest_of_all(numbers.view(np.int32))) < _INFINITY
+    return bool(np.isfinite(numbers).all())
 
 
 Proposal = OuterProduct | Dense

@@ -120,7 +120,10 @@ class TileMaker(Protocol):
     """Makes the tiles of a network."""
 
     def __call__(self, name: str, weights: F32, role: Role = "weights") -> WeightTile:
-        """A tile programmed with first weights (n_out, n_in), which may choose its range by them and by its role."""
+        """A tile for first weights (n_out, n_in), which may choose its range by them and by its role.
+
+        It holds them before it is read: who makes all tiles of a chip may program them together, once nothing speaks against it.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from analog_sim.chip.backends.replay import Replay
 from analog_sim.chip.backends.visa import VisaBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fixed_arrays import FixedArrays
@@ -34,6 +35,11 @@ def _visa() -> None:
     pytest.importorskip("pyvisa_py", reason="pyvisa-py is not installed (pip install analog-hil[instruments])")
 
 
+def pulses_of(chip: ForeignChip) -> int:
+    """Commands that pulsed a cell."""
+    return sum(":PULSE " in command for command in chip.said)
+
+
 @pytest.mark.jit
 def test_it_is_trained_through_yaml_alone(tmp_path: Path) -> None:
     chip = ForeignChip()
@@ -44,7 +50,7 @@ def test_it_is_trained_through_yaml_alone(tmp_path: Path) -> None:
             "network": {"layers": [{"kind": "linear", "units": 10}]},
             "rule": {"kind": "activity_node_perturbation", "sigma": 0.1},
             "device": "ecram",
-            "chip": {**section(port), "arrays": {**SECTION["arrays"], "rows": 64, "cols": 10}},
+            "chip": {**section(port), "record": True, "arrays": {**SECTION["arrays"], "rows": 64, "cols": 10}},
             "tile": {"writing": {"kind": "mixed_precision"}, "compensation": "none"},
             "learning_rate": 0.1,
             "batch": 16,
@@ -57,6 +63,16 @@ def test_it_is_trained_through_yaml_alone(tmp_path: Path) -> None:
         trainer = Trainer(setup, training_data(setup.dataset, setup.validation), 0, tmp_path / "run")
         before = {name: g.copy() for name, g in chip.cells.items()}
         rows = trainer.run()
+        trainer.close()
+        after, sent = {name: g.copy() for name, g in chip.cells.items()}, pulses_of(chip)
+        again = Trainer(setup, training_data(setup.dataset, setup.validation), 0, tmp_path / "run")
+        assert again.run() == rows
+        again.close()
+    assert pulses_of(chip) == sent, "a run that goes on sends nothing twice"
+    assert all((chip.cells[name] == after[name]).all() for name in after)
+    played = setup.model_copy(update={"chip": Replay(record=tmp_path / "run")})
+    repeated = Trainer(played, training_data(setup.dataset, setup.validation), 0, tmp_path / "replay")
+    assert repeated.run() == rows
     assert rows[-1]["pulses"]
     assert any((chip.cells[name] != before[name]).any() for name in before)
     assert any(command.startswith("CELL:SET:PULSE") for command in chip.said)

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.chip.backend import ChipBackend
+from analog_sim.chip.backend import ChipBackend, identity, record_path
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.record.taped import recording
 from analog_sim.chip.sealed import SealedFabric
 from analog_sim.chip.twin import TwinFabric, load_measured
 from analog_sim.config import NamedPath
@@ -18,10 +19,13 @@ class TwinBackend(ChipBackend):
 
     Attributes:
         folder: of the calibration, or its `twin.npz`.
+        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`, and so that an
+            interrupted run can go on: the twin then does again what the record holds.
     """
 
     kind: Literal["twin"] = "twin"
     folder: NamedPath
+    record: bool = False
 
     def check(self) -> None:
         """Read the file."""
@@ -29,4 +33,9 @@ class TwinBackend(ChipBackend):
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Fabricate cells as they are asked for. Raises UserError when the file is missing or damaged."""
-        return SealedFabric(TwinFabric(cell, load_measured(self.folder), streams, clock))
+        measured = load_measured(self.folder)
+        chip = SealedFabric(TwinFabric(cell, measured, streams, clock))
+        if not self.record or folder is None:
+            return chip
+        settings = identity(measured.cell, streams) | {"kind": self.kind}
+        return recording(chip, record_path(folder), settings, remembers=False)

@@ -20,7 +20,7 @@ from analog_sim.chip.record.tape import Tape, TapedOperation
 from analog_sim.chip.record.taped import TapedFabric, recording
 from analog_sim.config import UserError
 
-UNDER_WAY = "operations.underway"
+UNDER_WAY = "last_pulses.txt"
 """File beside a record: number and digest of the pulses that were sent last."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +12,10 @@ from analog_sim.chip.server.chip import Served
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.memory import attached
 from analog_sim.chip.server.parameters import Parameters
-
-if TYPE_CHECKING:
-    from analog_sim.chip.server.session import Answer, Session
+from analog_sim.chip.server.session import Answer, Session
 
 VERSION = "1999.0"
-Handler = Callable[["Session", Parameters], "str | Answer | None"]
+Handler = Callable[[Session, Parameters], str | Answer | None]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.messages import TEXT_LIMIT, Splitter
 from analog_sim.chip.server.serve import Instrument, Paced
 from analog_sim.chip.server.session import Session
+from analog_sim.chip.server.table import carry_out
 from analog_sim.chip.server.wall_clock import WallClock
 from analog_sim.config import UserError
 
@@ -279,9 +280,9 @@ class HislipConnection(Paced):
         link.splitter.feed(b"\n")
         parts: list[bytes | memoryview] = []
         while (message := link.splitter.next()) is not None:
-            parts += link.session.execute(message)
+            parts += carry_out(link.session, message)
         if not link.splitter.clean:
-            link.session.execute(ScpiError(-161, "the message ended within a block or a string"))
+            carry_out(link.session, ScpiError(-161, "the message ended within a block or a string"))
         link.restart()
         if parts:
             self._answer(link, number, parts)

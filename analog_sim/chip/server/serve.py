@@ -14,6 +14,7 @@ from typing import Any, cast
 from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.messages import TEXT_LIMIT, Splitter
 from analog_sim.chip.server.session import Session
+from analog_sim.chip.server.table import carry_out
 from analog_sim.chip.server.wall_clock import WallClock
 from analog_sim.config import UserError
 
@@ -148,7 +149,7 @@ class Connection(Paced):
             message = self._splitter.next()
             if message is None:
                 break
-            answer = self._session.execute(message)
+            answer = carry_out(self._session, message)
             answers += answer
             size += sum(len(part) for part in answer)
             self._catch_up()

@@ -1,4 +1,4 @@
-"""One client of a served chip: its settings, its status, its commands carried out in order. Bytes in and out, no socket."""
+"""One client of a served chip: its settings, its status, its arrays. It knows no command and no socket."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from analog_sim.chip.record.operations import Arrays, Request
 from analog_sim.chip.server.chip import Report, Served, ServedChip
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.memory import SharedArea
-from analog_sim.chip.server.messages import Message, MessageUnit, units_of
 from analog_sim.chip.server.parameters import Parameters
 from analog_sim.chip.server.status import Status
-from analog_sim.chip.server.table import find
-from analog_sim.config import UserError
 
 Answer = list[bytes | memoryview]
 
@@ -57,45 +54,8 @@ class Session:
         self.chip.release(self)
         self.memory = None
 
-    def execute(self, message: Message | ScpiError) -> Answer:
-        """Carry a message out; the parts of the answer, none for a message without queries."""
-        try:
-            if isinstance(message, ScpiError):
-                raise message
-            units = units_of(message)
-        except ScpiError as error:
-            self._refused(error)
-            return []
-        answer: Answer = []
-        path = ""
-        for unit in units:
-            parts, path = self._one(unit, path)
-            if parts:
-                answer += [b";", *parts] if answer else parts
-        return [*answer, b"\n"] if answer else []
-
-    def _one(self, unit: MessageUnit, path: str) -> tuple[Answer, str]:
-        """Carry one command out: its answer, and the path that the next header may be relative to."""
-        try:
-            command, path = find(unit.header, path)
-            if command.writes:
-                self.chip.may_write(self)
-            parameters = Parameters(unit.parameters, self.swapped, self.memory)
-            answer = command.run(self, parameters)
-            parameters.end()
-        except ScpiError as error:
-            self._refused(error)
-        except UserError as error:
-            self._refused(ScpiError(-221, str(error)))
-        except (ValueError, OverflowError) as error:
-            self._refused(ScpiError(-222, str(error)))
-        except Exception as error:  # a fault of ours must not end the other clients' sessions
-            self._refused(ScpiError(-300, f"{type(error).__name__}: {error}"))
-        else:
-            return ([answer.encode()] if isinstance(answer, str) else answer or []), path
-        return [], path
-
-    def _refused(self, error: ScpiError) -> None:
+    def refuse(self, error: ScpiError) -> None:
+        """Note an error for this client, and for whoever watches."""
         self.status.add(error)
         if self.chip.watch is not None:
             self.chip.watch.erred(error)

@@ -11,19 +11,30 @@ _ZERO = np.float32(0.0)
 _LINE = 16  # float32 in a line of the cache
 
 
-@njit(cache=True, fastmath=False)
-def scaled_transpose(w, factor, out):
-    """out = factor w^T; w: (n, m), rows contiguous; out: (m, n). In strips, so that whole lines of the cache are written."""
-    n, m = w.shape
-    for start in range(0, n, _LINE):
-        stop = min(start + _LINE, n)
-        for i in range(m):
-            target = out[i]
-            for j in range(start, stop):
-                target[j] = w[j, i] * factor
+@njit(cache=True, nogil=True, fastmath=False)
+def scaled_transpose(w, factor, out, first, last):
+    """out = factor w^T in rows first ... last - 1 of out; w: (n, m), rows contiguous; out: (m, n).
+
+    Block by block, through one that lies together: so whole lines of the cache are read and written, and the lines of a block of w, which
+    are a power of two apart as often as not, need not be in the cache all at once.
+    """
+    n = w.shape[0]
+    block = np.empty((_LINE, _LINE), np.float32)
+    for i0 in range(first, last, _LINE):
+        i1 = min(i0 + _LINE, last)
+        for j0 in range(0, n, _LINE):
+            j1 = min(j0 + _LINE, n)
+            for j in range(j0, j1):
+                source, line = w[j, i0:i1], block[j - j0]
+                for i in range(source.shape[0]):
+                    line[i] = source[i] * factor
+            for i in range(i0, i1):
+                target = out[i, j0:j1]
+                for j in range(target.shape[0]):
+                    target[j] = block[j, i - i0]
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def one_sided_pair(fraction, low, window, plus, minus):
     """plus = low + window max(x, 0), minus = low + window max(-x, 0), x = clip(fraction, -1, 1); all (N,) float32."""
     for i in range(fraction.shape[0]):
@@ -32,7 +43,7 @@ def one_sided_pair(fraction, low, window, plus, minus):
         minus[i] = low + window * max(-x, _ZERO)
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False)
 def two_sided_pair(fraction, low, window, plus, minus):
     """plus = low + window (1 + x) / 2, minus = low + window (1 - x) / 2, x = clip(fraction, -1, 1); all (N,) float32."""
     for i in range(fraction.shape[0]):

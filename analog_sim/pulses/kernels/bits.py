@@ -191,33 +191,43 @@ def draw_streams(threshold, length, key0, key1, call, out):
 
 
 @njit(cache=True, nogil=True)
-def column_lists(col_bits, col_sign, columns, start, room):
+def column_lists(col_bits, col_sign, columns, start):
     """Who fires when: for every sample and slot the columns that fire, those of positive sign first.
 
     Args:
         col_bits: (S, C) uint64. col_sign: (S, C) int8 of -1 or +1.
         columns: all lists one after the other, (F + 1 or more,) uint32 with F the number of set bits.
         start: (S, length, 3) int64, where the positive part of a list begins, where the negative part begins, where that ends.
-        room: (2, C) uint64, scratch.
     """
     samples, cols = col_bits.shape
+    firing = np.empty((2, cols + 1), np.uint32)  # in any slot, of positive and of negative sign
     q = np.uint64(0)
     for s in range(samples):
-        row = col_bits[s]
+        bits = col_bits[s]
         sign = col_sign[s]
+        number, positive = 0, 0
         slots = _0
         for j in range(cols):
-            slots |= row[j]
-            room[0, j] = row[j] if sign[j] > 0 else _0
-            room[1, j] = row[j] if sign[j] < 0 else _0
+            slots |= bits[j]
+            firing[0, number] = np.uint32(j)  # void unless the place moves on: no branch, and most columns are silent
+            number += np.int64(bits[j] != _0)
+        negative = 0
+        for p in range(number):
+            j = firing[0, p]
+            firing[0, positive] = j
+            firing[1, negative] = j
+            above = np.int64(sign[j] > 0)
+            positive += above
+            negative += 1 - above
         for k in range(start.shape[1]):
             shift = np.uint64(k)
             used = (slots >> shift) & _1 != _0  # most trains of a batch are shorter than the longest
             for side in range(2):
                 start[s, k, side] = q
-                for j in range(cols if used else 0):
-                    columns[q] = j  # void unless the place moves on: no branch
-                    q += (room[side, j] >> shift) & _1
+                for p in range((positive if side == 0 else negative) if used else 0):
+                    j = firing[side, p]
+                    columns[q] = j  # void, as above
+                    q += (bits[j] >> shift) & _1
             start[s, k, 2] = q
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.magnitude import largest_bits
 
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
@@ -13,7 +13,6 @@ _MAGIC = np.float32(
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 _NO_PULSE = np.int32(0)
 _FEW = 2**15
-_MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 @njit(cache=True, nogil=True)
@@ -46,23 +45,11 @@ def busy_rows(counts, among, busy, hits, most):
     return number
 
 
-@njit(**WITHIN)
-def _largest(bits):
-    """Bits of the abs-max of a row of floats that is seen as int32."""
-    m = _NO_PULSE
-    for j in range(bits.shape[0]):
-        m = np.int32(max(m, np.int32(bits[j] & _MAGNITUDE)))
-    return m
-
-
 @njit(cache=True, nogil=True, fastmath=False)
 def largest_of_rows(bits, largest):
-    """Bits of the abs-max of every row, (R,) int32, from a matrix (R, C) float32 that is seen as int32.
-
-    Floats of one sign are ordered as their bits are, and an integer maximum vectorises where a float one must not.
-    """
+    """Bits of the abs-max of every row, (R,) int32, from a matrix (R, C) float32 that is seen as int32."""
     for i in range(bits.shape[0]):
-        largest[i] = _largest(bits[i])
+        largest[i] = largest_bits(bits[i])
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")

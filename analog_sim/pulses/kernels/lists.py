@@ -4,8 +4,12 @@ An entry is ``2 j + side``: one pulse up (side 0) or down (1) on cell j of the r
 in mispredicted ends than the pulses do; for long lists `pulse_parts` has less to do for each pulse, and copies nothing.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from analog_sim.pulses.kernels.laws import (
     A_NODE,
@@ -20,7 +24,7 @@ from analog_sim.pulses.kernels.laws import (
 )
 from analog_sim.pulses.kernels.noise import refill
 from analog_sim.random.kernels.math import fma
-from analog_sim.random.kernels.options import CALLED, WITHIN
+from analog_sim.random.kernels.options import CALLED, JIT_OFF, WITHIN
 
 AT_ONCE = 8
 """Entries that are copied together; a list may be written, and read, so many places beyond its end."""
@@ -29,7 +33,7 @@ _A_SIDE = np.uint32(1)
 _IDLE = np.int32(0)
 _UP = np.uint64(0)
 _SIDE = np.uint64(1)
-_1_PLACE = np.uint64(1)
+_1 = np.uint64(1)
 
 
 @njit(**WITHIN)
@@ -40,6 +44,40 @@ def entries_of_columns(start, columns, entries):
             for sign in range(2):
                 for q in range(start[s, k, sign], start[s, k, sign + 1]):
                     entries[q] = columns[q] << _A_SIDE | np.uint32(sign)
+
+
+if JIT_OFF:
+
+    def _copy_turned(ready: Any, first: Any, turned: Any, entries: Any, to: Any) -> None:
+        """`AT_ONCE` entries from place `first` of one list to place `to` of another, turned or not (np.uint32 1 or 0)."""
+        entries[to : to + AT_ONCE] = ready[first : first + AT_ONCE] ^ turned
+
+else:
+
+    @intrinsic
+    def _copy_turned(typingctx: Any, ready: Any, first: Any, turned: Any, entries: Any, to: Any) -> Any:
+        """`AT_ONCE` entries from place `first` of one list to place `to` of another, turned or not (np.uint32 1 or 0).
+
+        As one vector: the compiler, which cannot know that the lists are not the same, would copy them one by one.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            word = ir.IntType(32)
+            vector = ir.VectorType(word, AT_ONCE)
+            source, target = (
+                builder.bitcast(
+                    builder.gep(context.make_array(signature.args[k])(context, builder, args[k]).data, [args[k + 1]]),
+                    vector.as_pointer(),
+                )
+                for k in (0, 3)
+            )
+            flips = ir.Constant(vector, ir.Undefined)
+            for lane in range(AT_ONCE):
+                flips = builder.insert_element(flips, args[2], ir.Constant(word, lane))
+            builder.store(builder.xor(builder.load(source, align=4), flips), target, align=4)
+            return context.get_dummy_value()
+
+        return types.void(ready, first, turned, entries, to), codegen
 
 
 @njit(**WITHIN)
@@ -55,10 +93,7 @@ def add_list(start, s, k, above, below, ready, entries, listed):
     while True:
         # A fixed number, and at least once: most lists are shorter, and an end that varied would be mispredicted. What is too
         # much is written over by the next list.
-        source = np.uint64(first + done)
-        target = np.uint64(listed + done)
-        for q in range(np.uint64(AT_ONCE)):
-            entries[target + q] = ready[source + q] ^ turned
+        _copy_turned(ready, np.uint64(first + done), turned, entries, np.uint64(listed + done))
         done += AT_ONCE
         if done >= m:
             break
@@ -76,7 +111,7 @@ def turn_list(entries, listed):
 def side_and_cell(entry):
     """Side and cell of an entry."""
     pulse = np.uint64(entry)
-    return pulse & _SIDE, pulse >> _1_PLACE
+    return pulse & _SIDE, pulse >> _1
 
 
 @njit(**CALLED)
@@ -88,7 +123,7 @@ def run_list(axis, tables, scores, row, entries, number, listed, noise):
     """
     bins = noise.bins
     y, y_bits, up, down, table = row.y, row.y_bits, row.up, row.down, row.table
-    size = np.uint64(tables.shape[0]) >> _1_PLACE
+    size = np.uint64(tables.shape[0]) >> _1
     used = noise.at[0]
     made = noise.at[1]
     done = 0

@@ -21,6 +21,7 @@ class PreparedTrain(NamedTuple):
         are void, but with half-selection, where a row counts as firing in every sample.
     column_words: of `bits.split_words`. column_signs: (S, C) of -1 or +1.
     columns, list_start: of `bits.column_lists`, which columns fire in a slot.
+    rows: (k,), of a plane, ascending, those that fire in any sample.
     action: (planes, 2), what a cell does at a positive and at a negative product: 1 up, -1 down, 0 nothing.
     half_select: fraction of a mean step that a half-selected cell suffers.
     """
@@ -31,6 +32,7 @@ class PreparedTrain(NamedTuple):
     column_signs: npt.NDArray[np.int8]
     columns: npt.NDArray[np.uint32]
     list_start: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
     action: npt.NDArray[np.int8]
     half_select: np.float32
 
@@ -53,26 +55,29 @@ def lay_out(rows, row_room, cols, col_room, everything, spare):
     """Lay out a train as the kernels of pulses take it: `bits.turn_rows`, `bits.split_words` and `bits.column_lists` at one call.
 
     Args:
-        rows: row_bits, row_sign of `turn_rows`; row_room: what it writes, turned, fired, when, most.
+        rows: row_bits, row_sign of `turn_rows`; row_room: what it writes, turned, fired, when, most, and busy (rows,) int64, whose first
+            places get the numbers of the rows that fire, or, for everything, of all.
         cols: col_bits, col_sign of `column_lists`; col_room: the words of `split_words`, the starts of `column_lists`.
         everything: as in `turn_rows`. spare: places of the list of columns beyond its end.
 
     Returns:
-        slots in which any row fires; slots in which any column fires; the list of columns.
+        slots in which any row fires; slots in which any column fires; the list of columns; how many rows `busy` names.
     """
     row_bits, row_sign = rows
-    turned, fired, when, most = row_room
+    turned, fired, when, most, busy = row_room
     col_bits, col_sign = cols
     words, start = col_room
     turn_rows(row_bits, row_sign, everything, turned, fired, when, most)
-    by_rows = _NO_SLOT
+    by_rows, firing = _NO_SLOT, 0
     for i in range(fired.shape[0]):
         by_rows |= fired[i]
+        busy[firing] = i
+        firing += np.int64(everything or fired[i] != _NO_SLOT)
     number, slots = split_words(col_bits, words)
     columns = np.empty(np.int64(number) + spare, np.uint32)
     if np.uint64(slots) >> np.uint64(start.shape[1]) == _NO_SLOT:  # else the caller refuses the train
-        column_lists(col_bits, col_sign, columns, start, np.empty((2, col_bits.shape[1]), np.uint64))
-    return by_rows, slots, columns
+        column_lists(col_bits, col_sign, columns, start)
+    return by_rows, slots, columns, firing
 
 
 @njit(cache=True, nogil=True)

@@ -26,6 +26,9 @@ if JIT_OFF:
     def fetch_row(places: Any, r: Any) -> None:
         """Do nothing."""
 
+    def fetch_line_of(matrix: Any, r: Any) -> None:
+        """Do nothing."""
+
 else:
 
     @intrinsic
@@ -61,3 +64,11 @@ else:
             first = places[k, 0] + r * places[k, 1]
             for offset in range(0, places[k, 1], _LINE):
                 _fetch(first + offset)
+
+    @njit(forceinline=True)
+    def fetch_line_of(matrix, r):
+        """Fetch row r of a C-contiguous matrix."""
+        size = np.int64(matrix.shape[1] * matrix.itemsize)
+        first = np.int64(matrix.ctypes.data) + r * size
+        for offset in range(0, size, _LINE):
+            _fetch(first + offset)

@@ -18,9 +18,9 @@ import numpy as np
 from numba import njit
 
 from analog_sim.pulses.kernels.bits import NEGATIVE, lowest_bit, popcount
-from analog_sim.pulses.kernels.cells import FEW_CELLS, bring_few, few_cells, load_row, put_few_back, store_row
+from analog_sim.pulses.kernels.cells import FEW_CELLS, Cells, bring_few, few_cells, load_row, put_few_back, store_row
 from analog_sim.pulses.kernels.history import load_memory, run_list_with_history, store_memory
-from analog_sim.pulses.kernels.laws import LINEAR, disturb
+from analog_sim.pulses.kernels.laws import LINEAR, disturb, law_of
 from analog_sim.pulses.kernels.lists import (
     AT_ONCE,
     add_list,
@@ -30,11 +30,18 @@ from analog_sim.pulses.kernels.lists import (
     run_list,
     turn_list,
 )
-from analog_sim.pulses.kernels.merging import DENSE, compare_gains, leave_alone, merge_composed, merge_linear
+from analog_sim.pulses.kernels.merging import (
+    DENSE,
+    ComposedTables,
+    compare_gains,
+    leave_alone,
+    merge_composed,
+    merge_linear,
+)
 from analog_sim.pulses.kernels.noise import seed_row
 from analog_sim.pulses.kernels.parts import add_parts, columns_at_once, run_parts, turn_parts
-from analog_sim.pulses.kernels.plans import coincidences
-from analog_sim.pulses.kernels.prefetch import fetch_row, places_of
+from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, coincidences
+from analog_sim.pulses.kernels.prefetch import fetch_line_of, fetch_row, places_of
 from analog_sim.pulses.kernels.rooms import MOST_LISTED, MOST_PARTS, row_room
 from analog_sim.random.kernels.options import WITHIN
 
@@ -176,12 +183,13 @@ def pulse_rows_by_counts(first, last, cells, law, composed, counts, place):
 
     Args:
         first, last: int, places in `counts.rows`: the rows from the one to before the other.
-        cells, law, composed, counts: see the classes.
+        cells, law, composed, counts: see the classes; their fields as plain tuples (`laws.law_of`).
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
         Number of pulses sent.
     """
+    cells, law, composed, counts = Cells(*cells), law_of(law), ComposedTables(*composed), PreparedCounts(*counts)
     disturbed = counts.disturbance.size > 0
     cols = cells.g.shape[1]
     room = row_room(cols, 0, composed)
@@ -255,10 +263,21 @@ def _send_listed(law, train, short, room, parts, listed):
 
 
 @njit(**WITHIN)
-def _send_train(plane, i, law, composed, train, samples, short, ready, counted, room):
+def _may_merge(law, composed, train):
+    """Whether a row that fires in every slot has so many pulses in any sample that they may be merged."""
+    length, cols = train.list_start.shape[1], train.column_signs.shape[1]
+    most = _NONE
+    for s in range(train.list_start.shape[0]):
+        most = max(most, train.list_start[s, length - 1, 2] - train.list_start[s, 0, 0])
+    able = (law.axis.kind == LINEAR or composed.words.size > 0) and law.history.shape[0] == 0
+    return able and np.float32(length * most) > DENSE * np.float32(cols * length)
+
+
+@njit(**WITHIN)
+def _send_train(plane, i, law, composed, train, samples, short, ready, dense, counted, room):
     """Send the pulses of row i of a plane in the samples in which it fires.
 
-    counted: keep the pulses of every cell in `room.total`.
+    dense: of `_may_merge`. counted: keep the pulses of every cell in `room.total`.
 
     Returns:
         pulses sent; whether the last list held all of them; parts and pulses of that list.
@@ -274,13 +293,10 @@ def _send_train(plane, i, law, composed, train, samples, short, ready, counted, 
         turn = np.int64(stream >> np.uint64(63))
         bits = stream & ~NEGATIVE
         above, below = np.int32(train.action[plane, turn]), np.int32(train.action[plane, 1 - turn])
-        firing = train.list_start[s, length - 1, 2] - train.list_start[s, 0, 0]
-        pairs = np.float32(np.int64(popcount(bits)) * firing)
-        merged = (
-            (law.axis.kind == LINEAR or tabled)
-            and law.history.shape[0] == 0
-            and pairs > DENSE * np.float32(cols * length)
-        )
+        merged = False
+        if dense and (law.axis.kind == LINEAR or tabled):
+            firing = train.list_start[s, length - 1, 2] - train.list_start[s, 0, 0]
+            merged = np.float32(np.int64(popcount(bits)) * firing) > DENSE * np.float32(cols * length)
         hits = _NONE
         if merged or counted:
             hits = coincidences(bits, above, below, train.column_words, s, train.column_signs, True, n)
@@ -309,17 +325,18 @@ def _send_train(plane, i, law, composed, train, samples, short, ready, counted, 
 
 
 @njit(cache=True, nogil=True)
-def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place):
-    """Pulse rows first_row ... last_row - 1 of every plane of a crossbar (row i of plane p is row p rows + i of the arrays) by a train.
+def pulse_rows_by_train(first, last, cells, law, composed, train, place):
+    """Pulse rows of every plane of a crossbar (row i of plane p is row p rows + i of the arrays) by a train.
 
     Args:
-        first_row, last_row: int, of a plane.
-        cells, law, composed, train: see the classes.
+        first, last: int, places in `train.rows`: the rows from the one to before the other.
+        cells, law, composed, train: see the classes; their fields as plain tuples (`laws.law_of`).
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
         Number of pulses sent.
     """
+    cells, law, composed, train = Cells(*cells), law_of(law), ComposedTables(*composed), PreparedTrain(*train)
     action = train.action
     planes = action.shape[0]
     rows = cells.g.shape[0] // planes
@@ -332,18 +349,19 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
         entries_of_columns(train.list_start, train.columns, ready)
     places = places_of(cells)
     samples = np.empty(train.list_start.shape[0] + 1, np.int64)
+    dense = _may_merge(law, composed, train)
     sent, number, parts, listed = _NONE, _NONE, _NONE, _NONE
     whole = False
-    for q in range(first_row * planes, last_row * planes):
+    for q in range(first * planes, last * planes):
         plane = q % planes
-        i = q // planes
+        i = train.rows[q // planes]
         r = plane * rows + i
         if plane == 0:
             number = samples_of_row(train, i, samples)
-        if number == 0:
-            continue
-        # The next row that is pulsed is most often the same one of the other plane, or the one after it.
-        fetch_row(places, r + rows if plane + 1 < planes else min(i + 1, rows - 1))
+        following = train.rows[min(q // planes + 1, last - 1)]
+        fetch_row(places, r + rows if plane + 1 < planes else following)
+        if plane == 0:
+            fetch_line_of(train.row_streams, following)
         _begin_row(r, cells, law.axis, composed, place, room)
         if plane > 0 and whole and opposite:
             # The cells of the second plane get the pulses of the first the other way, and as many of them: what held all is run again.
@@ -358,7 +376,7 @@ def pulse_rows_by_train(first_row, last_row, cells, law, composed, train, place)
                 for j in range(room.total.shape[0]):
                     room.total[j] = np.int32(0)
             now, whole, parts, listed = _send_train(
-                plane, i, law, composed, train, samples[:number], short, ready, counted, room
+                plane, i, law, composed, train, samples[:number], short, ready, dense, counted, room
             )
             sent += now
         store_row(r, cells, law.axis, room.row, room.origin, room.total)

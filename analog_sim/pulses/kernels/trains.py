@@ -6,21 +6,11 @@ import numpy as np
 from numba import njit
 
 from analog_sim.pulses.kernels.bits import draw_sample, room_for
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.magnitude import largest_bits
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _CERTAIN = 4294967296.0
-_MAGNITUDE = np.int32(0x7FFFFFFF)
-
-
-@njit(**WITHIN)
-def _largest(bits):
-    """Bits of the abs-max of a vector of floats that is seen as int32 (see `converting.scale_rows`)."""
-    m = np.int32(0)
-    for i in range(bits.shape[0]):
-        m = np.int32(max(m, np.int32(bits[i] & _MAGNITUDE)))
-    return m
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
@@ -37,8 +27,8 @@ def share_strength(x_bits, d_bits, pulses, longest, balance, adapt, length, row,
     largest = np.empty(2, np.int32)
     largest_as_floats = largest.view(np.float32)
     for s in range(length.shape[0]):
-        largest[0] = _largest(x_bits[s])
-        largest[1] = _largest(d_bits[s])
+        largest[0] = largest_bits(x_bits[s])
+        largest[1] = largest_bits(d_bits[s])
         x = np.float64(largest_as_floats[0])
         d = np.float64(largest_as_floats[1])
         slots = longest

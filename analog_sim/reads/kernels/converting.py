@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim.random.kernels.magnitude import largest_bits
+
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _MAGIC = np.float32(
     12582912.0
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 
-
-_MAGNITUDE = np.int32(0x7FFFFFFF)
 _ONE_BITS = np.int32(0x3F800000)
 # 2**-100: one over a smaller scale, times the steps of a converter, may overflow
 _LEAST_BITS = np.int32(27 << 23)
@@ -26,14 +26,10 @@ _LEAST_BITS = np.int32(27 << 23)
 def scale_rows(bits, out_bits):
     """Write the abs-max of every row of x (B, n) to out (B,), at least 2**-100; 1 for a row of zeros, inf or NaN where the row has one.
 
-    bits, out_bits: x and out seen as int32. Floats of one sign are ordered as their bits are, and an integer maximum vectorises
-    where a float one must not.
+    bits, out_bits: x and out seen as int32.
     """
     for b in range(bits.shape[0]):
-        row = bits[b]
-        m = np.int32(0)
-        for i in range(row.shape[0]):
-            m = np.int32(max(m, np.int32(row[i] & _MAGNITUDE)))
+        m = largest_bits(bits[b])
         out_bits[b] = max(m, _LEAST_BITS) if m > 0 else _ONE_BITS
 
 

@@ -1,9 +1,15 @@
-"""Energy of a read, in one pass over the voltages, with their squares when the noise needs them too."""
+"""Energy of a read, in one pass over the voltages, with their squares, or the sums of these, when the noise needs them too."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from analog_sim.random.kernels.math import fma
+from analog_sim.random.kernels.options import WITHIN
+
+_LANES = 64
+"""Sums side by side in a sum of squares: its order, and so its last bits, are the same on every processor."""
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
@@ -35,3 +41,31 @@ def square_and_power(v, g, squared):
             s += x * g[i]
         total += s
     return total
+
+
+@njit(**WITHIN)
+def _sum_of_squares(row, lanes):
+    """``sum_i row_i**2``, number i in lane i mod `_LANES`, then lane l + w added to lane l for w = 32, 16, ... 1."""
+    for lane in range(_LANES):
+        lanes[lane] = np.float32(0.0)
+    whole = row.shape[0] // _LANES * _LANES
+    for first in range(0, whole, _LANES):
+        part = row[first : first + _LANES]
+        for lane in range(_LANES):
+            lanes[lane] = fma(part[lane], part[lane], lanes[lane])
+    for i in range(whole, row.shape[0]):
+        lanes[i - whole] = fma(row[i], row[i], lanes[i - whole])
+    width = _LANES // 2
+    while width > 0:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return lanes[0]
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def sums_of_squares(v, factor, sums):
+    """``factor sum_i v_bi**2`` into sums (B, 1); v: (B, n) float32. The variance of noise that is the same for all cells."""
+    lanes = np.empty(_LANES, np.float32)
+    for b in range(v.shape[0]):
+        sums[b, 0] = factor * _sum_of_squares(v[b], lanes)

@@ -11,23 +11,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from analog_sim.random.kernels.magnitude import largest_bits
 from analog_sim.random.kernels.math import fma
-from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+from analog_sim.random.kernels.options import JIT_OFF
 from analog_sim.reads.kernels import product
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _STRIP = 16
 """Rows that are worked on together: their sums stay in the first-level cache until they are added."""
-
-
-@njit(**WITHIN)
-def largest_of(bits):
-    """Bits of the abs-max of a row of floats that is seen as int32: floats of one sign are ordered as their bits are."""
-    m = np.int32(0)
-    for j in range(bits.shape[0]):
-        m = np.int32(max(m, np.int32(bits[j] & _MAGNITUDE)))
-    return m
 
 
 if JIT_OFF:
@@ -87,4 +79,4 @@ else:
                 row, added = target[start + r], sums[r]
                 for j in range(row.shape[0]):
                     row[j] = fma(factor, added[j], row[j])
-                largest[start + r] = largest_of(row.view(np.int32))
+                largest[start + r] = largest_bits(row.view(np.int32))

@@ -375,8 +375,8 @@ class Proof:
         if curve is None or self._spread_factor <= WIDE:
             return ""
         return (
-            f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one: history or differences of the cells that"
-            " the card lacks"
+            f"; the spread over {curve.label} ramps is {ratio:.2g} times the measured one, because the cells have a history or differences"
+            " that the card does not describe"
         )
 
 

@@ -16,7 +16,7 @@ from analog_sim.tiles.tile import TileSpec
 from analog_sim.writing.choice import scheme_for
 from analog_sim.writing.scheme import WriteScheme
 from learning.experiments.configs.train import TrainExperiment, TwinSpec
-from learning.experiments.defaults.statements import about_card, about_circuit, about_energy, about_wires
+from learning.experiments.defaults.statements import about_card, about_chip, about_circuit, about_energy, about_wires
 
 Decisions = Mapping[str, Any]
 DECIDED = tuple(f"{tile}.{key}" for tile in ("tile", "matrix_tile") for key in ("writing", "compensation"))
@@ -93,10 +93,16 @@ def training_notes(asked: TrainExperiment, setup: TrainExperiment) -> tuple[str,
             card,
             pulses="pulsed" in written.needs,
             selected=setup.tile.wires is not None and not setup.tile.wires.ideal,
+            believed=setup.chip.shared,
         ),
-        about_circuit(setup.tile, bias="digital" if setup.network is None else setup.network.bias),
+        about_circuit(
+            setup.tile,
+            bias="digital" if setup.network is None else setup.network.bias,
+            own_wires=setup.chip.shared,
+        ),
         *about_wires(setup.tile, cell, pulses="pulsed" in written.needs),
-        about_energy(card, setup.tile, training=True),
+        *about_chip(setup.chip, training=True),
+        *([about_energy(card, setup.tile, training=True)] if setup.chip.snapshots else []),
     ]
     return tuple(found)
 

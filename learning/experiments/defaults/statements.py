@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analog_sim.cells.cell_model import CellModel
+from analog_sim.chip.backend import ChipBackend
 from analog_sim.chip.cost import energy_statement
 from analog_sim.tiles.tile import TileSpec
 from devices.card import DeviceCard
@@ -17,16 +18,36 @@ SHOWN = 6
 """Assumed values named in a sentence; the report's table has all of them."""
 
 
-def about_card(card: DeviceCard, *, pulses: bool = False, selected: bool = False) -> tuple[str, ...]:
+def about_chip(chip: ChipBackend, *, training: bool = False) -> tuple[str, ...]:
+    """What is not known of a sealed chip, and what the card is for one that may be real; nothing for an open one."""
+    if chip.snapshots:
+        return ()
+    measured = "evaluations are" if training else "the images are"
+    found = [
+        f"chip: {chip.kind}: it shows nothing of its inside, so {measured} reads of the chip itself, which are counted, take time and "
+        "disturb as any workload; energy in its cells is unknown."
+    ]
+    if chip.shared:
+        found.append(
+            f"chip: {chip.kind}: cells, wires and noise are the chip's own; the card is what the run believes of the cells, for their "
+            "range of conductance and the size of a step."
+        )
+    return tuple(found)
+
+
+def about_card(
+    card: DeviceCard, *, pulses: bool = False, selected: bool = False, believed: bool = False
+) -> tuple[str, ...]:
     """What a card leaves out, and what of it has no source.
 
     Args:
         card: the card. pulses: whether its cells are written by pulses in this run, so that wear and disturb by pulses matter.
         selected: whether wires decide what half-selected cells see.
+        believed: the cells are a chip's own, so that nothing is ideal because the card leaves it out.
     """
     missing = [name for name, absent in _absent(card, pulses, selected).items() if absent]
     found = []
-    if missing:
+    if missing and not believed:
         found.append(f"card {card.name}: ideal, because the card does not state it: {', '.join(missing)}.")
     assumed = card.assumptions()
     if assumed:
@@ -58,11 +79,12 @@ def _absent(card: DeviceCard, pulses: bool, selected: bool) -> dict[str, bool]:
     return nothing | wear if pulses else nothing
 
 
-def about_circuit(tile: TileSpec, *, bias: str, what: str = "") -> str:
+def about_circuit(tile: TileSpec, *, bias: str, what: str = "", own_wires: bool = False) -> str:
     """What of the circuit around the cells is ideal.
 
     Args:
         tile: its specification. bias: where biases are, "digital", "chip" or "none". what: names the tile when a run has several.
+        own_wires: the arrays are a chip's own, and have its wires.
     """
     ideal = []
     if tile.dac.bits is None:
@@ -73,7 +95,7 @@ def about_circuit(tile: TileSpec, *, bias: str, what: str = "") -> str:
         ideal.append("noise of the ADCs (tile.adc.noise)")
     if not (tile.dac.errors or tile.adc.errors):
         ideal.append("mismatch of the converters (gain_spread, offset_spread, inl)")
-    if tile.wires is None or tile.wires.ideal:
+    if not own_wires and (tile.wires is None or tile.wires.ideal):
         ideal.append("wires (no IR drop)")
     if bias == "digital":
         ideal.append("biases (added digitally)")

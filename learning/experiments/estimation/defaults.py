@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from analog_sim.tiles.nonidealities import Hardware
 from learning.experiments.configs.estimate import Experiment
-from learning.experiments.defaults.statements import about_card, about_circuit, about_drift, about_energy, about_wires
+from learning.experiments.defaults.statements import (
+    about_card,
+    about_chip,
+    about_circuit,
+    about_drift,
+    about_energy,
+    about_wires,
+)
+
+STANDS_STILL = "chip time stands still while images are classified: drift and read disturb during a workload are not in the figures."
 
 
 def with_compensation(experiment: Experiment, hardware: Hardware) -> Experiment:
@@ -37,19 +46,9 @@ def estimate_notes(experiment: Experiment, hardware: Hardware) -> tuple[str, ...
     return (
         *([kept] if experiment.digital else []),
         *about_drift(hardware.cell, tile),
-        *about_card(card),
-        about_circuit(tile, bias=experiment.bias_place),
+        *about_card(card, believed=experiment.chip.shared),
+        about_circuit(tile, bias=experiment.bias_place, own_wires=experiment.chip.shared),
         *about_wires(tile, hardware.cell),
-        _about_measuring(experiment),
-        about_energy(card, tile),
-    )
-
-
-def _about_measuring(experiment: Experiment) -> str:
-    """What measuring does to the chip."""
-    if experiment.chip.snapshots:
-        return "chip time stands still while images are classified: drift and read disturb during a workload are not in the figures."
-    return (
-        f"chip: {experiment.chip.kind}: it shows nothing of its inside, so the images are reads of the chip itself, which take time and "
-        "disturb as any workload; energy in its cells is unknown."
+        *about_chip(experiment.chip),
+        *([STANDS_STILL, about_energy(card, tile)] if experiment.chip.snapshots else []),
     )

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from analog_sim.chip.cost import Costs
 from analog_sim.chip.crossbar import Crossbar
 from analog_sim.random.streams import Streams
-from analog_sim.writing.proposal import OuterProduct
 from learning.common.weight_tile import WeightTile
 from learning.decorrelation.metrics import correlation_loss
 from learning.experiments.runs.result_log import Row
@@ -135,7 +134,6 @@ def first_broken(layers: Iterable[WeightLayer], activations: Iterable[F32]) -> s
 def first_broken_gradient(layers: Iterable[WeightLayer], gradients: Iterable[Gradient] | None) -> str | None:
     """Name of the first layer whose proposed gradient is not finite; None when all are."""
     for layer, gradient in zip(layers, gradients or (), strict=gradients is not None):
-        weights = gradient.weights
-        if not np.isfinite(weights.d if isinstance(weights, OuterProduct) else weights.dw).all():
+        if not gradient.weights.finite:
             return f"the gradient of {layer.name}"
     return None

@@ -9,9 +9,11 @@ import pytest
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.chip.backends.sealed import Sealed
+from analog_sim.chip.backends.twin import TwinBackend
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.fabric import Fabric
 from analog_sim.chip.record.taped import replay
+from analog_sim.chip.twin import MeasuredChip, save_measured
 from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Streams
@@ -105,3 +107,21 @@ def test_a_position_beyond_the_record_is_refused(cell: CellModel, tmp_path: Path
     assert chip.record is not None
     with pytest.raises(UserError, match="do not belong together"):
         chip.record.seek(4)
+
+
+def test_a_twin_that_ended_goes_on(cell: CellModel, tmp_path: Path) -> None:
+    np.savez(tmp_path / "twin.npz", **save_measured(MeasuredChip(cell)))
+    twin = TwinBackend(folder=tmp_path / "twin.npz", record=True)
+    whole = twin.fabric(cell, Streams(1), Clock(), tmp_path / "whole")
+    session(whole)
+    wanted = whole.at("layer").crossbar(("block", 1), 2, 2, pair=False).read_conductance()
+    first = twin.fabric(cell, Streams(1), Clock(), tmp_path / "cut")
+    session(first)
+    assert first.record is not None
+    first.record.close()
+    second = twin.fabric(cell, Streams(1), Clock(), tmp_path / "cut")
+    session(second)
+    np.testing.assert_array_equal(
+        second.at("layer").crossbar(("block", 1), 2, 2, pair=False).read_conductance(), wanted
+    )
+    assert twin.fabric(cell, Streams(1), Clock(), None).record is None

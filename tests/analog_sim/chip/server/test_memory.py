@@ -21,6 +21,7 @@ from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.memory import SIZE, WORTH, offered
 from analog_sim.chip.server.serve import running
 from analog_sim.chip.server.session import Session
+from analog_sim.chip.server.table import carry_out
 from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Streams
@@ -167,7 +168,7 @@ def test_a_client_from_elsewhere_cannot_share(chip: ServedChip) -> None:
     assert offer is not None
     from analog_sim.chip.server.messages import Message
 
-    session.execute(Message(bytearray(f"SYST:MEM? {os.getpid()},{offer[1]}".encode()), {}))
+    carry_out(session, Message(bytearray(f"SYST:MEM? {os.getpid()},{offer[1]}".encode()), {}))
     assert session.status.next_error()[0] == -221
     os.close(offer[1])
 

@@ -86,7 +86,7 @@ def test_column_lists_hold_every_column_that_fires(length):
     bits, sign = random_streams(3, 11, length)
     columns = np.empty(int(np.bitwise_count(bits).sum()) + 1, np.uint32)
     start = np.empty((3, length, 3), np.int64)
-    column_lists(bits, sign, columns, start, np.empty((2, 11), np.uint64))
+    column_lists(bits, sign, columns, start)
     for s in range(3):
         for k in range(length):
             first, middle, last = start[s, k]

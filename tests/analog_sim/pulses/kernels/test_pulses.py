@@ -231,7 +231,7 @@ def test_pulses_act_on_the_present_state_of_cells_that_age():
 
 @pytest.mark.parametrize("by", ["train", "counts"])
 def test_parts_of_the_rows_are_the_same_bits_as_all_of_them(by):
-    from analog_sim.pulses.apply import _cells, _counts, _train
+    from analog_sim.pulses.apply import _cells, _counts, _plain, _train
     from analog_sim.pulses.kernels import pulses as kernels
 
     shape = (2, 6, 9)
@@ -241,14 +241,17 @@ def test_parts_of_the_rows_are_the_same_bits_as_all_of_them(by):
     for edges in ((0, 6), (0, 1, 4, 6)) if by == "train" else ((0, 12), (0, 5, 6, 12)):
         model, state = chip(CARDS["linear with spread"], shape)
         assert model.pulse is not None
-        arguments = _cells(model, state, None, 0.0), compile_pulses(model.pulse), nothing_composed()
+        chip_and_law = _cells(model, state, None, 0.0), compile_pulses(model.pulse), nothing_composed()
         place = np.uint64(1), np.uint64(2), np.uint64(3)
         if by == "train":
             prepared = _train(plan, 2, 0.0, False)[0]
-            parts = [kernels.pulse_rows_by_train(a, b, *arguments, prepared, place) for a, b in pairwise(edges)]
+            assert len(prepared.rows) == 6
+            arguments = _plain(*chip_and_law, prepared)
+            parts = [kernels.pulse_rows_by_train(a, b, *arguments, place) for a, b in pairwise(edges)]
         else:
             counted, _ = _counts(PulseCounts(counts), shape, 0.0, False)
-            parts = [kernels.pulse_rows_by_counts(a, b, *arguments, counted, place) for a, b in pairwise(edges)]
+            arguments = _plain(*chip_and_law, counted)
+            parts = [kernels.pulse_rows_by_counts(a, b, *arguments, place) for a, b in pairwise(edges)]
         results.append((state.g, sum(parts)))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     assert results[0][1] == results[1][1] > 0
