@@ -4,7 +4,7 @@ A kernel that writes into an array has a twin that returns what would be written
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from naive import adc_reading, patches, philox, stream_normal, table_value
@@ -56,6 +56,11 @@ def two_sided(fraction: float, low: float, window: float) -> tuple[float, float]
 def largest_counts(counts: Rows) -> list[int]:
     """Most pulses on any cell of each row."""
     return [max((abs(int(n)) for n in row), default=0) for row in counts]
+
+
+def listed_pulses(counts: Rows, among: Iterable[int]) -> list[tuple[int, int]]:
+    """Number of every cell in some rows that has pulses, counted through all rows, and its pulses."""
+    return [(r * len(counts[r]) + j, int(n)) for r in among for j, n in enumerate(counts[r]) if n]
 
 
 def whole_steps(gathered: float, threshold: float, most: float) -> int:

@@ -18,7 +18,7 @@ import pytest
 from analog_sim.cells.kernels.ageing import forget_paths
 from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
-from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, take_whole
+from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, list_pulses, take_whole
 from analog_sim.pulses.kernels.trains import fire, share_strength
 from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
@@ -92,6 +92,7 @@ TWINS: dict[str, tuple[str, str]] = {
         "analog_sim/pulses/kernels/test_bits.py:word",
         "analog_sim/pulses/kernels/test_bits.py:test_every_bit_is_decided_by_its_own_word",
     ),
+    "analog_sim.pulses.kernels.counts.list_pulses": ("naive_kernels.py:listed_pulses", f"{HERE}:test_list_pulses"),
     "analog_sim.pulses.kernels.counts.busy_rows": ("naive_kernels.py:largest_counts", f"{HERE}:test_busy_rows"),
     "analog_sim._spinning.look_until": (
         "naive_kernels.py:changed",
@@ -341,6 +342,16 @@ def test_busy_rows(kind: type, among: Sequence[int]) -> None:
     assert list(rows[:number]) == expected
     assert list(hits[:number]) == [sum(abs(int(n)) for n in counts[r]) for r in expected]
     assert list(most[:number]) == [largest[r] for r in expected]
+
+
+@pytest.mark.parametrize("among", [range(5), (0, 3)])
+@pytest.mark.parametrize("cols", [1, 63, 64, 130])
+def test_list_pulses(cols: int, among: Sequence[int]) -> None:
+    counts = (RNG.integers(-9, 10, (5, cols)) * (RNG.random((5, cols)) < 0.1)).astype(np.int16)
+    counts[3, -1], counts[2] = np.iinfo(np.int16).min, 1
+    cells, pulses = np.empty(counts.size, np.uint32), np.empty(counts.size, np.int16)
+    found = list_pulses(counts, np.array(among), cells, pulses)
+    assert list(zip(cells[:found], pulses[:found], strict=True)) == twins.listed_pulses(counts, among)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0, 2.25])

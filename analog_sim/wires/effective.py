@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analog_sim.wires.basis import eigenvalues, modes, outliers
 from analog_sim.wires.kernels.lanes import LANES
 from analog_sim.wires.network import Network, closed_form, factored
-from analog_sim.wires.series import Polynomials, deflation, polynomials, probe_moments, series_matrix
+from analog_sim.wires.series import Polynomials, deflation, leaves_cache, polynomials, probe_moments, series_matrix
 from analog_sim.wires.single import currents
 from analog_sim.wires.topology import Topology, WiresError
 
@@ -23,6 +23,8 @@ TOLERANCE = 1e-7
 """Default bound of the measured error: largest current error of the probes over their largest current."""
 
 _LARGEST_ORDER, _LARGEST_BASIS = 12, 160
+_TALL = 1.2
+"""Word lines over bit lines from which it pays to solve for the bit lines, the second check included."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def probes(net: Network, single: npt.NDArray[np.int64], tolerance: float) -> Pro
 
 def series_work(net: Network, fields: int, order: int, depth: int) -> float:
     """Time of a series in passes of one input, as measured: a pass costs twice as much when a block of eight leaves the cache."""
-    slow = 2.0 if order > 1 and 8 * LANES * net.cells.size > 8e6 else 1.0
+    slow = 2.0 if order > 1 and leaves_cache(net) else 1.0
     powers = max(2 * depth, (order + 3) // 2 + depth)
     return net.rows * max(order - 0.15, 0.1) * slow + fields * (3.5 + 0.05 * fields + 1.65 * powers)
 
@@ -144,14 +146,30 @@ def effective_matrix(g: npt.ArrayLike, topology: Topology, tolerance: float = TO
     net = factored(g, topology)
     if net.cells.max() == 0.0:
         return Effective(np.zeros(net.cells.shape), 0.0, "closed form")
-    series = chosen_series(net, tolerance)
-    if series is not None:
+    return by_series(net, tolerance) or by_conjugate_gradients(net, tolerance)
+
+
+def by_series(net: Network, tolerance: float) -> Effective | None:
+    """The matrix by a series that meets the tolerance; None when there is none.
+
+    A pass serves eight driven lines, so an array with more word than bit lines is solved as if its bit lines were driven (reciprocity).
+    """
+    sides = [net]
+    if net.rows > _TALL * net.cols:
+        sides.insert(0, factored(np.ascontiguousarray(net.cells.T), replace(net.topology.turned(), selector=0.0)))
+    for side in sides:
+        series = chosen_series(side, tolerance)
+        if series is None:
+            continue
         c, left, right, test, size = series
-        matrix = series_matrix(net, c.c, left, right)
+        matrix = series_matrix(side, c.c, left, right, 0.1 * tolerance)
         error = test.error(test.v @ matrix)
+        if side is not net:
+            matrix, own = np.ascontiguousarray(matrix.T), probes(net, outliers(net, 64), tolerance)
+            error = max(error, own.error(own.v @ matrix))
         if error <= tolerance:
             return Effective(matrix, error, "series", len(c.c) - 1, size)
-    return by_conjugate_gradients(net, tolerance)
+    return None
 
 
 def transposed_matrix(

@@ -1,6 +1,7 @@
 """Resistance of a segment at technology nodes, `wires: {preset: 22 nm}`: values of a published model, computed here from its parameters.
 
-A segment has the length of a cell, r = rho L / (w^2 a), with w the width of the wire (the node), a its ratio of height to width, rho the
+A segment has the length of a cell, r = rho L / (w^2 a), with w the width of the wire (the name of the preset; which width a node has is
+the user's to know: DNN+NeuroSim takes 32 nm for its 22 nm node), a its ratio of height to width, rho the
 resistivity of copper at that width (it grows where electrons meet surfaces and grains), L = 2 w for cells at bare crossings (4 F^2) and
 4 w for cells with a transistor (1T1R, 16 F^2 in the model).
 """
@@ -44,7 +45,7 @@ WIRES = MappingProxyType(
         "14 nm": Copper(14e-9, 2.10, 7.43e-8),
     }
 )
-"""Node -> its wires, all from SOURCE."""
+"""Width -> wires, all from SOURCE."""
 
 _WIDTHS = MappingProxyType({"": 2.0, " 1T1R": 4.0})
 

@@ -28,7 +28,10 @@ from analog_sim.wires.network import Network
 
 F64 = npt.NDArray[np.float64]
 _UNITS = np.eye(LANES).ravel()
-_PADDING = 72  # float64: rows of a block do not all begin at the same place of a page
+_PADDING = 72  # numbers: rows of a block do not all begin at the same place of a page
+NARROW = 3e-9
+"""Error of a matrix whose fields are float32 between passes, over the largest current of a word line, as measured (256 to 1024 lines, 1
+and 5 ohm: 4e-10 to 2.3e-9; inputs on all lines: below 1e-10)."""
 
 
 class Polynomials(NamedTuple):
@@ -94,10 +97,16 @@ def _combined(c: F64, fields: F64) -> F64:
     return sum((a * x for a, x in zip(c, fields, strict=False)), np.zeros_like(fields[0]))
 
 
-def workspace(net: Network) -> tuple[F64, F64, F64]:
-    """Elimination, lines and scratch of the kernels for eight inputs."""
+def workspace(net: Network, narrow: bool = False) -> tuple[npt.NDArray[np.floating], F64, F64]:
+    """Elimination, lines and scratch of the kernels for eight inputs; narrow: the elimination, the largest of them, is float32."""
     width = LANES * net.cols + _PADDING
-    return np.empty((len(net.d), width)), np.zeros((4, width)), np.zeros((4, width))
+    kind = np.float32 if narrow else np.float64
+    return np.empty((len(net.d), width), kind), np.zeros((4, width)), np.zeros((4, width))
+
+
+def leaves_cache(net: Network) -> bool:
+    """Whether the fields of eight inputs are more than a core's share of the cache, so that memory sets the time of a pass."""
+    return 8 * LANES * net.cells.size > 8e6
 
 
 def deflation(net: Network, basis: Modes, order: int, depth: int) -> Deflation:
@@ -117,12 +126,16 @@ def deflation(net: Network, basis: Modes, order: int, depth: int) -> Deflation:
     return Deflation(gram, shares, ends)
 
 
-def series_matrix(net: Network, c: F64, left: F64, right: F64) -> F64:
-    """``sum_k c_k p' f_k`` of every word line plus ``right' left``, (rows, cols) siemens."""
-    out = np.empty((len(net.d), net.cols))
+def series_matrix(net: Network, c: F64, left: F64, right: F64, allowed: float = 0.0) -> F64:
+    """``sum_k c_k p' f_k`` of every word line plus ``right' left``, (rows, cols) siemens.
+
+    allowed: error from rounding, relative to the largest current of a word line. Where NARROW is below it, and memory sets the time, fields
+    are float32 between passes; sums stay float64.
+    """
+    out, narrow = np.empty((len(net.d), net.cols)), allowed >= NARROW and leaves_cache(net)
 
     def part(first: int, last: int) -> None:
-        born.series(first, last, c, *net.series, left, right, _UNITS, *workspace(net), out)
+        born.series(first, last, c, *net.series, left, right, _UNITS, *workspace(net, narrow), out)
 
     in_parts(part, len(net.d), LANES, LANES)
     return out[: net.rows]

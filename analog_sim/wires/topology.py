@@ -120,7 +120,11 @@ class Topology:
         So it is (Lorentz) when both see one network with the same terminals, a driver of one at the place of a sense amplifier of
         the other.
         """
-        return replace(other, word=other.bit, bit=other.word) == self
+        return other.turned() == self
+
+    def turned(self) -> Topology:
+        """The same network with drivers and sense amplifiers exchanged: its matrix of the transposed cells is the transposed matrix."""
+        return replace(self, word=self.bit, bit=self.word)
 
 
 def simple(

@@ -20,6 +20,7 @@ from analog_sim.chip.operation_log import OperationLog
 from analog_sim.chip.record import operations
 from analog_sim.chip.server.commands import INFO_HEADERS
 from analog_sim.config import UserError
+from analog_sim.pulses.kernels.counts import busy_rows, list_pulses
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Name
 
@@ -171,16 +172,19 @@ class RemoteCrossbar:
 
     def _pulse_counts(self, plan: PulseCounts) -> None:
         """Counts of the cells that have any, or of all where that is shorter."""
-        cells, counts = pulsed_cells(plan)
-        most = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
+        counts = plan.counts
+        if counts.dtype != np.int16:
+            self._check_pulses(max(int(counts.max(initial=0)), -int(counts.min(initial=0))), 32767)
+            counts = counts.astype(np.int16)
+        cells, pulses, most = pulsed_cells(counts, plan.rows)
         self._check_pulses(most, 32767)
-        few = counts.astype(np.int8 if most < 128 else np.int16)
-        if cells.nbytes + few.nbytes < 2 * plan.counts.size and "PULSe:CELLs" in self._link.headers:
+        few = pulses.astype(np.int8) if most < 128 else pulses
+        if cells.nbytes + few.nbytes < counts.nbytes and "PULSe:CELLs" in self._link.headers:
             self._check_bytes("pulse", cells.nbytes + few.nbytes)
             self._write(b"PULS:CELL ", [b",", *block(cells), b",", *block(few)], "pulse")
         else:
-            self._check_bytes("pulse", 2 * plan.counts.size)
-            self._write(b"PULS:COUN ", [b",", *self._link.lent(plan.counts.astype(np.int16))], "pulse")
+            self._check_bytes("pulse", counts.nbytes)
+            self._write(b"PULS:COUN ", [b",", *self._link.lent(counts)], "pulse")
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
@@ -245,9 +249,13 @@ class RemoteFabric:
     def crossbar(
         self, name: tuple[Name, ...], rows: int, cols: int, *, pair: bool, wishes: Fabrication = PLAIN
     ) -> RemoteCrossbar:
-        """The array of a name. Raises UserError when the chip has none left or of other size, and for a fault map."""
+        """The array of a name. Raises UserError when the chip has none left or of other size, and for a fault map or wires."""
         if wishes.fault_map is not None:
             raise UserError("tile.fault_map: a served chip has its own faults")
+        if wishes.wires is not None:
+            raise UserError(
+                "tile.wires: a served chip has its own wires (leave tile.wires out; the key wires of the file that is served gives them)"
+            )
         full = json.dumps([*self.place, *name])
         self.link.command(f"ARR:DEF {_quoted(full)},{rows},{cols},{'ON' if pair else 'OFF'},{len(self.place)}")
         if full not in self.made:
@@ -261,18 +269,21 @@ class RemoteFabric:
         return ChipInfo(**{n: types.get(n, lambda t: t == "1")(text) for n, text in zip(names, answer, strict=True)})
 
 
-def pulsed_cells(plan: PulseCounts) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.integer]]:
-    """Numbers of the cells that have pulses, counted through planes, rows and columns, and their signed counts."""
-    lines = plan.counts.reshape(-1, plan.counts.shape[-1])
-    if plan.rows is not None:
-        lines = lines[plan.rows]
-    there = lines.reshape(-1)
-    found = np.flatnonzero(there)
-    counts = there[found]
-    if plan.rows is not None:
-        row, col = np.divmod(found, lines.shape[1])
-        found = plan.rows[row] * lines.shape[1] + col
-    return found.astype(np.uint32), counts
+def pulsed_cells(
+    counts: npt.NDArray[np.integer], rows: npt.NDArray[np.int64] | None
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16], int]:
+    """Numbers of the cells that have pulses, counted through planes, rows and columns, their signed counts, and the most on any cell.
+
+    counts: (planes, rows, cols) int16. rows: as `PulseCounts.rows`.
+    """
+    lines = np.ascontiguousarray(counts).reshape(-1, counts.shape[-1])
+    among = np.arange(len(lines)) if rows is None else rows
+    busy, hits, most = (np.empty(len(among), np.int64) for _ in range(3))
+    number = busy_rows(lines, among, busy, hits, most)
+    room = min(int(hits[:number].sum()), lines.size)
+    cells, pulses = np.empty(room, np.uint32), np.empty(room, np.int16)
+    found = list_pulses(lines, busy[:number], cells, pulses)
+    return cells[:found], pulses[:found], int(most[:number].max(initial=0))
 
 
 def _quoted(text: str) -> str:

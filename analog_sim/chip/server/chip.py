@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from analog_sim.chip.checks import check_plan, check_target, check_voltages, span
 from analog_sim.chip.clock import Frame
 from analog_sim.chip.crossbar import ChipInfo, Crossbar
-from analog_sim.chip.fabric import Fabric
+from analog_sim.chip.fabric import PLAIN, Fabric, Fabrication
 from analog_sim.chip.record import operations
 from analog_sim.chip.record.operations import Arrays, Request, execute
 from analog_sim.chip.sealed import SealedCrossbar
@@ -80,7 +80,8 @@ class ServedChip:
 
     Attributes:
         fabric: makes or hands out arrays. limits: of commands. on_demand: clients may define arrays. read_only: nobody writes.
-        journal: write-ahead record of operations, None to keep none. arrays: by name. writer: who may write, None when the place is free.
+        journal: write-ahead record of operations, None to keep none. arrays: by name. wishes: for every array, such as wires.
+        writer: who may write, None when the place is free.
         frames: open frames of the clock, innermost last. watch: is told of every operation and refusal, None when nobody looks.
         token: names this chip, also after a restart from its journal. answers: the last ones, for clients that go on.
     """
@@ -91,6 +92,7 @@ class ServedChip:
     read_only: bool = False
     journal: Journal | None = None
     arrays: dict[str, Served] = field(default_factory=dict)
+    wishes: Fabrication = PLAIN
     writer: object | None = None
     frames: list[Frame] = field(default_factory=list)
     watch: Watcher | None = None
@@ -152,7 +154,7 @@ class ServedChip:
         settings, parts = request.settings, parts_of(request.array)
         rows, cols, pair = settings["rows"], settings["cols"], settings["pair"]
         where = self.fabric.at(*parts[: settings["place"]]) if settings["place"] else self.fabric
-        crossbar = where.crossbar(tuple(parts[settings["place"] :]), rows, cols, pair=pair)
+        crossbar = where.crossbar(tuple(parts[settings["place"] :]), rows, cols, pair=pair, wishes=self.wishes)
         # The commands carry no amplitude and no width: a served chip sends pulses of its own alone.
         info = replace(crossbar.info, inspectable=False, pulse_volts=0.0, pulse_seconds=0.0)
         if self.limits.volts is not None:

@@ -13,6 +13,7 @@ _MAGIC = np.float32(
 )  # 1.5 * 2**23: adding and subtracting it rounds |x| < 2**22 to the nearest integer, ties to even
 _NO_PULSE = np.int32(0)
 _FEW = 2**15
+_LOOK = 64  # cells that are looked at together
 
 
 @njit(cache=True, nogil=True)
@@ -43,6 +44,33 @@ def busy_rows(counts, among, busy, hits, most):
             most[number] = largest
             number += 1
     return number
+
+
+@njit(cache=True, nogil=True)
+def list_pulses(counts, rows, cells, pulses):
+    """Write numbers of the cells that have pulses, through all rows, and their signed pulses to the first places of cells and pulses.
+
+    counts: (R, C) integers. rows: (k,) int64, ascending, the rows to look at. cells, pulses: room for all of them.
+
+    Returns:
+        how many cells have pulses.
+    """
+    found, cols = 0, counts.shape[1]
+    for r in rows:
+        row = counts[r]
+        for first in range(0, cols, _LOOK):
+            part = row[first : first + _LOOK]
+            some = _NO_PULSE
+            for j in range(part.shape[0]):  # vectorises; most parts of most rows have none
+                some = np.int32(some | np.int32(part[j]))
+            if some == _NO_PULSE:
+                continue
+            for j in range(part.shape[0]):
+                if part[j] != 0:
+                    cells[found] = r * cols + first + j
+                    pulses[found] = part[j]
+                    found += 1
+    return found
 
 
 @njit(cache=True, nogil=True, fastmath=False)

@@ -34,6 +34,8 @@ with every further order."""
 _LARGEST_ORDER = 12
 _KNOWN = 0.1
 """Tolerance of the matrix that is corrected over that of the corrected ones: the errors of both add up."""
+_ROUNDED = 0.3
+"""Error that rounding may add to a correction, of its tolerance: it is part of what every check measures."""
 _CHECKED = 10.0
 """Tolerance of the solves of a check over that of the matrix: currents are then known a hundred times better than they need to be."""
 
@@ -73,7 +75,7 @@ class Base:
         low, high = _INTERVAL[smooth]
         c = polynomials(order, high * basis.rho, low * basis.rho)
         left, right = deflation(net, basis, order, 1).factors(net, c)
-        return series_matrix(net, c.c, left, right)
+        return series_matrix(net, c.c, left, right, _ROUNDED * self.tolerance)
 
     @cached_property
     def offset(self) -> F64:

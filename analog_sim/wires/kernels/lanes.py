@@ -29,11 +29,11 @@ if JIT_OFF:
         return np.full(LANES, x)
 
     def load(row: Any, k: int) -> Any:
-        """Elements k ... k + 7 of a contiguous array of one dimension."""
-        return row[k : k + LANES].copy()
+        """Elements k ... k + 7 of a contiguous array of one dimension, float64 or float32."""
+        return row[k : k + LANES].astype(np.float64)
 
     def store(row: Any, k: int, v: Any) -> None:
-        """Write a vector to elements k ... k + 7."""
+        """Write a vector to elements k ... k + 7, rounded where they are float32."""
         row[k : k + LANES] = v
 
     def gather(rows: Any, j: int) -> Any:
@@ -52,8 +52,7 @@ if JIT_OFF:
 
 else:
     _REAL, _INDEX = ir.DoubleType(), ir.IntType(64)
-    _VECTOR = ir.VectorType(_REAL, LANES)
-    _ALIGN = 8
+    _VECTOR, _NARROW = ir.VectorType(_REAL, LANES), ir.VectorType(ir.FloatType(), LANES)
 
     class Lanes(types.Type):
         """The Numba type of a vector; it lives only inside kernels."""
@@ -78,7 +77,11 @@ else:
 
     def _place(context: Any, builder: Any, kind: Any, array: Any, k: Any) -> Any:
         data = context.make_array(kind)(context, builder, array).data
-        return builder.bitcast(builder.gep(data, [k]), _VECTOR.as_pointer())
+        vector = _NARROW if kind.dtype == types.float32 else _VECTOR
+        return builder.bitcast(builder.gep(data, [k]), vector.as_pointer())
+
+    def _align(kind: Any) -> int:
+        return int(kind.dtype.bitwidth // 8)
 
     def _elements(context: Any, builder: Any, kind: Any, array: Any, j: Any) -> list[Any]:
         """Addresses of element j of eight rows."""
@@ -98,19 +101,23 @@ else:
 
     @intrinsic
     def load(typingctx: Any, row: Any, k: Any) -> Any:
-        """Elements k ... k + 7 of a contiguous array of one dimension."""
+        """Elements k ... k + 7 of a contiguous array of one dimension, float64 or float32."""
 
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.load(_place(context, builder, sig.args[0], args[0], args[1]), align=_ALIGN)
+            kind = sig.args[0]
+            found = builder.load(_place(context, builder, kind, args[0], args[1]), align=_align(kind))
+            return builder.fpext(found, _VECTOR) if kind.dtype == types.float32 else found
 
         return lanes(row, types.int64), codegen
 
     @intrinsic
     def store(typingctx: Any, row: Any, k: Any, v: Any) -> Any:
-        """Write a vector to elements k ... k + 7."""
+        """Write a vector to elements k ... k + 7, rounded where they are float32."""
 
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            builder.store(args[2], _place(context, builder, sig.args[0], args[0], args[1]), align=_ALIGN)
+            kind = sig.args[0]
+            value = builder.fptrunc(args[2], _NARROW) if kind.dtype == types.float32 else args[2]
+            builder.store(value, _place(context, builder, kind, args[0], args[1]), align=_align(kind))
             return context.get_dummy_value()
 
         return types.none(row, types.int64, lanes), codegen
@@ -122,7 +129,7 @@ else:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             v = _none(_VECTOR)
             for k, address in enumerate(_elements(context, builder, sig.args[0], args[0], args[1])):
-                v = builder.insert_element(v, builder.load(address, align=_ALIGN), ir.IntType(32)(k))
+                v = builder.insert_element(v, builder.load(address, align=_align(sig.args[0])), ir.IntType(32)(k))
             return v
 
         return lanes(rows, types.int64), codegen
@@ -133,7 +140,7 @@ else:
 
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             for k, address in enumerate(_elements(context, builder, sig.args[0], args[0], args[1])):
-                builder.store(builder.extract_element(args[2], ir.IntType(32)(k)), address, align=_ALIGN)
+                builder.store(builder.extract_element(args[2], ir.IntType(32)(k)), address, align=_align(sig.args[0]))
             return context.get_dummy_value()
 
         return types.none(rows, types.int64, lanes), codegen

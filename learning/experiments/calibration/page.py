@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from devices.card import load_card
 from learning.experiments.calibration.arrays import WantedArray
 from learning.experiments.calibration.run import Calibration
-from learning.experiments.report.head import PageHead, configuration_of, device_text, part, plain
+from learning.experiments.report.head import PageHead, chip_text, configuration_of, device_text, plain
 from learning.experiments.report.page import Fact, Plot, Section, write_page
 from learning.experiments.report.style import count_text, legend_below, new_figure, styled, time_label
 from learning.experiments.report.tables import Table
@@ -60,7 +60,7 @@ def summary(found: Calibration) -> Table:
         ("cells programmed", count_text(found.spent["program"])),
         ("chip time", time_label(found.spent["seconds"])),
     ]
-    return Table(("quantity", "value"), tuple(rows), "What was measured, and what it cost since the last start")
+    return Table(("quantity", "value"), tuple(rows), "What was measured, and what it cost")
 
 
 def write_calibration_report(run: RunDirectory, found: Calibration) -> Path:
@@ -101,10 +101,9 @@ def _head(run: RunDirectory, found: Calibration) -> PageHead:
     """What was measured, what it says in a sentence, and what it cost."""
     tree, cells = configuration_of(run), sum(each.cells for each in found.opened.wanted)
     assumed = {found.opened.card.name: found.opened.card.reference}
-    chip = part(tree, "chip.kind")
     subject = plain(
         [
-            ("chip", str(chip) if chip else "as the experiment says"),
+            ("chip", chip_text(tree) or "as the experiment says"),
             ("experiment", Path(str(tree.get("experiment", ""))).stem),
             ("assumed device", device_text(assumed)),
             (

@@ -121,6 +121,16 @@ def data_text(tree: Tree, n_test: int) -> str:
     return f"{name}, {n_test} test samples"
 
 
+def chip_text(tree: Tree) -> str:
+    """What was driven in place of emulated cells that show their inside, and where it is; nothing for these."""
+    chip = tree.get("chip")
+    if not isinstance(chip, Mapping) or chip.get("kind") in (None, "emulated"):
+        return ""
+    which = ("address", "folder", "factory", "board", "firmware", "record")
+    where = next((str(chip[key]) for key in which if chip.get(key) and not isinstance(chip[key], bool)), "")
+    return f"{chip['kind']}, {where}" if where else str(chip["kind"])
+
+
 def network_text(tree: Tree) -> str:
     """The network in a line: the user's module, or the layers; what all networks have is left out where nobody asked for it."""
     model, network = tree.get("model"), tree.get("network")

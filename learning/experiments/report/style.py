@@ -135,6 +135,8 @@ def smallest_text(figure: Figure) -> float:
 def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
     """Put one legend below all axes, off the data: every label once, as many columns as fit the width, long names in lines.
 
+    A figure of which it would take more than 45 % becomes so much higher: the axes keep their room.
+
     Args:
         figure: whose. handles: what to list; None for everything drawn that has a label.
     """
@@ -154,6 +156,11 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
     longest = max(len(line) for label in wrapped for line in label.splitlines())
     columns = max(1, min(len(known), int(room / (0.53 * size * longest + 38.0))))
     figure.legend(list(known.values()), wrapped, loc="outside lower center", ncols=columns, fontsize=size)
+    rows = -(-len(wrapped) // columns)  # a legend is filled column by column
+    lines = max(sum(label.count("\n") + 1 for label in wrapped[k : k + rows]) for k in range(0, len(wrapped), rows))
+    needed = size * (1.25 * lines + 0.5 * rows) / 72.0  # inches: lines and the space between entries
+    width, height = (float(side) for side in figure.get_size_inches())
+    figure.set_size_inches(width, height + max(0.0, needed - 0.45 * height))
 
 
 def readable(text: str) -> str:

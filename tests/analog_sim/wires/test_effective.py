@@ -177,6 +177,27 @@ def test_transposed_reads_have_their_own_terminals(shape: tuple[int, int], sense
     assert error(v @ transposed_matrix(g, forward, backward, known).matrix, wanted) < BOUND
 
 
+@pytest.mark.parametrize(
+    "ends",
+    [
+        {"driver": 60.0},
+        {"sense": 30.0, "drive": "both", "sense_at": "both"},
+        {"drive": "right", "sense_at": "top", "far_ends": "grounded"},
+        {"selector": 2e3},
+    ],
+    ids=str,
+)
+def test_tall_arrays_are_solved_from_their_bit_lines(ends: dict[str, object]) -> None:
+    g, topology = np.random.default_rng(14).uniform(0.0, 1e-4, (70, 24)), simple(3.0, 4.0, **ends)
+    g[3, 5] = 1e-2
+    v = inputs(70)
+    found = effective_matrix(g, topology)
+    assert found.method == "series"
+    true = error(v @ found.matrix, solve(g, topology, v).currents)
+    assert true < 10.0 * found.error + 1e-9
+    assert true < BOUND
+
+
 def test_reciprocity_of_the_solver() -> None:
     """Two solves that share nothing: forward, and of the transposed array with the same network."""
     g = np.random.default_rng(15).uniform(0.0, 1e-3, (9, 14))

@@ -58,6 +58,19 @@ def test_corrections_against_sparse_lu(rows: int, cols: int, ohm: float, cases: 
         )
 
 
+def test_corrections_with_fields_in_float32() -> None:
+    """So large an array that memory sets the time: rounding is a part of the error that is allowed."""
+    g, wires = np.random.default_rng(31).uniform(1e-6, 1e-4, (250, 504)), simple(1.0, 1.0)
+    tracker = Tracker(wires, 1e-8)
+    tracker.matrix(g)
+    g = changed(g, 0.01, 0.01)
+    found, wanted = tracker.matrix(g), effective_matrix(g, wires, 1e-11).matrix
+    assert not found.refreshed
+    assert (np.abs(found.matrix - wanted).max(1) / np.abs(wanted).max(1)).max() <= 1e-8, "single word lines"
+    v = np.random.default_rng(32).uniform(-1.0, 1.0, (4, 250))
+    assert (np.abs(v @ (found.matrix - wanted)).max(1) / np.abs(v @ wanted).max(1)).max() <= 1e-8
+
+
 def test_large_changes_refresh() -> None:
     g, wires = np.random.default_rng(23).uniform(1e-6, 1e-4, (64, 64)), simple(10.0, 10.0)
     tracker = Tracker(wires, 1e-8)

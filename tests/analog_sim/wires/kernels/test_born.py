@@ -7,7 +7,7 @@ import pytest
 from analog_sim.wires import factored, simple
 from analog_sim.wires.basis import modes
 from analog_sim.wires.kernels import born
-from analog_sim.wires.series import deflation, polynomials, probe_moments, series_matrix
+from analog_sim.wires.series import NARROW, deflation, leaves_cache, polynomials, probe_moments, series_matrix
 
 ENDS = [{}, {"drive": "both", "sense_at": "both"}, {"drive": "right", "sense_at": "top", "far_ends": "grounded"}]
 
@@ -30,6 +30,22 @@ def test_terms_of_the_series(ends: dict[str, object], shape: tuple[int, int]) ->
         np.testing.assert_allclose(series_matrix(net, c, *none), wanted[k].T, rtol=1e-10, atol=1e-18)
     v = np.random.default_rng(6).normal(size=(8, shape[0]))
     np.testing.assert_allclose(probe_moments(net, v, 4), [v @ w.T for w in wanted], rtol=1e-9, atol=1e-17)
+
+
+@pytest.mark.jit
+def test_fields_in_float32_stay_within_the_stated_error() -> None:
+    g = np.random.default_rng(9).uniform(1e-6, 1e-4, (250, 504))
+    net = factored(g, simple(2.0, 2.0))
+    basis = modes(net, 8, np.zeros((0, 2), np.int64))
+    c = polynomials(2, basis.rho)
+    factors = deflation(net, basis, 2, 1).factors(net, c)
+    assert leaves_cache(net)
+    wide, narrow = series_matrix(net, c.c, *factors), series_matrix(net, c.c, *factors, NARROW)
+    np.testing.assert_array_equal(series_matrix(net, c.c, *factors, 0.9 * NARROW), wide)
+    error = (np.abs(narrow - wide).max(1) / np.abs(wide).max(1)).max()
+    assert 0.0 < error < NARROW
+    v = np.random.default_rng(10).uniform(0.0, 1.0, (3, 250))
+    np.testing.assert_allclose(v @ narrow, v @ wide, rtol=0.0, atol=1e-9 * np.abs(v @ wide).max())
 
 
 def test_powers_and_products_of_the_basis() -> None:

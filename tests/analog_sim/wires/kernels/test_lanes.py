@@ -24,3 +24,16 @@ def test_operations_on_vectors() -> None:
     np.testing.assert_allclose(out, [a + b * 1.5 - 1.5, a / b, 1.5 * a + 1.5], rtol=1e-14, atol=1e-15)
     np.testing.assert_array_equal(rows[:, 1], a)
     np.testing.assert_allclose(found, a.sum(), rtol=1e-13)
+
+
+@njit
+def _through_float32(row, out):
+    store(out, 2, load(row, 1) + full(1.0))
+
+
+def test_float32_is_widened_and_rounded() -> None:
+    random = np.random.default_rng(1)
+    row, out = random.normal(size=LANES + 1).astype(np.float32), np.zeros(LANES + 2, np.float32)
+    _through_float32(row, out)
+    np.testing.assert_array_equal(out[2:], (row[1:].astype(np.float64) + 1.0).astype(np.float32))
+    np.testing.assert_array_equal(out[:2], 0.0)

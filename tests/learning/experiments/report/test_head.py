@@ -11,7 +11,7 @@ from report_helpers import TIMES, estimate, new_run
 from devices.card import load_card
 from devices.measurements.proof.proof import Proof
 from learning.experiments.report.estimate.conclusion import estimate_sentence, sweep_sentences
-from learning.experiments.report.head import cards_of, converter_text, linked, network_text, wires_text
+from learning.experiments.report.head import cards_of, chip_text, converter_text, linked, network_text, wires_text
 from learning.experiments.report.measurement.badge import fit_head, worst
 from learning.experiments.report.notes import DOUBTFUL, warnings_and_facts
 from learning.experiments.report.page import command_text
@@ -155,3 +155,18 @@ def test_a_command_is_shown_as_it_is_typed() -> None:
     )
     assert command_text(["scripts/train.py", "c.yaml"]) == "scripts/train.py c.yaml"
     assert command_text([]) == "''"
+
+
+@pytest.mark.parametrize(
+    ("chip", "said"),
+    [
+        (None, ""),
+        ({"kind": "emulated"}, ""),
+        ({"kind": "sealed", "record": True}, "sealed"),
+        ({"kind": "scpi", "address": "scpi://lab:5025", "record": False}, "scpi, scpi://lab:5025"),
+        ({"kind": "twin", "folder": "runs/chip"}, "twin, runs/chip"),
+        ({"kind": "replay", "record": "runs/a"}, "replay, runs/a"),
+    ],
+)
+def test_what_was_driven_is_named(chip: dict[str, object] | None, said: str) -> None:
+    assert chip_text({} if chip is None else {"chip": chip}) == said

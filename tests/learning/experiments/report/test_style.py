@@ -16,6 +16,7 @@ from learning.experiments.report.style import (
     count_axis,
     engineering,
     inline_svg,
+    legend_below,
     log_axis,
     new_figure,
     panel_grid,
@@ -147,3 +148,19 @@ def test_inline_svg_takes_the_pages_colours_and_has_its_own_ids(tmp_path: Path) 
     assert all(name.startswith("first-") for name in ids)
     assert len(set(ids)) == len(ids)
     assert set(re.findall(r'href="#([^"]+)"', text)) | set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_long_legend_makes_the_figure_higher(tmp_path: Path) -> None:
+    """Points of a sweep whose values are whole sections: the axes keep their room, and matplotlib need not give up its layout."""
+    heights = {}
+    for name in ("bits = {}", "tile.wires = " + "a section of the configuration in so many words " * 5 + "{}"):
+        figure, [axes] = new_figure(4.9, 5.0)
+        for k in range(12):
+            axes.plot([0.0, 1.0], [0.0, float(k)], label=name.format(k))
+        legend_below(figure)
+        figure.savefig(tmp_path / "figure.png")
+        heights[len(name) > 20] = float(figure.get_size_inches()[1])
+        assert axes.get_position().height * heights[len(name) > 20] > 2.0, "inches"
+    assert heights[False] == 5.0
+    assert heights[True] > 8.0
