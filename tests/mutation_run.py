@@ -60,8 +60,8 @@ MUTANTS = (
     Mutant(
         "sensing",
         "variance of constant read noise grows with abs(v), not with its square",
-        'np.float32(each) * np.einsum("bi,bi->b", v, v)[:, None]',
-        "np.float32(each) * np.abs(v).sum(axis=1)[:, None]",
+        "sums_of_squares(v, np.float32(each), variance)",
+        "variance[:, 0] = np.float32(each) * np.abs(v).sum(axis=1)",
         "test_emulated.py::constant_read_noise",
     ),
     Mutant(

@@ -6,7 +6,6 @@ Knows no weight scale, nor what is behind an array.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -128,16 +127,22 @@ class ArrayGroup:
         accumulate: bool,
     ) -> None:
         """Bit planes one after the other, bit slices at the same time."""
+
+        def read_one(array: Crossbar, volts: F32, share: float, *, accumulate: bool) -> None:
+            current, variance = read(array, volts, None if accumulate else out)
+            gain = row_gain if share == 1.0 else row_gain * np.float32(share)
+            adc.convert(current, gain, out, accumulate=accumulate, variance=variance)
+            counter.dac += volts.size
+            counter.adc += current.size
+
+        if len(self.arrays) == 1 and not dac.spec.bit_serial:
+            read_one(self.arrays[0], dac.convert(x, scale), self.coefficients[0], accumulate=accumulate)
+            return
         for volts, weight in self._drive(dac, x, scale):
-            with self.clock.parallel() if len(self.arrays) > 1 else nullcontext():
+            with self.clock.parallel():
                 for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
-                    current, variance = read(array, volts, None if accumulate else out)
-                    share = coefficient * weight
-                    gain = row_gain if share == 1.0 else row_gain * np.float32(share)
-                    adc.convert(current, gain, out, accumulate=accumulate, variance=variance)
+                    read_one(array, volts, coefficient * weight, accumulate=accumulate)
                     accumulate = True
-                    counter.dac += volts.size
-                    counter.adc += current.size
 
     def _read_forward(self, array: Crossbar, volts: F32, room: F32 | None) -> tuple[F32, F32 | None]:
         """Currents and the variance of noise not yet drawn, see `Inspectable.sense`."""

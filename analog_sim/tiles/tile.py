@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -466,17 +466,18 @@ class Tile:
         scale = first.full_scale(x)
         row_gain = scale / np.float32(first.v_full * self.scale)
         out = np.empty((len(x), self.shape[1 - side]), np.float32)
+        seconds = self.spec.cost.t_adc * len(x) * self._reads_per_vector
+        if len(self.blocks) == 1:
+            self._read_block(self.blocks[0], forward, x, (scale, row_gain), out, seconds, accumulate=False)
+            return out
         started: dict[int, F32] = {}
-        with self.clock.parallel() if len(self.blocks) > 1 else nullcontext():
+        with self.clock.parallel():
             for block in self.blocks:
                 source, target = (block.rows, block.cols) if forward else (block.cols, block.rows)
                 accumulate = target.start in started
                 strip = started.setdefault(target.start, _strip(out, target))
-                part = x if len(self.blocks) == 1 else np.ascontiguousarray(x[:, source])
-                read = block.forward if forward else block.backward
-                with self.clock.sequence():
-                    read(part, scale, row_gain, strip, self._counter, accumulate=accumulate)
-                    self.clock.advance(self.spec.cost.t_adc * len(x) * self._reads_per_vector)
+                part = np.ascontiguousarray(x[:, source])
+                self._read_block(block, forward, part, (scale, row_gain), strip, seconds, accumulate=accumulate)
         for block in self.blocks:
             target = block.cols if forward else block.rows
             strip = started[target.start]
@@ -484,10 +485,27 @@ class Tile:
                 out[:, target] = strip
         return out
 
+    def _read_block(
+        self,
+        block: ArrayGroup,
+        forward: bool,
+        x: F32,
+        scales: tuple[F32, F32],
+        out: F32,
+        seconds: float,
+        *,
+        accumulate: bool,
+    ) -> None:
+        """Read one block, and let the time of its conversions pass. scales: full scale and gain of every input."""
+        with self.clock.sequence():
+            read = block.forward if forward else block.backward
+            read(x, *scales, out, self._counter, accumulate=accumulate)
+            self.clock.advance(seconds)
+
     def read_weights(self, *, exact: bool = False) -> F32:
         """Weights (n_out, n_in) as the cells hold them now, gain included: read one by one with read noise, or the emulator's truth.
 
-        Where the chip is sealed there is no truth to be had, and `exact` reads too.
+        Where the chip is sealed the exact values are not available, and `exact` reads too.
         """
         self._check_programmed("read_weights")
         w = np.empty(self.shape, np.float32)
