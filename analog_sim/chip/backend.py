@@ -35,7 +35,7 @@ class ChipBackend(Part, ABC):
         """What can be told before any work: whether what the section names is there. It opens no chip.
 
         Raises:
-            UserError: the chip cannot be had.
+            UserError: the chip is not available.
         """
 
     def reach(self) -> None:
@@ -54,7 +54,7 @@ class ChipBackend(Part, ABC):
             streams: identity of the chip. clock: chip time. folder: where a record may be kept; None to keep none.
 
         Raises:
-            UserError: the chip cannot be had.
+            UserError: the chip is not available.
         """
 
     def release(self, fabric: Fabric) -> None:

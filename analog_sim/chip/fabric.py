@@ -83,7 +83,7 @@ class Fabric(Protocol):
 
     @property
     def largest(self) -> tuple[int, int] | None:
-        """Rows and columns of the largest array to be had; None when arrays of any size are made."""
+        """Rows and columns of the largest available array; None when arrays of any size are made."""
         ...
 
     @property

@@ -212,7 +212,9 @@ class FixedArrays:
         if rows > self.shape[0] or cols > self.shape[1]:
             raise UserError(f"chip: arrays are {self.shape[0]} x {self.shape[1]}, {rows} x {cols} were asked for")
         if self.paired and not pair:
-            raise UserError("chip: its arrays hold pairs; single cells (tile.mapping.kind: reference) cannot be had")
+            raise UserError(
+                "chip: its arrays hold pairs; single cells (tile.mapping.kind: reference) are not available"
+            )
         holder = "/".join(str(part) for part in self.place) or "the matrix"
         count = 2 if pair and not self.paired else 1
         stock = self.stock.take(holder, rows, cols, count, wishes.together)

@@ -63,15 +63,19 @@ class PairOfArrays:
                 array.program(target[plane : plane + 1], part)
 
     def pulse(self, plan: PulseCounts | PulseTrain) -> None:
-        """Send the plus array its pulses and the minus array its own: against the sign, or those of negative products."""
+        """Send the plus array its pulses and the minus array its own: against the sign, or those of negative products, as counts."""
         check_plan(self.info, plan)
         for plane, array in enumerate(self._arrays):
             if isinstance(plan, PulseCounts):
                 counts = plan.counts[plane : plane + 1]
                 if counts.any():
                     array.pulse(replace(plan, counts=counts, rows=None))  # numbers of rows go through both planes
+            elif plan.mode == "both":
+                array.pulse(plan if plane == 0 else replace(plan, col_sign=-plan.col_sign))
             else:
-                array.pulse(_plane_of(plan, plane))
+                counts = _one_sided(plan, plane)
+                if counts.any():
+                    array.pulse(PulseCounts(counts, plan.amplitude, plan.width))
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass, once for both."""
@@ -83,11 +87,14 @@ class PairOfArrays:
             array.flush()
 
 
-def _plane_of(plan: PulseTrain, plane: int) -> PulseTrain:
-    """The train that one array of the pair gets. Raises ValueError for one-sided trains, whose pulses depend on each cross point's sign."""
-    if plan.mode != "both":
-        raise ValueError(
-            "pulse: a pair on two arrays cannot send one-sided trains, because which array fires depends on each cross point; "
-            'send counts, or use pair: "both"'
-        )
-    return plan if plane == 0 else replace(plan, col_sign=-plan.col_sign)
+def _one_sided(plan: PulseTrain, plane: int) -> npt.NDArray[np.int32]:
+    """Pulses (1, rows, cols) that a one-sided train gives the cells of one array: coincidences of products with its sign, all potentiating.
+
+    Which array fires depends on each cross point, so that no train on the lines of one array can do it; a cell gets as many pulses.
+    """
+    counts = np.zeros((1, plan.row_bits.shape[1], plan.col_bits.shape[1]), np.int32)
+    wanted = 1 if plane == 0 else -1
+    for row, col, row_sign, col_sign in zip(plan.row_bits, plan.col_bits, plan.row_sign, plan.col_sign, strict=True):
+        fires = np.multiply.outer(row_sign, col_sign) == wanted
+        counts[0] += np.bitwise_count(row[:, None] & col[None, :]) * fires
+    return counts

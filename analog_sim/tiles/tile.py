@@ -505,7 +505,7 @@ class Tile:
     def read_weights(self, *, exact: bool = False) -> F32:
         """Weights (n_out, n_in) as the cells hold them now, gain included: read one by one with read noise, or the emulator's truth.
 
-        Where the chip is sealed there is no truth to be had, and `exact` reads too.
+        Where the chip is sealed the exact values are not available, and `exact` reads too.
         """
         self._check_programmed("read_weights")
         w = np.empty(self.shape, np.float32)

@@ -23,7 +23,7 @@ def formed(spec: DataSpec, validation: int = 0) -> Dataset:
     left, and from nothing else.
 
     Raises:
-        UserError: the data cannot be had, nothing is left to train on, or a numeric target does not vary.
+        UserError: the data are not available, nothing is left to train on, or a numeric target does not vary.
     """
     return _formed(spec, validation, spec.stamp())
 

@@ -85,7 +85,7 @@ class PhysicsAware(Rule):
 
 
 def _take_over(twin: Crossbar, g: F32) -> None:
-    """Set the cells of a twin's array to what was read (planes, rows, cols); where their inside is not to be had, by programming."""
+    """Set the cells of a twin's array to what was read (planes, rows, cols); where their exact state cannot be set, by programming."""
     inside = twin.inside
     if inside is None:
         twin.program(g)

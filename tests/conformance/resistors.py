@@ -77,13 +77,13 @@ class Resistors:
     def _train(self, plan: PulseTrain) -> tuple[np.ndarray, int]:
         """Coincidences of a train, summed over its samples: counts (planes, rows, cols), slots."""
         both = np.bitwise_count(plan.row_bits[:, :, None] & plan.col_bits[:, None, :]).astype(np.int64)
-        signed = (both * plan.row_sign[:, :, None] * plan.col_sign[:, None, :]).sum(axis=0)
+        signed = both * plan.row_sign[:, :, None] * plan.col_sign[:, None, :]
         if not self.info.pair:
-            counts = signed[None]
+            counts = signed.sum(axis=0)[None]
         elif plan.mode == "both":
-            counts = np.stack([signed, -signed])
-        else:
-            counts = np.stack([np.maximum(signed, 0), np.maximum(-signed, 0)])
+            counts = np.stack([signed.sum(axis=0), -signed.sum(axis=0)])
+        else:  # each sample potentiates the cell of its sign
+            counts = np.stack([np.maximum(signed, 0).sum(axis=0), np.maximum(-signed, 0).sum(axis=0)])
         return counts, plan.length * len(plan.row_bits)
 
     def wait(self, seconds: float) -> None:

@@ -193,6 +193,22 @@ def test_a_train_moves_the_pairs_with_the_sign_of_its_products(chip: Fabric) -> 
     assert change[0] < 0.0 < change[1]
 
 
+def test_a_one_sided_train_potentiates_the_cell_of_its_sign_alone(chip: Fabric) -> None:
+    crossbar = started(chip)
+    info = crossbar.info
+    if not (info.pulsed and info.parallel_pulse and info.pair):
+        pytest.skip("this chip sends no trains to pairs")
+    ones = np.uint64(2**31 - 1)
+    bits = np.full((2, info.rows), ones), np.full((2, info.cols), ones)
+    signs = np.ones((2, info.rows), np.int8), np.full((2, info.cols), -1, np.int8)
+    before, error = mean_read(crossbar)
+    crossbar.pulse(PulseTrain(*bits, *signs, 31, "one_sided"))
+    after, later = mean_read(crossbar)
+    window = info.g_max - info.g_min
+    assert (np.abs(after - before)[0] <= SIX * np.hypot(error, later)[0] + 0.02 * window).all()
+    assert (after - before)[1].mean() > 0.0
+
+
 def test_no_pulses_change_nothing(chip: Fabric) -> None:
     crossbar = started(chip)
     if not crossbar.info.pulsed:

@@ -77,7 +77,7 @@ class Arc2(HardwareBackend):
             raise UserError(f"chip.firmware: no such file: {self.firmware}")
 
     def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """Open the instrument. Raises UserError when it cannot be had."""
+        """Open the instrument. Raises UserError when it cannot be opened."""
         self.check()
         pyarc2 = importlib.import_module("pyarc2")
         arc, width = self._open(pyarc2), len(self.bits) // self.arrays

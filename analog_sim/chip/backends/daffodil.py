@@ -60,7 +60,7 @@ class Daffodil(HardwareBackend):
             raise UserError(f"chip: {MISSING}")
 
     def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """Open the board. Raises UserError when it cannot be had."""
+        """Open the board. Raises UserError when it cannot be opened."""
         controller, read_array, outerproduct = (
             _part(name) for name in ("Board.controller", "read_array", "outerproduct")
         )

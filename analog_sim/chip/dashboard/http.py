@@ -40,7 +40,7 @@ class Dashboard:
         self.open = 0
 
     async def start(self, port: int) -> asyncio.Server:
-        """Listen on the loopback. Raises UserError when the port cannot be had."""
+        """Listen on the loopback. Raises UserError when the port is not available."""
         try:
             return await asyncio.get_running_loop().create_server(lambda: DashboardConnection(self), "127.0.0.1", port)
         except OSError as error:

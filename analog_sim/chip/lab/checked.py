@@ -171,7 +171,7 @@ class CheckedFabric:
     def crossbar(
         self, name: tuple[Name, ...], rows: int, cols: int, *, pair: bool, wishes: Fabrication = PLAIN
     ) -> CheckedCrossbar:
-        """An array of the chip. Raises UserError when it cannot be had or is none."""
+        """An array of the chip. Raises UserError when the chip does not give one."""
         where = f"{self.name}: array '{'/'.join(str(part) for part in (*self.place, *name))}'"
         with told_in_one_line(where):
             array = self.chip.crossbar(name, rows, cols, pair=pair, wishes=wishes)

@@ -29,7 +29,7 @@ class HardwareBackend(ChipBackend, ABC):
 
     @abstractmethod
     def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """The chip itself; arguments as of `fabric`. Raises UserError when it cannot be had."""
+        """The chip itself; arguments as of `fabric`. Raises UserError when it cannot be opened."""
 
     def let_go(self, chip: Fabric) -> None:
         """Let go of what `opened` returned."""

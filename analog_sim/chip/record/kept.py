@@ -36,7 +36,7 @@ class UnderWay:
         self._found = self._read()
 
     def announce(self, request: Request) -> None:
-        """Before an operation is sent: see that the file tells, should nobody come to record it. Raises UserError."""
+        """Before an operation is sent: note it in the file, in case the program is killed before it is recorded. Raises UserError."""
         if request.kind != "pulse":
             return
         self._tape.sync()

@@ -390,7 +390,7 @@ COMMANDS: tuple[Command, ...] = (
         '"array",rows,cols,ON|OFF[,place]',
         writes=True,
     ),
-    Command(("ARRay:LARGest?",), _largest, "rows and columns of the largest array to be had; 0,0 for any"),
+    Command(("ARRay:LARGest?",), _largest, "rows and columns of the largest available array; 0,0 for any"),
     *(_info(name) for name in INFO_HEADERS),
     Command(
         ("READ:MVM?",),

@@ -76,7 +76,7 @@ class Hislip:
         self._next = 0
 
     async def start(self, host: str, port: int) -> asyncio.Server:
-        """Listen. Raises UserError when the address cannot be had."""
+        """Listen. Raises UserError when the address is not available."""
         try:
             return await asyncio.get_running_loop().create_server(lambda: HislipConnection(self), host, port)
         except OSError as error:

@@ -62,7 +62,7 @@ def offered() -> tuple[SharedArea, int] | None:
 
 
 def attached(process: int, number: int) -> SharedArea:
-    """The memory that a client of this user offers. Raises ScpiError when it cannot be had, or could shrink under the server."""
+    """The memory that a client of this user offers. Raises ScpiError when it cannot be opened, or could shrink under the server."""
     if sys.platform != "linux":
         raise ScpiError(-241, "memory is shared on Linux only")
     try:

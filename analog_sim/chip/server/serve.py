@@ -191,7 +191,7 @@ class Instrument:
         self.connections: set[Connection] = set()
 
     async def start(self, host: str, port: int) -> asyncio.Server:
-        """Listen. Raises UserError when the address cannot be had."""
+        """Listen. Raises UserError when the address is not available."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.create_server(lambda: Connection(self), host, port)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from learning.experiments.commands._cli import HelpText, add_set
 from learning.experiments.runs.examples import config_file
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"schema written to {options.schema}")
     points = expand_sweep(options.config, overrides=options.overrides)
     problems: list[Problem] = []
-    check = CHECKS.get(name)
+    check, known = CHECKS.get(name), dict[str, Any]()
     for point in points:  # a file without `sweep` has one point
         overrides = [*options.overrides, *point.overrides]
         try:
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if check is None or (name == "train/1" and point is not points[0]):
             continue  # the points of a training are its arms, which are checked together
         try:
-            check(options.config, options.overrides if name == "train/1" else overrides)
+            check(options.config, options.overrides if name == "train/1" else overrides, known)
         except ConfigError as error:
             problems += error.problems
         except UserError as error:
@@ -88,21 +88,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_estimate(path: Path, overrides: Sequence[str]) -> None:
+def _check_estimate(path: Path, overrides: Sequence[str], known: dict[str, Any]) -> None:
     from learning.experiments.estimation.load import load_estimate
     from learning.experiments.estimation.run import describe
 
-    describe(load_estimate(path, overrides)[0])
+    describe(load_estimate(path, overrides)[0], known=known)
 
 
-def _check_training(path: Path, overrides: Sequence[str]) -> None:
+def _check_training(path: Path, overrides: Sequence[str], known: dict[str, Any]) -> None:
     from learning.experiments.training.load import load_training
     from learning.experiments.training.run import describe
 
     describe(load_training(path, overrides)[0])
 
 
-def _check_measurement(path: Path, overrides: Sequence[str]) -> None:
+def _check_measurement(path: Path, overrides: Sequence[str], known: dict[str, Any]) -> None:
     from analog_sim.config import load_config
     from devices.measurements.configuration.measurement_config import MeasurementConfig
     from devices.measurements.pipeline.reading import describe
@@ -110,8 +110,9 @@ def _check_measurement(path: Path, overrides: Sequence[str]) -> None:
     describe(load_config(path, MeasurementConfig, overrides=overrides))
 
 
+# The third argument is what the points before have found out, for those after them.
 # Schema -> what `--dry-run` of its script checks beside the model (a card's own checks are all in its model). Raises UserError.
-CHECKS: Mapping[str, Callable[[Path, Sequence[str]], None]] = MappingProxyType(
+CHECKS: Mapping[str, Callable[[Path, Sequence[str], dict[str, Any]], None]] = MappingProxyType(
     {"estimate/1": _check_estimate, "train/1": _check_training, "measurements/1": _check_measurement}
 )
 

@@ -145,6 +145,10 @@ def stays_digital(experiment: Experiment, source: Source) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*experiment.digital, *kept)))
 
 
+_OF_THE_NETWORK = {"dataset", "network", "model", "weights", "training", "digital", "batch"}
+"""Keys of an estimate that its network, and what goes through it, depend on."""
+
+
 @dataclass(frozen=True)
 class Checked:
     """Data and a network that fit together: source to make it from, plan of how it goes on a chip, whether it has its weights."""
@@ -156,11 +160,15 @@ class Checked:
 
 
 def check(
-    experiment: Experiment, given: GivenSource | None = None, say: Callable[[str], None] = lambda line: None
+    experiment: Experiment,
+    given: GivenSource | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    known: dict[str, Plan] | None = None,
 ) -> Checked:
     """Load the data, make the untrained network and check it against them: quick, and before anything slow.
 
     given: the module, where the experiment names one that is no file. say: gets a line where the check of a large network takes seconds.
+    known: plans of networks that were checked before, for points of a sweep that share one; they are only looked at. A new one is added.
 
     Raises:
         UserError: no data; the network cannot be made, put on a chip, or fed with these images.
@@ -179,7 +187,12 @@ def check(
             f"check: {len(data.x_test)} test images through a network of {size / 1e6:.1f} million weights, as it is and on exact tiles"
         )
     kept = stays_digital(experiment, source)
-    plan = planned(source, weights, data.x_test, kept, batch=experiment.batch, whole=True)
+    key = str(experiment.model_dump(mode="json", include=_OF_THE_NETWORK))
+    plan = None if known is None else known.get(key)
+    if plan is None:
+        plan = planned(source, weights, data.x_test, kept, batch=experiment.batch, whole=True)
+        if known is not None:
+            known[key] = plan
     outputs = predict(plan.module, data.x_test[:SAMPLE])
     if outputs.ndim != 2 or outputs.shape[1] != len(data.outputs):
         what = "classes" if data.targets is None else "targets"

@@ -33,6 +33,7 @@ from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row
 from learning.experiments.runs.run_folder import RunDirectory
 from learning.torch_bridge.arrays import set_torch_threads
+from learning.torch_bridge.convert import Plan
 from learning.torch_bridge.source import GivenSource
 
 FREE = ("parallel", "chips", "sensitivity")
@@ -193,13 +194,16 @@ def check_variants(points: Sequence[Variant]) -> None:
             raise UserError(f"{where}{error}") from error
 
 
-def describe(experiment: Experiment, given: GivenSource | None = None) -> str:
-    """Say what an estimate would do, after all checks that need no training; given: as in `estimate`. Raises UserError."""
+def describe(experiment: Experiment, given: GivenSource | None = None, known: dict[str, Plan] | None = None) -> str:
+    """Say what an estimate would do, after all checks that need no training; given: as in `estimate`, known: as in `check`.
+
+    Raises UserError.
+    """
     hardware = hardware_of(experiment)
     experiment = with_learned(with_compensation(experiment, hardware))
     points = variants(experiment)
     check_variants(points)
-    checked = check(experiment, given)
+    checked = check(experiment, given, known=known)
     data, plan = checked.data, checked.plan
     studies = sorted({point.study for point in points[1:]})
     lines = [

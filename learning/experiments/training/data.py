@@ -51,7 +51,7 @@ def training_data(spec: DataSpec, validation: int) -> TrainData:
     """The samples to train on and to evaluate on: the test part, or with `validation` > 0 the last training samples.
 
     Raises:
-        UserError: the data cannot be had, or nothing is left to train on.
+        UserError: the data are not available, or nothing is left to train on.
     """
     data = formed(spec, validation)
     return TrainData(
