@@ -99,6 +99,10 @@ class Link:
         finally:
             os.close(fd)
 
+    def shares(self, count: int) -> bool:
+        """Whether so many bytes go through shared memory."""
+        return self._memory is not None and WORTH <= count <= self._memory.half
+
     def numbers(self, values: np.ndarray, answer: int) -> list[Part]:
         """Numbers, float32 of a read: their place in shared memory where that pays and has room, else a block. answer: bytes of it."""
         memory = self._memory

@@ -25,6 +25,10 @@ from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Name
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+DENSE = 0.01
+"""Pulses for each cell above which all counts go through shared memory sooner than a list of cells is made and taken apart."""
 
 
 class RemoteClock(Clock):
@@ -176,15 +180,17 @@ class RemoteCrossbar:
         if counts.dtype != np.int16:
             self._check_pulses(max(int(counts.max(initial=0)), -int(counts.min(initial=0))), 32767)
             counts = counts.astype(np.int16)
-        cells, pulses, most = pulsed_cells(counts, plan.rows)
+        rows, total, most = busy_lines(counts, plan.rows)
         self._check_pulses(most, 32767)
-        few = pulses.astype(np.int8) if most < 128 else pulses
-        if cells.nbytes + few.nbytes < counts.nbytes and "PULSe:CELLs" in self._link.headers:
-            self._check_bytes("pulse", cells.nbytes + few.nbytes)
-            self._write(b"PULS:CELL ", [b",", *block(cells), b",", *block(few)], "pulse")
-        else:
+        dense = self._link.shares(counts.nbytes) and total > DENSE * counts.size
+        if dense or 5 * total >= counts.nbytes or "PULSe:CELLs" not in self._link.headers:
             self._check_bytes("pulse", counts.nbytes)
             self._write(b"PULS:COUN ", [b",", *self._link.lent(counts)], "pulse")
+            return
+        cells, pulses = pulsed_cells(counts, rows, total)
+        few = pulses.astype(np.int8) if most < 128 else pulses
+        self._check_bytes("pulse", cells.nbytes + few.nbytes)
+        self._write(b"PULS:CELL ", [b",", *block(cells), b",", *block(few)], "pulse")
 
     def wait(self, seconds: float) -> None:
         """Let chip time pass."""
@@ -269,10 +275,8 @@ class RemoteFabric:
         return ChipInfo(**{n: types.get(n, lambda t: t == "1")(text) for n, text in zip(names, answer, strict=True)})
 
 
-def pulsed_cells(
-    counts: npt.NDArray[np.integer], rows: npt.NDArray[np.int64] | None
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16], int]:
-    """Numbers of the cells that have pulses, counted through planes, rows and columns, their signed counts, and the most on any cell.
+def busy_lines(counts: npt.NDArray[np.integer], rows: npt.NDArray[np.int64] | None) -> tuple[I64, int, int]:
+    """Numbers of the rows that have pulses, counted through all planes; pulses in all; the most on any cell.
 
     counts: (planes, rows, cols) int16. rows: as `PulseCounts.rows`.
     """
@@ -280,10 +284,18 @@ def pulsed_cells(
     among = np.arange(len(lines)) if rows is None else rows
     busy, hits, most = (np.empty(len(among), np.int64) for _ in range(3))
     number = busy_rows(lines, among, busy, hits, most)
-    room = min(int(hits[:number].sum()), lines.size)
+    return busy[:number], int(hits[:number].sum()), int(most[:number].max(initial=0))
+
+
+def pulsed_cells(
+    counts: npt.NDArray[np.integer], rows: I64, total: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16]]:
+    """Numbers of the cells that have pulses, counted through planes, rows and columns, and their signed counts; arguments: `busy_lines`."""
+    lines = np.ascontiguousarray(counts).reshape(-1, counts.shape[-1])
+    room = min(total, lines.size)
     cells, pulses = np.empty(room, np.uint32), np.empty(room, np.int16)
-    found = list_pulses(lines, busy[:number], cells, pulses)
-    return cells[:found], pulses[:found], int(most[:number].max(initial=0))
+    found = list_pulses(lines, rows, cells, pulses)
+    return cells[:found], pulses[:found]
 
 
 def _quoted(text: str) -> str:
