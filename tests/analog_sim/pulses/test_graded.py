@@ -6,7 +6,7 @@ import naive_graded
 import numpy as np
 import pytest
 
-from analog_sim.cells.cell_model import CellModel, PulseFactor, PulseModel
+from analog_sim.cells.cell_model import CellModel, DriftModel, PulseFactor, PulseModel, constant_table
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.apply import prepare
 from analog_sim.pulses.graded import grading
@@ -178,6 +178,21 @@ def test_where_the_step_does_not_depend_on_the_volts_the_bits_are_those_without_
         for array in (wanted, found):
             array.pulse(plan)
         np.testing.assert_array_equal(wanted.conductance_now(), found.conductance_now())
+
+
+def test_a_pulse_through_wires_acts_on_the_drifted_state():
+    law = DriftModel(constant_table(0.1), constant_table(0.0), 1.0)
+    short = WiresSpec(word_line=1e-3, bit_line=1e-3)
+    array = crossbar(3, 4, pulse=flat(1e-6, amplitude=THRESHOLD), drift=law, wires=short)
+    array.wait(1e4)
+    before = array.conductance_now()
+    assert (before < 0.5 * array.cells.g).all()  # so a step from the state that was written would be far off
+    one = np.zeros((1, 3, 4), np.int16)
+    one[0, 1, 2] = 1
+    array.pulse(PulseCounts(one))
+    moved = array.conductance_now() - before
+    np.testing.assert_allclose(moved[0, 1, 2], 1e-6, rtol=1e-2)
+    np.testing.assert_allclose(moved[one == 0], 0.0, atol=1e-9)
 
 
 def test_what_cannot_be():
