@@ -340,7 +340,7 @@ class EmulatedCrossbar:
         if self._pulse_wires is None:
             cell, law = self._answer_to(plan)
             prepared = apply.prepare(cell, self.cells, plan)
-            present = self._pulsed(prepared, now)
+            present = self._pulsed(prepared.rows, now)
             return prepared, apply.apply_pulses(cell, law, self.cells, prepared, stream, present, now)
         assert self._law is not None
         from analog_sim.pulses.graded import grading
@@ -348,7 +348,7 @@ class EmulatedCrossbar:
         factors = grading(self.cell, plan)
         prepared = apply.prepare(self.cell, self.cells, plan, factors)
         by_volts = apply.GradedPulses.of(plan, prepared, self._pulse_wires.reached(self.conductance_now()), factors)
-        present = self._pulsed(prepared, now)
+        present = self._pulsed(prepared.rows, now)
         return prepared, apply.apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now)
 
     def _answer_to(self, plan: PulseCounts | PulseTrain) -> tuple[CellModel, Law]:
@@ -363,9 +363,9 @@ class EmulatedCrossbar:
             self._driven = asked, cell, _law_of(cell.pulse)
         return self._driven[1:]
 
-    def _pulsed(self, prepared: apply.PreparedPulses, now: float) -> F32 | None:
-        """The conductances that pulses act on: those of this moment where cells age; None where they are as they were written."""
-        return self._aged_rows(prepared.rows, now) if self.cell.ages else None
+    def _pulsed(self, rows: I64, now: float) -> F32 | None:
+        """What pulses to these rows act on: the conductances of this moment where cells age; None where they are as they were written."""
+        return self._aged_rows(rows, now) if self.cell.ages else None
 
     def _aged_rows(self, rows: I64, now: float) -> F32:
         """Conductances at chip time in these rows (counted through all planes); the other rows hold anything."""
