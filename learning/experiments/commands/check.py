@@ -8,13 +8,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from learning.experiments.commands._cli import HelpText, add_set
 from learning.experiments.runs.examples import config_file
 
 if TYPE_CHECKING:
     from analog_sim.config import StrictModel
+    from learning.torch_bridge.plan import Plan
 
 # The value of a file's key `schema` -> the model it is checked against. A test finds models that lack a row.
 MODELS: Mapping[str, str] = MappingProxyType(
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"schema written to {options.schema}")
     points = expand_sweep(options.config, overrides=options.overrides)
     problems: list[Problem] = []
-    check, known = CHECKS.get(name), dict[str, Any]()
+    check = CHECKS.get(name)
+    known: dict[str, Plan] = {}
     for point in points:  # a file without `sweep` has one point
         overrides = [*options.overrides, *point.overrides]
         try:
@@ -88,21 +90,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_estimate(path: Path, overrides: Sequence[str], known: dict[str, Any]) -> None:
+def _check_estimate(path: Path, overrides: Sequence[str], known: dict[str, Plan]) -> None:
     from learning.experiments.estimation.load import load_estimate
     from learning.experiments.estimation.run import describe
 
     describe(load_estimate(path, overrides)[0], known=known)
 
 
-def _check_training(path: Path, overrides: Sequence[str], known: dict[str, Any]) -> None:
+def _check_training(path: Path, overrides: Sequence[str], known: dict[str, Plan]) -> None:
     from learning.experiments.training.load import load_training
     from learning.experiments.training.run import describe
 
     describe(load_training(path, overrides)[0])
 
 
-def _check_measurement(path: Path, overrides: Sequence[str], known: dict[str, Any]) -> None:
+def _check_measurement(path: Path, overrides: Sequence[str], known: dict[str, Plan]) -> None:
     from analog_sim.config import load_config
     from devices.measurements.configuration.measurement_config import MeasurementConfig
     from devices.measurements.pipeline.reading import describe
@@ -112,7 +114,7 @@ def _check_measurement(path: Path, overrides: Sequence[str], known: dict[str, An
 
 # The third argument is what the points before have found out, for those after them.
 # Schema -> what `--dry-run` of its script checks beside the model (a card's own checks are all in its model). Raises UserError.
-CHECKS: Mapping[str, Callable[[Path, Sequence[str], dict[str, Any]], None]] = MappingProxyType(
+CHECKS: Mapping[str, Callable[[Path, Sequence[str], dict[str, Plan]], None]] = MappingProxyType(
     {"estimate/1": _check_estimate, "train/1": _check_training, "measurements/1": _check_measurement}
 )
 

@@ -645,7 +645,11 @@ def archive(path: Path, **arrays: Any) -> None:
 
 NPZ: list[tuple[str, dict[str, Any], str]] = [
     ("texts", {"G": np.array(["a", "b"])}, r"array 'G' holds <U1, not numbers"),
-    ("objects", {"G": np.array([{}, None], object)}, r"array 'G' cannot be read, the archive is damaged"),
+    (
+        "objects",
+        {"G": np.array([{}, None], object)},
+        r"array 'G' holds Python objects, as lists of unequal length become",
+    ),
     ("complex", {"G": np.array([1j, 2j])}, r"array 'G' holds complex128"),
     ("empty", {"G": np.empty(0)}, r"array 'G' has shape \(0,\)"),
     ("too deep", {"G": np.zeros((1, 1, 1))}, r"array 'G' has shape \(1, 1, 1\)"),
