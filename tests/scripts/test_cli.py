@@ -132,6 +132,7 @@ def test_guard_on_termination(cli: ModuleType, capsys: pytest.CaptureFixture[str
 
 def test_guard_on_an_import_that_an_interruption_broke(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     """A compiled module that is interrupted while it is imported says that the import failed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background of a shell ignores it
 
     def stopped(arguments: Sequence[str] | None) -> int:
         try:
@@ -140,7 +141,10 @@ def test_guard_on_an_import_that_an_interruption_broke(cli: ModuleType, capsys: 
             raise ImportError("numpy._core.multiarray failed to import") from None
         return 0
 
-    assert cli.main_guard(stopped) == 130
+    try:
+        assert cli.main_guard(stopped) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -149,6 +153,7 @@ def test_guard_on_an_import_that_an_interruption_broke(cli: ModuleType, capsys: 
 def test_a_command_that_is_interrupted_while_it_starts_says_so_in_one_line(name: str, status: int) -> None:
     program = (
         "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background of a shell ignores it\n"
         "from analog_hil import _start\n"
         "sys.argv = ['analog-hil', 'serve', 'serve_ecram']\n"
         f"_start.check = lambda: signal.raise_signal(signal.{name})\n"
