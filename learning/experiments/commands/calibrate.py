@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.calibration.run import calibrate, open_chip
     from learning.experiments.configs.calibrate import CalibrateConfig
     from learning.experiments.monte_carlo.life import TerminalLife
+    from learning.experiments.runs.compiling import compiling
     from learning.experiments.runs.run_folder import RunDirectory
 
     overrides = [*options.overrides, *chip_override(options.chip)]
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = RunDirectory.create(
         options.out, config, name=config.name, seed=config.seed, resume=options.resume, own=[f"{config.name}.yaml"]
     )
-    with run.locked(), TerminalLife() as say:
+    with run.locked(), TerminalLife() as say, compiling("calibrate", say):
         found = calibrate(config, opened, run, say)
         say("writing the report")
         page = write_calibration_report(run, found)

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import ipaddress
 import signal
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ def _ready(config: ServeConfig) -> ServedChip:
     """The chip, its kernels compiled: a minute of work, before there is an event loop, so that Ctrl-C ends it like any command."""
     from analog_sim.chip.warm_up import warm_up
     from learning.experiments.configs.serve import served_chip
+    from learning.experiments.runs.compiling import compiling
 
     chip, redone = served_chip(config)
     if chip.journal is not None and chip.journal.cut:
@@ -91,7 +93,8 @@ def _ready(config: ServeConfig) -> ServedChip:
         )
     if redone:
         print(f"did {redone} operations of {config.journal} again", flush=True)
-    warm_up(chip.fabric.cell)
+    with compiling("serve", lambda line: print(line, file=sys.stderr, flush=True), "a minute"):
+        warm_up(chip.fabric.cell)
     gc.freeze()  # what is there now stays: the garbage collector need not go through it while clients wait
     return chip
 

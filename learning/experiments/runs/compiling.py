@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-COMPILING = "compiling, once per version (about 10 s)"
+COMPILING = "compiling, once per version (about {})"
 
 
 def _mark(kind: str) -> Path | None:
@@ -60,15 +60,15 @@ def ahead(kind: str, jobs: Callable[[], Iterable[Callable[[], object]]]) -> Iter
 
 
 @contextmanager
-def compiling(kind: str, say: Callable[[str], None]) -> Iterator[None]:
+def compiling(kind: str, say: Callable[[str], None], takes: str = "10 s") -> Iterator[None]:
     """Within the block a job of a kind compiles what it needs; it is said when no job of this kind came to its end before.
 
     Args:
-        kind: `estimate`, `train`, ... say: gets the line.
+        kind: `estimate`, `train`, ... say: gets the line. takes: how long, for the line.
     """
     mark = _mark(kind)
     if first_time(kind):
-        say(COMPILING)
+        say(COMPILING.format(takes))
     yield
     if mark is not None:
         with suppress(OSError):

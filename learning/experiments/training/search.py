@@ -23,6 +23,7 @@ from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import ACCURACY, Score, score_of
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.search_page import write_search_report
+from learning.experiments.runs.compiling import compiling
 from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
@@ -108,7 +109,8 @@ def search(
             for seed in experiment.seeds
         ]
         view = View("run", lambda task: str(task.key["arm"]), partial(best_row, score))
-        rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, view=view, identity=identity)
+        with compiling("train", say):
+            rows = run_tasks(_try, tasks, results=log, parallel=experiment.parallel, view=view, identity=identity)
         table, best = judge(rows, score)
         file = run.path / "best.yaml"
         write_text(
