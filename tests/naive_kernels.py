@@ -128,6 +128,12 @@ def column_load(g: Rows) -> list[float]:
     return [sum(float(row[j]) for row in g) for j in range(g.shape[1])]
 
 
+def point_loads(plus: Rows, minus: Rows, points: Sequence[int]) -> list[float]:
+    """What the pairs at some cross points load their lines with."""
+    cols = plus.shape[1]
+    return [float(plus[p // cols][p % cols]) + float(minus[p // cols][p % cols]) for p in points]
+
+
 def power(v: Rows, g: Rows) -> float:
     """Watts in the cells of all lines, summed over the inputs."""
     return sum(float(volt) ** 2 * float(siemens) for row in v for volt, siemens in zip(row, g, strict=True))

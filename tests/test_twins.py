@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import naive
 import naive_kernels as twins
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from analog_sim.cells.kernels.ageing import forget_paths
@@ -24,7 +26,7 @@ from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
-from analog_sim.reads.kernels.net import load_of_columns, net_and_load
+from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
     HALF,
@@ -125,6 +127,8 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.reads.kernels.energy.square_and_power": ("naive_kernels.py:power", f"{HERE}:test_power"),
     "analog_sim.reads.kernels.energy.sums_of_squares": ("naive_kernels.py:squares", f"{HERE}:test_sums_of_squares"),
     "analog_sim.reads.kernels.net.load_of_columns": ("naive_kernels.py:column_load", f"{HERE}:test_load_of_columns"),
+    "analog_sim.reads.kernels.net.loads_at": ("naive_kernels.py:point_loads", f"{HERE}:test_mend_points"),
+    "analog_sim.reads.kernels.net.mend_points": ("naive_kernels.py:net", f"{HERE}:test_mend_points"),
     "analog_sim.reads.kernels.net.net_and_load": ("naive_kernels.py:net", f"{HERE}:test_net_and_load"),
     "analog_sim.reads.kernels.noisy_conversion.noisy_adc": (
         "naive_kernels.py:noisy_reading",
@@ -450,21 +454,45 @@ def test_noisy_adc(bits: int | None, spread: str) -> None:
 
 def test_net_and_load() -> None:
     plus, minus = f32(6, 50, low=0.0), f32(6, 50, low=0.0)
-    panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float32)
+    panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float64)
     rows = np.array([1, 7, 3, 10])
-    net_and_load(plus, minus, rows, panels, load)
+    net_and_load(plus, minus, rows, panels, load, grid_for(1.0))
     values, loads = twins.net(plus, minus, [int(r) for r in rows])
     assert set(values) == {1, 3, 4}
     for i in range(6):
         own = np.concatenate([panels[p, i] for p in range(len(panels))])[:50]
         np.testing.assert_allclose(own, values.get(i, np.zeros(50)), rtol=1e-6)
-        assert load[i] == pytest.approx(loads.get(i, -1.0), rel=1e-5)
+        assert load[i] == pytest.approx(loads.get(i, -1.0), rel=1e-6)
 
 
-def test_load_of_columns() -> None:
-    g, load = f32(7, 9, low=0.0), np.zeros(9, np.float32)
-    load_of_columns(g, load, 0, len(load))
-    np.testing.assert_allclose(load, twins.column_load(g), rtol=1e-6)
+@pytest.mark.parametrize("planes", [1, 2])
+def test_load_of_columns(planes: int) -> None:
+    g, load = f32(planes, 7, 9, low=0.0), np.zeros(9, np.float64)
+    load_of_columns(g, load, grid_for(1.0), 0, len(load))
+    np.testing.assert_allclose(load, twins.column_load(g.reshape(-1, 9)), rtol=1e-6)
+
+
+def test_mend_points() -> None:
+    """Cells have changed: matrices and loads are, to the bit, those of all cells as they are then."""
+    g, grid = f32(2, 6, 50, low=0.0), grid_for(1.0)
+
+    def known() -> tuple[npt.NDArray[Any], ...]:
+        panels, row_load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.empty(6)
+        net_and_load(g[0], g[1], np.arange(6), panels, row_load, grid)
+        turned, col_load = np.zeros((1, 50, WIDTH), np.float32), np.zeros(50)
+        transpose_panels(panels, turned, 0, 1)
+        load_of_columns(g, col_load, grid, 0, 50)
+        return panels, turned, row_load, col_load
+
+    mended = known()
+    points = np.array([0, 3, 49, 50, 120, 299])
+    before = np.empty(len(points))
+    loads_at(g[0], g[1], points, grid, before)
+    np.testing.assert_allclose(before, twins.point_loads(g[0], g[1], points), rtol=1e-6)
+    g[:, points // 50, points % 50] = f32(2, len(points), low=0.0)
+    mend_points(g[0], g[1], points, before, grid, *mended)
+    for found, expected in zip(mended, known(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_power() -> None:

@@ -16,7 +16,7 @@ from analog_sim.pulses.kernels import bits as bit_kernels
 from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
-from analog_sim.pulses.kernels.counts import busy_rows
+from analog_sim.pulses.kernels.counts import busy_rows, list_pulses
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
@@ -35,6 +35,9 @@ WORTH_A_THREAD = 2**15
 
 A_ROW = 128
 """Cells that take as long as what a row costs by itself: its generators, its lists."""
+
+FEW = 128
+"""Of how many cells one may be pulsed for what is known of the array to be mended cell by cell."""
 
 _NOBODY = np.empty(0, np.int64)
 _NO_PRESENT = np.empty((0, 0), np.float32)
@@ -57,6 +60,7 @@ class PreparedPulses:
         rows: those in which any cell may change, ascending, counted through all planes.
         slots: pulse slots used (what the operation takes in time): of a train those of its samples, of counts those of its rows.
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
+        few: the cells that may change, counted through planes, rows and columns, where they are few and known; else None.
     """
 
     counts: PreparedCounts | None
@@ -64,6 +68,7 @@ class PreparedPulses:
     rows: I64
     slots: int
     busiest: I64
+    few: I64 | None = None
 
 
 def prepare(
@@ -77,7 +82,7 @@ def prepare(
     everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
         counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
-        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
+        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY, None if everywhere else _few(counts))
     _check(plan, planes, rows, cols)
     train, busiest = _train(plan, planes, cell.half_select, everywhere)
     of_planes = train.rows if planes == 1 else np.concatenate((train.rows, train.rows + rows))
@@ -209,6 +214,15 @@ def _counts(
     if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
     return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), slots
+
+
+def _few(counts: PreparedCounts) -> I64 | None:
+    """The cells that have pulses, if these are few."""
+    pulses = int(counts.hits.sum())
+    if FEW * pulses > counts.pulses.size:
+        return None
+    cells, each = np.empty(pulses, np.int64), np.empty(pulses, np.int32)
+    return cells[: list_pulses(counts.pulses, counts.rows, cells, each)]
 
 
 def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
