@@ -151,7 +151,7 @@ class ReadCache:
             return None
         points = np.unique(cells % (rows * cols))
         before = np.empty(len(points), np.float64)
-        loads_at(*self._cells.g, points, self._grid, before)
+        loads_at(self._cells.g[0], self._cells.g[1], points, self._grid, before)
         return points, before
 
     def pulsed(self, rows: I64, now: float, points: Points | None = None) -> None:
@@ -208,7 +208,7 @@ class ReadCache:
         net, load = self._lines
         turned = self.back.array if "back" in made else net.array[:0]
         columns = self._columns if "_columns" in made else load[:0]
-        mend_points(*self.g, points, before, self._grid, net.array, turned, load, columns)
+        mend_points(self.g[0], self.g[1], points, before, self._grid, net.array, turned, load, columns)
 
     def times(self) -> list[float]:
         """For a checkpoint: what a ReadCache of the same cells needs to become this one."""
