@@ -21,7 +21,7 @@ from analog_sim.cells.kernels.ageing import forget_paths
 from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
 from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, list_pulses, take_whole
-from analog_sim.pulses.kernels.trains import fire, share_strength
+from analog_sim.pulses.kernels.trains import draw_trains, fire, share_strength
 from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
@@ -38,6 +38,7 @@ from analog_sim.reads.kernels.product import (
     transpose_panels,
 )
 from analog_sim.writing.proposal import add_outer_products
+from learning.common.kernels import add_scaled, mean_norm, take_difference
 from learning.common.patches.windows import Windows
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
 from learning.optimizers.kernels import adam
@@ -102,7 +103,7 @@ TWINS: dict[str, tuple[str, str]] = {
     ),
     "analog_sim.pulses.kernels.counts.largest_of_rows": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
     "analog_sim.pulses.kernels.counts.take_whole": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
-    "analog_sim.pulses.kernels.trains.fire": ("naive_kernels.py:firing", f"{HERE}:test_fire"),
+    "analog_sim.pulses.kernels.trains.draw_trains": ("naive_kernels.py:firing", f"{HERE}:test_draw_trains"),
     "analog_sim.pulses.kernels.trains.share_strength": ("naive_kernels.py:shared", f"{HERE}:test_share_strength"),
     "analog_sim.random.kernels.magnitude.largest_of_all": ("naive_kernels.py:largest", f"{HERE}:test_largest_of_all"),
     "analog_sim.random.kernels.philox.add_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
@@ -198,6 +199,9 @@ TWINS: dict[str, tuple[str, str]] = {
         "devices/measurements/fit/pulse/test_statespace.py:exact_loglik",
         "devices/measurements/fit/pulse/test_statespace.py:test_linear_law_is_exact",
     ),
+    "learning.common.kernels.add_scaled": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.take_difference": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
     "learning.common.patches.kernels.gather_rows": (
         "naive.py:patches",
         "learning/common/patches/test_windows.py:test_patches_are_those_of_torch",
@@ -407,6 +411,25 @@ def test_fire() -> None:
         assert list(sign[s]) == signs
 
 
+def test_draw_trains() -> None:
+    x, d = f32(5, 12), f32(5, 4)
+    calls = np.uint64(5), np.uint64(8)
+    places = ((*KEYS, calls[0]), (*KEYS, calls[1]))
+    length, clipped, rows, cols = draw_trains(x, d, 3.0, 31, True, True, *places)
+    shared = [twins.shared(x[s], d[s], 3.0, 31, True, True) for s in range(5)]
+    assert list(length) == [one[0] for one in shared]
+    assert clipped == sum(one[3] for one in shared)
+    strengths = np.empty((2, 5), np.float32)
+    bits = x.view(np.int32), d.view(np.int32)
+    share_strength(*bits, 3.0, 31, True, True, np.empty(5, np.int64), *strengths)
+    for lines, values, of_side, positive, call in zip((rows, cols), (x, d), strengths, (1, -1), calls, strict=True):
+        for s in range(5):
+            row = [float(v) for v in values[s]]
+            streams, signs = twins.firing(row, float(of_side[s]), positive, s, int(length[s]), KEY, int(call))
+            assert [int(b) for b in lines[0][s]] == streams
+            assert list(lines[1][s]) == signs
+
+
 @pytest.mark.parametrize("offset", [0, 700])
 def test_added_normals(offset: int) -> None:
     y, variance = f32(900), f32(900, low=0.0, high=4.0)
@@ -558,6 +581,21 @@ def test_products(shape: tuple[int, int]) -> None:
         wide, out[:, -left:] = out.copy(), np.nan
         multiply_last(v, packed, out)
         np.testing.assert_array_equal(out, wide)
+
+
+@pytest.mark.parametrize("cols", [1, 16, 37])
+def test_rows_of_a_batch(cols: int) -> None:
+    """Six rows of three samples."""
+    after, before, total = f32(6, cols), f32(6, cols), f32(6, cols)
+    assert mean_norm(after) == pytest.approx(twins.norm(after), rel=1e-6)
+    moved, length = np.empty_like(after), np.array([1.0, 2.0, 3.0])
+    take_difference(after, before, np.float32(0.5), moved, length)
+    expected, added = twins.difference(after, before, 0.5, 3)
+    np.testing.assert_allclose(moved, expected, rtol=1e-6)
+    np.testing.assert_allclose(length, np.array([1.0, 2.0, 3.0]) + added, rtol=1e-6)
+    factor, start = f32(3), total.copy()
+    add_scaled(moved, factor, total)
+    np.testing.assert_allclose(total, start + moved * np.repeat(factor, 2)[:, None], rtol=1e-6)
 
 
 def test_scatter_rows() -> None:

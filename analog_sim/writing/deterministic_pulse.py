@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from analog_sim.pulses.kernels.trains import COL, ROW
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, taken
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import COL, ROW, Lines, probabilities, signs, strengths, train_for
+from analog_sim.writing.trains import Lines, probabilities, signs, strengths, train_for
 
 PHASES = 0.8191725133961645, 0.6710436067037893, 0.5497004779019703
 """Steps of the three phases: powers of 1/1.2207..., the root of x**4 = x + 1, which fill the unit cube evenly (Roberts' R3 sequence)."""
