@@ -247,12 +247,12 @@ def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) 
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    turned, when, words, *lists = laid
+    turned, when, words, columns, start, busy = laid
     if everywhere:
         when[:] = _all_samples(len(row_bits))
-    return PreparedTrain(
-        turned, when, words, col_sign, *lists, _ACTS[planes, plan.mode], np.float32(half_select)
-    ), busiest
+    acts = _ACTS[planes, plan.mode]
+    prepared = PreparedTrain(turned, when, words, col_sign, columns, start, busy, acts, np.float32(half_select))
+    return prepared, busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

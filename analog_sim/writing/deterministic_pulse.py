@@ -70,9 +70,11 @@ class DeterministicPulseWriter(Writer):
             number = self._samples + np.arange(len(gradient.x))
             self._samples += len(gradient.x)
             p_row, p_col = probabilities(gradient.x, chosen.row), probabilities(gradient.d, chosen.col)
-            rows = Lines(_first(np.floor(n * p_row + (number * PHASES[0] % 1.0)[:, None]), n), signs(gradient.x, ROW))
+            rows = Lines(
+                _first(np.floor(n * p_row + (number * PHASES[0] % 1.0)[:, None]), n), signs(gradient.x, int(ROW))
+            )
             fired = np.floor(n * p_col + (number * PHASES[1] % 1.0)[:, None])
-            cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), signs(gradient.d, COL))
+            cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), signs(gradient.d, int(COL)))
             for block in self._target.blocks:
                 block.crossbar.pulse(train_for(block, rows, cols, n, self._scheme))
         else:
