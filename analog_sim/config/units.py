@@ -109,7 +109,7 @@ LARGEST: Mapping[str, float] = MappingProxyType(
 )
 # Dimension -> least magnitude in SI of what must be more than zero: below it products of such numbers leave 32-bit floats.
 SMALLEST: Mapping[str, float] = MappingProxyType(
-    {"conductance": 1e-15, "time": 1e-18, "voltage": 1e-9, "current": 1e-18}
+    {"conductance": 1e-24, "time": 1e-18, "voltage": 1e-9, "current": 1e-18}
 )
 # Other spellings, after Unicode normalisation, of whole unit names.
 _SPELLINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
