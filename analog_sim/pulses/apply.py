@@ -247,12 +247,11 @@ def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) 
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    turned, when, words, columns, start, busy = laid
+    turned, when, words, *lists = laid
     if everywhere:
         when[:] = _all_samples(len(row_bits))
-    acts = _ACTS[planes, plan.mode]
-    prepared = PreparedTrain(turned, when, words, col_sign, columns, start, busy, acts, np.float32(half_select))
-    return prepared, busiest
+    rest = col_sign, *lists, _ACTS[planes, plan.mode], np.float32(half_select)
+    return PreparedTrain._make((turned, when, words, *rest)), busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

@@ -208,7 +208,8 @@ class ReadCache:
         net, load = self._lines
         turned = self.back.array if "back" in made else net.array[:0]
         columns = self._columns if "_columns" in made else load[:0]
-        mend_points(self.g[0], self.g[1], points, before, self._grid, net.array, turned, load, columns)
+        known = net.array, turned, load, columns
+        mend_points(self.g[0], self.g[1], points, before, self._grid, *known)
 
     def times(self) -> list[float]:
         """For a checkpoint: what a ReadCache of the same cells needs to become this one."""
