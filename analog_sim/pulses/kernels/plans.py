@@ -42,12 +42,15 @@ class PreparedCounts(NamedTuple):
 
     disturbance: mean steps that every cell suffers after all pulses as a half-selected one, same shape or size 0.
     rows: numbers of the rows in which any cell may change, ascending. hits: pulses in each of them.
+    cells, each: the cells with pulses, counted through rows and columns, ascending, and their signed pulses, where they are few; else none.
     """
 
     pulses: npt.NDArray[np.integer]
     disturbance: F32
     rows: npt.NDArray[np.int64]
     hits: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.int64]
+    each: npt.NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)
