@@ -247,17 +247,23 @@ def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) 
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
-    laid, busiest, by_rows, by_columns = lay_out(
-        row_bits, row_sign, col_bits, col_sign, plan.length, everywhere, AT_ONCE
+    samples, cols = col_bits.shape
+    rows = row_bits.shape[1]
+    turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
+    when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
+    words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
+    start, busy = np.empty((samples, plan.length, 3), np.int64), np.empty(rows, np.int64)
+    row_room, col_room = (turned, fired, when, busiest, busy), (words, start)
+    by_rows, by_columns, columns, firing = lay_out(
+        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
     )
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    turned, when, words, *lists = laid
     if everywhere:
-        when[:] = _all_samples(len(row_bits))
-    rest = col_sign, *lists, _ACTS[planes, plan.mode], np.float32(half_select)
-    return PreparedTrain._make((turned, when, words, *rest)), busiest
+        when[:] = _all_samples(samples)
+    lists = words, col_sign, columns, start, busy[:firing]
+    return PreparedTrain(turned, when, *lists, _ACTS[planes, plan.mode], np.float32(half_select)), busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

@@ -8,14 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
+from analog_sim.random.kernels.fetch import LINE, fetch
 from analog_sim.random.kernels.options import JIT_OFF, WITHIN
-
-_LINE = 64  # bytes of a line of the cache
 
 if JIT_OFF:
 
@@ -33,17 +29,6 @@ if JIT_OFF:
         """Do nothing."""
 
 else:
-
-    @intrinsic
-    def _fetch(typingctx: Any, address: Any) -> Any:  # pragma: no cover
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-            fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            builder.call(fetch, [builder.inttoptr(args[0], byte), word(0), word(3), word(1)])
-            return context.get_dummy_value()
-
-        return types.void(types.int64), codegen
 
     @njit(forceinline=True)
     def places_of(cells):
@@ -67,20 +52,20 @@ else:
         """Fetch a cell, counted through rows and columns; places: of `places_of`."""
         for k in range(places.shape[0]):
             if places[k, 2] > 0:
-                _fetch(places[k, 0] + cell * places[k, 2])
+                fetch(places[k, 0] + cell * places[k, 2])
 
     @njit(**WITHIN)
     def fetch_row(places, r):
         """Fetch row r; places: of `places_of`."""
         for k in range(places.shape[0]):
             first = places[k, 0] + r * places[k, 1]
-            for offset in range(0, places[k, 1], _LINE):
-                _fetch(first + offset)
+            for offset in range(0, places[k, 1], LINE):
+                fetch(first + offset)
 
     @njit(forceinline=True)
     def fetch_line_of(matrix, r):
         """Fetch row r of a C-contiguous matrix."""
         size = np.int64(matrix.shape[1] * matrix.itemsize)
         first = np.int64(matrix.ctypes.data) + r * size
-        for offset in range(0, size, _LINE):
-            _fetch(first + offset)
+        for offset in range(0, size, LINE):
+            fetch(first + offset)
