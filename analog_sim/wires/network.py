@@ -77,8 +77,8 @@ class SeriesFactors(NamedTuple):
 class FirstFactors(NamedTuple):
     """Arguments of `kernels.first_term`: those of `SeriesFactors` of the same name, and
 
-    own_r: (M^-1)_ii, ohm from each node of a bit line to its terminals and through its cells. pdr: p d r, 1. per_r: 1 / r, r ohm of a segment
-    of the word lines.
+    own_r: (M^-1)_ii, ohm from each node of a bit line to its terminals and through its cells. pdr: p d r, 1.
+    per_r: 1 / r, r ohm of a segment of the word lines.
     """
 
     down: F64
@@ -161,7 +161,9 @@ class Network:
         own_r, pdr = staggered(2, self.d.shape)
         own_r[: self.rows, : self.cols] = 1.0 / (above + below + self.cells)
         np.multiply(known.p, known.d * r, out=pdr)
-        return FirstFactors(known.down, known.up, known.d, known.dh, known.word_q, known.p, own_r, pdr, 1.0 / r)
+        names = ("down", "up", "d", "dh", "word_q", "p")
+        same = {name: array for name, array in known._asdict().items() if name in names}
+        return FirstFactors(**same, own_r=own_r, pdr=pdr, per_r=1.0 / r)
 
 
 def _upward(d: F64, rows: int, line: Line) -> tuple[F64, F64]:

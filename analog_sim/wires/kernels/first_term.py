@@ -1,7 +1,7 @@
 """The series of order 1, whose one pass begins at single word lines and keeps nothing: two thirds of the time of `born.series`.
 
 1 V on word line i alone puts w_lj = (M_j^-1)_li f_ij on bit line j: from row i on, every row is the one before times a factor of the bit
-line, upwards and downwards. So nothing is eliminated and no field is stored; each row goes through its word line and into the moment p' N w.
+line, upwards and downwards. So nothing is eliminated and no field is stored; each row goes through its word line and into p' N w.
 With s of `factor` and t_j = q_j s_j a word line is back-substituted in units of its segment: u_j / r = q_j u_(j+1) / r + t_j.
 """
 
