@@ -16,11 +16,6 @@ KERNELS: tuple[tuple[str, str, str], ...] = (
         "noisy_adc",
         f"{_MATRIX}, {_MATRIX}, float32, {_KEY}, uint64, {_CELLS}, {_CELLS}, float32, {_CELLS}",
     ),
-    (
-        "analog_sim.cells.kernels.ageing",
-        "read_variance",
-        f"{_STATE}, {_MATRIX}, float32, float32, float32, uint8[::1], {_CELLS}",
-    ),
     ("analog_sim.reads.kernels.product", "transpose_panels", f"{_PANELS}, {_PANELS}, int64, int64"),
     ("analog_sim.reads.kernels.product", "pack_rows", f"{_MATRIX}, int64[::1], {_PANELS}"),
     ("analog_sim.reads.kernels.energy", "square_and_power", f"{_MATRIX}, {_CELLS}, {_MATRIX}"),
@@ -30,6 +25,11 @@ KERNELS: tuple[tuple[str, str, str], ...] = (
         "analog_sim.cells.kernels.ageing",
         "drift_cells",
         f"int64[:, ::1], {_CELLS}, float64[::1], {_CELLS}, float64, float64, {_CELLS}",
+    ),
+    (
+        "analog_sim.cells.kernels.ageing",
+        "read_variance",
+        f"{_STATE}, {_MATRIX}, float32, float32, float32, uint8[::1], {_CELLS}",
     ),
     (
         "analog_sim.cells.kernels.ageing",
