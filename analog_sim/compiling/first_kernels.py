@@ -9,8 +9,12 @@ _STATE = f"{_CELLS}, {_CELLS}, uint16[::1], float32, float64[::1], float64, floa
 
 KERNELS: tuple[tuple[str, str, str], ...] = (
     ("analog_sim.reads.kernels.product", "multiply", f"{_MATRIX}, {_PANELS}, {_MATRIX}, int64, int64"),
-    ("analog_sim.reads.kernels.net", "net_and_load", f"{_MATRIX}, {_MATRIX}, int64[::1], {_PANELS}, {_CELLS}"),
-    ("analog_sim.reads.kernels.net", "load_of_columns", f"{_MATRIX}, {_CELLS}, int64, int64"),
+    (
+        "analog_sim.reads.kernels.net",
+        "net_and_load",
+        f"{_MATRIX}, {_MATRIX}, int64[::1], {_PANELS}, float64[::1], float64",
+    ),
+    ("analog_sim.reads.kernels.net", "load_of_columns", f"{_PANELS}, float64[::1], float64, int64, int64"),
     (
         "analog_sim.reads.kernels.noisy_conversion",
         "noisy_adc",
