@@ -22,7 +22,7 @@ from learning.experiments.monte_carlo.evaluate import Task
 from learning.experiments.monte_carlo.score import evaluated
 from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.results import LAYER_ERROR
-from learning.experiments.report.style import time_label
+from learning.experiments.report.wording import time_label
 from learning.experiments.runs.result_log import Row
 from learning.torch_bridge.arrays import set_torch_threads
 from learning.torch_bridge.chip_network import ChipNetwork, product_error
