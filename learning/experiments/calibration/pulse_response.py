@@ -134,8 +134,8 @@ def _moments(steps: F64, u: F64, count: npt.NDArray[Any], read_std: F64) -> tupl
     """
     weight = _hats(u) * count[..., None]
     steps = steps * (count > 0)
-    moves = count.any(axis=0)
-    gain: F64 = moves.astype(np.float64)
+    moves = np.any(count, axis=0)
+    gain = np.asarray(moves, np.float64)
     mean = np.zeros(NODES)
     for _ in range(4):
         design = (weight * gain[None, :, None]).reshape(-1, NODES)
