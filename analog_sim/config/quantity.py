@@ -18,6 +18,7 @@ from analog_sim.config.refusal import refuse
 from analog_sim.config.units import (
     LARGEST,
     SI_UNITS,
+    SMALLEST,
     UNITS,
     allowed_units,
     decimal_units,
@@ -42,7 +43,8 @@ class Q:
     """Metadata of a float field: its dimension, the unit of a bare number, and bounds in that unit.
 
     A bare number, from YAML or from Python, means the declared unit; a text names its unit (`25 uS`); `SI(x)` is in SI.
-    Without an upper or a lower bound the largest magnitude of the dimension holds (`units.LARGEST`).
+    Without an upper or a lower bound the largest magnitude of the dimension holds (`units.LARGEST`), and where a value must be more
+    than zero the least one (`units.SMALLEST`).
     The model holds SI. Raises TypeError for a dimension or unit that is not in the table.
     """
 
@@ -105,6 +107,9 @@ class Q:
         ):
             if bound is not None and not holds(to_si(Decimal(repr(bound)), self.unit, self.dimension)):
                 raise refuse(f"must be {sign} {self._shown(bound, self.unit)} (got {got})")
+        least = SMALLEST.get(self.dimension)
+        if self.gt == 0 and least is not None and exact < Decimal(repr(least)):
+            raise refuse(f"must be >= {self._shown(least, SI_UNITS[self.dimension])} (got {got})")
         result = float(exact)
         if not math.isfinite(result):
             raise refuse(f"must be a finite number (got {got})")

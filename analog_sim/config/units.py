@@ -107,6 +107,10 @@ LARGEST: Mapping[str, float] = MappingProxyType(
         "fraction": 10.0,
     }
 )
+# Dimension -> least magnitude in SI of what must be more than zero: below it products of such numbers leave 32-bit floats.
+SMALLEST: Mapping[str, float] = MappingProxyType(
+    {"conductance": 1e-24, "time": 1e-18, "voltage": 1e-9, "current": 1e-18}
+)
 # Other spellings, after Unicode normalisation, of whole unit names.
 _SPELLINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

@@ -12,8 +12,9 @@ from learning.experiments.report.device.figures import ageing, programming_error
 from learning.experiments.report.device.page import numbers_table
 from learning.experiments.report.device.results import DeviceClaims, DeviceResults, device_claims, measure
 from learning.experiments.report.head import linked
-from learning.experiments.report.style import readable, save_svg
+from learning.experiments.report.style import save_svg
 from learning.experiments.report.tables import Table
+from learning.experiments.report.wording import readable
 
 CELLS = 200
 

@@ -11,7 +11,7 @@ from trace_writers import measure, write_csv, write_noise_lines, write_retention
 import analog_hil as ah
 from devices.card import DeviceCard, load_card
 from learning.experiments.commands.runs import about
-from learning.experiments.fitting.run import FitSummary
+from learning.experiments.report.measurement.results import FitSummary
 from learning.experiments.runs.run_folder import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import zstandard
 
 from analog_sim.config import UserError
@@ -42,12 +43,12 @@ class _Frame:
 
     header: dict[str, Any]
     shapes: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
-    content: bytes
+    content: npt.NDArray[np.uint8]
 
     def text(self) -> bytes:
         """Before it is compressed."""
         arrays = {name: [kind.str, list(shape)] for name, kind, shape in self.shapes}
-        return b"\n".join([json.dumps({**self.header, "arrays": arrays}).encode(), self.content])
+        return b"\n".join([json.dumps({**self.header, "arrays": arrays}).encode(), self.content.data])
 
 
 class FrameWriter:
@@ -74,6 +75,8 @@ class FrameWriter:
             raise UserError(f"{path}: the record cannot be written ({error.strerror})") from error
         self._waiting: deque[_Frame] = deque()  # appending and taking need no lock
         self._given = self._taken = 0  # bytes, each counted by one thread alone
+        self._room = np.empty(MOST, np.uint8)  # what waits; the system gives memory to the part that was ever used
+        self._used = 0
         self._ending = False
         self._failure: Exception | None = None
         self._squeeze = zstandard.ZstdCompressor(level=LEVEL)
@@ -86,8 +89,11 @@ class FrameWriter:
         """Add a frame; arrays are copied now and compressed later. Raises UserError when an earlier frame could not be written."""
         self._check()
         shapes = tuple((name, a.dtype, a.shape) for name, a in arrays.items())
-        whole = [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays.values() if a.size]
-        content = b"".join(whole)  # the one copy: the caller may change its arrays afterwards
+        content = self._space(sum(a.nbytes for a in arrays.values()))
+        place = 0
+        for a in arrays.values():  # the one copy: the caller may change its arrays afterwards
+            content[place : place + a.nbytes] = np.ascontiguousarray(a).reshape(-1).view(np.uint8)
+            place += a.nbytes
         self._waiting.append(_Frame(header, shapes, content))
         self._given += len(content) + 1
         waiting = self._given - self._taken
@@ -95,6 +101,17 @@ class FrameWriter:
             self.sync()
         elif waiting > SOON:
             self._wake.set()
+
+    def _space(self, size: int) -> npt.NDArray[np.uint8]:
+        """Memory for a frame. The same is used again and again: new one from the system costs more than the copy into it."""
+        if size > MOST:
+            return np.empty(size, np.uint8)
+        if self._given != self._taken and self._used + size > MOST:
+            self.sync()
+        if self._given == self._taken:  # nothing waits, and nothing is being written
+            self._used = 0
+        start, self._used = self._used, self._used + size
+        return self._room[start : self._used]
 
     def sync(self) -> None:
         """Return when all frames are in the file. Raises UserError when one could not be written."""

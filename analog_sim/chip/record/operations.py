@@ -15,6 +15,7 @@ from analog_sim.pulses.plans import PulseCounts, PulseTrain
 Arrays = dict[str, np.ndarray]
 _STRENGTH = ("amplitude", "width")
 """Settings of a pulse that is not the nominal one."""
+_MOST = 32767
 _TRAIN = ("row_bits", "col_bits", "row_sign", "col_sign")
 
 
@@ -24,14 +25,15 @@ class Request:
 
     Attributes:
         array: its name. kind: "crossbar" (it was made), "mvm", "mvm_transposed", "read_conductance", "program", "pulse", "wait".
-        settings: plain values. arrays: inputs by name. rows: of counts of pulses, `PulseCounts.rows`; how they are told, no part of it.
+        settings: plain values. arrays: inputs by name. plan: of pulses, what settings and arrays say, where it is at hand; no part of what
+            is compared or written.
     """
 
     array: str
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
-    rows: np.ndarray | None = field(default=None, compare=False)
+    plan: PulseCounts | PulseTrain | None = field(default=None, compare=False)
 
     def digest(self) -> str:
         """Of all that it says, to tell without sending it whether two are the same."""
@@ -76,22 +78,29 @@ def mvm(array: str, v: np.ndarray, transpose: bool) -> Request:
 
 
 def pulse(array: str, plan: PulseCounts | PulseTrain) -> Request:
-    """Pulses, by counts or as a train."""
+    """Pulses, by counts or as a train. Raises ValueError for more pulses of a cell than a record can say."""
     strength = {name: float(value) for name in _STRENGTH if (value := getattr(plan, name)) is not None}
     if isinstance(plan, PulseCounts):
-        return Request(array, "pulse", strength, {"counts": np.asarray(plan.counts, np.int16)})
+        counts = np.asarray(plan.counts)
+        if counts.dtype != np.int16:
+            most = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
+            if most > _MOST:
+                raise ValueError(f"pulse: at most {_MOST} pulses of a cell are recorded at once (got {most})")
+        return Request(array, "pulse", strength, {"counts": counts.astype(np.int16, copy=False)}, plan)
     # Bits in the narrowest words that hold a train: less to copy and to compress.
     word = next(np.dtype(f"u{size}") for size in (1, 2, 4, 8) if plan.length <= 8 * size)
     arrays = {"row_bits": plan.row_bits.astype(word), "col_bits": plan.col_bits.astype(word)}
     arrays |= {"row_sign": plan.row_sign, "col_sign": plan.col_sign}
-    return Request(array, "pulse", {"length": int(plan.length), "mode": plan.mode, **strength}, arrays)
+    return Request(array, "pulse", {"length": int(plan.length), "mode": plan.mode, **strength}, arrays, plan)
 
 
 def plan_of(request: Request) -> PulseCounts | PulseTrain:
-    """The plan of a recorded "pulse"."""
+    """The plan of a "pulse"."""
+    if request.plan is not None:
+        return request.plan
     strength = {name: request.settings.get(name) for name in _STRENGTH}
     if "counts" in request.arrays:
-        return PulseCounts(request.arrays["counts"], **strength, rows=request.rows)
+        return PulseCounts(request.arrays["counts"], **strength)
     row_bits, col_bits, row_sign, col_sign = (request.arrays[name] for name in _TRAIN)
     row_bits, col_bits = row_bits.astype(np.uint64), col_bits.astype(np.uint64)
     length, mode = request.settings["length"], request.settings["mode"]

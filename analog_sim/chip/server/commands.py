@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analog_sim.chip.record import operations
 from analog_sim.chip.record.operations import Request
 from analog_sim.chip.server.chip import Served
 from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.memory import attached
 from analog_sim.chip.server.parameters import Parameters
 from analog_sim.chip.server.session import Answer, Session
+from analog_sim.pulses.plans import PulseCounts
 
 VERSION = "1999.0"
 Handler = Callable[[Session, Parameters], str | Answer | None]
@@ -168,8 +170,8 @@ def _counts_of_cells(session: Session, parameters: Parameters) -> None:
     counts[cells] = few
     lines = cells // info.cols
     rows = lines[np.flatnonzero(np.diff(lines, prepend=-1))]
-    arrays = {"counts": counts.reshape(info.planes, info.rows, info.cols)}
-    session.do(served, Request(served.name, "pulse", arrays=arrays, rows=rows), parameters)
+    plan = PulseCounts(counts.reshape(info.planes, info.rows, info.cols), rows=rows)
+    session.do(served, operations.pulse(served.name, plan), parameters)
 
 
 def _train(session: Session, parameters: Parameters) -> None:

@@ -12,8 +12,9 @@ from learning.experiments.calibration.arrays import WantedArray
 from learning.experiments.calibration.run import Calibration
 from learning.experiments.report.head import PageHead, chip_text, configuration_of, device_text, plain
 from learning.experiments.report.page import Fact, Plot, Section, write_page
-from learning.experiments.report.style import count_text, legend_below, new_figure, styled, time_label
+from learning.experiments.report.style import legend_below, new_figure, styled
 from learning.experiments.report.tables import Table
+from learning.experiments.report.wording import count_text, time_label
 from learning.experiments.runs.run_folder import RunDirectory
 
 MOST_MAPS = 8

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.device.page import numbers_table, write_device_report
     from learning.experiments.report.device.results import device_claims, measure
-    from learning.experiments.report.style import readable
+    from learning.experiments.report.wording import readable
     from learning.experiments.runs.compiling import compiling
     from learning.experiments.runs.run_folder import RunDirectory
 

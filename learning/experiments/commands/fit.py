@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load_config(options.config, MeasurementConfig, overrides=options.overrides)
     if options.dry_run:
         from devices.measurements.pipeline.reading import describe
-        from learning.experiments.report.style import readable
+        from learning.experiments.report.wording import readable
 
         print(wrapped(readable(describe(config, lambda text: print(f"  {text}", file=sys.stderr)))))
         return 0
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.fitting.run import fit_card
     from learning.experiments.monte_carlo.life import TerminalLife
     from learning.experiments.report.measurement.page import about_fitted, law_table, verdict_text
-    from learning.experiments.report.style import readable
+    from learning.experiments.report.wording import readable
 
     with TerminalLife() as life:
         result, page = fit_card(config, options.out, life)

@@ -82,7 +82,7 @@ def about(run: RunDirectory) -> tuple[str, str]:
         Comparison.summary(run)
         return "sweep", best_point(Comparison.load(run))
     if kind == "fit":
-        from learning.experiments.fitting.run import FitSummary
+        from learning.experiments.report.measurement.results import FitSummary
 
         found = FitSummary.load(run)
         return "fit", ", ".join(f"{what} is {verdict}" for what, verdict in found.verdicts.items()) if found else ""
@@ -91,7 +91,7 @@ def about(run: RunDirectory) -> tuple[str, str]:
 
 def best_point(found: Comparison) -> str:
     """How many points a sweep has, and the one with the best mean accuracy, or R2, at the last time."""
-    from learning.experiments.report.style import time_label
+    from learning.experiments.report.wording import time_label
 
     score = found.points[0].results.score
     means = {point.name: (float(point.nominal[1][:, -1].mean()), point.nominal[0][-1]) for point in found.points}
@@ -117,7 +117,7 @@ def best_settings(table: Path) -> str:
 
 def score_over_time(found: EstimateResults) -> str:
     """Mean accuracy, or R2, over the chips at the first and the last time."""
-    from learning.experiments.report.style import time_label
+    from learning.experiments.report.wording import time_label
 
     nominal = [row for row in found.rows if row["study"] == "nominal"]
     times = sorted({float(row["time_s"] or 0.0) for row in nominal})

@@ -14,7 +14,7 @@ from learning.experiments.estimation.chip import Chip
 from learning.experiments.estimation.prepared import Prepared
 from learning.experiments.estimation.studies import Variant
 from learning.experiments.report.estimate.results import ConductanceMap, DropMap, WeightTransfer
-from learning.experiments.report.style import time_label
+from learning.experiments.report.wording import time_label
 
 F32 = npt.NDArray[np.float32]
 WEIGHTS = 2000

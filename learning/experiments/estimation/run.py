@@ -27,7 +27,7 @@ from learning.experiments.parallel.loky import Loky
 from learning.experiments.parallel.memory import release_memory
 from learning.experiments.report.estimate.page import estimate_table, write_estimate_report
 from learning.experiments.report.estimate.results import KEY, EstimateResults, estimate_columns
-from learning.experiments.report.style import readable, time_label
+from learning.experiments.report.wording import readable, time_label
 from learning.experiments.runs.compiling import ahead, compiling
 from learning.experiments.runs.network_file import NETWORK_FILE, save_network
 from learning.experiments.runs.result_log import ResultLog, Row

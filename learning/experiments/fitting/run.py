@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from devices.measurements.configuration.measurement_config import MeasurementConfig
 from devices.measurements.pipeline.fit_result import FitResult
 from devices.measurements.pipeline.pipeline import fit_measurements
 from learning.experiments.report.measurement.page import write_fit_report
+from learning.experiments.report.measurement.results import FitSummary
 from learning.experiments.runs.compiling import compiling
-from learning.experiments.runs.files import JsonRecord, checked_record
 from learning.experiments.runs.run_folder import RunDirectory
 
 
@@ -45,19 +44,3 @@ def fit_card(config: MeasurementConfig, out: Path | None, say: Callable[[str], N
     )
     run.save_json("summary", found.model_dump())
     return result, page
-
-
-class FitSummary(JsonRecord):
-    """What is told of a fit later: the card's file, the verdict of each quantity, a sentence of each, the worst first."""
-
-    kind: Literal["fit"]
-    card: str
-    verdicts: dict[str, str]
-    sentences: list[str]
-
-    @classmethod
-    def load(cls, run: RunDirectory) -> FitSummary | None:
-        """The summary of a fit's folder, None where there is none. Raises UserError when it is damaged."""
-        found = run.load_json("summary")
-        remedy = "delete it: the report says the same"
-        return None if found is None else checked_record(run.path / "summary.json", found, cls, remedy)

@@ -21,11 +21,11 @@ from learning.experiments.report.estimate.comparison import Comparison, comparis
 from learning.experiments.report.estimate.figures import accuracy_of_points, accuracy_over_time
 from learning.experiments.report.estimate.page import estimate_table
 from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
-from learning.experiments.report.style import readable
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.figures import learning_curves
 from learning.experiments.report.training.page import training_table
 from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.report.wording import readable
 from learning.experiments.runs.result_log import Row
 
 F64 = npt.NDArray[np.float64]

@@ -185,9 +185,9 @@ def load_run(folder: str | PathLike[str]) -> RunResult:
         UserError: no finished run there.
     """
     from analog_sim.config import find_key
-    from learning.experiments.fitting.run import FitSummary
     from learning.experiments.report.estimate.comparison import Comparison
     from learning.experiments.report.estimate.results import EstimateResults
+    from learning.experiments.report.measurement.results import FitSummary
     from learning.experiments.report.training.results import TrainingResults
 
     run = RunDirectory.open(_path(folder, "ah.load_run"))

@@ -13,16 +13,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from learning.experiments.report.style import (
-    COLOURS,
-    FOREGROUND,
-    count_axis,
-    hide_rest,
-    new_figure,
-    panel_grid,
-    styled,
-    time_label,
-)
+from learning.experiments.report.style import COLOURS, FOREGROUND, count_axis, hide_rest, new_figure, panel_grid, styled
+from learning.experiments.report.wording import time_label
 
 F32 = npt.NDArray[np.float32]
 SCATTER_UP_TO = 3000

@@ -20,8 +20,9 @@ from learning.common.versions import version_of
 from learning.experiments.report.head import PageHead, linked
 from learning.experiments.report.hover import mark, series_of
 from learning.experiments.report.notes import warnings_and_facts
-from learning.experiments.report.style import inline_png, inline_svg, readable, save_png, save_svg, smallest_text
+from learning.experiments.report.style import inline_png, inline_svg, save_png, save_svg, smallest_text
 from learning.experiments.report.tables import Table
+from learning.experiments.report.wording import readable
 from learning.experiments.runs.files import write_text, writing
 from learning.experiments.runs.run_folder import RunDirectory
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from analog_sim.config import Location, UserError
 from analog_sim.config.yaml12 import parse
 from learning.experiments.monte_carlo.metrics import Interval, mean_interval
 from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.estimate.results import EstimateResults
-from learning.experiments.report.style import readable, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.report.wording import readable, time_label
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 
 NOT_COMPARED = ("name", "parallel")
@@ -119,7 +119,7 @@ def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
     if total == 0.0:
         return Interval(value, value, value, x.size + y.size, "all values equal", level)
     freedom = total**2 / sum(part**2 / (v.size - 1) for part, v in zip(parts, (x, y), strict=True))
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(total)
+    half = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(total)
     return Interval(value, value - half, value + half, x.size + y.size, "Welch", level)
 
 

@@ -25,6 +25,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from learning.experiments.monte_carlo.score import Score
+from learning.experiments.report.wording import MONTH, YEAR, engineering, time_label
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
@@ -33,10 +34,6 @@ FOREGROUND, BACKGROUND = "#24292f", "#ffffff"
 UP, DOWN = COLOURS[0], COLOURS[2]
 """Potentiation and depression, everywhere."""
 
-THIN = "\u202f"
-"""Thin space between the thousands of a count; it does not break."""
-
-MONTH, YEAR = 365.25 / 12 * 86400.0, 365.25 * 86400.0
 TIME_TICKS = (
     (1e-9, "1 ns"),
     (1e-6, "1 µs"),
@@ -48,17 +45,6 @@ TIME_TICKS = (
     (MONTH, "1 month"),
     (YEAR, "1 year"),
     (10 * YEAR, "10 years"),
-)
-_TIME_UNITS = (
-    (1e-9, "ns"),
-    (1e-6, "µs"),
-    (1e-3, "ms"),
-    (1.0, "s"),
-    (60.0, "min"),
-    (3600.0, "h"),
-    (86400.0, "day"),
-    (MONTH, "month"),
-    (YEAR, "year"),
 )
 
 P = ParamSpec("P")
@@ -163,17 +149,6 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
     figure.set_size_inches(width, height + max(0.0, needed - 0.45 * height))
 
 
-def readable(text: str) -> str:
-    """A text as a reader expects it: `µS` for `uS`, `1 day` for `8.64e+04 s`, `100 ns` for `1e-07 s`."""
-    text = re.sub(r"(?<=[\d(] )u(?=(S|s|A|V|J|W|m)\b)|(?<=\()u(?=S\))|(?<= )u(?=S$)", "µ", text)
-    return re.sub(r"\b(\d(?:\.\d+)?e[+-]\d+) s\b", lambda found: time_label(float(found[1])), text)
-
-
-def count_text(count: float) -> str:
-    """`4 658 000`: a count with thin spaces."""
-    return f"{count:,.0f}".replace(",", THIN)
-
-
 def inline_svg(svg: Path, description: str) -> str:
     """SVG element of a file for an HTML page: it takes the page's colours; its ids begin with the file's name."""
     text = svg.read_text(encoding="utf-8")
@@ -189,19 +164,6 @@ def inline_png(png: Path, description: str) -> str:
     """IMG element with the file as data: scatters and heat maps would make a huge SVG."""
     data = base64.b64encode(png.read_bytes()).decode()
     return f'<img alt="{escape(description, quote=True)}" src="data:image/png;base64,{data}">'
-
-
-def time_label(seconds: float) -> str:
-    """`1 s`, `1 h`, `1 day`, `2.5 years`: a time as people say it."""
-    if seconds == 0:
-        return "0 s"
-    factor, unit = next((f, u) for f, u in reversed(_TIME_UNITS) if seconds >= f * 0.98 or f == _TIME_UNITS[0][0])
-    count = seconds / factor
-    if unit in ("month", "year") and abs(count - round(count)) <= 0.02 * count:
-        count = round(count)  # 30 days are a month, 365 days a year
-    number = f"{count:.3g}"
-    plural = "s" if unit in ("day", "month", "year") and number != "1" else ""
-    return f"{number} {unit}{plural}"
 
 
 def time_positions(times: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -276,12 +238,3 @@ def score_axis(axes: Axes, score: Score) -> None:
     """Label y in the unit of a score."""
     if score.factor == 100.0:
         percent_axis(axes)
-
-
-def engineering(value: float, unit: str) -> str:
-    """`12.3 µS`, `4.56 nJ`: a number with an SI prefix."""
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g} {unit}"
-    prefixes = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
-    power = int(min(12, max(-18, 3 * (np.floor(np.log10(abs(value) * (1 + 1e-12)) / 3)))))
-    return f"{value / 10.0**power:.3g} {prefixes[power]}{unit}"

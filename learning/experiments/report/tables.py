@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
-from learning.experiments.report.style import THIN, count_text, engineering
+from learning.experiments.report.wording import THIN, count_text, engineering
 from learning.experiments.runs.spreadsheet import is_number, spreadsheet_text
 
 

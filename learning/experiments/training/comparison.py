@@ -10,9 +10,9 @@ from learning.common.convergence import STILL_TO_GAIN, to_gain
 from learning.data.dataset import Answers
 from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.score import Score
-from learning.experiments.report.style import count_text, time_label
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.report.wording import count_text, time_label
 from learning.experiments.runs.result_log import Row
 
 

@@ -23,7 +23,6 @@ from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
 from learning.experiments.monte_carlo.score import Score, score_of
 from learning.experiments.parallel.base import Parallel
 from learning.experiments.parallel.loky import Loky
-from learning.experiments.report.style import readable
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.page import write_training_report
 from learning.experiments.report.training.results import (
@@ -34,6 +33,7 @@ from learning.experiments.report.training.results import (
     TrainingResults,
     curve_columns,
 )
+from learning.experiments.report.wording import readable
 from learning.experiments.runs.compiling import compiling
 from learning.experiments.runs.files import (
     JsonRecord,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from analog_sim.config import SI, ConfigError, Q, StrictModel, validate
-from analog_sim.config.units import LARGEST, UNITS
+from analog_sim.config.units import LARGEST, SMALLEST, UNITS
 
 FIELDS = [Q(dimension, unit) for dimension, units in UNITS.items() for unit in units]
 
@@ -146,6 +146,19 @@ def test_no_field_is_without_bounds(dimension: str) -> None:
         for value in (1.01 * largest, -1.01 * largest):
             with pytest.raises(PydanticCustomError, match="must be"):
                 field.convert(SI(value))
+
+
+@pytest.mark.parametrize("dimension", SMALLEST)
+def test_what_must_be_more_than_zero_is_not_as_good_as_zero(dimension: str) -> None:
+    """A read voltage of 1e-300 V was taken, and every product of its tile was not a number."""
+    for unit in UNITS[dimension]:
+        positive, any_sign = Q(dimension, unit, gt=0), Q(dimension, unit)
+        assert positive.convert(SI(1.01 * SMALLEST[dimension])) == 1.01 * SMALLEST[dimension]
+        with pytest.raises(PydanticCustomError, match="must be >= "):
+            positive.convert(SI(1e-300))
+        with pytest.raises(PydanticCustomError, match="must be > 0 "):
+            positive.convert(SI(0.0))
+        assert any_sign.convert(SI(1e-300)) == 1e-300
 
 
 def test_dumped_text_is_short_where_it_can_be() -> None:

@@ -104,6 +104,14 @@ def test_a_record_keeps_the_strength() -> None:
     assert told == "pulse on 'a': amplitude was None, asked: 1.2"
 
 
+def test_more_pulses_than_a_record_can_say_are_refused() -> None:
+    """They were wrapped to negative counts in silence, on the chip too."""
+    with pytest.raises(ValueError, match=r"at most 32767 pulses of a cell are recorded at once .got 40000"):
+        operations.pulse("a", PulseCounts(np.full((1, 2, 2), 40000)))
+    counts = np.full((1, 2, 2), -32767)
+    np.testing.assert_array_equal(operations.pulse("a", PulseCounts(counts)).arrays["counts"], counts)
+
+
 def test_a_scheme_knows_the_step_of_its_pulses() -> None:
     mapping = MappingSpec()
     plain = net_step(cell(), mapping, Sign())

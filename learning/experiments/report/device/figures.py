@@ -26,8 +26,8 @@ from learning.experiments.report.style import (
     log_time_axis,
     new_figure,
     styled,
-    time_label,
 )
+from learning.experiments.report.wording import time_label
 
 F64 = npt.NDArray[np.float64]
 

@@ -20,8 +20,8 @@ from learning.experiments.report.device.figures import (
 from learning.experiments.report.device.results import YEAR, DeviceClaims, DeviceResults, device_claims
 from learning.experiments.report.head import PageHead, device_text, plain
 from learning.experiments.report.page import Plot, Section, write_page
-from learning.experiments.report.style import count_text, engineering
 from learning.experiments.report.tables import Table
+from learning.experiments.report.wording import count_text, engineering
 from learning.experiments.runs.run_folder import RunDirectory
 
 

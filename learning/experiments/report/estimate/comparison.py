@@ -19,8 +19,8 @@ from learning.experiments.report.estimate.figures import accuracy_of_points, acc
 from learning.experiments.report.estimate.results import EstimateResults, by_chip_and_time
 from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Plot, Section, write_page
-from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table
+from learning.experiments.report.wording import time_label
 from learning.experiments.runs.files import JsonRecord, checked_record
 from learning.experiments.runs.run_folder import CONFIG, RunDirectory
 

@@ -24,7 +24,7 @@ from learning.experiments.report.head import (
     plain,
     wires_text,
 )
-from learning.experiments.report.style import time_label
+from learning.experiments.report.wording import time_label
 
 F64 = npt.NDArray[np.float64]
 Point = tuple[dict[str, str], F64, float]

@@ -23,10 +23,10 @@ from learning.experiments.report.style import (
     percent_axis,
     score_axis,
     styled,
-    time_label,
     time_positions,
     times_axis,
 )
+from learning.experiments.report.wording import time_label
 
 F64 = npt.NDArray[np.float64]
 

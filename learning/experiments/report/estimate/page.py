@@ -24,8 +24,8 @@ from learning.experiments.report.estimate.figures import (
 from learning.experiments.report.estimate.results import LAYER_ERROR, NOMINAL, EstimateResults, by_chip_and_time
 from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Fact, Plot, Section, write_page
-from learning.experiments.report.style import time_label
 from learning.experiments.report.tables import Table, cost_rows
+from learning.experiments.report.wording import time_label
 from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
 

@@ -9,7 +9,7 @@ from devices.card import DeviceCard
 from devices.measurements.proof.proof import Proof, ReportKey
 from learning.experiments.report.head import Badge, PageHead, plain
 from learning.experiments.report.page import Section
-from learning.experiments.report.style import count_text
+from learning.experiments.report.wording import count_text
 
 WORST_FIRST = ("bad", "unproven", "fair", "good")
 WORDS = {

@@ -24,15 +24,14 @@ from learning.experiments.report.style import (
     DOWN,
     FOREGROUND,
     UP,
-    engineering,
     hide_rest,
     legend_below,
     log_time_axis,
     new_figure,
     panel_grid,
-    readable,
     styled,
 )
+from learning.experiments.report.wording import engineering, readable
 
 F64 = npt.NDArray[np.float64]
 

@@ -34,8 +34,8 @@ from learning.experiments.report.measurement.figures import (
     steps_over_state,
 )
 from learning.experiments.report.page import Plot, Section, write_page
-from learning.experiments.report.style import count_text, engineering
 from learning.experiments.report.tables import Table
+from learning.experiments.report.wording import count_text, engineering
 from learning.experiments.runs.run_folder import RunDirectory
 
 

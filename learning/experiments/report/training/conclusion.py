@@ -23,7 +23,7 @@ from learning.experiments.report.head import (
     plain,
     wires_text,
 )
-from learning.experiments.report.style import count_text, engineering, time_label
+from learning.experiments.report.wording import count_text, engineering, time_label
 
 EXACT = "ideal"
 """Write scheme that writes exactly and at no cost: an arm with it learns on no chip."""

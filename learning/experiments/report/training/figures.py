@@ -19,7 +19,6 @@ from learning.experiments.report.style import (
     COLOURS,
     FOREGROUND,
     count_axis,
-    engineering,
     hide_rest,
     legend_below,
     log_axis,
@@ -28,6 +27,7 @@ from learning.experiments.report.style import (
     score_axis,
     styled,
 )
+from learning.experiments.report.wording import engineering
 
 F64 = npt.NDArray[np.float64]
 Curve = tuple[F64, F64]

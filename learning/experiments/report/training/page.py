@@ -14,7 +14,6 @@ from learning.experiments.report.array_figures import conductance_history
 from learning.experiments.report.assumed import assumed_sections
 from learning.experiments.report.head import configuration_of
 from learning.experiments.report.page import Fact, Plot, Section, write_page
-from learning.experiments.report.style import count_text, engineering, time_label
 from learning.experiments.report.tables import Table, cost_rows
 from learning.experiments.report.training.conclusion import Ended, training_head
 from learning.experiments.report.training.figures import (
@@ -25,6 +24,7 @@ from learning.experiments.report.training.figures import (
     pulses_per_cell,
 )
 from learning.experiments.report.training.results import TrainingResults
+from learning.experiments.report.wording import count_text, engineering, time_label
 from learning.experiments.runs.result_log import Row
 from learning.experiments.runs.run_folder import RunDirectory
 

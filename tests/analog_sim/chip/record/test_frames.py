@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analog_sim.chip.record import frames
 from analog_sim.chip.record.frames import MAGIC, FrameWriter, read_frames
 from analog_sim.chip.record.tape import Tape
 from analog_sim.chip.server.journal import Journal
@@ -99,3 +100,21 @@ def test_a_full_disk_is_said_at_the_next_operation(tmp_path: Path, monkeypatch: 
     with pytest.raises(UserError, match="cannot be written"):
         writer.close()
     assert list(read_frames(tmp_path / "r")) == []
+
+
+@pytest.mark.parametrize("most", [64, 1000, 1 << 20])
+def test_memory_that_is_used_again_holds_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Frames of all sizes, also of more than may wait; arrays that change behind the call, of odd sizes and not contiguous."""
+    monkeypatch.setattr(frames, "MOST", most)
+    monkeypatch.setattr(frames, "SOON", most // 8)
+    writer, random, given = FrameWriter(tmp_path / "r"), np.random.default_rng(5), []
+    for number in range(300):
+        a = random.integers(0, 255, random.integers(0, 400)).astype(np.uint8)
+        b = random.normal(size=(7, random.integers(1, 9))).astype(np.float32)
+        given.append((a.copy(), b[::2].copy()))
+        writer.append({"number": number}, {"a": a, "b": b[::2]})
+        a[:], b[:] = 0, 0.0
+    writer.close()
+    for (a, b), (_, found, _) in zip(given, read_frames(tmp_path / "r"), strict=True):
+        np.testing.assert_array_equal(found["a"], a)
+        np.testing.assert_array_equal(found["b"], b)

@@ -15,8 +15,8 @@ from learning.experiments.report.head import cards_of, chip_text, converter_text
 from learning.experiments.report.measurement.badge import fit_head, worst
 from learning.experiments.report.notes import DOUBTFUL, warnings_and_facts
 from learning.experiments.report.page import command_text
-from learning.experiments.report.style import count_text, readable
 from learning.experiments.report.training.conclusion import Ended, training_sentence
+from learning.experiments.report.wording import count_text, readable
 
 ROOT = Path(__file__).resolve().parents[4]
 

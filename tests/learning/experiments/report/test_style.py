@@ -11,10 +11,7 @@ import pytest
 
 from learning.experiments.report.style import (
     COLOURS,
-    MONTH,
-    YEAR,
     count_axis,
-    engineering,
     inline_svg,
     legend_below,
     log_axis,
@@ -22,49 +19,9 @@ from learning.experiments.report.style import (
     panel_grid,
     save_figure,
     styled,
-    time_label,
     time_positions,
     times_axis,
 )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "label"),
-    [
-        (0, "0 s"),
-        (2.5e-7, "250 ns"),
-        (1e-6, "1 µs"),
-        (1.0, "1 s"),
-        (90.0, "1.5 min"),
-        (3600.0, "1 h"),
-        (86400.0, "1 day"),
-        (3 * 86400.0, "3 days"),
-        (MONTH, "1 month"),
-        (30 * 86400.0, "1 month"),
-        (365 * 86400.0, "1 year"),
-        (29 * 86400.0, "29 days"),
-        (1.5 * YEAR, "1.5 years"),
-        (10 * YEAR, "10 years"),
-    ],
-)
-def test_times_are_labelled_as_people_say_them(seconds: float, label: str) -> None:
-    assert time_label(seconds) == label
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0 S"),
-        (12.34e-6, "12.3 µS"),
-        (1e-9, "1 nS"),
-        (999e-12, "999 pS"),
-        (-4e-3, "-4 mS"),
-        (2.5e9, "2.5 GS"),
-        (1e-21, "0.001 aS"),
-    ],
-)
-def test_prefixes_are_those_of_engineers(value: float, text: str) -> None:
-    assert engineering(value, "S") == text
 
 
 def test_time_zero_stands_a_decade_before_the_rest() -> None:
