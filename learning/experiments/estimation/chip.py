@@ -29,8 +29,8 @@ from learning.torch_bridge.chip_network import ChipNetwork, product_error
 
 F32 = npt.NDArray[np.float32]
 
-PIXELS = 2**16
-"""Pixels of the images that run through an emulated chip at a time: the layers' outputs for 64 images of 32 x 32 need a third of the
+PIXELS = 2**15
+"""Pixels of the images that run through an emulated chip at a time: the layers' outputs for 32 images of 32 x 32 need a sixth of the
 memory of those for 200, and the same time."""
 
 
