@@ -39,6 +39,9 @@ from learning.torch_bridge.source import GivenSource
 FREE = ("parallel", "chips", "sensitivity")
 """Keys that may differ when a run is resumed: no finished task depends on them."""
 
+CHIPS = "chips"
+"""Folder of a run with a folder for each of its chips, where these are recorded."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -102,13 +105,17 @@ def estimate(
             for note in notes:
                 say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
+            chips = run.path / CHIPS if experiment.chip.of_estimates else None
             first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
             with compiling("estimate", say):
-                face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
+                own = None if chips is None else chips / "snapshot"
+                face = chip_snapshot(
+                    prepared, nominal, int(first or 0), own
+                )  # compiles every kernel, before workers would
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
-                partial(run_chip, prepared), tasks, results=log, parallel=_where(experiment), progress=progress,
+                partial(run_chip, prepared, folders=chips), tasks, results=log, parallel=_where(experiment), progress=progress,
                 view=view_of(points, place, score), identity=identity,
             )  # fmt: skip
             results = EstimateResults(
