@@ -20,7 +20,7 @@ STUDY = {"chips": 1, "sweeps": [{"set": "tile.adc.bits", "values": [6]}]}
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "estimate-cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "recorded-cache"))
     monkeypatch.setattr(
         "learning.experiments.estimation.run.write_estimate_report", lambda run, results: run.path / "report.html"
     )
