@@ -3,6 +3,7 @@
 Numba opens the cache of every function when the module that holds it is imported, and before it loads machine code it imports all that a
 compilation could need (SciPy's BLAS, lists, dictionaries, strings: a quarter of a second). A program calls few of the kernels that
 it imports, and code that is loaded needs none of that. It never decides what is cached, nor what is compiled.
+What is not there is asked of the room `compiling`.
 """
 
 import sys
@@ -35,7 +36,23 @@ class LateCache:
         return self._made
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function of this signature, None when it is not there."""
+        """The compiled function of this signature, None when it is not there and is to be compiled here."""
+        found = self._load(sig, target_context)
+        if found is None and self.made._enabled:
+            from analog_sim.compiling.missing import made_elsewhere
+
+            if made_elsewhere(self._py_func, sig, self.made._cache_file._cache_path):
+                found = self._load(sig, target_context)
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function."""
+        from analog_sim.compiling.missing import keep
+
+        keep(lambda: self.made.save_overload(sig, data), self._py_func, sig)
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        """The kept function, None without one."""
         cache = self.made
         with cache._guard_against_spurious_io_errors():
             if not cache._enabled:

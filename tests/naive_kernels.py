@@ -128,6 +128,12 @@ def column_load(g: Rows) -> list[float]:
     return [sum(float(row[j]) for row in g) for j in range(g.shape[1])]
 
 
+def point_loads(plus: Rows, minus: Rows, points: Sequence[int]) -> list[float]:
+    """What the pairs at some cross points load their lines with."""
+    cols = plus.shape[1]
+    return [float(plus[p // cols][p % cols]) + float(minus[p // cols][p % cols]) for p in points]
+
+
 def power(v: Rows, g: Rows) -> float:
     """Watts in the cells of all lines, summed over the inputs."""
     return sum(float(volt) ** 2 * float(siemens) for row in v for volt, siemens in zip(row, g, strict=True))
@@ -212,3 +218,21 @@ def adam(g: float, m: float, v: float, beta1: float, beta2: float, t: int, eps: 
     """First and second moment, and the step, after t steps; Kingma & Ba, arXiv:1412.6980, algorithm 1."""
     m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
     return m, v, m / (1 - beta1**t) / (math.sqrt(v / (1 - beta2**t)) + eps)
+
+
+# --- Rows of a batch (learning/common/kernels.py)
+
+
+def norm(rows: Rows) -> float:
+    """Mean length of the rows."""
+    return math.fsum(math.sqrt(math.fsum(float(v) ** 2 for v in row)) for row in rows) / len(rows)
+
+
+def difference(after: Rows, before: Rows, factor: float, samples: int) -> tuple[list[list[float]], list[float]]:
+    """Scaled differences, and their squared length in each sample."""
+    moved = [
+        [factor * (float(a) - float(b)) for a, b in zip(one, other, strict=True)]
+        for one, other in zip(after, before, strict=True)
+    ]
+    each = len(moved) // samples
+    return moved, [math.fsum(v**2 for row in moved[b * each : (b + 1) * each] for v in row) for b in range(samples)]

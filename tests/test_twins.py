@@ -9,22 +9,24 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import naive
 import naive_kernels as twins
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from analog_sim.cells.kernels.ageing import forget_paths
 from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
 from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, list_pulses, take_whole
-from analog_sim.pulses.kernels.trains import fire, share_strength
+from analog_sim.pulses.kernels.trains import draw_trains, fire, share_strength
 from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
-from analog_sim.reads.kernels.net import load_of_columns, net_and_load
+from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
     HALF,
@@ -36,6 +38,7 @@ from analog_sim.reads.kernels.product import (
     transpose_panels,
 )
 from analog_sim.writing.proposal import add_outer_products
+from learning.common.kernels import add_scaled, mean_norm, take_difference
 from learning.common.patches.windows import Windows
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
 from learning.optimizers.kernels import adam
@@ -100,7 +103,7 @@ TWINS: dict[str, tuple[str, str]] = {
     ),
     "analog_sim.pulses.kernels.counts.largest_of_rows": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
     "analog_sim.pulses.kernels.counts.take_whole": ("naive_kernels.py:whole_steps", f"{HERE}:test_take_whole"),
-    "analog_sim.pulses.kernels.trains.fire": ("naive_kernels.py:firing", f"{HERE}:test_fire"),
+    "analog_sim.pulses.kernels.trains.draw_trains": ("naive_kernels.py:firing", f"{HERE}:test_draw_trains"),
     "analog_sim.pulses.kernels.trains.share_strength": ("naive_kernels.py:shared", f"{HERE}:test_share_strength"),
     "analog_sim.random.kernels.magnitude.largest_of_all": ("naive_kernels.py:largest", f"{HERE}:test_largest_of_all"),
     "analog_sim.random.kernels.philox.add_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
@@ -125,6 +128,8 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.reads.kernels.energy.square_and_power": ("naive_kernels.py:power", f"{HERE}:test_power"),
     "analog_sim.reads.kernels.energy.sums_of_squares": ("naive_kernels.py:squares", f"{HERE}:test_sums_of_squares"),
     "analog_sim.reads.kernels.net.load_of_columns": ("naive_kernels.py:column_load", f"{HERE}:test_load_of_columns"),
+    "analog_sim.reads.kernels.net.loads_at": ("naive_kernels.py:point_loads", f"{HERE}:test_mend_points"),
+    "analog_sim.reads.kernels.net.mend_points": ("naive_kernels.py:net", f"{HERE}:test_mend_points"),
     "analog_sim.reads.kernels.net.net_and_load": ("naive_kernels.py:net", f"{HERE}:test_net_and_load"),
     "analog_sim.reads.kernels.noisy_conversion.noisy_adc": (
         "naive_kernels.py:noisy_reading",
@@ -164,6 +169,10 @@ TWINS: dict[str, tuple[str, str]] = {
             ("solve_gram", "test_powers_and_products_of_the_basis"),
         )
     },
+    "analog_sim.wires.kernels.first_term.first_order": (
+        "naive_wires.py:operators",
+        f"{WIRES}test_born.py:test_terms_of_the_series",
+    ),
     **{
         f"analog_sim.wires.kernels.conjugate.{name}": (
             "naive_wires.py:operators",
@@ -194,6 +203,9 @@ TWINS: dict[str, tuple[str, str]] = {
         "devices/measurements/fit/pulse/test_statespace.py:exact_loglik",
         "devices/measurements/fit/pulse/test_statespace.py:test_linear_law_is_exact",
     ),
+    "learning.common.kernels.add_scaled": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.take_difference": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
     "learning.common.patches.kernels.gather_rows": (
         "naive.py:patches",
         "learning/common/patches/test_windows.py:test_patches_are_those_of_torch",
@@ -403,6 +415,25 @@ def test_fire() -> None:
         assert list(sign[s]) == signs
 
 
+def test_draw_trains() -> None:
+    x, d = f32(5, 12), f32(5, 4)
+    calls = np.uint64(5), np.uint64(8)
+    places = ((*KEYS, calls[0]), (*KEYS, calls[1]))
+    length, clipped, rows, cols = draw_trains(x, d, 3.0, 31, True, True, *places)
+    shared = [twins.shared(x[s], d[s], 3.0, 31, True, True) for s in range(5)]
+    assert list(length) == [one[0] for one in shared]
+    assert clipped == sum(one[3] for one in shared)
+    strengths = np.empty((2, 5), np.float32)
+    bits = x.view(np.int32), d.view(np.int32)
+    share_strength(*bits, 3.0, 31, True, True, np.empty(5, np.int64), *strengths)
+    for lines, values, of_side, positive, call in zip((rows, cols), (x, d), strengths, (1, -1), calls, strict=True):
+        for s in range(5):
+            row = [float(v) for v in values[s]]
+            streams, signs = twins.firing(row, float(of_side[s]), positive, s, int(length[s]), KEY, int(call))
+            assert [int(b) for b in lines[0][s]] == streams
+            assert list(lines[1][s]) == signs
+
+
 @pytest.mark.parametrize("offset", [0, 700])
 def test_added_normals(offset: int) -> None:
     y, variance = f32(900), f32(900, low=0.0, high=4.0)
@@ -450,21 +481,45 @@ def test_noisy_adc(bits: int | None, spread: str) -> None:
 
 def test_net_and_load() -> None:
     plus, minus = f32(6, 50, low=0.0), f32(6, 50, low=0.0)
-    panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float32)
+    panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float64)
     rows = np.array([1, 7, 3, 10])
-    net_and_load(plus, minus, rows, panels, load)
+    net_and_load(plus, minus, rows, panels, load, grid_for(1.0))
     values, loads = twins.net(plus, minus, [int(r) for r in rows])
     assert set(values) == {1, 3, 4}
     for i in range(6):
         own = np.concatenate([panels[p, i] for p in range(len(panels))])[:50]
         np.testing.assert_allclose(own, values.get(i, np.zeros(50)), rtol=1e-6)
-        assert load[i] == pytest.approx(loads.get(i, -1.0), rel=1e-5)
+        assert load[i] == pytest.approx(loads.get(i, -1.0), rel=1e-6)
 
 
-def test_load_of_columns() -> None:
-    g, load = f32(7, 9, low=0.0), np.zeros(9, np.float32)
-    load_of_columns(g, load, 0, len(load))
-    np.testing.assert_allclose(load, twins.column_load(g), rtol=1e-6)
+@pytest.mark.parametrize("planes", [1, 2])
+def test_load_of_columns(planes: int) -> None:
+    g, load = f32(planes, 7, 9, low=0.0), np.zeros(9, np.float64)
+    load_of_columns(g, load, grid_for(1.0), 0, len(load))
+    np.testing.assert_allclose(load, twins.column_load(g.reshape(-1, 9)), rtol=1e-6)
+
+
+def test_mend_points() -> None:
+    """Cells have changed: matrices and loads are, to the bit, those of all cells as they are then."""
+    g, grid = f32(2, 6, 50, low=0.0), grid_for(1.0)
+
+    def known() -> tuple[npt.NDArray[Any], ...]:
+        panels, row_load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.empty(6)
+        net_and_load(g[0], g[1], np.arange(6), panels, row_load, grid)
+        turned, col_load = np.zeros((1, 50, WIDTH), np.float32), np.zeros(50)
+        transpose_panels(panels, turned, 0, 1)
+        load_of_columns(g, col_load, grid, 0, 50)
+        return panels, turned, row_load, col_load
+
+    mended = known()
+    points = np.array([0, 3, 49, 50, 120, 299])
+    before = np.empty(len(points))
+    loads_at(g[0], g[1], points, grid, before)
+    np.testing.assert_allclose(before, twins.point_loads(g[0], g[1], points), rtol=1e-6)
+    g[:, points // 50, points % 50] = f32(2, len(points), low=0.0)
+    mend_points(g[0], g[1], points, before, grid, *mended)
+    for found, expected in zip(mended, known(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_power() -> None:
@@ -530,6 +585,21 @@ def test_products(shape: tuple[int, int]) -> None:
         wide, out[:, -left:] = out.copy(), np.nan
         multiply_last(v, packed, out)
         np.testing.assert_array_equal(out, wide)
+
+
+@pytest.mark.parametrize("cols", [1, 16, 37])
+def test_rows_of_a_batch(cols: int) -> None:
+    """Six rows of three samples."""
+    after, before, total = f32(6, cols), f32(6, cols), f32(6, cols)
+    assert mean_norm(after) == pytest.approx(twins.norm(after), rel=1e-6)
+    moved, length = np.empty_like(after), np.array([1.0, 2.0, 3.0])
+    take_difference(after, before, np.float32(0.5), moved, length)
+    expected, added = twins.difference(after, before, 0.5, 3)
+    np.testing.assert_allclose(moved, expected, rtol=1e-6)
+    np.testing.assert_allclose(length, np.array([1.0, 2.0, 3.0]) + added, rtol=1e-6)
+    factor, start = f32(3), total.copy()
+    add_scaled(moved, factor, total)
+    np.testing.assert_allclose(total, start + moved * np.repeat(factor, 2)[:, None], rtol=1e-6)
 
 
 def test_scatter_rows() -> None:

@@ -367,6 +367,8 @@ class CellModel:
     def __post_init__(self) -> None:
         if not 0.0 <= self.g_min < self.g_max < float("inf"):
             raise ValueError(f"CellModel {self.name}: needs 0 <= g_min < g_max (got {self.g_min}, {self.g_max} S)")
+        if self.windows is not None and not (np.diff(self.windows)[:, 0] > 0.0).all():  # NaN fails here too
+            raise ValueError(f"CellModel {self.name}: the window of a pulse table has no width")
         if self.half_select and self.pulse is not None and self.pulse.amplitude is not None:
             raise ValueError(
                 f"CellModel {self.name}: half_select = {self.half_select:g} and pulse.amplitude both say what half-selected cells suffer"

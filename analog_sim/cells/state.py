@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -100,15 +99,19 @@ class CellState:
 
     def by_rows(self) -> tuple[Any, ...]:
         """The arrays `PULSED` as (planes rows, cols), of size zero where there is none: views, made anew when an array was replaced."""
-        whole = tuple(getattr(self, name) for name, _ in PULSED)
-        if self._by_rows is None or not all(map(is_, whole, self._by_rows[0])):
-            cols = self.g.shape[2]
+        if self._by_rows is None:
+            whole, cols = (getattr(self, name) for name, _ in PULSED), self.g.shape[2]
             flat = (
                 np.empty((0, 0), kind) if array is None else array.reshape(-1, cols)
                 for array, (_, kind) in zip(whole, PULSED, strict=True)
             )
-            self._by_rows = whole, tuple(flat)
-        return self._by_rows[1]
+            self._by_rows = tuple(flat)
+        return self._by_rows
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "_by_rows":  # an array is replaced, or made
+            object.__setattr__(self, "_by_rows", None)
+        object.__setattr__(self, name, value)
 
     def bounds(self, cell: CellModel) -> tuple[np.ndarray, np.ndarray]:
         """Own (lower, upper) bounds in siemens, broadcastable to the shape of `g`."""

@@ -21,7 +21,7 @@ from analog_sim.pulses.strength import driven
 from analog_sim.random.streams import Streams, StreamState
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.noise import add_noise
-from analog_sim.reads.read_cache import ReadCache
+from analog_sim.reads.read_cache import Points, ReadCache
 from analog_sim.saved_state import State, taken
 
 if TYPE_CHECKING:  # what pulses and wires need is imported by an array that has them: half of all kernels
@@ -325,15 +325,15 @@ class EmulatedCrossbar:
         check_strength(self.info, plan)
         if isinstance(plan, PulseCounts):
             check_rows(plan, self.info.planes * self.info.rows)
-        prepared, sent = self._sent(plan)
+        prepared, sent, points = self._sent(plan)
         cost, now = self.cell.cost, self.clock.now
-        self._note_pulses(prepared.rows, now)
+        self._note_pulses(prepared.rows, now, points)
         seconds = cost.t_pulse * prepared.slots
         self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
 
-    def _sent(self, plan: PulseCounts | PulseTrain) -> tuple[PreparedPulses, int]:
-        """Pulse the cells; the plan as it was made ready, and the pulses sent to cells."""
+    def _sent(self, plan: PulseCounts | PulseTrain) -> tuple[PreparedPulses, int, Points | None]:
+        """Pulse the cells; the plan as it was made ready, the pulses sent to cells, and where these are if few and known."""
         from analog_sim.pulses import apply
 
         now, stream = self.clock.now, self._noise["pulse"]
@@ -341,7 +341,9 @@ class EmulatedCrossbar:
             cell, law = self._answer_to(plan)
             prepared = apply.prepare(cell, self.cells, plan)
             present = self._pulsed(prepared.rows, now)
-            return prepared, apply.apply_pulses(cell, law, self.cells, prepared, stream, present, now)
+            few, seen = prepared.few, self._seen
+            points = None if few is None or seen is None else seen.points_of(few)
+            return prepared, apply.apply_pulses(cell, law, self.cells, prepared, stream, present, now), points
         assert self._law is not None
         from analog_sim.pulses.graded import grading
 
@@ -349,7 +351,7 @@ class EmulatedCrossbar:
         prepared = apply.prepare(self.cell, self.cells, plan, factors)
         by_volts = apply.GradedPulses.of(plan, prepared, self._pulse_wires.reached(self.conductance_now()), factors)
         present = self._pulsed(prepared.rows, now)
-        return prepared, apply.apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now)
+        return prepared, apply.apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now), None
 
     def _answer_to(self, plan: PulseCounts | PulseTrain) -> tuple[CellModel, Law]:
         """The card and its compiled law for the amplitude and the width of a plan; the last one asked for is kept."""
@@ -374,15 +376,15 @@ class EmulatedCrossbar:
         self._ageing.evaluate(state, now, row_spans(rows, state.g.shape[2]), out)
         return out
 
-    def _note_pulses(self, rows: I64, now: float) -> None:
-        """Cells in these rows have changed: mend what is remembered of them."""
+    def _note_pulses(self, rows: I64, now: float, points: Points | None) -> None:
+        """Cells in these rows, at these points alone if they are known, have changed: mend what is remembered of them."""
         if not len(rows):
             return
         self._last_write = now
         if self.cell.ages:
             self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
         if self._seen is not None:
-            self._seen.pulsed(rows, now)
+            self._seen.pulsed(rows, now, points)
         if self._wired is not None:
             self._wired.forget()
 

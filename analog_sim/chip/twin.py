@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,16 @@ def save_measured(measured: MeasuredChip) -> dict[str, np.ndarray]:
 def load_measured(folder: Path) -> MeasuredChip:
     """The twin in a calibration's folder, or in a file. Raises UserError when it is missing, damaged or of another kind."""
     path = folder / TWIN if folder.is_dir() else folder
+    try:
+        about = path.stat()
+    except OSError:
+        return _load(path, None)  # says what is wrong
+    return _load(path, (about.st_mtime_ns, about.st_size, about.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, version: tuple[int, ...] | None) -> MeasuredChip:
+    """Read once for all seeds of a process: composing the pulse tables of a measured card takes half a minute, and is kept for a card."""
     arrays = read_archive(path, "a twin's file", _REMEDY)
     try:
         about = json.loads(arrays["about"].tobytes())

@@ -16,7 +16,7 @@ from analog_sim.pulses.kernels import bits as bit_kernels
 from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
-from analog_sim.pulses.kernels.counts import busy_rows
+from analog_sim.pulses.kernels.counts import busy_rows, list_pulses
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
@@ -35,6 +35,9 @@ WORTH_A_THREAD = 2**15
 
 A_ROW = 128
 """Cells that take as long as what a row costs by itself: its generators, its lists."""
+
+FEW = 128
+"""Of how many cells one may be pulsed for what is known of the array to be mended cell by cell."""
 
 _NOBODY = np.empty(0, np.int64)
 _NO_PRESENT = np.empty((0, 0), np.float32)
@@ -57,6 +60,7 @@ class PreparedPulses:
         rows: those in which any cell may change, ascending, counted through all planes.
         slots: pulse slots used (what the operation takes in time): of a train those of its samples, of counts those of its rows.
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
+        few: the cells that may change, counted through planes, rows and columns, where they are few and known; else None.
     """
 
     counts: PreparedCounts | None
@@ -64,6 +68,7 @@ class PreparedPulses:
     rows: I64
     slots: int
     busiest: I64
+    few: I64 | None = None
 
 
 def prepare(
@@ -77,7 +82,7 @@ def prepare(
     everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
         counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
-        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
+        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY, None if everywhere else _few(counts))
     _check(plan, planes, rows, cols)
     train, busiest = _train(plan, planes, cell.half_select, everywhere)
     of_planes = train.rows if planes == 1 else np.concatenate((train.rows, train.rows + rows))
@@ -211,6 +216,15 @@ def _counts(
     return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), slots
 
 
+def _few(counts: PreparedCounts) -> I64 | None:
+    """The cells that have pulses, if these are few."""
+    pulses = int(counts.hits.sum())
+    if FEW * pulses > counts.pulses.size:
+        return None
+    cells, each = np.empty(pulses, np.int64), np.empty(pulses, np.int32)
+    return cells[: list_pulses(counts.pulses, counts.rows, cells, each)]
+
+
 def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
     """Slots of counts: one word line after the other, each for as long as its busiest cell needs, both cells of a pair at once.
 
@@ -227,23 +241,17 @@ def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) 
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
-    samples, cols = col_bits.shape
-    rows = row_bits.shape[1]
-    turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
-    when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
-    words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
-    start, busy = np.empty((samples, plan.length, 3), np.int64), np.empty(rows, np.int64)
-    row_room, col_room = (turned, fired, when, busiest, busy), (words, start)
-    by_rows, by_columns, columns, firing = lay_out(
-        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
+    laid, busiest, by_rows, by_columns = lay_out(
+        row_bits, row_sign, col_bits, col_sign, plan.length, everywhere, AT_ONCE
     )
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
+    turned, when, words, *lists = laid
     if everywhere:
-        when[:] = _all_samples(samples)
-    lists = words, col_sign, columns, start, busy[:firing]
-    return PreparedTrain(turned, when, *lists, _ACTS[planes, plan.mode], np.float32(half_select)), busiest
+        when[:] = _all_samples(len(row_bits))
+    rest = col_sign, *lists, _ACTS[planes, plan.mode], np.float32(half_select)
+    return PreparedTrain._make((turned, when, words, *rest)), busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

@@ -14,12 +14,15 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
-from analog_sim.reads.kernels.net import load_of_columns, net_and_load
+from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.threads import in_parts
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+Points = tuple[I64, F64]
+"""Cross points, row times cols + column, and what their cells loaded the lines with before something was done to them."""
 
 AGE_TOLERANCE = 1e-3
 """Conductances are held while no cell's age has grown by more than this fraction: a drift error below nu * 1e-3."""
@@ -54,6 +57,7 @@ class ReadCache:
         self._now = self._noise_now = now
         self._flickers = bool(ageing.cell.read.flicker.any())
         self._youth = _shortest_scale(ageing.cell)
+        self._grid = grid_for(ageing.cell.g_max)
         self._spare: PackedMatrix | None = None  # memory of the last `back`
         self._until = self._end(now, now - last_write)
         self._noise_until = self._noise_end(now, now - last_write)
@@ -87,19 +91,19 @@ class ReadCache:
         room, self._spare = self._spare, None
         return self.forward.transposed(room)
 
-    @property
+    @cached_property
     def row_sum(self) -> F32:
         """Conductance that loads every row, siemens (rows,)."""
-        return self._lines[1]
+        return self._lines[1].astype(np.float32)
 
     @cached_property
-    def _lines(self) -> tuple[PackedMatrix, F32]:
+    def _lines(self) -> tuple[PackedMatrix, F64]:
         """Net conductance and load of every row."""
         g = self.g
         if len(g) == 1:
-            return PackedMatrix.of(g[0]), g[0].sum(axis=1)
-        net, load = PackedMatrix(*g.shape[1:]), np.empty(g.shape[1], np.float32)
-        _net_and_load(g, np.arange(g.shape[1]), net, load)
+            return PackedMatrix.of(g[0]), g[0].sum(axis=1, dtype=np.float64)
+        net, load = PackedMatrix(*g.shape[1:]), np.empty(g.shape[1], np.float64)
+        _net_and_load(g, np.arange(g.shape[1]), net, load, self._grid)
         return net, load
 
     @cached_property
@@ -126,26 +130,63 @@ class ReadCache:
     @cached_property
     def col_sum(self) -> F32:
         """Conductance that loads every column, siemens (cols,)."""
-        load = np.zeros(self.g.shape[2], np.float32)
-        cells = self.g.reshape(-1, len(load))
-        least = max(A_LINE, -(-WORTH_A_THREAD // len(cells)))
-        in_parts(lambda first, last: load_of_columns(cells, load, first, last), len(load), least, A_LINE)
+        return self._columns.astype(np.float32)
+
+    @cached_property
+    def _columns(self) -> F64:
+        """The same as it is summed."""
+        g = self.g
+        load = np.zeros(g.shape[2], np.float64)
+        least = max(A_LINE, -(-WORTH_A_THREAD // (g.shape[0] * g.shape[1])))
+        in_parts(lambda first, last: load_of_columns(g, load, self._grid, first, last), len(load), least, A_LINE)
         return load
 
-    def pulsed(self, rows: I64, now: float) -> None:
-        """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`."""
+    def points_of(self, cells: I64) -> Points | None:
+        """Note how these cells, counted through planes, rows and columns, load the lines before they are pulsed; for `pulsed`.
+
+        None where single points cannot be mended: there is nothing yet, or no pair, or cells age.
+        """
+        planes, rows, cols = self._cells.g.shape
+        if planes == 1 or self._ageing.cell.ages or "_lines" not in self.__dict__:
+            return None
+        points = np.unique(cells % (rows * cols))
+        before = np.empty(len(points), np.float64)
+        loads_at(self._cells.g[0], self._cells.g[1], points, self._grid, before)
+        return points, before
+
+    def pulsed(self, rows: I64, now: float, points: Points | None = None) -> None:
+        """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`.
+
+        points: of `points_of`, where no other cells were.
+        """
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
-        self._drop("col_sum", "variance_back", "cell_variance")
+        self._drop("row_sum", "col_sum", "variance_back", "cell_variance")
         made = self.__dict__
-        planes, total, cols = self._cells.g.shape
+        planes, total, _ = self._cells.g.shape
         many = len(rows) > FEW_ROWS * planes * total
-        if planes == 1 or len(rows) > FEW_LINES * planes * total:
-            self._spare = made.pop("back", self._spare)
         if many and not isinstance(
             made.get("variance"), float
         ):  # one number for all cells does not depend on their states
             self._drop("variance")
+        if points is None:
+            self._mend_rows(rows, many)
+        else:
+            self._mend_points(*points)
+        variance = made.get("variance")
+        if isinstance(variance, PackedMatrix):
+            lines = np.unique(rows % total)
+            values = self._net_variance(lines)
+            assert not isinstance(values, float)
+            variance.put(lines, values)
+
+    def _mend_rows(self, rows: I64, many: bool) -> None:
+        """Bring conductances, matrices and loads up to date in these rows, or let them be made anew; many: they are most of all."""
+        made = self.__dict__
+        planes, total, cols = self._cells.g.shape
+        self._drop("_columns")
+        if planes == 1 or len(rows) > FEW_LINES * planes * total:
+            self._spare = made.pop("back", self._spare)
         if planes == 1 or (many and self._ageing.cell.ages):
             self._drop("_lines")
         if many or not self._ageing.cell.ages:
@@ -154,17 +195,21 @@ class ReadCache:
         elif "g" in made:
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
         if "_lines" in made:
-            _net_and_load(self.g, rows, self.forward, self.row_sum)
+            _net_and_load(self.g, rows, *self._lines, self._grid)
             if "back" in made:
                 self.forward.transpose_lines(rows, self.back)
         else:
             self._drop("back")
-        variance = made.get("variance")
-        if isinstance(variance, PackedMatrix):
-            lines = np.unique(rows % total)
-            values = self._net_variance(lines)
-            assert not isinstance(values, float)
-            variance.put(lines, values)
+
+    def _mend_points(self, points: I64, before: F64) -> None:
+        """The same where the cells at these points alone have changed, and none ages."""
+        made = self.__dict__
+        self._drop("g")  # it is the state itself, whose array may have been replaced
+        net, load = self._lines
+        turned = self.back.array if "back" in made else net.array[:0]
+        columns = self._columns if "_columns" in made else load[:0]
+        known = net.array, turned, load, columns
+        mend_points(self.g[0], self.g[1], points, before, self._grid, *known)
 
     def times(self) -> list[float]:
         """For a checkpoint: what a ReadCache of the same cells needs to become this one."""
@@ -204,7 +249,7 @@ def _shortest_scale(cell: CellModel) -> float | None:
     return min(scales, default=None)
 
 
-def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F32) -> None:
+def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F64, grid: float) -> None:
     """Net conductance and load of the word lines of some rows of cells, which are counted through both planes and ascend."""
     least = max(1, -(-WORTH_A_THREAD // (2 * g.shape[2])))
     lines = cells_of
@@ -214,4 +259,4 @@ def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F32) -> None:
         named = np.zeros(g.shape[1], np.bool_)
         named[lines % g.shape[1]] = True
         lines = np.flatnonzero(named)
-    in_parts(lambda first, last: net_and_load(g[0], g[1], lines[first:last], net.array, load), len(lines), least)
+    in_parts(lambda first, last: net_and_load(g[0], g[1], lines[first:last], net.array, load, grid), len(lines), least)

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from analog_sim.pulses.kernels.trains import COL, ROW
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, taken
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import COL, ROW, Lines, probabilities, signs, strengths, train_for
+from analog_sim.writing.trains import Lines, probabilities, signs, strengths, train_for
 
 PHASES = 0.8191725133961645, 0.6710436067037893, 0.5497004779019703
 """Steps of the three phases: powers of 1/1.2207..., the root of x**4 = x + 1, which fill the unit cube evenly (Roberts' R3 sequence)."""
@@ -69,9 +70,11 @@ class DeterministicPulseWriter(Writer):
             number = self._samples + np.arange(len(gradient.x))
             self._samples += len(gradient.x)
             p_row, p_col = probabilities(gradient.x, chosen.row), probabilities(gradient.d, chosen.col)
-            rows = Lines(_first(np.floor(n * p_row + (number * PHASES[0] % 1.0)[:, None]), n), signs(gradient.x, ROW))
+            rows = Lines(
+                _first(np.floor(n * p_row + (number * PHASES[0] % 1.0)[:, None]), n), signs(gradient.x, int(ROW))
+            )
             fired = np.floor(n * p_col + (number * PHASES[1] % 1.0)[:, None])
-            cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), signs(gradient.d, COL))
+            cols = Lines(_spread(fired, n, number * PHASES[2] % 1.0), signs(gradient.d, int(COL)))
             for block in self._target.blocks:
                 block.crossbar.pulse(train_for(block, rows, cols, n, self._scheme))
         else:

@@ -7,19 +7,15 @@ time that does not depend on its size; every sample of a batch acts on the state
 from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.pulses.kernels.trains import fire
 from analog_sim.random.streams import Stream, Streams, StreamState
 from analog_sim.saved_state import State, taken
 from analog_sim.writing.clipping import ClippingNote, whole_pulses
 from analog_sim.writing.proposal import OuterProduct, Proposal, for_cells
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, send_counts
 from analog_sim.writing.scheme import Writer, WriteTarget
-from analog_sim.writing.trains import COL, ROW, Lines, strengths, train_for
-
-F32 = npt.NDArray[np.float32]
+from analog_sim.writing.trains import draw, train_for
 
 
 class StochasticPulse(PulsedScheme):
@@ -81,17 +77,12 @@ class StochasticPulseWriter(Writer):
         scheme = self._scheme
         if rate < 0.0:
             gradient, rate = OuterProduct(gradient.x, -gradient.d), -rate
-        chosen = strengths(
-            gradient,
-            rate * self._pulses_per_weight,
-            scheme.length,
-            balance=scheme.balance,
-            adapt=scheme.adapt_length,
+        # One word of a stream is set aside for each call.
+        places = self._rows.reserve(1), self._cols.reserve(1)
+        rows, cols, longest, clipped = draw(
+            gradient, rate * self._pulses_per_weight, scheme.length, scheme.balance, scheme.adapt_length, places
         )
-        self._clipping.trains(chosen.clipped, len(chosen.length))
-        rows = _fire(gradient.x, chosen.row, ROW, chosen.length, self._rows)
-        cols = _fire(gradient.d, chosen.col, COL, chosen.length, self._cols)
-        longest = int(chosen.length.max())
+        self._clipping.trains(clipped, len(gradient.x))
         for block in self._target.blocks:
             block.crossbar.pulse(train_for(block, rows, cols, longest, scheme))
 
@@ -114,11 +105,3 @@ class StochasticPulseWriter(Writer):
     def statistics(self) -> dict[str, float]:
         """Share that was clipped, refreshes done."""
         return {"clipped": self._clipping.share, "refreshes": float(self._refresher.refreshes)}
-
-
-def _fire(values: F32, strength: F32, positive: int, length: npt.NDArray[np.int64], stream: Stream) -> Lines:
-    """Trains of lines that carry `values` (S, n); one word of the stream is set aside for each call."""
-    values = np.ascontiguousarray(values, np.float32)
-    bits, sign = np.empty(values.shape, np.uint64), np.empty(values.shape, np.int8)
-    fire(values, strength, np.int8(positive), length, *stream.reserve(1), bits, sign)
-    return Lines(bits, sign)

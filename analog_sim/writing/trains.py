@@ -14,9 +14,8 @@ from analog_sim.writing.pulsed import PulsedScheme
 from analog_sim.writing.scheme import WritableBlock
 
 F32 = npt.NDArray[np.float32]
-
-ROW, COL = 1, -1
-"""Signs of lines that carry a positive input, or a positive error: together they move the weight against the gradient."""
+Place = tuple[np.uint64, np.uint64, np.uint64]
+"""Key of a stream (two words) and the position of a word in it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,29 @@ def strengths(
     x, d = (np.ascontiguousarray(v, np.float32).view(np.int32) for v in (gradient.x, gradient.d))
     clipped = kernels.share_strength(x, d, float(pulses_per_gradient), longest, balance, adapt, length, row, col)
     return Strengths(row, col, length, clipped / samples)
+
+
+def draw(
+    gradient: OuterProduct,
+    pulses_per_gradient: float,
+    longest: int,
+    balance: bool,
+    adapt: bool,
+    places: tuple[Place, Place],
+) -> tuple[Lines, Lines, int, float]:
+    """Trains of a batch, of the strengths of `strengths`.
+
+    Args:
+        gradient, pulses_per_gradient, longest, balance, adapt: as there. places: of one word in the stream of the rows and of the columns.
+
+    Returns:
+        what rows and what columns do; slots of the longest train; share of the samples that are clipped.
+    """
+    x, d = (np.ascontiguousarray(v, np.float32) for v in (gradient.x, gradient.d))
+    length, clipped, rows, cols = kernels.draw_trains(
+        x, d, float(pulses_per_gradient), longest, balance, adapt, *places
+    )
+    return Lines(*rows), Lines(*cols), int(length.max()), clipped / len(x)
 
 
 def probabilities(values: F32, strength: F32) -> F32:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from analog_sim.config import Part
 from analog_sim.saved_state import State, put
+from learning.common.kernels import mean_norm
 from learning.common.memory import Memory
 from learning.common.needs import Needs
 from learning.common.weight_tile import WeightTile
@@ -95,7 +96,7 @@ class Matrix:
 
     def restore_norm(self, passed: Passed) -> None:
         """``g <- <|z|> / <|R z|>`` for every output, both means running over the last `NORM_ROWS` rows or so."""
-        norm_z, norm_r = (float(np.sqrt(np.einsum("bi,bi->b", v, v)).mean()) for v in (passed.z, passed.r))
+        norm_z, norm_r = float(mean_norm(passed.z)), float(mean_norm(passed.r))
         keep = math.exp(-len(passed.z) / NORM_ROWS) if self._norm_r > 0.0 else 0.0
         self._norm_z = keep * self._norm_z + (1.0 - keep) * norm_z
         self._norm_r = keep * self._norm_r + (1.0 - keep) * norm_r

@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from learning.common.kernels import add_scaled, take_difference
 from learning.common.memory import Memory
 from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, NoiseRule, Proposed, from_errors, per_row
+from learning.rules.base import F32, NoiseRule, Proposed, from_errors
 
 NO_NOISE = (
     "activity_node_perturbation: two passes of a batch were the same to the bit, so nothing is learned; sigma: 0 leaves the exploration "
@@ -48,17 +49,18 @@ class ActivityNodePerturbation(NoiseRule):
         before = [layer.a for layer in clean.layers]
         errors = [np.zeros_like(a) for a in before]
         scale = network.units / (len(base) * self.perturbations)
+        moved = [np.empty_like(a) for a in before]
         for _, losses, after in self.probes(network, loss, target, clean, memory):
             if self.two_sided:
-                change = 0.5 * (losses[0] - losses[1])
-                moved = [np.float32(0.5) * (one - other) for one, other in zip(*after, strict=True)]
+                change, half, against = 0.5 * (losses[0] - losses[1]), np.float32(0.5), after[1]
             else:
-                change = losses[0] - base
-                moved = [one - a for one, a in zip(after[0], before, strict=True)]
-            length = sum(np.einsum("bi,bi->b", *(2 * [da.reshape(len(base), -1)])).astype(np.float64) for da in moved)
+                change, half, against = losses[0] - base, np.float32(1.0), before
+            length = np.zeros(len(base))
+            for one, other, da in zip(after[0], against, moved, strict=True):
+                take_difference(one, other, half, da, length)
             if self.sigma == 0.0 and not length.any():
                 warnings.warn(NO_NOISE, StandingStillWarning, stacklevel=2)
-            factor = scale * change / np.maximum(length, np.finfo(np.float32).tiny)
+            factor = (scale * change / np.maximum(length, np.finfo(np.float32).tiny)).astype(np.float32)
             for error, da in zip(errors, moved, strict=True):
-                error += da * per_row(factor, da)
+                add_scaled(da, factor, error)
         return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

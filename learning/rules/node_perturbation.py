@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from learning.common.kernels import add_scaled
 from learning.common.memory import Memory
 from learning.losses.base import Loss, Target
 from learning.network.network import Network
-from learning.rules.base import F32, NoiseRule, Proposed, from_errors, per_row
+from learning.rules.base import F32, NoiseRule, Proposed, from_errors
 
 
 class NodePerturbation(NoiseRule):
@@ -27,6 +28,7 @@ class NodePerturbation(NoiseRule):
         scale = 1.0 / (self.sigma**2 * len(base) * self.perturbations)
         for noise, losses, _ in self.probes(network, loss, target, clean, memory):
             change = 0.5 * (losses[0] - losses[1]) if self.two_sided else losses[0] - base
+            factor = (scale * change).astype(np.float32)
             for error, xi in zip(errors, noise, strict=True):
-                error += xi * per_row(scale * change, xi)
+                add_scaled(xi, factor, error)
         return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

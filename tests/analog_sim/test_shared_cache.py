@@ -12,6 +12,7 @@ import pytest
 
 from analog_sim import _cache
 from analog_sim._shared_cache import ROOT, place_of
+from analog_sim.compiling.second_process import ALONE
 
 PROGRAM = """
 import sys; sys.path.insert(0, sys.argv[1])
@@ -44,7 +45,8 @@ def test_a_place_is_the_name_and_the_key_of_the_module_in_our_own_cache_alone(tm
 def test_the_same_sources_elsewhere_compile_nothing_and_changed_ones_do(tmp_path: Path) -> None:
     def found_by(root: Path) -> list[str]:
         env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {
-            "XDG_CACHE_HOME": str(tmp_path / "cache")
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            ALONE: "1",  # the folders are to hold what this program calls, no more
         }
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(root)],

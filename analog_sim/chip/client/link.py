@@ -6,7 +6,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ _REPORT = re.compile(r'(-?\d+),"((?:[^"]|"")*)",(\d+),([^,]+),([^,]+),([^,]+)')
 _OUT_OF_RANGE = (-222, -223)
 
 
-@dataclass(frozen=True)
-class LinkReport:
+class LinkReport(NamedTuple):
     """What the chip says of an operation: units, chip seconds, joules, chip time after it."""
 
     units: int

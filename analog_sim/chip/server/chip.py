@@ -215,7 +215,9 @@ class ServedChip:
             plan = operations.plan_of(request)
             check_plan(info, plan)
             if isinstance(plan, PulseCounts):
-                sent = max(int(plan.counts.max(initial=0)), -int(plan.counts.min(initial=0)))
+                lines = plan.counts.reshape(-1, info.cols)
+                lines = lines if plan.rows is None else lines[plan.rows]  # elsewhere there are none
+                sent = max(int(lines.max(initial=0)), -int(lines.min(initial=0)))
             else:
                 sent = plan.length * len(plan.row_bits)
             if sent > limits.pulses:

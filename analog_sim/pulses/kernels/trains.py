@@ -11,6 +11,9 @@ from analog_sim.random.kernels.magnitude import largest_bits
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _CERTAIN = 4294967296.0
+ROW = np.int8(1)
+COL = np.int8(-1)
+"""Signs of lines that carry a positive input, or a positive error: together they move the weight against the gradient."""
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
@@ -63,3 +66,29 @@ def fire(values, strength, positive, length, key0, key1, call, bits, sign):
         for i in range(lines):
             signs[i] = -positive if row[i] < _ZERO else positive
         draw_sample(threshold, length[s], s, key0, key1, call, room, bits[s])
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def _trains_of(values, strength, positive, length, place):
+    """Bits and signs of `fire`, new arrays; place: (key0, key1, call)."""
+    bits, sign = np.empty(values.shape, np.uint64), np.empty(values.shape, np.int8)
+    fire(values, strength, positive, length, *place, bits, sign)
+    return bits, sign
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def draw_trains(x, d, pulses, longest, balance, adapt, row_place, col_place):
+    """Trains of a batch at one call: `share_strength`, then `fire` for the rows, which carry x, and for the columns, which carry d.
+
+    Args:
+        x: (S, n_in) float32. d: (S, n_out) float32. pulses, longest, balance, adapt: as in `share_strength`.
+        row_place, col_place: (key0, key1, call) of `fire`.
+
+    Returns:
+        slots of every train (S,); how many samples are clipped; bits and signs of the rows; of the columns.
+    """
+    samples = x.shape[0]
+    length, row, col = np.empty(samples, np.int64), np.empty(samples, np.float32), np.empty(samples, np.float32)
+    clipped = share_strength(x.view(np.int32), d.view(np.int32), pulses, longest, balance, adapt, length, row, col)
+    rows = _trains_of(x, row, ROW, length, row_place)
+    return length, clipped, rows, _trains_of(d, col, COL, length, col_place)

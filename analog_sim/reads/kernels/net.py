@@ -1,45 +1,105 @@
-"""What reads multiply with and pay for: net conductance and load of chosen word lines, in one pass over both cells of the pairs; and the
-load of bit lines.
+"""What reads multiply with and pay for: net conductances of pairs, and the load of word lines and bit lines. Never reads a cell.
+
+A load is a sum of conductances that are rounded to a grid so fine that the sum is exact (`grid_for`). It does not depend on its order,
+and where a few cells have changed it is mended by what they have changed: the same bits as a sum over all cells.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
+from analog_sim.random.kernels.options import WITHIN
 from analog_sim.reads.kernels.product import WIDTH
 
+_GRID_BITS = 36
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def net_and_load(plus, minus, cells_of, panels, load):
+
+def grid_for(g_max: float) -> float:
+    """What added to siemens and subtracted again rounds them to a grid of about 2**-36 g_max; float64.
+
+    Sums of 2**15 pairs of cells are exact, up to twice g_max each: 36 + 15 + 2 bits.
+    """
+    return 1.5 * 2.0 ** (math.ceil(math.log2(g_max)) - _GRID_BITS + 52)
+
+
+@njit(**WITHIN)
+def _on_grid(siemens, grid):
+    """Nearest place of the grid."""
+    return (np.float64(siemens) + grid) - grid
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def net_and_load(plus, minus, cells_of, panels, load, grid):
     """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of.
 
     plus, minus: (rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes; panels: the net
-    conductance in the order of `kernels.product`; load: (rows,) float32 siemens. The sum may be taken in any order (the last bits of a
-    logged energy depend on the vector unit).
+    conductance in the order of `kernels.product`; load: (rows,) float64 siemens; grid: of `grid_for`.
     """
     rows, cols = plus.shape
     done = np.zeros(rows, np.bool_)
+    sums = np.zeros(min(WIDTH, cols), np.float64)
     for row in cells_of:
         i = row if row < rows else row - rows
         if done[i]:
             continue
         done[i] = True
-        total = np.float32(0.0)
         for p in range(panels.shape[0]):
             first = p * WIDTH
             a, b, target = plus[i, first : first + WIDTH], minus[i, first : first + WIDTH], panels[p, i]
             for j in range(min(WIDTH, cols - first)):
                 target[j] = a[j] - b[j]
-                total += a[j] + b[j]
+                sums[j] += _on_grid(a[j] + b[j], grid)
+        total = 0.0
+        for j in range(sums.shape[0]):
+            total += sums[j]
+            sums[j] = 0.0
         load[i] = total
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def load_of_columns(g, load, first, last):
-    """``load_j += sum_i g_ij``, siemens, for columns first ... last - 1; g: (R, C) float32, the cells of all planes; load: (C,) float32."""
+def load_of_columns(g, load, grid, first, last):
+    """``load_j += sum_i g_ij``, of pairs the sum of both cells, siemens, for columns first ... last - 1.
+
+    g: (planes, rows, cols) float32; load: (cols,) float64; grid: of `grid_for`.
+    """
     part = load[first:last]
-    for i in range(g.shape[0]):
-        row = g[i, first:last]
-        for j in range(part.shape[0]):
-            part[j] += row[j]
+    for i in range(g.shape[1]):
+        a, b = g[0, i, first:last], g[-1, i, first:last]
+        if g.shape[0] == 2:
+            for j in range(part.shape[0]):
+                part[j] += _on_grid(a[j] + b[j], grid)
+        else:
+            for j in range(part.shape[0]):
+                part[j] += _on_grid(a[j], grid)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def loads_at(plus, minus, points, grid, loads):
+    """What the pairs at these points load their lines with: into loads (k,) float64. points: (k,) int64, row times cols + column."""
+    cols = plus.shape[1]
+    for k in range(points.shape[0]):
+        i, j = points[k] // cols, points[k] % cols
+        loads[k] = _on_grid(plus[i, j] + minus[i, j], grid)
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def mend_points(plus, minus, points, before, grid, panels, turned, row_load, col_load):
+    """Bring up to date what is known of an array, of which the pairs at different points (k,) have changed.
+
+    plus, minus, grid: as in `net_and_load`. before: (k,), of `loads_at` before the change. panels, row_load: as there.
+    turned: the transposed matrix in panels, or no panel. col_load: (cols,) float64, or size 0.
+    """
+    cols = plus.shape[1]
+    for k in range(points.shape[0]):
+        i, j = points[k] // cols, points[k] % cols
+        a, b = plus[i, j], minus[i, j]
+        panels[j // WIDTH, i, j % WIDTH] = a - b
+        if turned.shape[0] > 0:
+            turned[i // WIDTH, j, i % WIDTH] = a - b
+        more = _on_grid(a + b, grid) - before[k]
+        row_load[i] += more
+        if col_load.shape[0] > 0:
+            col_load[j] += more

@@ -7,6 +7,9 @@ again is held in it.
 Every output is the sum of its products in the order of the rows, whatever the batch, the block and the number of threads: the same
 bits on one and on many threads, and for a vector alone as for a vector of a batch. (A processor without fused multiply-add rounds the
 products, so that its bits differ.)
+
+Lines that are silent (0 V) in all vectors of a block are left out: images have empty borders, and hidden units rest. A sum that begins at
+0 keeps its bits when 0 times a finite conductance is not added to it.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ HALF = LANES
 
 _ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
 _CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
+_SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
 _BYTES = 4
+_MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 @njit(cache=True, nogil=True, fastmath=False)
@@ -125,12 +130,34 @@ else:
 
         return block
 
+    @intrinsic
+    def _listed_block(
+        typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any, lines: Any
+    ) -> Any:  # pragma: no cover
+        """The same for _ROWS vectors, and the lines alone that are listed."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _emit_block(builder, _ROWS, _VECTORS, *args)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), codegen
+
     def _emit_block(
-        builder: Any, rows: int, vectors: int, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
+        builder: Any,
+        rows: int,
+        vectors: int,
+        v: Any,
+        v_stride: Any,
+        panel: Any,
+        depth: Any,
+        out: Any,
+        out_stride: Any,
+        listed: Any = None,
     ) -> None:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
-        v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1.
+        v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1. listed: address of those
+        i, int64 each, where they are not all.
         """
         real, index = ir.FloatType(), ir.IntType(64)
         vector = ir.VectorType(real, LANES)
@@ -153,12 +180,15 @@ else:
         i = builder.phi(index)
         i.add_incoming(index(0), before)
         sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
-        line = builder.gep(conductances, [builder.mul(i, index(WIDTH))])
+        place = i
+        if listed is not None:
+            place = builder.load(builder.gep(builder.inttoptr(listed, index.as_pointer()), [i]))
+        line = builder.gep(conductances, [builder.mul(place, index(WIDTH))])
         g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         for source, row in zip(voltages, sums, strict=True):
-            one = builder.load(builder.gep(source, [i]), align=_BYTES)
+            one = builder.load(builder.gep(source, [place]), align=_BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
             for c in range(vectors):
                 row[c].add_incoming(ir.Constant(vector, [0.0] * LANES), before)
@@ -231,24 +261,72 @@ else:
         else:
             _lines(v, v_stride, panel, depth, out, out_stride, n)
 
+    @njit(**WITHIN)
+    def _driven_lines(bits, lines):
+        """The lines that are not silent in all of these vectors, (_ROWS, n) float32 seen as int32, into `lines`; returns their number.
+
+        At least one: the loop of a block begins with it.
+        """
+        number = 0
+        for i in range(bits.shape[1]):
+            some = np.int32(0)
+            for r in range(_ROWS):
+                some |= bits[r, i]
+            lines[number] = i  # void unless the place moves on: no branch
+            number += np.int64(some & _MAGNITUDE != 0)
+        return max(number, 1)
+
+    @njit(**WITHIN)
+    def _look_for_silence(bits, lines, numbers):
+        """`_driven_lines` of every whole block of some vectors into a row of `lines`; returns for how many vectors they are known.
+
+        None, when there are few silent lines in the first block.
+        """
+        blocks = bits.shape[0] // _ROWS
+        for k in range(blocks):
+            numbers[k] = _driven_lines(bits[k * _ROWS : (k + 1) * _ROWS], lines[k])
+            if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
+                return 0
+        return blocks * _ROWS
+
     @njit(cache=True, fastmath=False)
-    def _panel(v, panels, out, first, p):
-        """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p."""
+    def _panel(v, panels, out, first, p, known, lines, numbers):
+        """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p.
+
+        known, lines, numbers: of `_look_for_silence`.
+        """
         n = min(_CHUNK, v.shape[0] - first)
         voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
-        if out.shape[1] - p * WIDTH >= WIDTH:
-            _lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
-            return
-        room = np.empty((n, WIDTH), np.float32)
-        _lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
-        _take(room, out, first, p)
+        aside = out.shape[1] - p * WIDTH < WIDTH
+        room = np.empty((n if aside else 0, WIDTH), np.float32)
+        if aside:
+            target, out_stride = np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES)
+        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * 8)
+        for k in range(known // _ROWS):
+            here = np.int64(k * _ROWS)
+            _listed_block(
+                voltages + here * stride,
+                stride,
+                panel,
+                numbers[k],
+                target + here * out_stride,
+                out_stride,
+                driven + k * each,
+            )
+        rest = np.int64(known)
+        _lines(voltages + rest * stride, stride, panel, v.shape[1], target + rest * out_stride, out_stride, n - known)
+        if aside:
+            _take(room, out, first, p)
 
     @njit(cache=True, nogil=True, fastmath=False)
     def multiply(v, panels, out, start, stop):
         """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        bits, blocks = v.view(np.int32), min(_CHUNK, v.shape[0]) // _ROWS
+        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
         for first in range(0, v.shape[0], _CHUNK):
+            known = _look_for_silence(bits[first : first + _CHUNK], lines, numbers)
             for p in range(start, stop):
-                _panel(v, panels, out, first, p)
+                _panel(v, panels, out, first, p, known, lines, numbers)
 
     @njit(cache=True, nogil=True, fastmath=False)
     def multiply_last(v, panels, out):

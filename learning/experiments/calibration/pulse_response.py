@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX
+from analog_sim.config import UserError
 
 F64 = npt.NDArray[np.float64]
 NODES, SCORES = 17, 17
@@ -21,6 +22,8 @@ SMOOTH = 2
 """Reads on either side that are averaged for the state at which a step is taken; a single read would bend the curve."""
 CUT = 0.04
 """Share of the window before the end that a ramp runs into, where steps are cut short; the tables go on straight there."""
+MOVES = 0.1
+"""Share of the median width of the windows below which a cell did not answer to pulses: its reads are noise, and have no window."""
 ENDS = 8
 """Reads at the end of a ramp whose mean is a cell's own end of the window."""
 
@@ -31,7 +34,8 @@ class RampTables:
 
     Attributes:
         up, down: (C, K, Z) siemens per pulse, as `MeasuredPulse`. windows: (C, 2) siemens, own ends.
-        mean_up, mean_down, std_up, std_down: (K,) siemens, of the mean cell. gain_up, gain_down: (C,), of every cell.
+        mean_up, mean_down, std_up, std_down: (K,) siemens, of the mean cell. gain_up, gain_down: (C,), of every cell. A cell that did not
+            answer to pulses has gains of 0 and the median window of the others.
     """
 
     up: F64
@@ -49,12 +53,12 @@ def fit_ramps(ramps: Mapping[str, npt.NDArray[Any]], read_std: float) -> RampTab
     """Tables of the ramps that `stages.ramps` read; read_std: siemens of one read.
 
     Between reads n pulses apart, ``mean(dg) = n gain_c m(u)`` and ``var(dg) = n s(u)**2 + 2 read_std**2``, u the cell's own state, m and s
-    straight between nodes.
+    straight between nodes. Raises UserError when no cell answered to pulses.
     """
     cells = int(ramps["cell"].max()) + 1
     g = np.asarray(ramps["g"], np.float64).reshape(-1, cells)
     sequence, n, up = (np.asarray(ramps[key]).reshape(-1, cells)[:, 0] for key in ("sequence", "n", "up"))
-    windows = _windows(g, sequence, up)
+    windows, moves = _windows(g, sequence, up, read_std)
     width = windows[:, 1] - windows[:, 0]
     found: dict[bool, tuple[F64, F64, F64]] = {}
     for direction in (True, False):
@@ -68,7 +72,7 @@ def fit_ramps(ramps: Mapping[str, npt.NDArray[Any]], read_std: float) -> RampTab
         u = (np.concatenate(states) - windows[:, 0]) / width
         count = np.concatenate(counts)[:, None]
         found[direction] = _moments(
-            np.concatenate(steps) / width, np.clip(u, 0.0, 1.0), count * _inside(u, direction), read_std / width
+            np.concatenate(steps) / width, np.clip(u, 0.0, 1.0), count * _inside(u, direction) * moves, read_std / width
         )
     (mean_up, std_up, gain_up), (mean_down, std_down, gain_down) = found[True], found[False]
     z = np.linspace(-QUANTILE_Z_MAX, QUANTILE_Z_MAX, SCORES)
@@ -96,15 +100,23 @@ def _inside(u: F64, up: bool) -> npt.NDArray[np.bool_]:
     return (u > 0.0) & (u < 1.0 - CUT) if up else (u < 1.0) & (u > CUT)
 
 
-def _windows(g: F64, sequence: npt.NDArray[Any], up: npt.NDArray[Any]) -> F64:
-    """Own ends of every cell (C, 2): means of the last reads of its ramps."""
+def _windows(
+    g: F64, sequence: npt.NDArray[Any], up: npt.NDArray[Any], read_std: float
+) -> tuple[F64, npt.NDArray[np.bool_]]:
+    """Own ends of every cell (C, 2), means of the last reads of its ramps, and whether it moved (C,)."""
     low: list[F64] = []
     high: list[F64] = []
     for ramp in np.unique(sequence):
         part = g[sequence == ramp]
         (high if up[sequence == ramp][0] else low).append(part[-min(ENDS, len(part) // 4 + 1) :].mean(axis=0))
     bottom = np.mean(low, axis=0) if low else g.min(axis=0)
-    return np.stack([np.maximum(bottom, 0.0), np.mean(high, axis=0)], axis=1)
+    windows = np.stack([np.maximum(bottom, 0.0), np.mean(high, axis=0)], axis=1)
+    width = windows[:, 1] - windows[:, 0]
+    moves = width > MOVES * np.median(width)
+    if not np.median(width) > 2.0 * read_std:
+        raise UserError(f"calibrate: {len(width)} cells were pulsed up and down, and most did not move")
+    windows[~moves] = np.median(windows[moves], axis=0)
+    return windows, moves
 
 
 def _smoothed(g: F64) -> F64:
@@ -122,14 +134,15 @@ def _moments(steps: F64, u: F64, count: npt.NDArray[Any], read_std: F64) -> tupl
     """
     weight = _hats(u) * count[..., None]
     steps = steps * (count > 0)
-    gain = np.ones(steps.shape[1])
+    moves = np.any(count, axis=0)
+    gain = np.asarray(moves, np.float64)
     mean = np.zeros(NODES)
     for _ in range(4):
         design = (weight * gain[None, :, None]).reshape(-1, NODES)
         mean = _solved(design, steps.ravel())
         expected = weight @ mean
         gain = (expected * steps).sum(axis=0) / np.maximum(np.square(expected).sum(axis=0), 1e-30)
-        gain = np.maximum(gain / gain.mean(), 0.05)
+        gain = np.where(moves, np.maximum(gain / gain[moves].mean(), 0.05), 0.0)
     left = (np.square(steps - gain * (weight @ mean)) - 2.0 * read_std**2) * (count > 0)
     variance = _solved(weight.reshape(-1, NODES), left.ravel())
     return mean, np.sqrt(np.maximum(variance, 0.0)), gain

@@ -93,3 +93,15 @@ def test_arrays_of_other_shapes_and_types_are_refused():
             panels.multiply(v)
     with pytest.raises(ValueError, match=r"product: out must be C-contiguous float32 of shape \(2, 3\)"):
         panels.multiply(np.ones((2, 4), np.float32), np.empty((2, 4), np.float32))
+
+
+@pytest.mark.parametrize("driven", [0.0, 0.02, 0.4, 0.8])
+def test_silent_lines_are_left_out_to_the_same_bits(driven):
+    """Inputs that many vectors share silent lines with: the bits of every vector alone, of which no line is left out."""
+    v, m = operands(300, 61, WIDTH + 9)
+    uniforms = Streams(4).stream("silence").uniforms(v.shape)
+    v[uniforms >= driven] = 0.0
+    v[:, ::3] = -0.0
+    panels = PackedMatrix.of(m)
+    alone = np.concatenate([panels.multiply(np.ascontiguousarray(row[None])) for row in v])
+    np.testing.assert_array_equal(panels.multiply(v), alone)
