@@ -39,8 +39,9 @@ class ChipSnapshot:
     costs: dict[str, float]
 
 
-def chip_snapshot(prepared: Prepared, variant: Variant, number: int, folder: Path | None = None) -> ChipSnapshot:
-    """Make the chip of `number` and follow it through the variant's times; folder: as of `Chip`."""
+def chip_snapshot(prepared: Prepared, variant: Variant, number: int, folders: Path | None = None) -> ChipSnapshot:
+    """Make the chip of `number` and follow it through the variant's times; folders: where each recorded chip has one of its own."""
+    folder = None if folders is None else folders / "snapshot"
     with closing(Chip(prepared, variant, number, folder)) as chip:
         return _followed(chip, prepared, variant, number)
 

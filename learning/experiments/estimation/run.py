@@ -106,12 +106,8 @@ def estimate(
                 say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
             chips = run.path / CHIPS if experiment.chip.of_estimates else None
-            first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
-            with compiling("estimate", say):
-                own = None if chips is None else chips / "snapshot"
-                face = chip_snapshot(
-                    prepared, nominal, int(first or 0), own
-                )  # compiles every kernel, before workers would
+            with compiling("estimate", say):  # compiles every kernel, before workers would
+                face = chip_snapshot(prepared, nominal, _first(tasks), chips)
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
@@ -150,6 +146,11 @@ def _tasks(points: Sequence[Variant], chip: int | None) -> list[Task]:
         for v in points
         for number in (range(v.chips) if chip is None else [chip])
     ]
+
+
+def _first(tasks: Sequence[Task]) -> int:
+    """The lowest number of a chip."""
+    return min(int(task.key["chip"] or 0) for task in tasks)
 
 
 def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1), score: Score = ACCURACY) -> View:
