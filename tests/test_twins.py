@@ -169,6 +169,10 @@ TWINS: dict[str, tuple[str, str]] = {
             ("solve_gram", "test_powers_and_products_of_the_basis"),
         )
     },
+    "analog_sim.wires.kernels.first_term.first_order": (
+        "naive_wires.py:operators",
+        f"{WIRES}test_born.py:test_terms_of_the_series",
+    ),
     **{
         f"analog_sim.wires.kernels.conjugate.{name}": (
             "naive_wires.py:operators",
