@@ -144,6 +144,7 @@ def test_requests_that_are_wrong_are_answered_and_hold_nobody_up() -> None:
         assert get(page, "/")[0] == 200
         assert get(page, "/", "HEAD") == (200, b"")
         assert get(page, "/etc/passwd")[0] == 404
+        assert get(page, "http://[")[0] == 400
         assert get(page, "/", "POST")[0] == 405
         assert get(page, "/", host="evil.example")[0] == 403
         assert get(page, "/", host="localhost:1")[0] == 200
