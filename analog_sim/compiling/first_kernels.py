@@ -9,17 +9,16 @@ _STATE = f"{_CELLS}, {_CELLS}, uint16[::1], float32, float64[::1], float64, floa
 
 KERNELS: tuple[tuple[str, str, str], ...] = (
     ("analog_sim.reads.kernels.product", "multiply", f"{_MATRIX}, {_PANELS}, {_MATRIX}, int64, int64"),
-    ("analog_sim.reads.kernels.net", "net_and_load", f"{_MATRIX}, {_MATRIX}, int64[::1], {_PANELS}, {_CELLS}"),
-    ("analog_sim.reads.kernels.net", "load_of_columns", f"{_MATRIX}, {_CELLS}, int64, int64"),
+    (
+        "analog_sim.reads.kernels.net",
+        "net_and_load",
+        f"{_MATRIX}, {_MATRIX}, int64[::1], {_PANELS}, float64[::1], float64",
+    ),
+    ("analog_sim.reads.kernels.net", "load_of_columns", f"{_PANELS}, float64[::1], float64, int64, int64"),
     (
         "analog_sim.reads.kernels.noisy_conversion",
         "noisy_adc",
         f"{_MATRIX}, {_MATRIX}, float32, {_KEY}, uint64, {_CELLS}, {_CELLS}, float32, {_CELLS}",
-    ),
-    (
-        "analog_sim.cells.kernels.ageing",
-        "read_variance",
-        f"{_STATE}, {_MATRIX}, float32, float32, float32, uint8[::1], {_CELLS}",
     ),
     ("analog_sim.reads.kernels.product", "transpose_panels", f"{_PANELS}, {_PANELS}, int64, int64"),
     ("analog_sim.reads.kernels.product", "pack_rows", f"{_MATRIX}, int64[::1], {_PANELS}"),
@@ -30,6 +29,11 @@ KERNELS: tuple[tuple[str, str, str], ...] = (
         "analog_sim.cells.kernels.ageing",
         "drift_cells",
         f"int64[:, ::1], {_CELLS}, float64[::1], {_CELLS}, float64, float64, {_CELLS}",
+    ),
+    (
+        "analog_sim.cells.kernels.ageing",
+        "read_variance",
+        f"{_STATE}, {_MATRIX}, float32, float32, float32, uint8[::1], {_CELLS}",
     ),
     (
         "analog_sim.cells.kernels.ageing",

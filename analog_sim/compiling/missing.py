@@ -1,9 +1,9 @@
 """What happens when a kernel is not in the cache: who compiles it, and how this process does so.
 
-A kernel is compiled as a whole. Ctrl-C is heeded after it, a second or two later: within the compiler it may arrive in a function
-that C called, which can only print a traceback and go on. A second Ctrl-C is heeded at once. Python's search for cyclic garbage waits
-too: it goes through all that the compiler knows, a tenth of the time. The wrapper by which C would call a kernel is left out, because
-nobody does.
+A function is compiled as a whole. Ctrl-C is heeded before the next one that the kernel calls, or after the kernel: within the compiler
+it may arrive in a function that C called, which can only print a traceback and go on. A second Ctrl-C is heeded at once. Python's search
+for cyclic garbage waits too: it goes through all that the compiler knows, a tenth of the time. The wrapper by which C would call a kernel
+is left out, because nobody does.
 """
 
 import gc
@@ -73,25 +73,32 @@ def _compile_as_a_whole() -> None:
     compiler.compile_extra = compile_extra  # type: ignore[union-attr]
 
 
-class _Depth:
-    """Functions that are being compiled, each for the one before it. Numba's lock lets one thread compile at a time."""
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class _Now:
+    """What is being compiled. Numba's lock lets one thread compile at a time."""
 
     depth = 0
+    """Functions, each for the one before it."""
+    put_off: tuple[Handler, int, FrameType | None] | None = None
+    """An interruption that is to be heeded."""
 
 
 @contextmanager
 def whole() -> Iterator[None]:
     """Compile what is in the block as a whole."""
-    if _Depth.depth:
-        _Depth.depth += 1
+    if _Now.depth:
+        _heed()
+        _Now.depth += 1
         try:
             yield
         finally:
-            _Depth.depth -= 1
+            _Now.depth -= 1
         return
     collecting = gc.isenabled()
     gc.disable()
-    _Depth.depth = 1
+    _Now.depth = 1
     try:
         with _interrupted_afterwards():
             yield
@@ -101,29 +108,39 @@ def whole() -> Iterator[None]:
             partner.give_up()
         raise
     finally:
-        _Depth.depth = 0
+        _Now.depth = 0
         if collecting:
             gc.enable()
 
 
+def _heed() -> None:
+    """Do what was put off."""
+    if _Now.put_off is not None:
+        handler, number, frame = _Now.put_off
+        _Now.put_off = None
+        handler(number, frame)
+
+
 @contextmanager
 def _interrupted_afterwards() -> Iterator[None]:
-    """Heed Ctrl-C after the block, or at once when it comes again. Signals reach the main thread; a handler of Python's is put off."""
+    """Put Ctrl-C off, unless it comes again. Signals reach the main thread; only a handler of Python's is put off."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    put_off: list[tuple[int, FrameType | None]] = []
+    handler: Handler = before
 
     def note(number: int, frame: FrameType | None) -> None:
-        if put_off:
-            before(number, frame)
-        put_off.append((number, frame))
+        if _Now.put_off is not None:
+            _heed()
+        _Now.put_off = (handler, number, frame)
 
     signal.signal(signal.SIGINT, note)
     try:
         yield
+    except BaseException:
+        _Now.put_off = None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
-    if put_off:
-        before(*put_off[0])
+    _heed()

@@ -53,7 +53,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return on_one_line(": ".join(part for part in (str(self.where), self.path, self.message) if part))
+        message = after(self.where.source, after(self.path, after(self.path.rpartition(".")[2], self.message)))
+        return on_one_line(": ".join(part for part in (str(self.where), self.path, message) if part))
 
 
 class ConfigError(UserError):
@@ -65,6 +66,14 @@ class ConfigError(UserError):
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
+
+
+def after(prefix: str, message: str) -> str:
+    """Return a message to be told after ``prefix: ``, without that prefix where it begins with it already.
+
+    A part that checks itself names itself (``wires: ...``), and a file may have it under that very key.
+    """
+    return message.removeprefix(f"{prefix}: ") if prefix else message
 
 
 def on_one_line(text: str) -> str:

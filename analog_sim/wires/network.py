@@ -58,7 +58,7 @@ def checked_cells(g: npt.ArrayLike, selector: float = 0.0) -> F64:
 
 
 class SeriesFactors(NamedTuple):
-    """Arguments that the kernels of `kernels.born` share: (rows padded, cols), and resistances (rows padded,) and (cols,) in ohm.
+    """Arguments that the kernels of `kernels.born` share: (rows padded, cols padded), and resistances (rows padded,) and (cols,) in ohm.
 
     A back-substitution begins with x = q r s like every other step: q is 1 / (y_last + g_last) and r is 1 where it begins.
     """
@@ -72,6 +72,24 @@ class SeriesFactors(NamedTuple):
     word_q: F64
     word_r: F64
     p: F64
+
+
+class FirstFactors(NamedTuple):
+    """Arguments of `kernels.first_term`: those of `SeriesFactors` of the same name, and
+
+    own_r: (M^-1)_ii, ohm from each node of a bit line to its terminals and through its cells. pdr: p d r, 1.
+    per_r: 1 / r, r ohm of a segment of the word lines.
+    """
+
+    down: F64
+    up: F64
+    d: F64
+    dh: F64
+    word_q: F64
+    p: F64
+    own_r: F64
+    pdr: F64
+    per_r: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,17 +139,31 @@ class Network:
     def series(self) -> SeriesFactors:
         """Cells and factors in the order of the Born series."""
         rows, cols = len(self.d), self.cols
-        down, up = self.bit_q[:, :cols].copy(), self.upward[0][:, :cols].copy()
-        down[-1], up[0] = self.bit_inverse[:cols], self.upward[1][:cols]
+        down, up, word = staggered(3, self.d.shape)
+        down[...], up[...] = self.bit_q, self.upward[0]
+        down[-1], up[0] = self.bit_inverse, self.upward[1]
         down_r, up_r = np.zeros(rows), np.zeros(rows)
         down_r[: self.rows - 1] = up_r[1 : self.rows] = self.topology.bit.segment
         down_r[-1] = up_r[0] = 1.0
-        word = np.ascontiguousarray(self.word_q.transpose(0, 2, 1)).reshape(rows, cols)
-        word[:, -1] = self.word_inverse.ravel()
+        word[:, :cols] = self.word_q.transpose(0, 2, 1).reshape(rows, cols)
+        word[:, cols - 1] = self.word_inverse.ravel()
         word_r = np.full(cols, self.topology.word.segment)
         word_r[-1] = 1.0
-        d, dh, p = (np.ascontiguousarray(x[:, :cols]) for x in (self.d, self.dh, self.profile))
-        return SeriesFactors(down=down, down_r=down_r, up=up, up_r=up_r, d=d, dh=dh, word_q=word, word_r=word_r, p=p)
+        factors = {"down": down, "down_r": down_r, "up": up, "up_r": up_r, "word_q": word, "word_r": word_r}
+        return SeriesFactors(**factors, d=self.d, dh=self.dh, p=self.profile)
+
+    def first_factors(self) -> FirstFactors:
+        """Cells and factors of a series of order 1; the segments of the word lines have resistance."""
+        known, bit, r = self.series, self.topology.bit, self.topology.word.segment
+        above, below = np.empty_like(self.cells), np.empty_like(self.cells)
+        factor.seen_from(self.cells, bit.segment, bit.first.conductance, 1, above)
+        factor.seen_from(self.cells, bit.segment, bit.last.conductance, -1, below)
+        own_r, pdr = staggered(2, self.d.shape)
+        own_r[: self.rows, : self.cols] = 1.0 / (above + below + self.cells)
+        np.multiply(known.p, known.d * r, out=pdr)
+        names = ("down", "up", "d", "dh", "word_q", "p")
+        same = {name: array for name, array in known._asdict().items() if name in names}
+        return FirstFactors(**same, own_r=own_r, pdr=pdr, per_r=1.0 / r)
 
 
 def _upward(d: F64, rows: int, line: Line) -> tuple[F64, F64]:

@@ -22,7 +22,7 @@ from numpy.polynomial import polynomial
 
 from analog_sim.threads import in_parts
 from analog_sim.wires.basis import Modes
-from analog_sim.wires.kernels import born
+from analog_sim.wires.kernels import born, first_term
 from analog_sim.wires.kernels.lanes import LANES
 from analog_sim.wires.network import Network
 
@@ -132,10 +132,24 @@ def series_matrix(net: Network, c: F64, left: F64, right: F64, allowed: float = 
     allowed: error from rounding, relative to the largest current of a word line. Where NARROW is below it, and memory sets the time, fields
     are float32 between passes; sums stay float64.
     """
+    if len(c) == 2 and net.topology.word.segment > 0.0:
+        return _first_order(net, c, left, right)
     out, narrow = np.empty((len(net.d), net.cols)), allowed >= NARROW and leaves_cache(net)
 
     def part(first: int, last: int) -> None:
         born.series(first, last, c, *net.series, left, right, _UNITS, *workspace(net, narrow), out)
+
+    in_parts(part, len(net.d), LANES, LANES)
+    return out[: net.rows]
+
+
+def _first_order(net: Network, c: F64, left: F64, right: F64) -> F64:
+    """The same of order 1, which keeps no fields."""
+    out, factors, width = np.empty((len(net.d), net.cols)), net.first_factors(), LANES * net.cols + _PADDING
+
+    def part(first: int, last: int) -> None:
+        work = (_UNITS, np.empty((3, width)), np.empty((4, width)), np.empty((LANES, width)))
+        first_term.first_order(first, last, c, *factors, left, right, *work, out)
 
     in_parts(part, len(net.d), LANES, LANES)
     return out[: net.rows]

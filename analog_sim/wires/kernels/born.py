@@ -2,7 +2,8 @@
 
 One application is one pass over memory: the rows of the bit lines are back-substituted one after the other, each is at once taken through
 its word line, and the result is eliminated in the direction of the pass, for the next pass to come back. Fields are
-(rows padded, 8 cols): the eight inputs of a node side by side. Factors are those of `factor`, with the value that begins a
+(rows padded, 8 cols): the eight inputs of a node side by side. Cells and factors are (rows padded, cols padded), so that rows do not all
+begin in one set of the cache. Factors are those of `factor`, with the value that begins a
 back-substitution (1 / (y_last + g_last), and a resistance of 1) in the place where no factor is needed.
 """
 
@@ -19,7 +20,7 @@ _KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nr
 
 
 @njit(**_INLINE)
-def _forward(i, step, q, r, d, word_q, t, w, out, sourced, dh, share, shared):
+def _forward(i, step, cols, q, r, d, word_q, t, w, out, sourced, dh, share, shared):
     """Four rows i, i + step, ...: back-substitute the bit lines (w holds the row before) and eliminate the word lines into `out`.
 
     shared: share (4, 8 or more) receives sum_j dh_ij w_ij of the four rows.
@@ -34,7 +35,7 @@ def _forward(i, step, q, r, d, word_q, t, w, out, sourced, dh, share, shared):
     h0, h1, h2, h3 = dh[i], dh[i1], dh[i2], dh[i3]
     s0, s1, s2, s3 = full(0.0), full(0.0), full(0.0), full(0.0)
     y0, y1, y2, y3 = full(0.0), full(0.0), full(0.0), full(0.0)
-    for j in range(d.shape[1]):
+    for j in range(cols):
         k = j * LANES
         x = load(w, k)
         if sourced:
@@ -91,7 +92,7 @@ def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final, f, kept)
     s0, s1, s2, s3 = s[0], s[1], s[2], s[3]
     t0, t1, t2, t3 = t[i], t[i1], t[i2], t[i3]
     u0, u1, u2, u3 = full(0.0), full(0.0), full(0.0), full(0.0)
-    for j in range(d.shape[1] - 1, -1, -1):
+    for j in range(word_r.shape[0] - 1, -1, -1):
         k = j * LANES
         r = word_r[j]
         u0 = q0[j] * (u0 + r * load(s0, k))
@@ -132,7 +133,7 @@ def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch
     pass, are not zero (multiple of 4). q, r: factors t was eliminated with, and resistances; q_next: those of the other direction.
     lines: (3, 8 cols): w, e and the moment. scratch: (4, 8 cols). final: t is not needed any more.
     """
-    rows = d.shape[0]
+    rows, cols = d.shape[0], word_r.shape[0]
     step = -1 if upward else 1
     start = rows - 1 if upward else 0
     w, e, moment = lines[0], lines[1], lines[2]
@@ -141,9 +142,9 @@ def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch
     for n in range(0, rows, 4):
         i = start + step * n
         if n < sourced:
-            _forward(i, step, q, r, d, word_q, t, w, scratch, True, d, scratch, False)
+            _forward(i, step, cols, q, r, d, word_q, t, w, scratch, True, d, scratch, False)
         else:
-            _forward(i, step, q, r, d, word_q, t, w, scratch, False, d, scratch, False)
+            _forward(i, step, cols, q, r, d, word_q, t, w, scratch, False, d, scratch, False)
         if final:
             _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, True, scratch, False)
         else:
@@ -151,7 +152,7 @@ def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch
 
 
 @njit(**_KERNEL)
-def _eliminate_units(first, upward, q, dh, units, e, t):
+def _eliminate_units(first, cols, upward, q, dh, units, e, t):
     """t of the inputs 1 V on word line first + lane; the rows that are not zero only. upward: from the bottom."""
     rows = dh.shape[0]
     _zero(e)
@@ -162,7 +163,7 @@ def _eliminate_units(first, upward, q, dh, units, e, t):
         i = start + step * n
         before, source, target = q[min(max(i - step, 0), rows - 1)], dh[i], t[i]
         unit = load(units, (i - first) * LANES) if n < LANES else full(0.0)
-        for j in range(dh.shape[1]):
+        for j in range(cols):
             x = source[j] * unit + before[j] * load(e, j * LANES)
             store(e, j * LANES, x)
             store(target, j * LANES, x)
@@ -175,11 +176,11 @@ def series(
 ):
     """``out_ij = sum_k c_k (p' f_k)_j + sum_a left_aj right_ai`` for 1 V on word line i, i = first ... last - 1 (multiples of 8).
 
-    c: (order + 1,); down, up, d, dh, word_q, p: (rows padded, cols); down_r, up_r: (rows padded,); word_r: (cols,) ohm;
+    c: (order + 1,); down, up, d, dh, word_q, p: (rows padded, cols padded); down_r, up_r: (rows padded,); word_r: (cols,) ohm;
     left: (m, cols); right: (m, rows padded); units: (64,) the identity; t: (rows padded, 8 cols); lines: (4, 8 cols);
     scratch: (4, 8 cols); out: (rows padded, cols) siemens.
     """
-    rows, cols = d.shape
+    rows, cols = d.shape[0], word_r.shape[0]
     moment, sum_ = lines[2], lines[3]
     for block in range(first, last, LANES):
         for j in range(cols):
@@ -190,7 +191,7 @@ def series(
                 x = x + left[a, j] * load(right[a], block)
             store(sum_, j * LANES, x)
         upward = block < rows // 2  # the elimination of so few rows as possible
-        sourced = _eliminate_units(block, upward, up if upward else down, dh, units, lines[1], t)
+        sourced = _eliminate_units(block, cols, upward, up if upward else down, dh, units, lines[1], t)
         for k in range(1, c.shape[0]):
             q, r, q_next = (up, up_r, down) if upward else (down, down_r, up)
             upward = not upward
@@ -206,7 +207,7 @@ def series(
 @njit(**_KERNEL)
 def moments(v, down, down_r, up, up_r, d, dh, word_q, word_r, p, t, lines, scratch, out):
     """``out_k = p' f_k`` for eight inputs; v: (rows padded, 8) volts; out: (orders, 8 cols) ampere; the others as in `series`."""
-    rows, cols = d.shape
+    rows, cols = d.shape[0], word_r.shape[0]
     e, moment = lines[1], lines[2]
     _zero(e)
     _zero(out[0])
@@ -228,7 +229,7 @@ def moments(v, down, down_r, up, up_r, d, dh, word_q, word_r, p, t, lines, scrat
 
 
 @njit(**_INLINE)
-def _given(i, shapes, lane, d, word_q, x, out):
+def _given(i, cols, shapes, lane, d, word_q, x, out):
     """Four rows i ... i + 3 of eight fields X_ij = shapes_i x_j: eliminate D X of the word lines into `out`."""
     b0, b1, b2, b3 = (
         load(shapes[i], lane),
@@ -240,7 +241,7 @@ def _given(i, shapes, lane, d, word_q, x, out):
     q0, q1, q2, q3 = word_q[i], word_q[i + 1], word_q[i + 2], word_q[i + 3]
     o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
     s0, s1, s2, s3 = full(0.0), full(0.0), full(0.0), full(0.0)
-    for j in range(d.shape[1]):
+    for j in range(cols):
         k = j * LANES
         y = load(x, k)
         s0, s1 = d0[j] * (b0 * y) + s0, d1[j] * (b1 * y) + s1
@@ -326,7 +327,7 @@ def deflate(
     shares: (powers, rows padded, m): sum_j dh_ij (E^k X)_ij for k = 1 ...; ends: (powers, 2, m, cols): E^k X in the first and last row.
     f: (4, 8 cols). dots: (modes, at least 4; 32).
     """
-    rows, cols = d.shape
+    rows, cols = d.shape[0], word_r.shape[0]
     w, e, x = lines[0], lines[1], lines[3]
     for k in range(LANES):
         shape = word_modes[mode_of[lane + k]]
@@ -334,7 +335,7 @@ def deflate(
             x[j * LANES + k] = shape[j]
     _zero(e)
     for i in range(0, rows, 4):
-        _given(i, bit_shapes, lane, d, word_q, x, scratch)
+        _given(i, cols, bit_shapes, lane, d, word_q, x, scratch)
         _backward(i, 1, down, d, word_q, word_r, p, scratch, e, e, t, False, f, True)
     for power in range(shares.shape[0]):
         upward = power % 2 == 0
@@ -348,10 +349,13 @@ def deflate(
         _zero(e)
         for n in range(0, rows, 4):
             i = start + step * n
-            _forward(i, step, q, r, d, word_q, t, w, scratch, True, dh, dots, True)
+            _forward(i, step, cols, q, r, d, word_q, t, w, scratch, True, dh, dots, True)
             for k in range(4):
                 store(share[i + k * step], lane, load(dots[k], 0))
-            _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, e, t, False, f, True)
+            if power < shares.shape[0] - 1:
+                _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, e, t, False, f, True)
+            elif power < gram.shape[0]:
+                _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, e, t, True, f, True)
             if power < gram.shape[0]:
                 _project(f, i, step, bit_shapes, word_modes, column_of, mode_of, lane, dots, gram[power])
         _keep_end(w, ends[power, 0 if upward else 1], lane)

@@ -52,7 +52,29 @@ def test_an_interruption_is_heeded_afterwards() -> None:
     with pytest.raises(KeyboardInterrupt):
         compile_two()
     assert done == ["inner", "outer"]
+    with whole():
+        done.append("the next")
+    assert done == ["inner", "outer", "the next"], "it is heeded once"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interruption_is_heeded_before_the_next_function() -> None:
+    done = []
+
+    def compile_two() -> None:
+        with whole():
+            signal.raise_signal(signal.SIGINT)
+            done.append("outer")
+            with whole():
+                done.append("inner")
+
+    with pytest.raises(KeyboardInterrupt):
+        compile_two()
+    assert done == ["outer"]
+    assert gc.isenabled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with whole():
+        pass
 
 
 def test_a_second_interruption_is_heeded_at_once() -> None:

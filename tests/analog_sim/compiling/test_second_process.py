@@ -40,7 +40,10 @@ def run(code: str, **environment: str) -> str:
 
 @pytest.mark.jit
 def test_the_list_is_what_a_first_product_calls() -> None:
-    """A kernel that is not on the list is compiled by the first process alone; one that is not called is compiled for nobody."""
+    """A kernel that is not on the list is compiled by the first process alone; one that is not called is compiled for nobody.
+
+    What a first product calls and the list lacks is printed before the bar; what the list has and nobody calls, after it.
+    """
     assert (
         run(importlib.import_module("learning.experiments.commands.benchmark_cases.import").FIRST_CALL + CALLED) == "|"
     )
@@ -50,9 +53,9 @@ BOTH = """
 import os, sys
 import numpy as np
 from analog_sim.compiling import second_process
-from analog_sim.reads.kernels.net import load_of_columns
+from analog_sim.random.kernels.philox import fill_words
 
-load_of_columns(np.ones((2, 3), np.float32), np.zeros(3, np.float32), 0, 3)  # on the list: the second process begins
+fill_words(np.zeros(4, np.int32), *np.zeros(3, np.uint64))  # on the list: the second process begins
 partner = second_process.partner()
 print(partner is not None, flush=True)
 if sys.argv[1:] == ["wait"]:

@@ -17,3 +17,18 @@ def test_what_is_quoted_neither_ends_the_line_nor_commands_the_terminal(break_: 
 
 def test_other_letters_are_left_as_they_are() -> None:
     assert on_one_line("µ 中文\u3000é\u00a0°") == "µ 中文\u3000é\u00a0°"
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "told"),
+    [
+        ("tile.wires", "wires: a line floats", "x.yaml:3: tile.wires: a line floats"),
+        ("wires", "wires: a line floats", "x.yaml:3: wires: a line floats"),
+        ("tile.wires", "tile.wires: a line floats", "x.yaml:3: tile.wires: a line floats"),
+        ("card", "x.yaml: is no card", "x.yaml:3: card: is no card"),
+        ("", "wires: a line floats", "x.yaml:3: wires: a line floats"),
+        ("tile.wires", "wires are 0 ohm", "x.yaml:3: tile.wires: wires are 0 ohm"),
+    ],
+)
+def test_a_message_does_not_repeat_where_it_is_told_of(path: str, message: str, told: str) -> None:
+    assert str(Problem(Location("x.yaml", 3), path, message)) == told

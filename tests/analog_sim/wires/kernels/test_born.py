@@ -32,6 +32,15 @@ def test_terms_of_the_series(ends: dict[str, object], shape: tuple[int, int]) ->
     np.testing.assert_allclose(probe_moments(net, v, 4), [v @ w.T for w in wanted], rtol=1e-9, atol=1e-17)
 
 
+def test_order_one_without_segments_on_the_word_lines() -> None:
+    """The kernel of order 1 counts in segments of the word lines: where they are 0 ohm the general one takes its place."""
+    g = np.random.default_rng(5).uniform(0.0, 2e-3, (9, 12))
+    none = np.zeros((0, 12)), np.zeros((0, 16))
+    nearly, without = (factored(g, simple(ohm, 4.0, driver=5.0)) for ohm in (1e-9, 0.0))
+    c = np.array([0.3, 0.7])
+    np.testing.assert_allclose(series_matrix(without, c, *none), series_matrix(nearly, c, *none), rtol=1e-9)
+
+
 @pytest.mark.jit
 def test_fields_in_float32_stay_within_the_stated_error() -> None:
     g = np.random.default_rng(9).uniform(1e-6, 1e-4, (250, 504))

@@ -42,6 +42,34 @@ def test_outputs_that_are_not_finite_are_no_accuracy(monkeypatch: pytest.MonkeyP
         made.evaluate()["accuracy"]
 
 
+def test_fewer_images_at_a_time_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the scores nor where the streams of noise stand afterwards."""
+    found = []
+    for pixels in (2**15, 5 * 64):
+        monkeypatch.setattr("learning.experiments.estimation.chip.PIXELS", pixels)
+        made = chip()
+        seen: list[np.ndarray] = []
+        sizes: list[int] = []
+        scores = made.network.scores
+
+        def noted(x: Any, batch: int, scores: Any = scores, seen: Any = seen, sizes: Any = sizes) -> Any:
+            sizes.append(batch)
+            seen.append(scores(x, batch))
+            return seen[-1]
+
+        monkeypatch.setattr(made.network, "scores", noted)
+        made.evaluate()
+        made.evaluate()
+        found.append((np.stack(seen), sizes, made.costs()))
+    (whole, at_once, cost), (parts, few, cost_of_parts) = found
+    assert at_once == [min(prepared().batch, 512)] * 2
+    assert few == [5, 5]
+    assert np.array_equal(whole, parts)
+    assert not np.array_equal(whole[0], whole[1]), "noise is drawn"
+    assert cost.adc_conversions == cost_of_parts.adc_conversions
+    assert cost.joules == pytest.approx(cost_of_parts.joules, rel=1e-12), "the same terms, added up in other parts"
+
+
 def test_a_chip_is_its_seed_and_its_number() -> None:
     first, again, other = held(chip(0)), held(chip(0)), held(chip(1))
     for a, b, c in zip(first, again, other, strict=True):
