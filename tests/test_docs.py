@@ -114,7 +114,7 @@ def test_commands_exist_with_their_options_and_files(where: str, command: str) -
         for _, command in commands()
         if parts(command)[0] in DRY
         and re.match(r"(configs/)?digits_", (parts(command)[1] or [""])[0])
-        and not re.search(r"my_|=runs/|scpi://|--dry-run", command)
+        and not re.search(r"my_|[=:]runs/|scpi://|--dry-run", command)
     ],
 )
 def test_estimates_and_trainings_would_start(

@@ -419,7 +419,10 @@ def test_draw_trains() -> None:
     x, d = f32(5, 12), f32(5, 4)
     calls = np.uint64(5), np.uint64(8)
     places = ((*KEYS, calls[0]), (*KEYS, calls[1]))
-    length, clipped, rows, cols = draw_trains(x, d, 3.0, 31, True, True, *places)
+    length = np.empty(5, np.int64)
+    rows, cols = ((np.empty(v.shape, np.uint64), np.empty(v.shape, np.int8)) for v in (x, d))
+    clipped, longest = draw_trains(x, d, 3.0, 31, True, True, places, length, *rows, *cols)
+    assert longest == length.max()
     shared = [twins.shared(x[s], d[s], 3.0, 31, True, True) for s in range(5)]
     assert list(length) == [one[0] for one in shared]
     assert clipped == sum(one[3] for one in shared)

@@ -31,6 +31,11 @@ class ChipBackend(Part, ABC):
     snapshots: ClassVar[bool] = False
     shared: ClassVar[bool] = False
 
+    @property
+    def of_estimates(self) -> bool:
+        """Whether each chip of an estimate has a folder, for its record, or whose name tells which record of another run it plays."""
+        return False
+
     def check(self) -> None:
         """What can be told before any work: whether what the section names is there. It opens no chip.
 

@@ -60,7 +60,6 @@ class PreparedPulses:
         rows: those in which any cell may change, ascending, counted through all planes.
         slots: pulse slots used (what the operation takes in time): of a train those of its samples, of counts those of its rows.
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
-        few: the cells that may change, counted through planes, rows and columns, where they are few and known; else None.
     """
 
     counts: PreparedCounts | None
@@ -68,7 +67,11 @@ class PreparedPulses:
     rows: I64
     slots: int
     busiest: I64
-    few: I64 | None = None
+
+    @property
+    def few(self) -> I64 | None:
+        """The cells that may change, counted through planes, rows and columns, where they are few and known; else None."""
+        return self.counts.cells if self.counts is not None and len(self.counts.cells) else None
 
 
 def prepare(
@@ -82,7 +85,7 @@ def prepare(
     everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
         counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
-        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY, None if everywhere else _few(counts))
+        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
     _check(plan, planes, rows, cols)
     train, busiest = _train(plan, planes, cell.half_select, everywhere)
     of_planes = train.rows if planes == 1 else np.concatenate((train.rows, train.rows + rows))
@@ -213,16 +216,19 @@ def _counts(
     slots = _slots(shape[:2], busy[:number], most[:number])
     if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
-    return PreparedCounts(flat, disturbance, busy[:number], hits[:number]), slots
+    busy, hits = busy[:number], hits[:number]
+    cells, each = _few(flat, busy[: 0 if everywhere else number], hits)
+    return PreparedCounts(flat, disturbance, busy, hits, cells, each), slots
 
 
-def _few(counts: PreparedCounts) -> I64 | None:
-    """The cells that have pulses, if these are few."""
-    pulses = int(counts.hits.sum())
-    if FEW * pulses > counts.pulses.size:
-        return None
-    cells, each = np.empty(pulses, np.int64), np.empty(pulses, np.int32)
-    return cells[: list_pulses(counts.pulses, counts.rows, cells, each)]
+def _few(pulses: npt.NDArray[np.integer], rows: I64, hits: I64) -> tuple[I64, npt.NDArray[np.int32]]:
+    """The cells that have pulses, and these, if they are few; else none."""
+    number = int(hits.sum())
+    if FEW * number > pulses.size:
+        number = 0
+    cells, each = np.empty(number, np.int64), np.empty(number, np.int32)
+    found = list_pulses(pulses, rows, cells, each) if number else 0
+    return cells[:found], each[:found]
 
 
 def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
@@ -241,17 +247,23 @@ def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) 
     col_sign = np.ascontiguousarray(plan.col_sign, np.int8)
     row_bits = np.ascontiguousarray(plan.row_bits, np.uint64)
     row_sign = np.ascontiguousarray(plan.row_sign, np.int8)
-    laid, busiest, by_rows, by_columns = lay_out(
-        row_bits, row_sign, col_bits, col_sign, plan.length, everywhere, AT_ONCE
+    samples, cols = col_bits.shape
+    rows = row_bits.shape[1]
+    turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
+    when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
+    words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
+    start, busy = np.empty((samples, plan.length, 3), np.int64), np.empty(rows, np.int64)
+    row_room, col_room = (turned, fired, when, busiest, busy), (words, start)
+    by_rows, by_columns, columns, firing = lay_out(
+        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
     )
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
         if int(used) >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
-    turned, when, words, *lists = laid
     if everywhere:
-        when[:] = _all_samples(len(row_bits))
-    rest = col_sign, *lists, _ACTS[planes, plan.mode], np.float32(half_select)
-    return PreparedTrain._make((turned, when, words, *rest)), busiest
+        when[:] = _all_samples(samples)
+    lists = words, col_sign, columns, start, busy[:firing]
+    return PreparedTrain(turned, when, *lists, _ACTS[planes, plan.mode], np.float32(half_select)), busiest
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

@@ -160,6 +160,7 @@ class Tile:
         self._gain: F32 = np.ones(self.shape[0], np.float32)
         self._compensated = False
         self.full_weight = full_weight(0.0, spec.mapping)
+        self._window = net_window(spec.mapping, self.cell)
         self._streams = streams
         self._writer: Writer | None = None
         self._writers = 0
@@ -211,7 +212,7 @@ class Tile:
     @property
     def scale(self) -> float:
         """Siemens of net conductance per unit of weight."""
-        return net_window(self.spec.mapping, self.cell) / self.full_weight
+        return self._window / self.full_weight
 
     @property
     def gain(self) -> F32:
@@ -560,7 +561,7 @@ class Tile:
         x[here] = full = self.blocks[0].dac.full_scale(x)
         with self._own_ranges():
             for block in self.blocks:
-                block.line_range(net_window(self.spec.mapping, self.cell))
+                block.line_range(self._window)
             return self.forward(x) / full[:, None]
 
     @contextmanager

@@ -94,10 +94,11 @@ def draw(
         what rows and what columns do; slots of the longest train; share of the samples that are clipped.
     """
     x, d = (np.ascontiguousarray(v, np.float32) for v in (gradient.x, gradient.d))
-    length, clipped, rows, cols = kernels.draw_trains(
-        x, d, float(pulses_per_gradient), longest, balance, adapt, *places
-    )
-    return Lines(*rows), Lines(*cols), int(length.max()), clipped / len(x)
+    rows, cols = (Lines(np.empty(v.shape, np.uint64), np.empty(v.shape, np.int8)) for v in (x, d))
+    room = np.empty(len(x), np.int64), rows.bits, rows.sign, cols.bits, cols.sign
+    wanted = float(pulses_per_gradient), longest, balance, adapt
+    clipped, slots = kernels.draw_trains(x, d, *wanted, places, *room)
+    return rows, cols, int(slots), clipped / len(x)
 
 
 def probabilities(values: F32, strength: F32) -> F32:

@@ -1,7 +1,7 @@
 """Kernels on the rows of a batch that several rooms of learning need: norms and differences. They know no layer and no loss.
 
-Sums are taken in `_LANES` lanes, number i in lane i mod `_LANES`, then the lanes in their order: the same bits on every processor, which
-NumPy's sums do not promise.
+Sums are taken in `_LANES` lanes, number i in lane i mod `_LANES`, then lane l + w is added to lane l for w = 32, 16, ... 1: the same bits
+on every processor, which NumPy's sums do not promise.
 """
 
 from __future__ import annotations
@@ -10,10 +10,26 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from analog_sim.random.kernels.options import WITHIN
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
-_LANES = 16
+_LANES = 64
+
+
+@njit(**WITHIN)
+def _emptied(lanes):
+    """Sum of the lanes, float64, which are 0 again."""
+    width = _LANES // 2
+    while width > 0:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    total = np.float64(lanes[0])
+    for lane in range(_LANES):
+        lanes[lane] = np.float32(0.0)
+    return total
 
 
 @njit(cache=True, fastmath=False)
@@ -57,13 +73,3 @@ def add_scaled(rows: F32, factor: F32, total: F32) -> None:
         row, target, scale = rows[r], total[r], factor[r // each]
         for j in range(row.shape[0]):
             target[j] += row[j] * scale
-
-
-@njit(cache=True, fastmath=False)
-def _emptied(lanes: F32) -> float:
-    """Sum of the lanes, float64, which are 0 again."""
-    total = 0.0
-    for lane in range(_LANES):
-        total += np.float64(lanes[lane])
-        lanes[lane] = np.float32(0.0)
-    return total

@@ -25,7 +25,7 @@ class FixedArraysBackend(ChipBackend):
         arrays: how many arrays the chip has. rows, cols: word lines and bit lines of each array.
         bad_cells: share of cells that are stuck and known to be; which ones follows from the seed.
         subtracts: arrays hold pairs and subtract their currents; otherwise a differential pair takes two arrays and two reads.
-        record: whether every operation is recorded, so that a run can be resumed; as for `sealed`.
+        record: whether every operation is recorded, so that a training can be resumed; as for `sealed`.
     """
 
     kind: Literal["fixed_arrays"] = "fixed_arrays"
@@ -34,11 +34,16 @@ class FixedArraysBackend(ChipBackend):
     cols: Annotated[int, Field(ge=1, le=65536)] = 25
     bad_cells: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     subtracts: bool = False
-    record: bool = True
+    record: bool | None = None
+
+    @property
+    def of_estimates(self) -> bool:
+        """Whether chips of an estimate are recorded."""
+        return self.record is True
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Fabricate the arrays."""
-        memory = None if not self.record or folder is None else ChipMemory(record_path(folder).with_name(FILE))
+        memory = None if self.record is False or folder is None else ChipMemory(record_path(folder).with_name(FILE))
         bare, planes = EmulatedFabric(cell, streams, clock), 2 if self.subtracts else 1
         cells = bare if memory is None else RememberedFabric(bare, memory)
         made = []

@@ -19,7 +19,8 @@ class Replay(ChipBackend):
     """Play a record back.
 
     Attributes:
-        record: the file, or a folder with exactly one `operations.record` in or below it (a run folder).
+        record: the file, or the folder of a run: of its records each arm, seed and chip plays the one that stands there under its own
+            name; where there is only one, that is played.
     """
 
     kind: Literal["replay"] = "replay"
@@ -32,21 +33,39 @@ class Replay(ChipBackend):
         found = sorted(record.rglob(RECORD)) if record.is_dir() else []
         return found[0] if len(found) == 1 else record
 
+    @property
+    def of_estimates(self) -> bool:
+        """Chips of an estimate find their records by the names of their folders."""
+        return True
+
     def check(self) -> None:
-        """Find the record and read how it begins."""
-        Tape(self._file(), None, write=False).close()
+        """Find the records and read how they begin."""
+        for path in self._files():
+            Tape(path, None, write=False).close()
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
-        """Open the record. Raises UserError when there is none, or more than one."""
-        return replay(self._file(), cell, clock)
+        """Open the record. Raises UserError when there is none of this arm or chip."""
+        return replay(self._file(folder), cell, clock)
 
-    def _file(self) -> Path:
+    def _file(self, folder: Path | None) -> Path:
+        """The record of the arm or chip whose folder it is. Raises UserError."""
+        found = self._files()
+        if len(found) == 1:
+            return found[0]
+        named = None if folder is None else self.record / folder.parent.name / folder.name / RECORD
+        if named in found:
+            return named
+        names = ", ".join(str(path.parent.relative_to(self.record)) for path in found)
+        wanted = "name one file" if folder is None else f"none of them is of {folder.parent.name}/{folder.name}"
+        raise UserError(f"chip.record: {self.record} holds {len(found)} records ({names}); {wanted}")
+
+    def _files(self) -> list[Path]:
+        """The record, or all records of the run. Raises UserError when there are none."""
         if not self.record.exists():
             raise UserError(f"chip.record: no such file or folder: {self.record}")
         if not self.record.is_dir():
-            return self.record
+            return [self.record]
         found = sorted(self.record.rglob(RECORD))
-        if len(found) != 1:
-            names = ", ".join(str(path.parent.relative_to(self.record)) for path in found) or "none"
-            raise UserError(f"chip.record: {self.record} holds {len(found)} records ({names}); name one file")
-        return found[0]
+        if not found:
+            raise UserError(f"chip.record: {self.record} holds no {RECORD}; was the run recorded?")
+        return found

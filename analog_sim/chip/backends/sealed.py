@@ -18,17 +18,22 @@ class Sealed(ChipBackend):
 
     Attributes:
         record: write every operation of a training run to `operations.record` in the arm's folder, and at every checkpoint the chip's own
-            state to `chip.state`, where it is the chip's business. Without it an interrupted run cannot go on, because the emulated chip
-            ends with its process.
+            state to `chip.state`, where it is the chip's business. Without it an interrupted training cannot go on, because the emulated
+            chip ends with its process. true: also every chip of an estimate, in `chips/`. null: trainings alone. false: nothing.
     """
 
     kind: Literal["sealed"] = "sealed"
-    record: bool = True
+    record: bool | None = None
+
+    @property
+    def of_estimates(self) -> bool:
+        """Whether chips of an estimate are recorded."""
+        return self.record is True
 
     def fabric(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:
         """Fabricate cells, seal them, record what is done to them."""
         cells = EmulatedFabric(cell, streams, clock)
-        if not self.record or folder is None:
+        if self.record is False or folder is None:
             return SealedFabric(cells)
         path = record_path(folder)
         memory = ChipMemory(path.with_name(FILE))

@@ -19,13 +19,18 @@ class TwinBackend(ChipBackend):
 
     Attributes:
         folder: of the calibration, or its `twin.npz`.
-        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`, and so that an
-            interrupted run can go on: the twin then does again what the record holds.
+        record: write every operation to `operations.record` in the folder of the arm, or of the chip of an estimate, for `replay`, and so
+            that an interrupted training can go on: the twin then does again what the record holds.
     """
 
     kind: Literal["twin"] = "twin"
     folder: NamedPath
     record: bool = False
+
+    @property
+    def of_estimates(self) -> bool:
+        """Whether chips of an estimate are recorded."""
+        return self.record
 
     def check(self) -> None:
         """Read the file."""

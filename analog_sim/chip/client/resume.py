@@ -18,6 +18,7 @@ import numpy as np
 from analog_sim.chip.client.link import Link, LinkReport
 from analog_sim.chip.client.remote import RemoteClock, RemoteCrossbar, RemoteFabric, RemoteFrame
 from analog_sim.chip.clock import Clock, Frame
+from analog_sim.chip.record.frames import read_frames
 from analog_sim.chip.record.operations import Request
 from analog_sim.chip.record.tape import Tape, TapedOperation
 from analog_sim.chip.record.taped import TapedFabric, recording
@@ -158,12 +159,12 @@ def recorded(chip: RemoteFabric, path: Path, card: str) -> TapedFabric:
     token, end = link.query("LOG:POS?").rsplit(",", 1)
     settings: dict[str, Any] = {"served": link.identity, "card": card, "token": token.strip('"')}
     start, now = int(end), link.now()
-    if path.exists():
+    if path.exists() and any(True for _ in read_frames(path)):
         tape = Tape(path, None, write=False)
         played = sum(operation.request.kind != "crossbar" for operation in tape.operations())
         start, now = int(tape.chip.get("start", start)), float(tape.chip.get("now", now))
         told = tape.chip.get("token")
-        if tape.chip and told != settings["token"]:
+        if told != settings["token"]:
             raise UserError(
                 f"{path}: the chip at {link.where} is not the one of this record, or was started anew without its journal, so the run "
                 "cannot go on; delete the folder to train anew"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from analog_sim.chip.server.awake import MOMENT, give_way
 from analog_sim.config import UserError
 
 CHUNK = 1 << 16
@@ -46,8 +44,6 @@ class SocketTransport:
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._socket = socket.create_connection((host, port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._quick = self._socket.dup()  # the same connection, of which nothing is waited for
-        self._quick.setblocking(False)
 
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send all of them."""
@@ -55,18 +51,10 @@ class SocketTransport:
 
     def receive_into(self, view: memoryview) -> int:
         """Take what comes next."""
-        until = time.monotonic() + MOMENT
-        while True:
-            try:
-                return self._quick.recv_into(view)
-            except BlockingIOError:
-                give_way()
-            if time.monotonic() > until:
-                return self._socket.recv_into(view)
+        return self._socket.recv_into(view)
 
     def close(self) -> None:
         """End the connection."""
-        self._quick.close()
         self._socket.close()
 
 

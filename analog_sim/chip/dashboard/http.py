@@ -53,7 +53,10 @@ class Dashboard:
             return _response("405 Method Not Allowed", b"only GET and HEAD\n", "text/plain")
         if _HOST.search(request) is None:  # a page from elsewhere that has its own name point to this machine
             return _response("403 Forbidden", b"this page is for this machine only\n", "text/plain")
-        path = urlsplit(found[2].decode("latin-1"))
+        try:
+            path = urlsplit(found[2].decode("latin-1"))
+        except ValueError:  # http://[
+            return _response("400 Bad Request", b"this is no address\n", "text/plain")
         if path.path == "/":
             whole = _response("200 OK", self._page, "text/html; charset=utf-8")
         elif path.path == "/state.json":

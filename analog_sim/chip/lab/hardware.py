@@ -20,12 +20,17 @@ class HardwareBackend(ChipBackend, ABC):
     """Configuration of a chip that is there once and keeps its cells.
 
     Attributes:
-        record: write every operation of a training run to `operations.record` in the arm's folder, for `replay`, and so that an
-            interrupted run can go on; the chip must not be used for anything else meanwhile.
+        record: write every operation to `operations.record` in the folder of the arm, or of the chip of an estimate, for `replay`, and so
+            that an interrupted run can go on; the chip must not be used for anything else meanwhile.
     """
 
     shared: ClassVar[bool] = True
     record: bool = False
+
+    @property
+    def of_estimates(self) -> bool:
+        """Whether chips of an estimate are recorded."""
+        return self.record
 
     @abstractmethod
     def opened(self, cell: CellModel, streams: Streams, clock: Clock, folder: Path | None) -> Fabric:

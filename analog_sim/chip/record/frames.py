@@ -194,6 +194,8 @@ def make_way(path: Path) -> None:
 def read_frames(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], int]]:
     """(header, arrays, bytes of the file up to the end of the frame), for every whole frame; an incomplete last one is left out.
 
+    A file that a crash or a full disk ended before its first frame has none.
+
     Raises:
         UserError: not a record, or damaged before its last frame.
     """
@@ -203,7 +205,10 @@ def read_frames(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarr
     except OSError as error:
         raise UserError(f"{path}: the record cannot be read ({error.strerror})") from error
     with file:
-        if file.read(len(MAGIC)) != MAGIC:
+        begin = file.read(len(MAGIC))
+        if begin != MAGIC:
+            if len(begin) == size and MAGIC.startswith(begin):
+                return  # cut short where it begins
             raise UserError(f"{path}: not a record of operations (it does not begin with '{MAGIC.decode().strip()}')")
         number = 0
         while head := file.read(_HEAD.size):

@@ -82,6 +82,7 @@ class Tape:
             if end is None:
                 self.chip = chip or {}
                 self._writer.append({"chip": self.chip}, {})
+                self._writer.sync()  # what the chip does is the record's from here on
         self._played = self._operations()
 
     @property

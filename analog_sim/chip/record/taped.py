@@ -6,6 +6,7 @@ Snapshots cannot be recorded, so a recorded chip is a sealed one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -98,7 +99,8 @@ class TapedSession:
                         f"{self.tape.path}: the chip has no array '{request.array}', which the record speaks of"
                     )
                 self.clock.restore(operation.time)
-                answer = execute(request, self.arrays[request.array])
+                with self.clock.sequence():  # time stands still within an operation, as it did in `carry_out`
+                    answer = execute(request, self.arrays[request.array])
                 if any(not np.array_equal(array, operation.results[name]) for name, array in answer.items()):
                     raise UserError(
                         f"{self.tape.path}: the chip does not answer operation {number} ({request.kind} on '{request.array}') as it "
@@ -270,5 +272,9 @@ def recording(
 
 
 def replay(path: Path, cell: CellModel, clock: Clock) -> TapedFabric:
-    """A chip that repeats a record and refuses everything else. Raises UserError when the record cannot be read."""
-    return TapedFabric(cell, TapedSession(Tape(path, None, write=False), clock, {}, behind=False), None)
+    """A chip that repeats a record and refuses everything else; its time begins where the recorded chip's was. Raises UserError when the
+    record cannot be read."""
+    tape = Tape(path, None, write=False)
+    for first in itertools.islice(tape.operations(), 1):
+        clock.restore(first.time)
+    return TapedFabric(cell, TapedSession(tape, clock, {}, behind=False), None)

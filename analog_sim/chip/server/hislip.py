@@ -142,7 +142,7 @@ class HislipConnection(Paced):
     """
 
     def __init__(self, server: Hislip) -> None:
-        super().__init__(server.instrument.awake)
+        super().__init__()
         self._server = server
         self._buffer = bytearray()
         self._skip = 0

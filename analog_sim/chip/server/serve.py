@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from analog_sim.chip.server.awake import Awake
 from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.messages import TEXT_LIMIT, Splitter
 from analog_sim.chip.server.session import Session
@@ -34,14 +33,9 @@ _KEEP = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
 class Paced(asyncio.BufferedProtocol, ABC):
-    """A connection whose commands wait while its answers are not read.
+    """A connection whose commands wait while its answers are not read."""
 
-    Args:
-        awake: of the server.
-    """
-
-    def __init__(self, awake: Awake) -> None:
-        self._awake = awake
+    def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._room = memoryview(bytearray(RECEIVED))
         self._held = False
@@ -64,7 +58,6 @@ class Paced(asyncio.BufferedProtocol, ABC):
         opened = self._transport
         if opened is None:
             return
-        self._awake.stay()
         if _GATHERS and not opened.get_write_buffer_size() and len(parts) <= MOST_PARTS:
             try:
                 sent = os.writev(self._socket.fileno(), parts)
@@ -109,7 +102,7 @@ class Connection(Paced):
     """
 
     def __init__(self, server: Instrument) -> None:
-        super().__init__(server.awake)
+        super().__init__()
         self._server = server
         self._splitter = Splitter(server.chip.limits.block_bytes)
 
@@ -190,13 +183,12 @@ class Instrument:
         chip: what is served. identity: answer to *IDN?.
 
     Attributes:
-        connections: open ones. awake: keeps the loop awake between messages.
+        connections: open ones.
     """
 
     def __init__(self, chip: ServedChip, identity: str) -> None:
         self.chip, self.identity = chip, identity
         self.connections: set[Connection] = set()
-        self.awake = Awake()
 
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Listen. Raises UserError when the address is not available."""

@@ -42,43 +42,45 @@ class PreparedCounts(NamedTuple):
 
     disturbance: mean steps that every cell suffers after all pulses as a half-selected one, same shape or size 0.
     rows: numbers of the rows in which any cell may change, ascending. hits: pulses in each of them.
+    cells, each: the cells with pulses, counted through rows and columns, ascending, and their signed pulses, where they are few; else none.
     """
 
     pulses: npt.NDArray[np.integer]
     disturbance: F32
     rows: npt.NDArray[np.int64]
     hits: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.int64]
+    each: npt.NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)
-def lay_out(row_bits, row_sign, col_bits, col_sign, length, everything, spare):
+def lay_out(rows, row_room, cols, col_room, everything, spare):
     """Lay out a train as the kernels of pulses take it: `bits.turn_rows`, `bits.split_words` and `bits.column_lists` at one call.
 
     Args:
-        row_bits, row_sign, everything: as in `turn_rows`. col_bits, col_sign: as in `column_lists`. length: slots of a sample.
-        spare: places of the list of columns beyond its end.
+        rows: row_bits, row_sign of `turn_rows`; row_room: what it writes, turned, fired, when, most, and busy (rows,) int64, whose first
+            places get the numbers of the rows that fire, or, for everything, of all.
+        cols: col_bits, col_sign of `column_lists`; col_room: the words of `split_words`, the starts of `column_lists`.
+        everything: as in `turn_rows`. spare: places of the list of columns beyond its end.
 
     Returns:
-        the first six fields of `PreparedTrain` but the signs, and its `rows`, or, for everything, all rows; `most` of `turn_rows`; slots
-        in which any row fires; slots in which any column fires.
+        slots in which any row fires; slots in which any column fires; the list of columns; how many rows `busy` names.
     """
-    samples, rows = row_bits.shape
-    turned, fired = np.empty((rows, samples), np.uint64), np.empty(rows, np.uint64)
-    when, most = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
+    row_bits, row_sign = rows
+    turned, fired, when, most, busy = row_room
+    col_bits, col_sign = cols
+    words, start = col_room
     turn_rows(row_bits, row_sign, everything, turned, fired, when, most)
-    busy = np.empty(rows, np.int64)
     by_rows, firing = _NO_SLOT, 0
-    for i in range(rows):
+    for i in range(fired.shape[0]):
         by_rows |= fired[i]
         busy[firing] = i
         firing += np.int64(everything or fired[i] != _NO_SLOT)
-    words = np.empty((1 if length <= 32 else 2, samples, col_bits.shape[1]), np.uint32)
-    start = np.empty((samples, length, 3), np.int64)
     number, slots = split_words(col_bits, words)
     columns = np.empty(np.int64(number) + spare, np.uint32)
-    if np.uint64(slots) >> np.uint64(length) == _NO_SLOT:  # else the caller refuses the train
+    if np.uint64(slots) >> np.uint64(start.shape[1]) == _NO_SLOT:  # else the caller refuses the train
         column_lists(col_bits, col_sign, columns, start)
-    return (turned, when, words, columns, start, busy[:firing]), most, by_rows, slots
+    return by_rows, slots, columns, firing
 
 
 @njit(cache=True, nogil=True)

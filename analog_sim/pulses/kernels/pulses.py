@@ -41,7 +41,7 @@ from analog_sim.pulses.kernels.merging import (
 from analog_sim.pulses.kernels.noise import seed_row
 from analog_sim.pulses.kernels.parts import add_parts, columns_at_once, run_parts, turn_parts
 from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, coincidences
-from analog_sim.pulses.kernels.prefetch import fetch_line_of, fetch_row, places_of
+from analog_sim.pulses.kernels.prefetch import fetch_cell, fetch_line_of, fetch_row, places_of
 from analog_sim.pulses.kernels.rooms import MOST_LISTED, MOST_PARTS, row_room
 from analog_sim.random.kernels.options import WITHIN
 
@@ -59,6 +59,9 @@ A_WHOLE_ROW = 16
 
 AT_A_LOOK = 32
 """Cells of which it is known at once that none is pulsed."""
+
+AHEAD = 12
+"""Listed cells between the one that is worked on and the one that is fetched: their rows take about as long as the memory."""
 
 _0 = np.float32(0.0)
 _NO_BITS = np.uint64(0)
@@ -137,6 +140,31 @@ def _pulsed_cells(pulses, r, cell, n):
 
 
 @njit(**WITHIN)
+def _listed_cells(counts, at, first, cell, n, places):
+    """`_pulsed_cells` for a row that begins with cell `first`, out of the list of cells, of which the one at place `at` is next.
+
+    Cells further down the list are fetched meanwhile: they are everywhere in the array. Returns their number.
+    """
+    found = 0
+    beyond, last = first + counts.pulses.shape[1], counts.cells.shape[0]
+    while at + found < last and counts.cells[at + found] < beyond:
+        if at + found + AHEAD < last:
+            fetch_cell(places, counts.cells[at + found + AHEAD])
+        cell[found] = np.uint32(counts.cells[at + found] - first)
+        n[found] = counts.each[at + found]
+        found += 1
+    return found
+
+
+@njit(**WITHIN)
+def _next_listed(counts, at, first):
+    """Place in the list of cells, from `at` on, of the first cell that is not before cell `first`."""
+    while at < counts.cells.shape[0] and counts.cells[at] < first:
+        at += 1
+    return at
+
+
+@njit(**WITHIN)
 def _pulse_few(r, found, cells, law, place, room, few):
     """Pulse one by one the `found` cells of row r that `room.alone` lists, brought together; returns the number of pulses.
 
@@ -197,11 +225,16 @@ def pulse_rows_by_counts(first, last, cells, law, composed, counts, place):
     few, places = few_cells(cells), places_of(cells)
     plain = law.axis.kind == LINEAR and law.history.shape[0] == 0 and not disturbed
     scarce = min(cols // A_WHOLE_ROW, FEW_CELLS) if plain else -1
-    sent = _NONE
+    sent, at = _NONE, _NONE
+    listed = counts.cells.size > 0
     for place_of_row in range(first, last):
         r = counts.rows[place_of_row]
         if counts.hits[place_of_row] <= scarce and cols >= FEW_CELLS:
-            found = _pulsed_cells(counts.pulses, r, room.alone.cell, room.alone.pulses)
+            if listed:
+                at = _next_listed(counts, at, r * cols)
+                found = _listed_cells(counts, at, r * cols, room.alone.cell, room.alone.pulses, places)
+            else:
+                found = _pulsed_cells(counts.pulses, r, room.alone.cell, room.alone.pulses)
             sent += _pulse_few(r, found, cells, law, place, room, few)
             continue
         hits = _take_counts(counts.pulses, r, room.n, room.total)

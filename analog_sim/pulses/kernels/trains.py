@@ -69,26 +69,19 @@ def fire(values, strength, positive, length, key0, key1, call, bits, sign):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def _trains_of(values, strength, positive, length, place):
-    """Bits and signs of `fire`, new arrays; place: (key0, key1, call)."""
-    bits, sign = np.empty(values.shape, np.uint64), np.empty(values.shape, np.int8)
-    fire(values, strength, positive, length, *place, bits, sign)
-    return bits, sign
-
-
-@njit(cache=True, nogil=True, fastmath=False)
-def draw_trains(x, d, pulses, longest, balance, adapt, row_place, col_place):
+def draw_trains(x, d, pulses, longest, balance, adapt, places, length, row_bits, row_sign, col_bits, col_sign):
     """Trains of a batch at one call: `share_strength`, then `fire` for the rows, which carry x, and for the columns, which carry d.
 
     Args:
         x: (S, n_in) float32. d: (S, n_out) float32. pulses, longest, balance, adapt: as in `share_strength`.
-        row_place, col_place: (key0, key1, call) of `fire`.
+        places: (key0, key1, call) of `fire`, of the rows and of the columns.
+        length: (S,) int64. row_bits, row_sign, col_bits, col_sign: bits and signs of `fire`.
 
     Returns:
-        slots of every train (S,); how many samples are clipped; bits and signs of the rows; of the columns.
+        how many samples are clipped; slots of the longest train.
     """
-    samples = x.shape[0]
-    length, row, col = np.empty(samples, np.int64), np.empty(samples, np.float32), np.empty(samples, np.float32)
+    row, col = np.empty(length.shape[0], np.float32), np.empty(length.shape[0], np.float32)
     clipped = share_strength(x.view(np.int32), d.view(np.int32), pulses, longest, balance, adapt, length, row, col)
-    rows = _trains_of(x, row, ROW, length, row_place)
-    return length, clipped, rows, _trains_of(d, col, COL, length, col_place)
+    fire(x, row, ROW, length, *places[0], row_bits, row_sign)
+    fire(d, col, COL, length, *places[1], col_bits, col_sign)
+    return clipped, length.max()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from analog_sim.random.kernels.fetch import LINE, fetch
 from analog_sim.random.kernels.magnitude import largest_bits
 from analog_sim.random.kernels.math import fma
 from analog_sim.random.kernels.options import JIT_OFF
@@ -48,6 +49,15 @@ else:
             for r in range(number):
                 lines[r, b] = left[b, start + r]
 
+    @njit(forceinline=True)
+    def _fetch_block(target, start, number, p):
+        """Fetch the columns of panel p in rows start ... start + number - 1 of the target, which are needed after their sums."""
+        width = min(product.WIDTH, target.shape[1] - p * product.WIDTH)
+        first = np.int64(target.ctypes.data) + np.int64(p * product.WIDTH * 4)
+        for r in range(start, start + number):
+            for offset in range(0, width * 4, LINE):
+                fetch(first + np.int64(r * target.shape[1] * 4) + offset)
+
     @njit(cache=True, nogil=True, fastmath=False)
     def add_outer_rows(left, panels, factor, target, largest, first, last):
         """``target_ij += factor sum_b left_bi right_bj`` in rows first ... last - 1 of the target.
@@ -65,6 +75,7 @@ else:
             number = min(_STRIP, last - start)
             _take_columns(left, start, number, lines)
             for p in range(panels.shape[0]):
+                _fetch_block(target, start, number, p)
                 product.multiply_into(
                     np.int64(lines.ctypes.data),
                     line_stride,

@@ -81,6 +81,15 @@ def electronics(found: Mapping[str, npt.NDArray[np.generic]], known: Electronics
     return Electronics(ohms, error, gain, gain_error, offset, offset_error, shows)
 
 
+def common_gain(found: Mapping[str, npt.NDArray[np.generic]]) -> float:
+    """Currents over those of the cells read one by one, by least squares, all lines together; arguments: `electronics`."""
+    cells, currents = found["cells"].astype(np.float64), found["currents"].astype(np.float64)
+    net = cells[0] - cells[1] if len(cells) == 2 else cells[0]
+    seen = (currents - found["offset"].astype(np.float64)) / float(found["volts"][0].real)
+    power = float(np.square(net).sum())
+    return float((net * seen).sum()) / power if power > 0.0 else 1.0
+
+
 def _ohms(cells: F64, net: F64, seen: F64) -> tuple[float, float]:
     """Resistance of a segment and its standard error; 0 when it does not show."""
     rows, cols = net.shape

@@ -63,9 +63,8 @@ def fit_card(
         own = np.square(programming.table) - noise_of(noise, grid, window, config.averaged)
         parts.measured("programming", {"std": np.sqrt(np.maximum(own, 0.0))})
     aged = None
-    if "aged" in rest:
-        healthy = followed(ends, rest)
-        g = rest["aged"][:, healthy]
+    g = rest["aged"][:, followed(ends, rest)] if "aged" in rest else np.empty((0, 0))
+    if g.shape[1] > 1:
         aged = ageing(rest["t"], g, noise_of(noise, g[0], window, config.averaged), window)
         if aged.part is not None:
             parts.parts["drift"] = aged.part

@@ -23,7 +23,7 @@ from devices.window import Window
 from learning.experiments.calibration import stages
 from learning.experiments.calibration.arrays import WantedArray, load_experiment, wanted_arrays
 from learning.experiments.calibration.budget import CalibrationPlan, planned_calibration
-from learning.experiments.calibration.electronics import Electronics, electronics
+from learning.experiments.calibration.electronics import Electronics, common_gain, electronics
 from learning.experiments.calibration.fit import FittedCard, fit_card
 from learning.experiments.calibration.lab_files import write_lab_files
 from learning.experiments.configs.calibrate import CalibrateConfig
@@ -34,6 +34,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 Say = Callable[[str], None]
 DONE, LASTED = "done", "lasted"
 """Of a stage: what it did to the arrays (`stages.work`), and the chip seconds that it took. A later start must know them, too."""
+LEAST = 0.01
+"""Share of the chip's own window that the median cell must move by."""
+MOST_GAIN = 10.0
+"""Beyond, and below its inverse, currents have nothing to do with the cells."""
 CLAIM = 0.03
 """The chip's own statement of its window is kept where the cells' median agrees with it to this share."""
 
@@ -115,6 +119,7 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
         return found
 
     ends = stage("ends", "driving all cells to both ends of the window", lambda: stages.ends(chip))
+    _answering(ends, opened)
     stuck = [np.isfinite(ends[f"{k}/stuck"]) for k in range(len(opened.arrays))]
     ramps = None
     if opened.plan.ramp:
@@ -129,7 +134,7 @@ def calibrate(config: CalibrateConfig, opened: Opened, run: RunDirectory, say: S
     say("fitting")
     costs = {**stages.durations(done, ramps, opened.plan), "v_read": opened.card.cost.v_read}
     fitted = fit_card(config, opened.card, Window(*_window(ends, opened.arrays)), measured)
-    between = _electronics(rest, opened.arrays)
+    between = _electronics(rest, opened)
     parts = fitted.parts
     parts.parts["cost"] = costs
     comments = ("Made by scripts/calibrate.py; tables beside it, fault map and amplifiers in twin.npz.",)
@@ -162,12 +167,33 @@ def measured_chip(
     return MeasuredChip(card.compile(), found, between[0].wires)
 
 
-def _electronics(rest: Arrays, arrays: list[Crossbar]) -> list[Electronics]:
-    """Amplifiers of every array, and the wires of the largest, taken for all."""
+def _answering(ends: Arrays, opened: Opened) -> None:
+    """Raise UserError, before a pulse is spent, where the cells of an array do not move, or are read where the chip says none can be."""
+    for k, (each, array) in enumerate(zip(opened.wanted, opened.arrays, strict=True)):
+        info = array.info
+        low, high = (float(np.median(ends[f"{k}/{end}"])) for end in ("low", "high"))
+        said = f"calibrate: array {each.full}: the median cell was read as {low:g} S and {high:g} S at the ends of the window"
+        if info.programmable and not high - low > LEAST * (info.g_max - info.g_min):
+            raise UserError(f"{said}: it does not answer to programming")
+        if not (high > info.g_min and low < info.g_max):
+            raise UserError(
+                f"{said}, which the chip says is {info.g_min:g} to {info.g_max:g} S: check the units of its reads"
+            )
+
+
+def _electronics(rest: Arrays, opened: Opened) -> list[Electronics]:
+    """Amplifiers of every array, and the wires of the largest, taken for all. Raises UserError for currents that are not the cells'."""
+    arrays = opened.arrays
     reads = [
         {name.partition("/")[2]: rest[name] for name in rest if name.startswith(f"{k}/") and name.count("/") == 1}
         for k in range(len(arrays))
     ]
+    for each, found in zip(opened.wanted, reads, strict=True):
+        gain = common_gain(found)
+        if not 1.0 / MOST_GAIN < gain < MOST_GAIN:
+            raise UserError(
+                f"calibrate: array {each.full}: currents of single lines are {gain:.3g} times what the cells, read one by one, let expect"
+            )
     largest = int(np.argmax([array.info.cells for array in arrays]))
     known = electronics(reads[largest])
     return [known if k == largest else electronics(part, known) for k, part in enumerate(reads)]
@@ -182,10 +208,6 @@ def _window(ends: Arrays, arrays: list[Crossbar]) -> tuple[float, float]:
     info = arrays[0].info
     if not info.programmable:
         return info.g_min, info.g_max
-    if high <= low:
-        raise UserError(
-            f"calibrate: no cell answers to programming (medians {low:g} S and {high:g} S at the ends of the window)"
-        )
     width = info.g_max - info.g_min
     return (
         info.g_min if abs(low - info.g_min) < CLAIM * width else max(low, 0.0),

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from learning.experiments.runs.compiling import compiling
     from learning.experiments.runs.run_folder import RunDirectory
 
-    overrides = [*options.overrides, *chip_override(options.chip)]
+    overrides = [*chip_override(options.chip), *options.overrides]  # so that --set refines what --chip names
     require_schema(options.config, "calibrate/1", overrides)
     config = load_config(options.config, CalibrateConfig, overrides=overrides)
     opened = open_chip(config)

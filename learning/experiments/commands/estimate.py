@@ -43,7 +43,7 @@ def load(options: argparse.Namespace) -> Experiment:
     from analog_sim.config import UserError, find_key
     from learning.experiments.estimation.load import load_estimate
 
-    overrides = [*options.overrides, *chip_override(options.chip)]
+    overrides = [*chip_override(options.chip), *options.overrides]  # so that --set refines what --chip names
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:

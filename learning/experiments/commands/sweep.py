@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return train.main(arguments)
     require_schema(options.config, "estimate/1", options.overrides)
-    overrides = [*options.overrides, *chip_override(options.chip)]
+    overrides = [*chip_override(options.chip), *options.overrides]  # so that --set refines what --chip names
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:

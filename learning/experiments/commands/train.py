@@ -40,7 +40,7 @@ def load(options: argparse.Namespace) -> TrainExperiment:
     from learning.experiments.training.load import load_training
 
     require_schema(options.config, "train/1", options.overrides)
-    overrides = [*options.overrides, *chip_override(options.chip)]
+    overrides = [*chip_override(options.chip), *options.overrides]  # so that --set refines what --chip names
     if options.jobs is not None:
         overrides.append(f"parallel.jobs={options.jobs}")
     if options.seed is not None:

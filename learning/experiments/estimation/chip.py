@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -29,8 +32,8 @@ from learning.torch_bridge.chip_network import ChipNetwork, product_error
 
 F32 = npt.NDArray[np.float32]
 
-PIXELS = 2**16
-"""Pixels of the images that run through an emulated chip at a time: the layers' outputs for 64 images of 32 x 32 need a third of the
+PIXELS = 2**15
+"""Pixels of the images that run through an emulated chip at a time: the layers' outputs for 32 images of 32 x 32 need a sixth of the
 memory of those for 200, and the same time."""
 
 
@@ -41,15 +44,27 @@ class Chip:
     Chip time stands still while an open emulated chip is measured: the test images are a probe, not a workload.
 
     Args:
-        prepared: the network. variant: the hardware. number: which chip.
+        prepared: the network. variant: the hardware. number: which chip. folder: for its record, or of the name that a replay looks for.
+
+    Raises:
+        UserError: the chip is not available, or cannot hold the network; it is let go of.
     """
 
-    def __init__(self, prepared: Prepared, variant: Variant, number: int) -> None:
+    def __init__(self, prepared: Prepared, variant: Variant, number: int, folder: Path | None = None) -> None:
         streams = Streams(prepared.seed).child("chip", number)
-        fabric = self._fabric = prepared.chip.fabric(variant.hardware.cell, streams, Clock(), None)
-        self.clock = fabric.clock
-        self._made: list[Tile] = []
         self._prepared = prepared
+        self._fabric = prepared.chip.fabric(variant.hardware.cell, streams, Clock(), folder)
+        self.clock = self._fabric.clock
+        self._made: list[Tile] = []
+        with ExitStack() as refused:
+            refused.callback(self.close)
+            self._program(variant, streams)
+            refused.pop_all()
+        self._born = self.clock.now
+
+    def _program(self, variant: Variant, streams: Streams) -> None:
+        """Lay the network out, write its weights, calibrate its converters."""
+        fabric, prepared = self._fabric, self._prepared
 
         def build(name: str, shape: tuple[int, int]) -> WeightTile:
             place = ("tile", name)
@@ -62,7 +77,6 @@ class Chip:
             self.network.write()
         if prepared.calibration is not None:
             self.network.calibrate(prepared.calibration.rows)
-        self._born = self.clock.now
 
     @property
     def age(self) -> float:
@@ -111,8 +125,10 @@ class Chip:
         return self.clock.parallel() if self._prepared.chip.snapshots else nullcontext()
 
     def close(self) -> None:
-        """Let go of the chip."""
+        """Let go of the chip, and end its record."""
         self._prepared.chip.release(self._fabric)
+        if self._fabric.record is not None:
+            self._fabric.record.close()
 
     def costs(self) -> Costs:
         """What the chip has spent so far."""
@@ -135,22 +151,32 @@ def rehearsal(variant: Variant) -> tuple[Callable[[], object], ...]:
     )
 
 
-def run_chip(prepared: Prepared, task: Task) -> list[Row]:
-    """Run one chip of one variant: one row per time. `task.args` holds the variant."""
+def run_chip(prepared: Prepared, task: Task, folders: Path | None = None) -> list[Row]:
+    """Run one chip of one variant: one row per time. `task.args` holds the variant; folders: where each chip has one of its own."""
     set_torch_threads(1)
     (variant,) = task.args
-    chip = Chip(prepared, variant, int(task.key["chip"] or 0))
+    number = int(task.key["chip"] or 0)
+    folder = None if folders is None else folders / folder_name(variant, number)
     nominal = variant.study == "nominal"
     inputs = prepared.probes.rows if nominal else {}
     rows: list[Row] = []
-    for age in variant.times:
-        chip.wait_until(age)
-        found = chip.evaluate()
-        errors = chip.layer_errors(inputs)
-        row: Row = {"time_s": age, **found}
-        row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
-        rows.append(row)
-    chip.close()
+    with closing(Chip(prepared, variant, number, folder)) as chip:
+        for age in variant.times:
+            chip.wait_until(age)
+            found = chip.evaluate()
+            errors = chip.layer_errors(inputs)
+            row: Row = {"time_s": age, **found}
+            row |= {LAYER_ERROR + name: errors.get(name) for name in prepared.layers}
+            rows.append(row)
     del chip
     release_memory()
     return rows
+
+
+def folder_name(variant: Variant, number: int) -> str:
+    """Name of a chip's folder: study, value and number; another for every value, whatever characters it has."""
+    told = "-".join(filter(None, (variant.study, variant.value)))
+    name = re.sub(r"[^\w.+-]+", "_", told, flags=re.ASCII)[:60]
+    if name != told:
+        name += f"_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    return f"{name}-{number}"

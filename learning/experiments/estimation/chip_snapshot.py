@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -37,9 +39,14 @@ class ChipSnapshot:
     costs: dict[str, float]
 
 
-def chip_snapshot(prepared: Prepared, variant: Variant, number: int) -> ChipSnapshot:
-    """Make the chip of `number` and follow it through the variant's times."""
-    chip = Chip(prepared, variant, number)
+def chip_snapshot(prepared: Prepared, variant: Variant, number: int, folders: Path | None = None) -> ChipSnapshot:
+    """Make the chip of `number` and follow it through the variant's times; folders: where each recorded chip has one of its own."""
+    folder = None if folders is None else folders / "snapshot"
+    with closing(Chip(prepared, variant, number, folder)) as chip:
+        return _followed(chip, prepared, variant, number)
+
+
+def _followed(chip: Chip, prepared: Prepared, variant: Variant, number: int) -> ChipSnapshot:
     layers = chip.network.layers
     names = [name for name, layer in layers.items() for _ in layer.tiles]
     targets = [w for layer in layers.values() for w in layer.matrices()]
@@ -63,7 +70,6 @@ def chip_snapshot(prepared: Prepared, variant: Variant, number: int) -> ChipSnap
         WeightTransfer(name, w.reshape(-1)[where], variant.times, np.stack(seen))
         for name, w, where, seen in _one_per_layer(names, targets, chosen, found)
     )
-    chip.close()
     return ChipSnapshot(transfer, tuple(maps), tuple(drops), costs)
 
 

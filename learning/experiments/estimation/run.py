@@ -39,6 +39,9 @@ from learning.torch_bridge.source import GivenSource
 FREE = ("parallel", "chips", "sensitivity")
 """Keys that may differ when a run is resumed: no finished task depends on them."""
 
+CHIPS = "chips"
+"""Folder of a run with a folder for each of its chips, where these are recorded."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -102,13 +105,13 @@ def estimate(
             for note in notes:
                 say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
-            first = min(task.key["chip"] for task in tasks)  # type: ignore[type-var]
-            with compiling("estimate", say):
-                face = chip_snapshot(prepared, nominal, int(first or 0))  # compiles every kernel, before workers would
+            chips = run.path / CHIPS if experiment.chip.of_estimates else None
+            with compiling("estimate", say):  # compiles every kernel, before workers would
+                face = chip_snapshot(prepared, nominal, _first(tasks), chips)
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
             rows = run_tasks(
-                partial(run_chip, prepared), tasks, results=log, parallel=_where(experiment), progress=progress,
+                partial(run_chip, prepared, folders=chips), tasks, results=log, parallel=_where(experiment), progress=progress,
                 view=view_of(points, place, score), identity=identity,
             )  # fmt: skip
             results = EstimateResults(
@@ -143,6 +146,11 @@ def _tasks(points: Sequence[Variant], chip: int | None) -> list[Task]:
         for v in points
         for number in (range(v.chips) if chip is None else [chip])
     ]
+
+
+def _first(tasks: Sequence[Task]) -> int:
+    """The lowest number of a chip."""
+    return min(int(task.key["chip"] or 0) for task in tasks)
 
 
 def view_of(points: Sequence[Variant], place: tuple[int, int] = (1, 1), score: Score = ACCURACY) -> View:

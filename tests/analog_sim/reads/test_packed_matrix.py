@@ -95,6 +95,7 @@ def test_arrays_of_other_shapes_and_types_are_refused():
         panels.multiply(np.ones((2, 4), np.float32), np.empty((2, 4), np.float32))
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("driven", [0.0, 0.02, 0.4, 0.8])
 def test_silent_lines_are_left_out_to_the_same_bits(driven):
     """Inputs that many vectors share silent lines with: the bits of every vector alone, of which no line is left out."""

@@ -144,6 +144,9 @@ def test_requests_that_are_wrong_are_answered_and_hold_nobody_up() -> None:
         assert get(page, "/")[0] == 200
         assert get(page, "/", "HEAD") == (200, b"")
         assert get(page, "/etc/passwd")[0] == 404
+        with socket.create_connection(("127.0.0.1", page), 60.0) as it:
+            it.sendall(b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert it.recv(100).startswith(b"HTTP/1.1 400 ")
         assert get(page, "/", "POST")[0] == 405
         assert get(page, "/", host="evil.example")[0] == 403
         assert get(page, "/", host="localhost:1")[0] == 200

@@ -61,11 +61,26 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
         assert found == right[: len(found)]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", MAGIC[:-1]])
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"b", MAGIC[:-1] + b" ", MAGIC[1:]])
 def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r").write_bytes(content)
     with pytest.raises(UserError, match="not a record of operations"):
         list(read_frames(tmp_path / "r"))
+
+
+@pytest.mark.parametrize("length", [0, 1, len(MAGIC) - 1, len(MAGIC)])
+def test_a_file_that_ends_before_its_first_frame_is_begun_anew(tmp_path: Path, length: int) -> None:
+    """As a crash or a full disk leaves it. It blocked the run for ever: 'not a record', or 'the record is empty'."""
+    path = tmp_path / "r"
+    path.write_bytes(MAGIC[:length])
+    assert list(read_frames(path)) == []
+    with pytest.raises(UserError, match="the record is empty"):
+        Tape(path, None, write=False)
+    Tape(path, {"card": "a"}, write=True).close()
+    assert [header for header, _, _ in read_frames(path)] == [{"chip": {"card": "a"}}]
+    path.write_bytes(MAGIC[:length])
+    Journal(path, {"card": "a"}).close()
+    assert [header["served"] for header, _, _ in read_frames(path)] == [{"card": "a"}]
 
 
 def test_a_missing_file_and_a_read_only_place_are_one_line(tmp_path: Path) -> None:

@@ -92,6 +92,29 @@ def test_a_chip_that_ended_goes_on_where_it_was(cell: CellModel, tmp_path: Path)
     assert second.clock.now == whole.clock.now
 
 
+def test_cells_that_age_are_as_old_as_before(tmp_path: Path) -> None:
+    """Arrays that are written side by side have all been written when the first was, also when the chip does it again."""
+
+    def aged(folder: Path, *, cut: bool = False) -> list[np.ndarray]:
+        fabric = record(load_card("pcm").compile(), folder)
+        arrays = [fabric.crossbar(("block", k), 3, 2, pair=True) for k in range(2)]
+        target = np.full((2, 3, 2), 2e-5, np.float32)
+        with fabric.clock.parallel():
+            for array in arrays:
+                array.program(target)
+        arrays[0].program(target)
+        arrays[0].wait(1e-3)  # not long after the arrays were written, so that their ages show
+        found = [] if cut else [array.mvm(np.full((2, 3), 0.1, np.float32)) for array in arrays]
+        assert fabric.record is not None
+        fabric.record.close()
+        return [*found, np.array(fabric.clock.now)]
+
+    wanted = aged(tmp_path / "whole")
+    aged(tmp_path / "cut", cut=True)
+    for mine, its in zip(aged(tmp_path / "cut"), wanted, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
 def test_the_record_of_another_chip_is_refused(cell: CellModel, tmp_path: Path) -> None:
     chip = record(cell, tmp_path)
     assert chip.record is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from analog_sim.chip.backends.scpi import Scpi
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.periphery import LineAmplifiers
-from analog_sim.chip.sealed import SealedFabric
+from analog_sim.chip.sealed import SealedCrossbar, SealedFabric
 from analog_sim.chip.server.chip import ServedChip
 from analog_sim.chip.server.serve import running
 from analog_sim.chip.twin import MeasuredArray, MeasuredChip, TwinFabric, load_measured
@@ -21,7 +22,7 @@ from analog_sim.config import UserError, load_config
 from analog_sim.random.streams import Streams
 from devices.card import load_card
 from learning.experiments.calibration.arrays import load_experiment, wanted_arrays
-from learning.experiments.calibration.electronics import electronics
+from learning.experiments.calibration.electronics import common_gain, electronics
 from learning.experiments.calibration.run import Calibration, Opened, calibrate, open_chip
 from learning.experiments.configs.calibrate import CalibrateConfig
 from learning.experiments.runs.run_folder import RunDirectory
@@ -177,6 +178,53 @@ def test_the_arrays_of_a_run_are_those_that_it_asks_for(tmp_path: Path) -> None:
     files(tmp_path)
     (only,) = wanted_arrays(load_experiment(tmp_path / "experiment.yaml"))
     assert (only.full, only.rows, only.cols, only.pair) == (NAME, 64, 10, True)
+
+
+class Misread(SealedCrossbar):
+    """An array whose reads are a factor off, or that is not programmed."""
+
+    factor = 1.0
+    programs = True
+
+    def read_conductance(self, rows: slice | None = None, cols: slice | None = None) -> np.ndarray:
+        return np.float32(self.factor) * super().read_conductance(rows, cols)
+
+    def program(self, target: np.ndarray, mask: np.ndarray | None = None) -> None:
+        if self.programs:
+            super().program(target, mask)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    ("factor", "programs", "said"),
+    [
+        (-1.0, True, "it does not answer to programming"),
+        (0.0, True, "it does not answer to programming"),
+        (1.0, False, "it does not answer to programming"),
+        (1e6, True, r"which the chip says is 1e-06 to 1\.1e-05 S: check the units of its reads"),
+    ],
+)
+def test_cells_that_cannot_be_cells_are_refused_before_a_pulse_is_spent(
+    tmp_path: Path, factor: float, programs: bool, said: str
+) -> None:
+    config = load_config(files(tmp_path), CalibrateConfig)
+    opened = open_chip(config)
+    bad = Misread(opened.arrays[0])
+    bad.factor, bad.programs = factor, programs
+    run = RunDirectory.create(tmp_path / "run", config, name="measured", seed=0, own=["measured.yaml"])
+    with pytest.raises(UserError, match=said) as refused:
+        calibrate(config, replace(opened, arrays=[bad]), run, lambda text: None)
+    assert NAME in str(refused.value)
+    assert bad.log.units("pulse") == 0
+
+
+def test_currents_are_compared_with_the_cells() -> None:
+    rng = np.random.default_rng(1)
+    cells = rng.uniform(1e-6, 11e-6, (2, 8, 5))
+    found = {"cells": cells, "offset": np.full(5, 1e-8), "volts": np.array([0.1])}
+    for gain in (1.2, 0.0, -1.0):
+        found["currents"] = gain * 0.1 * (cells[0] - cells[1]) + 1e-8
+        assert common_gain(found) == pytest.approx(gain, abs=1e-9)
 
 
 def test_a_twin_of_another_shape_is_refused() -> None:

@@ -45,7 +45,7 @@ def test_outputs_that_are_not_finite_are_no_accuracy(monkeypatch: pytest.MonkeyP
 def test_fewer_images_at_a_time_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the scores nor where the streams of noise stand afterwards."""
     found = []
-    for pixels in (2**16, 5 * 64):
+    for pixels in (2**15, 5 * 64):
         monkeypatch.setattr("learning.experiments.estimation.chip.PIXELS", pixels)
         made = chip()
         seen: list[np.ndarray] = []
@@ -62,7 +62,7 @@ def test_fewer_images_at_a_time_change_no_result(monkeypatch: pytest.MonkeyPatch
         made.evaluate()
         found.append((np.stack(seen), sizes, made.costs()))
     (whole, at_once, cost), (parts, few, cost_of_parts) = found
-    assert at_once == [min(prepared().batch, 1024)] * 2
+    assert at_once == [min(prepared().batch, 512)] * 2
     assert few == [5, 5]
     assert np.array_equal(whole, parts)
     assert not np.array_equal(whole[0], whole[1]), "noise is drawn"
