@@ -9,17 +9,14 @@ back-substitution (1 / (y_last + g_last), and a resistance of 1) in the place wh
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import njit
 
+from analog_sim.random.kernels.options import WITHIN
 from analog_sim.wires.kernels.lanes import LANES, full, load, scatter, store
-
-_INLINE: dict[str, Any] = {"forceinline": True, "_nrt": False}
-_KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
+from analog_sim.wires.kernels.options import KERNEL
 
 
-@njit(**_INLINE)
+@njit(**WITHIN)
 def _forward(i, step, cols, q, r, d, word_q, t, w, out, sourced, dh, share, shared):
     """Four rows i, i + step, ...: back-substitute the bit lines (w holds the row before) and eliminate the word lines into `out`.
 
@@ -77,7 +74,7 @@ def _forward(i, step, cols, q, r, d, word_q, t, w, out, sourced, dh, share, shar
         store(share[3], 0, y3)
 
 
-@njit(**_INLINE)
+@njit(**WITHIN)
 def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final, f, kept):
     """The same four rows: back-substitute the word lines from `s`, add to the moment p' f, and eliminate f in the direction of the pass.
 
@@ -119,13 +116,13 @@ def _backward(i, step, q, d, word_q, word_r, p, s, e, moment, t, final, f, kept)
             store(e, k, x)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _zero(x):
     for k in range(0, x.shape[0], LANES):
         store(x, k, full(0.0))
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch, final):
     """One pass: from the elimination t of f_k to that of f_(k+1), and the moment p' f_(k+1).
 
@@ -151,7 +148,7 @@ def apply(upward, sourced, q, r, q_next, d, word_q, word_r, p, t, lines, scratch
             _backward(i, step, q_next, d, word_q, word_r, p, scratch, e, moment, t, False, scratch, False)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _eliminate_units(first, cols, upward, q, dh, units, e, t):
     """t of the inputs 1 V on word line first + lane; the rows that are not zero only. upward: from the bottom."""
     rows = dh.shape[0]
@@ -170,7 +167,7 @@ def _eliminate_units(first, cols, upward, q, dh, units, e, t):
     return count
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def series(
     first, last, c, down, down_r, up, up_r, d, dh, word_q, word_r, p, left, right, units, t, lines, scratch, out
 ):
@@ -204,7 +201,7 @@ def series(
             scatter(target, j, load(sum_, j * LANES))
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def moments(v, down, down_r, up, up_r, d, dh, word_q, word_r, p, t, lines, scratch, out):
     """``out_k = p' f_k`` for eight inputs; v: (rows padded, 8) volts; out: (orders, 8 cols) ampere; the others as in `series`."""
     rows, cols = d.shape[0], word_r.shape[0]
@@ -228,7 +225,7 @@ def moments(v, down, down_r, up, up_r, d, dh, word_q, word_r, p, t, lines, scrat
             store(out[k], j, load(moment, j))
 
 
-@njit(**_INLINE)
+@njit(**WITHIN)
 def _given(i, cols, shapes, lane, d, word_q, x, out):
     """Four rows i ... i + 3 of eight fields X_ij = shapes_i x_j: eliminate D X of the word lines into `out`."""
     b0, b1, b2, b3 = (
@@ -253,7 +250,7 @@ def _given(i, cols, shapes, lane, d, word_q, x, out):
         s0, s1, s2, s3 = q0[j] * s0, q1[j] * s1, q2[j] * s2, q3[j] * s3
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _project(f, i, step, shapes, word_modes, column_of, mode_of, lane, dots, gram):
     """Add ``X' f`` of four rows i, i + step, ... to the columns lane ... lane + 7 of the Gram matrix.
 
@@ -294,7 +291,7 @@ def _project(f, i, step, shapes, word_modes, column_of, mode_of, lane, dots, gra
         store(row, lane, load(row, lane) + x + b2[k] * load(dot, 2 * LANES) + b3[k] * load(dot, 3 * LANES))
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def deflate(
     lane,
     down,
@@ -361,7 +358,7 @@ def deflate(
         _keep_end(w, ends[power, 0 if upward else 1], lane)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _keep_end(w, end, lane):
     """Write the eight fields of one row to rows lane ... lane + 7 of `end`, (m, cols)."""
     target = end[lane : lane + LANES]
@@ -369,7 +366,7 @@ def _keep_end(w, end, lane):
         scatter(target, j, load(w, j * LANES))
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def solve_gram(gram, right):
     """``right <- gram^-1 right`` by Cholesky, gram (m, m) scaled to a unit diagonal; returns how many fields were linearly dependent.
 

@@ -11,18 +11,16 @@ rho and nu are sums of squares of the elimination (r' M^-1 r = sum r_b q s^2 + s
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import njit
 
 from analog_sim.wires.kernels.lanes import LANES, full, gather, load, scatter, store, total
+from analog_sim.wires.kernels.options import KERNEL
 
 _STIFF = 0.01
 """Inverse of the longest step of conjugate gradients at which the residual still tells of the error; below 12 at 1024 lines and 1 ohm."""
-_KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def eliminate(f, rows, q, inverse, r, s):
     """s of the bit lines from the top for currents f (rows padded, cols padded) ampere; returns f' M^-1 f in watts."""
     power = full(0.0)
@@ -40,7 +38,7 @@ def eliminate(f, rows, q, inverse, r, s):
     return total(power)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def update(alpha, beta, rows, q, inverse, r, residual, nz, sp, s):
     """One step of the residual and its elimination; returns rho of the new residual, watts. All fields (rows padded, cols padded)."""
     cols = residual.shape[1]
@@ -64,7 +62,7 @@ def update(alpha, beta, rows, q, inverse, r, residual, nz, sp, s):
     return total(power)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def back_substitute(rows, top, count, q, inverse, r, s):
     """z = M^-1 r of rows top + count - 1 down to `top`, in place of s; rows below are done. The last real row begins."""
     cols = s.shape[1]
@@ -79,7 +77,7 @@ def back_substitute(rows, top, count, q, inverse, r, s):
                 store(here, j, load(factor, j) * (load(below, j) + r * load(here, j)))
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def word_solve(cells, factors, inverse, r, field, work, out):
     """``out = D T^-1 D field`` for eight word lines; returns the eight shares of field' out, watts.
 
@@ -105,7 +103,7 @@ def word_solve(cells, factors, inverse, r, field, work, out):
     return total(power)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def precondition(rows, q, inverse, r_bit, turned, word_q, word_inverse, r_word, s, nz, work):
     """z = M^-1 r in place of s, and Nz; returns z' N z, watts. work: (8 cols,)."""
     power = 0.0
@@ -124,7 +122,7 @@ def precondition(rows, q, inverse, r_bit, turned, word_q, word_inverse, r_word, 
     return power
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def combine(alpha, beta, rows, z, p, w):
     """``p <- z + beta p;  w <- w + alpha p`` over the real rows."""
     for i in range(rows):
@@ -135,7 +133,7 @@ def combine(alpha, beta, rows, z, p, w):
             store(target, j, load(target, j) + alpha * d)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _advance(alpha, beta, rows, keep, fields, ends):
     """A step along the next direction, for the first and the last row and with `keep` for all."""
     z = fields[1]
@@ -145,7 +143,7 @@ def _advance(alpha, beta, rows, keep, fields, ends):
         combine(alpha, beta, rows, z, fields[4], fields[5])
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _settled(alpha, first, last, ends, tolerance):
     """Whether the step alpha p changed no current by more than `tolerance` of the largest."""
     change, largest = 0.0, 0.0
@@ -155,7 +153,7 @@ def _settled(alpha, first, last, ends, tolerance):
     return change <= tolerance * largest
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def sources(dh, v, rows, out):
     """``out_ij = dh_ij v_i``: the currents into the bit lines that an input v (rows,) volts causes first."""
     for i in range(rows):
@@ -164,7 +162,7 @@ def sources(dh, v, rows, out):
             store(target, j, v[i] * load(source, j))
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def conjugate_gradients(
     rows,
     q,

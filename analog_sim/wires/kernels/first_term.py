@@ -7,17 +7,14 @@ With s of `factor` and t_j = q_j s_j a word line is back-substituted in units of
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import njit
 
+from analog_sim.random.kernels.options import WITHIN
 from analog_sim.wires.kernels.lanes import LANES, full, load, scatter, store
-
-_INLINE: dict[str, Any] = {"forceinline": True, "_nrt": False}
-_KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "_nrt": False}
+from analog_sim.wires.kernels.options import KERNEL
 
 
-@njit(**_INLINE)
+@njit(**WITHIN)
 def _four(i, step, cols, a, d, word_q, per_r, pdr, w, given, scratch, moment, swept):
     """Rows i, i + step, ... of eight inputs through their word lines, added to the moment.
 
@@ -57,7 +54,7 @@ def _four(i, step, cols, a, d, word_q, per_r, pdr, w, given, scratch, moment, sw
         store(moment, k, load(moment, k) + p0[j] * u0 + p1[j] * u1 + p2[j] * u2 + p3[j] * u3)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _own_rows(first, cols, down, up, dh, own_r, units, up_w, down_w, own):
     """Rows first ... first + 7 of w for 1 V on word line first + lane: into `own` (8, 8 cols), the outermost into up_w and down_w too."""
     for j in range(cols):
@@ -77,7 +74,7 @@ def _own_rows(first, cols, down, up, dh, own_r, units, up_w, down_w, own):
         store(down_w, k, x)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def first_order(
     first, last, c, down, up, d, dh, word_q, p, own_r, pdr, per_r, left, right, units, lines, scratch, own, out
 ):
