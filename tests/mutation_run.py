@@ -200,8 +200,8 @@ MUTANTS = (
     Mutant(
         "intervals",
         "Student-t with n degrees of freedom",
-        "stats.t.ppf(0.5 + level / 2, n - 1)",
-        "stats.t.ppf(0.5 + level / 2, n)",
+        "float(stdtrit(n - 1, 0.5 + level / 2))",
+        "float(stdtrit(n, 0.5 + level / 2))",
         "test_metrics.py",
     ),
     Mutant(
