@@ -56,7 +56,7 @@ def axes() -> tuple[GrowthAxis, ...]:
         GrowthAxis("read of 64 vectors, PCM with converters", "lines", lines, few, _read_lines),
         GrowthAxis("programming, PCM", "lines", lines, few, _program_lines),
         GrowthAxis("update by pulse trains, soft bounds", "lines", lines[:-1], few, _update_lines),
-        GrowthAxis("programming and first read with wires of 1 ohm", "lines", lines[:5], few, _wired_lines),
+        GrowthAxis("programming and first read with wires of 1 ohm", "lines", lines[:6], few, _wired_lines),
         GrowthAxis(
             "read of 512 x 512, PCM with converters", "vectors", (1, 4, 16, 64, 256, 1024, 4096), (1, 4), _read_batch
         ),
