@@ -14,13 +14,21 @@ from scipy.special import ndtri
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel
 from analog_sim.cells.state import GAIN_UNIT, MEMORY_UNIT, CellState
-from analog_sim.pulses.composed_tables import composed_of
+from analog_sim.pulses.composed_tables import compose_in_numpy, composed_of
 from analog_sim.pulses.kernels.merging import ComposedTables
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 LANES, STEPS = 32, 16
 MOST_PARTS = 256
 MOST, DENSE, FEW_COUNTED = 16, 1.5, 0.25
+
+
+# --- Composed tables (analog_sim/pulses/kernels/composing.py) -----------------------------------------------------------------
+
+
+def levels_after_pulses(steps: np.ndarray, start: np.ndarray, base: int) -> np.ndarray:
+    """State and level -> mean state after 1 ... MOST pulses, by NumPy's histograms and interpolation: what runs without the JIT."""
+    return compose_in_numpy(steps, start, base, len(steps))
 
 
 # --- Noise (analog_sim/pulses/kernels/noise.py) ------------------------------------------------------------------------------

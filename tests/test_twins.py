@@ -95,6 +95,10 @@ TWINS: dict[str, tuple[str, str]] = {
         "analog_sim/pulses/kernels/test_bits.py:word",
         "analog_sim/pulses/kernels/test_bits.py:test_every_bit_is_decided_by_its_own_word",
     ),
+    "analog_sim.pulses.kernels.composing.compose_states": (
+        "naive_pulses.py:levels_after_pulses",
+        "analog_sim/pulses/test_composed_tables.py:test_levels_are_those_of_numpy_to_the_bit",
+    ),
     "analog_sim.pulses.kernels.counts.list_pulses": ("naive_kernels.py:listed_pulses", f"{HERE}:test_list_pulses"),
     "analog_sim.pulses.kernels.counts.busy_rows": ("naive_kernels.py:largest_counts", f"{HERE}:test_busy_rows"),
     "analog_sim._spinning.look_until": (

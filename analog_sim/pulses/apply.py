@@ -175,7 +175,7 @@ def apply_graded(
 
 
 def _composed(cell: CellModel, law: Law, plan: PreparedPulses) -> ComposedTables:
-    """Tables of several pulses for an operation that can use them: making them takes a second or two for each measured device."""
+    """Tables of several pulses for an operation that can use them: making them takes some tenths of a second for each measured device."""
     if law.axis.kind == LINEAR or len(law.history):  # what a pulse does depends on those before it
         return nothing_composed()
     if plan.counts is not None:

@@ -1,4 +1,4 @@
-"""What n pulses in a row do to a cell, composed from the law of one pulse (Chapman-Kolmogorov). Plain numpy; never draws a number.
+"""What n pulses in a row do to a cell, composed from the law of one pulse (Chapman-Kolmogorov). Never draws a number.
 
 From every state of a grid the distribution of the state after n pulses is kept as M levels: M fixed probabilities, finer in the tails,
 and the mean state within each. A pulse takes the M levels to M * M weighted states, each held in the window; a fine histogram of them is
@@ -15,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, PulseModel
+from analog_sim.pulses.kernels.composing import compose_states
 from analog_sim.pulses.kernels.merging import GAIN_UNITS, MOST, PARTS, TABLES, ComposedTables
 from analog_sim.pulses.response_tables import grid_of, lines_of, score_weights
+from analog_sim.random.kernels.options import JIT_OFF
+from analog_sim.threads import in_parts
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -132,6 +135,24 @@ def _compose(steps: F64, start: F64, base: int, intervals: int) -> F64:
 
     steps: (K - 1, M, 2), grid units. The window is [base, base + intervals].
     """
+    if JIT_OFF:
+        return compose_in_numpy(steps, start, base, intervals)
+    _, p, _ = _levels()
+    edges = np.concatenate([[0.0], p.cumsum()])
+    steps = np.ascontiguousarray(steps)
+    out = np.empty((MOST, len(start), len(p)))
+
+    def part(first: int, last: int) -> None:
+        here = np.empty((MOST, last - first, len(p)))
+        compose_states(steps, start[first:last], p, edges, float(base), BUCKETS, here)
+        out[:, first:last] = here
+
+    in_parts(part, len(start), 4)
+    return out
+
+
+def compose_in_numpy(steps: F64, start: F64, base: int, intervals: int) -> F64:
+    """As `_compose`, without the kernel."""
     _, p, _ = _levels()
     out = np.empty((MOST, len(start), len(p)))
     weight = np.outer(p, p).ravel()

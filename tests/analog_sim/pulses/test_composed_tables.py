@@ -6,10 +6,12 @@ samples of N is about 0.8 spread sqrt(2/N) and exceeds 4 of it with probability 
 
 import numpy as np
 import pytest
+from naive_pulses import levels_after_pulses
 from scipy.special import ndtri
 
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel, PulseModel, VariationModel
 from analog_sim.cells.state import GAIN_UNIT, fabricate
+from analog_sim.pulses import composed_tables
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
 from analog_sim.pulses.kernels.merging import MOST, PARTS, TABLES
@@ -44,6 +46,18 @@ LAWS = {
     "two peaks": law_of(lambda u, z: np.where(z < 0.5, 0.0005, 0.02) * (1.1 - u), lambda u, z: -0.01 * (u + (z < -1))),
     "abrupt": law_of(lambda u, z: 0.3 * (1 - u) * (1 + 0.4 * z), lambda u, z: -0.2 * np.tanh(3 * u) * (1 - 0.4 * z)),
 }
+
+
+@pytest.mark.parametrize("law", [name for name in LAWS if name != "abrupt"])
+@pytest.mark.parametrize("up", [True, False])
+def test_levels_are_those_of_numpy_to_the_bit(law, up):
+    """Also where nothing moves, and at the bounds of the window, where all levels are one."""
+    pulse, base = LAWS[law], 32
+    steps = composed_tables._steps(pulse, up=up, base=base)[0] * (32 / WINDOW)
+    start = base + np.array([0.0, 0.25, 7.5, 31.75, 32.0])
+    for case in (steps, 0.0 * steps):
+        found = composed_tables._compose(case, start, base, 32)
+        np.testing.assert_array_equal(found, levels_after_pulses(case, start, base))
 
 
 def pulsed(law, u, n, gain, *, at_once, seed=1):
