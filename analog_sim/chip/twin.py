@@ -88,7 +88,7 @@ def load_measured(folder: Path) -> MeasuredChip:
 
 @lru_cache(maxsize=8)
 def _load(path: Path, version: tuple[int, ...] | None) -> MeasuredChip:
-    """Read once for all seeds of a process: composing the pulse tables of a measured card takes half a minute, and is kept for a card."""
+    """Read once for all seeds of a process: composing the pulse tables of a measured card takes seconds, and is kept for a card."""
     arrays = read_archive(path, "a twin's file", _REMEDY)
     try:
         about = json.loads(arrays["about"].tobytes())
