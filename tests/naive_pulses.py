@@ -23,7 +23,7 @@ MOST_PARTS = 256
 MOST, DENSE, FEW_COUNTED = 16, 1.5, 0.25
 
 
-# --- Composed tables (analog_sim/pulses/kernels/composing.py) -----------------------------------------------------------------
+# --- Composed tables (analog_sim/pulses/composing.py) -----------------------------------------------------------------
 
 
 def levels_after_pulses(steps: np.ndarray, start: np.ndarray, base: int) -> np.ndarray:

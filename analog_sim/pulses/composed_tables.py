@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, PulseModel
-from analog_sim.pulses.kernels.composing import compose_states
+from analog_sim.pulses.composing import compose_states
 from analog_sim.pulses.kernels.merging import GAIN_UNITS, MOST, PARTS, TABLES, ComposedTables
 from analog_sim.pulses.response_tables import grid_of, lines_of, score_weights
 from analog_sim.random.kernels.options import JIT_OFF
