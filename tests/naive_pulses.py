@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from analog_sim.cells.cell_model import QUANTILE_Z_MAX, CellModel
 from analog_sim.cells.state import GAIN_UNIT, MEMORY_UNIT, CellState
 from analog_sim.pulses.composed_tables import compose_in_numpy, composed_of
-from analog_sim.pulses.kernels.merging import ComposedTables
+from analog_sim.pulses.kernels.composed.merging import ComposedTables
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 
 LANES, STEPS = 32, 16
@@ -23,7 +23,7 @@ MOST_PARTS = 256
 MOST, DENSE, FEW_COUNTED = 16, 1.5, 0.25
 
 
-# --- Composed tables (analog_sim/pulses/composing.py) -----------------------------------------------------------------
+# --- Composed tables (analog_sim/pulses/kernels/composed/composing.py) -----------------------------------------------------------------
 
 
 def levels_after_pulses(steps: np.ndarray, start: np.ndarray, base: int) -> np.ndarray:

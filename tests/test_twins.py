@@ -95,7 +95,7 @@ TWINS: dict[str, tuple[str, str]] = {
         "analog_sim/pulses/kernels/test_bits.py:word",
         "analog_sim/pulses/kernels/test_bits.py:test_every_bit_is_decided_by_its_own_word",
     ),
-    "analog_sim.pulses.composing.compose_states": (
+    "analog_sim.pulses.kernels.composed.composing.compose_states": (
         "naive_pulses.py:levels_after_pulses",
         "analog_sim/pulses/test_composed_tables.py:test_levels_are_those_of_numpy_to_the_bit",
     ),

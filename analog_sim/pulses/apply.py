@@ -16,11 +16,11 @@ from analog_sim.pulses.kernels import bits as bit_kernels
 from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
+from analog_sim.pulses.kernels.composed.merging import DENSE, ComposedTables
 from analog_sim.pulses.kernels.counts import busy_rows, list_pulses
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
-from analog_sim.pulses.kernels.merging import DENSE, ComposedTables
 from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, lay_out
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.reached import Reached

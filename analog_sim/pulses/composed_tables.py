@@ -4,7 +4,7 @@ From every state of a grid the distribution of the state after n pulses is kept 
 and the mean state within each. A pulse takes the M levels to M * M weighted states, each held in the window; a fine histogram of them is
 cut into M levels again. Wrong-sign steps, skew, several peaks and the bounds of the window are thus inside. What is lost is the spread
 within a level, about 5e-4 of the variance of a normal step for each pulse; means are exact. Then the levels are joined to the cells of
-probability that `analog_sim.pulses.kernels.merging` draws, with the step in each a line over the probability.
+probability that `analog_sim.pulses.kernels.composed.merging` draws, with the step in each a line over the probability.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, PulseModel
-from analog_sim.pulses.composing import compose_states
-from analog_sim.pulses.kernels.merging import GAIN_UNITS, MOST, PARTS, TABLES, ComposedTables
+from analog_sim.pulses.kernels.composed.composing import compose_states
+from analog_sim.pulses.kernels.composed.merging import GAIN_UNITS, MOST, PARTS, TABLES, ComposedTables
 from analog_sim.pulses.response_tables import grid_of, lines_of, score_weights
 from analog_sim.random.kernels.options import JIT_OFF
 from analog_sim.threads import in_parts

@@ -19,6 +19,14 @@ from numba import njit
 
 from analog_sim.pulses.kernels.bits import NEGATIVE, lowest_bit, popcount
 from analog_sim.pulses.kernels.cells import FEW_CELLS, Cells, bring_few, few_cells, load_row, put_few_back, store_row
+from analog_sim.pulses.kernels.composed.merging import (
+    DENSE,
+    ComposedTables,
+    compare_gains,
+    leave_alone,
+    merge_composed,
+    merge_linear,
+)
 from analog_sim.pulses.kernels.history import load_memory, run_list_with_history, store_memory
 from analog_sim.pulses.kernels.laws import LINEAR, disturb, law_of
 from analog_sim.pulses.kernels.lists import (
@@ -29,14 +37,6 @@ from analog_sim.pulses.kernels.lists import (
     list_kth_pulses,
     run_list,
     turn_list,
-)
-from analog_sim.pulses.kernels.merging import (
-    DENSE,
-    ComposedTables,
-    compare_gains,
-    leave_alone,
-    merge_composed,
-    merge_linear,
 )
 from analog_sim.pulses.kernels.noise import seed_row
 from analog_sim.pulses.kernels.parts import add_parts, columns_at_once, run_parts, turn_parts

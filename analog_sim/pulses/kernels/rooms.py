@@ -11,8 +11,8 @@ from numba import njit
 
 from analog_sim.pulses.kernels.bits import MAX_LENGTH
 from analog_sim.pulses.kernels.cells import Origin, Row
+from analog_sim.pulses.kernels.composed.merging import MergeRoom
 from analog_sim.pulses.kernels.lists import AT_ONCE
-from analog_sim.pulses.kernels.merging import MergeRoom
 from analog_sim.pulses.kernels.noise import BUFFER, LANES, STATE, WORDS, Noise
 
 MOST_LISTED = 1024

@@ -14,7 +14,7 @@ from analog_sim.cells.state import GAIN_UNIT, fabricate
 from analog_sim.pulses import composed_tables
 from analog_sim.pulses.apply import apply_pulses, prepare
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
-from analog_sim.pulses.kernels.merging import MOST, PARTS, TABLES
+from analog_sim.pulses.kernels.composed.merging import MOST, PARTS, TABLES
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.pulses.response_tables import compile_pulses
 from analog_sim.random.streams import Streams
