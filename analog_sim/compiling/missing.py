@@ -3,10 +3,11 @@
 A function is compiled as a whole. Ctrl-C is heeded before the next one that the kernel calls, or after the kernel: within the compiler
 it may arrive in a function that C called, which can only print a traceback and go on. A second Ctrl-C is heeded at once. Python's search
 for cyclic garbage waits too: it goes through all that the compiler knows, a tenth of the time. The wrapper by which C would call a kernel
-is left out, because nobody does.
+of ours is left out, because nobody does; functions of others, who may hand theirs to C, keep it.
 """
 
 import gc
+import inspect
 import signal
 import sys
 import threading
@@ -18,6 +19,9 @@ from typing import Any
 
 from analog_sim.compiling import second_process
 from analog_sim.compiling.first_kernels import KERNELS
+
+OURS = ("analog_sim", "devices", "learning")
+"""Packages whose kernels nobody calls from C."""
 
 
 def kernel_name(module: str, function: str, types: Any) -> str:
@@ -59,18 +63,19 @@ def _compile_as_a_whole() -> None:
     """Let Numba compile every function, from now on, as this file begins with; a Numba of another form is left as it is."""
     compiler = sys.modules.get("numba.core.compiler")
     base = getattr(compiler, "compile_extra", None)
-    if base is None:
+    signature = None if base is None else inspect.signature(base)
+    if base is None or signature is None or not {"func", "flags"} <= signature.parameters.keys():
         return
 
     @wraps(base)
     def compile_extra(*args: Any, **keywords: Any) -> Any:
-        flags = keywords.get("flags")
-        if flags is not None and hasattr(flags, "no_cfunc_wrapper"):
-            flags.no_cfunc_wrapper = True
+        given = signature.bind(*args, **keywords).arguments
+        if str(given["func"].__module__).partition(".")[0] in OURS:
+            given["flags"].no_cfunc_wrapper = True
         with whole():
             return base(*args, **keywords)
 
-    compiler.compile_extra = compile_extra  # type: ignore[union-attr]
+    setattr(compiler, "compile_extra", compile_extra)  # noqa: B010 - mypy takes modules for closed
 
 
 Handler = Callable[[int, FrameType | None], Any]

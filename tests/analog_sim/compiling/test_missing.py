@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from analog_sim.compiling.missing import whole
+from analog_sim.compiling.second_process import ALONE
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +109,21 @@ def test_a_handler_of_the_users_own_is_called_afterwards() -> None:
         signal.raise_signal(signal.SIGINT)
         seen.append("compiled")
     assert seen == ["compiled", "called"]
+
+
+@pytest.mark.jit
+def test_functions_of_others_can_still_be_called_from_c(tmp_path: Path) -> None:
+    """Theirs had no wrapper either: a `numba.cfunc` in a program that had compiled a kernel of ours ended it with a segmentation fault."""
+    code = """
+import numpy as np
+from numba import cfunc, njit, types
+from analog_sim.reads.kernels.energy import square_and_power
+cache = square_and_power(np.ones((2, 3), np.float32), np.ones(3, np.float32), np.empty((2, 3), np.float32))
+twice = cfunc("float64(float64)")(lambda x: 2 * x)
+functions = [njit(types.float64(types.float64))(f) for f in (lambda x: x + 1, lambda x: 3 * x)]
+total = njit(lambda fs, x: fs[0](x) + fs[1](x))
+print(twice.ctypes(3.0), total(functions, 2.0))
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path), ALONE: "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "6.0 9.0\n"), done.stderr[-500:]
