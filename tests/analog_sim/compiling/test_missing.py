@@ -120,8 +120,13 @@ from numba import cfunc, njit, types
 from analog_sim.reads.kernels.energy import square_and_power
 cache = square_and_power(np.ones((2, 3), np.float32), np.ones(3, np.float32), np.empty((2, 3), np.float32))
 twice = cfunc("float64(float64)")(lambda x: 2 * x)
-functions = [njit(types.float64(types.float64))(f) for f in (lambda x: x + 1, lambda x: 3 * x)]
-total = njit(lambda fs, x: fs[0](x) + fs[1](x))
+functions = tuple(njit(types.float64(types.float64))(f) for f in (lambda x: x + 1, lambda x: 3 * x))
+@njit
+def total(functions, x):
+    s = 0.0
+    for f in functions:
+        s += f(x)
+    return s
 print(twice.ctypes(3.0), total(functions, 2.0))
 """
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path), ALONE: "1"}
