@@ -11,10 +11,13 @@ import math
 import numpy as np
 from numba import njit
 
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.math import least
+from analog_sim.random.kernels.memory import part, part_of_row, room
+from analog_sim.random.kernels.options import KERNEL, within
 from analog_sim.reads.kernels.product import WIDTH
 
 _GRID_BITS = 36
+_scratch_sums = room(WIDTH, np.float64)
 
 
 def grid_for(g_max: float) -> float:
@@ -25,13 +28,13 @@ def grid_for(g_max: float) -> float:
     return 1.5 * 2.0 ** (math.ceil(math.log2(g_max)) - _GRID_BITS + 52)
 
 
-@njit(**WITHIN)
+@within
 def _on_grid(siemens, grid):
     """Nearest place of the grid."""
     return (np.float64(siemens) + grid) - grid
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def net_and_load(plus, minus, cells_of, panels, load, grid):
     """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of.
 
@@ -39,44 +42,43 @@ def net_and_load(plus, minus, cells_of, panels, load, grid):
     conductance in the order of `kernels.product`; load: (rows,) float64 siemens; grid: of `grid_for`.
     """
     rows, cols = plus.shape
-    done = np.zeros(rows, np.bool_)
-    sums = np.zeros(min(WIDTH, cols), np.float64)
-    for row in cells_of:
-        i = row if row < rows else row - rows
-        if done[i]:
-            continue
-        done[i] = True
+    sums = _scratch_sums()
+    for j in range(WIDTH):
+        sums[j] = 0.0
+    for k in range(cells_of.shape[0]):
+        i = cells_of[k] if cells_of[k] < rows else cells_of[k] - rows
         for p in range(panels.shape[0]):
             first = p * WIDTH
-            a, b, target = plus[i, first : first + WIDTH], minus[i, first : first + WIDTH], panels[p, i]
-            for j in range(min(WIDTH, cols - first)):
+            last = least(first + WIDTH, cols)
+            a, b, target = part_of_row(plus, i, first, last), part_of_row(minus, i, first, last), panels[p, i]
+            for j in range(last - first):
                 target[j] = a[j] - b[j]
                 sums[j] += _on_grid(a[j] + b[j], grid)
         total = 0.0
-        for j in range(sums.shape[0]):
+        for j in range(WIDTH):
             total += sums[j]
             sums[j] = 0.0
         load[i] = total
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def load_of_columns(g, load, grid, first, last):
     """``load_j += sum_i g_ij``, of pairs the sum of both cells, siemens, for columns first ... last - 1.
 
     g: (planes, rows, cols) float32; load: (cols,) float64; grid: of `grid_for`.
     """
-    part = load[first:last]
+    some = part(load, first, last)
     for i in range(g.shape[1]):
-        a, b = g[0, i, first:last], g[-1, i, first:last]
+        a, b = part_of_row(g[0], i, first, last), part_of_row(g[g.shape[0] - 1], i, first, last)
         if g.shape[0] == 2:
-            for j in range(part.shape[0]):
-                part[j] += _on_grid(a[j] + b[j], grid)
+            for j in range(last - first):
+                some[j] += _on_grid(a[j] + b[j], grid)
         else:
-            for j in range(part.shape[0]):
-                part[j] += _on_grid(a[j], grid)
+            for j in range(last - first):
+                some[j] += _on_grid(a[j], grid)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def loads_at(plus, minus, points, grid, loads):
     """What the pairs at these points load their lines with: into loads (k,) float64. points: (k,) int64, row times cols + column."""
     cols = plus.shape[1]
@@ -85,7 +87,7 @@ def loads_at(plus, minus, points, grid, loads):
         loads[k] = _on_grid(plus[i, j] + minus[i, j], grid)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def mend_points(plus, minus, points, before, grid, panels, turned, row_load, col_load):
     """Bring up to date what is known of an array, of which the pairs at different points (k,) have changed.
 

@@ -22,7 +22,9 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+from analog_sim.random.kernels.math import least, most
+from analog_sim.random.kernels.memory import address, as_ints, part_of_row, room
+from analog_sim.random.kernels.options import JIT_OFF, KERNEL, within
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
 _WIDE = LANES == 16
@@ -37,9 +39,10 @@ _CHUNK = 256  # vectors of voltages that meet every panel while they are in the 
 _SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
 _BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
+_scratch_aside = room((_CHUNK, WIDTH), np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def transpose_panels(panels, turned, first, last):
     """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH).
 
@@ -49,13 +52,13 @@ def transpose_panels(panels, turned, first, last):
     stride = np.int64(WIDTH * _BYTES)
     for p in range(first, last):
         start = p * WIDTH
-        number = min(WIDTH, rows - start)
+        number = least(WIDTH, rows - start)
         for q in range(panels.shape[0]):
-            width = min(WIDTH, cols - q * WIDTH)
+            width = least(WIDTH, cols - q * WIDTH)
             whole = number == WIDTH and width == WIDTH and not JIT_OFF
             if whole:
-                source = np.int64(panels.ctypes.data) + (q * rows + start) * stride
-                target = np.int64(turned.ctypes.data) + (p * cols + q * WIDTH) * stride
+                source = address(panels) + (q * rows + start) * stride
+                target = address(turned) + (p * cols + q * WIDTH) * stride
                 for i in range(_VECTORS):
                     for k in range(_VECTORS):
                         over, down = np.int64(k * LANES * _BYTES), np.int64(i * LANES * _BYTES)
@@ -67,20 +70,16 @@ def transpose_panels(panels, turned, first, last):
                     turned[p, q * WIDTH + k, i] = panels[q, start + i, k]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def transpose_lines(panels, cells_of, turned):
     """`transpose_panels` for some rows of the matrix alone; cells_of: (k,) int64, rows of cells, counted through all planes."""
     rows, cols = panels.shape[1], turned.shape[1]
-    done = np.zeros(rows, np.bool_)
-    for row in cells_of:
-        i = row % rows
-        if done[i]:
-            continue
-        done[i] = True
+    for n in range(cells_of.shape[0]):
+        i = cells_of[n] % rows
         p, k = i // WIDTH, i % WIDTH
         for q in range(panels.shape[0]):
             source, first = panels[q, i], q * WIDTH
-            for j in range(min(WIDTH, cols - first)):
+            for j in range(least(WIDTH, cols - first)):
                 turned[p, first + j, k] = source[j]
 
 
@@ -104,7 +103,7 @@ if JIT_OFF:
 
 else:
 
-    @njit(cache=True, nogil=True, fastmath=False)
+    @njit(**KERNEL)
     def pack_rows(matrix, rows, panels):
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
         for k in range(rows.shape[0]):
@@ -112,7 +111,7 @@ else:
             for p in range(panels.shape[0]):
                 first = p * WIDTH
                 target = panels[p, i]
-                for j in range(min(WIDTH, source.shape[0] - first)):
+                for j in range(least(WIDTH, source.shape[0] - first)):
                     target[j] = source[first + j]
 
     def _block_kernel(rows: int, vectors: int = _VECTORS) -> Any:
@@ -205,7 +204,7 @@ else:
     # A panel of few columns (a convolution has 16 or 32 outputs) is half zeros: one vector of outputs, and twice as many inputs at once.
     _narrow16, _narrow8, _narrow1 = (_block_kernel(rows, 1) for rows in (16, 8, 1))
 
-    @njit(cache=True, fastmath=False)
+    @within
     def _lines(v, v_stride, panel, depth, out, out_stride, n):
         """n vectors of voltages against one panel, in blocks as large as registers and n allow."""
         done = 0
@@ -220,7 +219,7 @@ else:
             _block1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 1
 
-    @njit(cache=True, fastmath=False)
+    @within
     def _narrow_lines(v, v_stride, panel, depth, out, out_stride, n):
         """The same for the first half of a panel."""
         done = 0
@@ -235,25 +234,25 @@ else:
             _narrow1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 1
 
-    @njit(**WITHIN)
+    @within
     def _addresses(v, panels, out, first, p):
         """Address and stride of the voltages from vector `first` on, address of panel p and of the outputs, and their stride; bytes."""
         # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
         depth = v.shape[1]
         stride, out_stride = np.int64(depth * _BYTES), np.int64(out.shape[1] * _BYTES)
-        voltages = np.int64(v.ctypes.data) + np.int64(first) * stride
-        panel = np.int64(panels.ctypes.data) + np.int64(p) * np.int64(depth * WIDTH * _BYTES)
-        target = np.int64(out.ctypes.data) + np.int64(first) * out_stride + np.int64(p * WIDTH * _BYTES)
+        voltages = address(v) + np.int64(first) * stride
+        panel = address(panels) + np.int64(p) * np.int64(depth * WIDTH * _BYTES)
+        target = address(out) + np.int64(first) * out_stride + np.int64(p * WIDTH * _BYTES)
         return voltages, stride, panel, target, out_stride
 
-    @njit(**WITHIN)
-    def _take(room, out, first, p):
-        """Take the outputs of panel p that were computed aside, `room` (n, WIDTH), to where they belong."""
-        for b in range(room.shape[0]):
+    @within
+    def _take(aside, out, first, n, p):
+        """Take n outputs of panel p that were computed aside, (_CHUNK, WIDTH), to where they belong."""
+        for b in range(n):
             for j in range(out.shape[1] - p * WIDTH):
-                out[first + b, p * WIDTH + j] = room[b, j]
+                out[first + b, p * WIDTH + j] = aside[b, j]
 
-    @njit(cache=True, fastmath=False)
+    @within
     def multiply_into(v, v_stride, panel, depth, out, out_stride, n, cols):
         """n vectors against a panel of which so many columns matter; out has room for all of them."""
         if cols <= LANES:
@@ -261,47 +260,45 @@ else:
         else:
             _lines(v, v_stride, panel, depth, out, out_stride, n)
 
-    @njit(**WITHIN)
-    def _driven_lines(bits, lines):
-        """The lines that are not silent in all of these vectors, (_ROWS, n) float32 seen as int32, into `lines`; returns their number.
+    @within
+    def _driven_lines(bits, first, lines):
+        """The lines that are not silent in all of the _ROWS vectors from `first` on, (B, n) float32 seen as int32; returns their number.
 
-        At least one: the loop of a block begins with it.
+        They go into `lines`. At least one: the loop of a block begins with it.
         """
         number = 0
         for i in range(bits.shape[1]):
             some = np.int32(0)
             for r in range(_ROWS):
-                some |= bits[r, i]
+                some |= bits[first + r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
-        return max(number, 1)
+        return most(number, 1)
 
-    @njit(**WITHIN)
-    def _look_for_silence(bits, lines, numbers):
-        """`_driven_lines` of every whole block of some vectors into a row of `lines`; returns for how many vectors they are known.
+    @within
+    def _look_for_silence(bits, first, n, lines, numbers):
+        """`_driven_lines` of every whole block of the n vectors from `first` on into a row of `lines`; returns for how many they are known.
 
         None, when there are few silent lines in the first block.
         """
-        blocks = bits.shape[0] // _ROWS
+        blocks = n // _ROWS
         for k in range(blocks):
-            numbers[k] = _driven_lines(bits[k * _ROWS : (k + 1) * _ROWS], lines[k])
+            numbers[k] = _driven_lines(bits, first + k * _ROWS, part_of_row(lines, k, 0, lines.shape[1]))
             if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
         return blocks * _ROWS
 
-    @njit(cache=True, fastmath=False)
-    def _panel(v, panels, out, first, p, known, lines, numbers):
-        """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p.
+    @within
+    def _panel(v, panels, out, first, n, p, known, lines, numbers, spare):
+        """Outputs of a chunk of n voltages, from vector `first` on, and the columns of panel p.
 
-        known, lines, numbers: of `_look_for_silence`.
+        known, lines, numbers: of `_look_for_silence`. spare: (_CHUNK, WIDTH), for outputs of a panel that is not full.
         """
-        n = min(_CHUNK, v.shape[0] - first)
         voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
         aside = out.shape[1] - p * WIDTH < WIDTH
-        room = np.empty((n if aside else 0, WIDTH), np.float32)
         if aside:
-            target, out_stride = np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES)
-        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * 8)
+            target, out_stride = address(spare), np.int64(WIDTH * _BYTES)
+        driven, each = address(lines), np.int64(lines.shape[1] * 8)
         for k in range(known // _ROWS):
             here = np.int64(k * _ROWS)
             _listed_block(
@@ -316,28 +313,35 @@ else:
         rest = np.int64(known)
         _lines(voltages + rest * stride, stride, panel, v.shape[1], target + rest * out_stride, out_stride, n - known)
         if aside:
-            _take(room, out, first, p)
+            _take(spare, out, first, n, p)
 
-    @njit(cache=True, nogil=True, fastmath=False)
-    def multiply(v, panels, out, start, stop):
-        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
-        bits, blocks = v.view(np.int32), min(_CHUNK, v.shape[0]) // _ROWS
-        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
+    @njit(**KERNEL)
+    def multiply_panels(v, panels, out, start, stop, lines, numbers):
+        """`multiply`; lines: (blocks, n + 1), numbers: (blocks,) int64, room for what is silent in as many blocks as a chunk has."""
+        bits, aside = as_ints(v), _scratch_aside()
         for first in range(0, v.shape[0], _CHUNK):
-            known = _look_for_silence(bits[first : first + _CHUNK], lines, numbers)
+            n = least(_CHUNK, v.shape[0] - first)
+            known = _look_for_silence(bits, first, n, lines, numbers)
             for p in range(start, stop):
-                _panel(v, panels, out, first, p, known, lines, numbers)
+                _panel(v, panels, out, first, n, p, known, lines, numbers, aside)
 
-    @njit(cache=True, nogil=True, fastmath=False)
+    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int) -> None:
+        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        blocks = min(_CHUNK, len(v)) // _ROWS
+        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
+        multiply_panels(v, panels, out, start, stop, lines, numbers)
+
+    @njit(**KERNEL)
     def multiply_last(v, panels, out):
         """`multiply` in the columns of the last panel, which are HALF or fewer."""
         p = panels.shape[0] - 1
+        aside = _scratch_aside()
         for first in range(0, v.shape[0], _CHUNK):
-            n = min(_CHUNK, v.shape[0] - first)
+            n = least(_CHUNK, v.shape[0] - first)
             voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
-            if out.shape[1] - p * WIDTH == HALF:
-                _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
-                continue
-            room = np.empty((n, WIDTH), np.float32)
-            _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
-            _take(room, out, first, p)
+            whole = out.shape[1] - p * WIDTH == HALF
+            if not whole:
+                target, out_stride = address(aside), np.int64(WIDTH * _BYTES)
+            _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
+            if not whole:
+                _take(aside, out, first, n, p)
