@@ -8,7 +8,11 @@ _KEY = "uint64, uint64"
 _STATE = f"{_CELLS}, {_CELLS}, uint16[::1], float32, float64[::1], float64, float64"
 
 KERNELS: tuple[tuple[str, str, str], ...] = (
-    ("analog_sim.reads.kernels.product", "multiply_panels", f"{_MATRIX}, {_PANELS}, {_MATRIX}, int64, int64, int64[:, ::1], int64[::1]"),
+    (
+        "analog_sim.reads.kernels.product",
+        "multiply",
+        f"{_MATRIX}, {_PANELS}, {_MATRIX}, int64, int64, int64[:, ::1], int64[::1]",
+    ),
     (
         "analog_sim.reads.kernels.net",
         "net_and_load",

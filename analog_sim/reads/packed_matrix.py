@@ -11,6 +11,7 @@ from analog_sim.reads.kernels.product import (
     multiply,
     multiply_last,
     pack_rows,
+    room_for_lines,
     transpose_lines,
     transpose_panels,
 )
@@ -89,7 +90,9 @@ class PackedMatrix:
         narrow = self.cols - (count - 1) * WIDTH <= HALF
         if count > narrow:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-            in_parts(lambda start, stop: multiply(v, panels, out, start, stop), count - narrow, least)
+            in_parts(
+                lambda start, stop: multiply(v, panels, out, start, stop, *room_for_lines(v)), count - narrow, least
+            )
         if narrow:
             multiply_last(v, panels, out)
         return out

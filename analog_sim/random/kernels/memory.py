@@ -51,7 +51,8 @@ def _array(context: Any, builder: Any, kind: Any, first: Any, lengths: list[Any]
     """An array of C order at a pointer, as Numba hands it on; lengths: of its axes, int64."""
     array = context.make_array(kind)(context, builder)
     size = ir.IntType(64)(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-    strides, items = [], ir.IntType(64)(1)
+    strides: list[Any] = []
+    items: Any = ir.IntType(64)(1)
     for length in reversed(lengths):
         strides.insert(0, builder.mul(items, size))
         items = builder.mul(items, length)

@@ -83,9 +83,15 @@ def transpose_lines(panels, cells_of, turned):
                 turned[p, first + j, k] = source[j]
 
 
+def room_for_lines(v: Any) -> tuple[Any, Any]:
+    """For `multiply`: room for the lines of every block of a chunk of v (B, n) that are not silent, int64 (blocks, n + 1), and their number."""
+    blocks = min(_CHUNK, len(v)) // _ROWS
+    return np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
+
+
 if JIT_OFF:
 
-    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int) -> None:
+    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int, lines: Any, numbers: Any) -> None:
         """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
         for p in range(start, stop):
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
@@ -93,7 +99,7 @@ if JIT_OFF:
 
     def multiply_last(v: Any, panels: Any, out: Any) -> None:
         """`multiply` in the columns of the last panel, which are HALF or fewer."""
-        multiply(v, panels, out, len(panels) - 1, len(panels))
+        multiply(v, panels, out, len(panels) - 1, len(panels), *room_for_lines(v))
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -316,20 +322,17 @@ else:
             _take(spare, out, first, n, p)
 
     @njit(**KERNEL)
-    def multiply_panels(v, panels, out, start, stop, lines, numbers):
-        """`multiply`; lines: (blocks, n + 1), numbers: (blocks,) int64, room for what is silent in as many blocks as a chunk has."""
+    def multiply(v, panels, out, start, stop, lines, numbers):
+        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32.
+
+        lines, numbers: of `room_for_lines`.
+        """
         bits, aside = as_ints(v), _scratch_aside()
         for first in range(0, v.shape[0], _CHUNK):
             n = least(_CHUNK, v.shape[0] - first)
             known = _look_for_silence(bits, first, n, lines, numbers)
             for p in range(start, stop):
                 _panel(v, panels, out, first, n, p, known, lines, numbers, aside)
-
-    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int) -> None:
-        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
-        blocks = min(_CHUNK, len(v)) // _ROWS
-        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
-        multiply_panels(v, panels, out, start, stop, lines, numbers)
 
     @njit(**KERNEL)
     def multiply_last(v, panels, out):
