@@ -84,7 +84,7 @@ def transpose_lines(panels, cells_of, turned):
 
 
 def room_for_lines(v: Any) -> tuple[Any, Any]:
-    """For `multiply`: room for the lines of every block of a chunk of v (B, n) that are not silent, int64 (blocks, n + 1), and their number."""
+    """For `multiply`: room for the driven lines of every block of a chunk of v (B, n), (blocks, n + 1) int64, and for their numbers."""
     blocks = min(_CHUNK, len(v)) // _ROWS
     return np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
 
