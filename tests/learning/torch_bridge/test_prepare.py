@@ -411,6 +411,39 @@ class Counted(nn.Module):
         return self.layer(x.flatten(1))
 
 
+def test_a_plain_network_is_itself_run_on_a_few_inputs_of_a_large_batch() -> None:
+    module, x = Counted(False).eval(), torch.cat([X] * 6)
+    expected = run(module, x)
+    Counted.passes = ()
+    plan = prepare(module, x, batch=40, whole=True)
+    assert sorted(Counted.passes) == [8, 8, 16, 16, 40, 40]  # both on a few, the copy, the copy on exact tiles
+    assert plan.outputs is not None
+    assert torch.equal(plan.outputs, expected)
+
+
+class OfOneSize(nn.Module):
+    """Takes batches of 40 only, or is random, and says so."""
+
+    def __init__(self, noisy: bool) -> None:
+        super().__init__()
+        self.layer, self.noisy = nn.Linear(64, 10), noisy
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.noisy:
+            return self.layer(nn.functional.dropout(x.flatten(1)))
+        return self.layer(x.reshape(40, 64))
+
+
+def test_a_network_that_cannot_be_tried_on_a_few_inputs_is_compared_on_its_batch() -> None:
+    x = torch.cat([X] * 5)
+    module = OfOneSize(noisy=False).eval()
+    plan = prepare(module, x, batch=40, whole=True)
+    assert plan.outputs is not None
+    assert torch.equal(plan.outputs, run(module, x))
+    with pytest.raises(UserError, match="two runs on the same inputs differ"):
+        prepare(OfOneSize(noisy=True).eval(), x, batch=40, whole=True)
+
+
 @pytest.mark.parametrize(
     ("normed", "passes"),
     [
