@@ -92,15 +92,24 @@ class ArrayGroup:
     def forward(
         self, x: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
-        """Read the arrays for inputs x (B, rows) of full scales (B,); put ``row_gain_b * current`` into out (B, cols)."""
+        """Read the arrays for inputs of full scales (B,), of x (B, n_in) those of these rows; ``row_gain_b * current`` into out (B, cols)."""
         self._read(
-            self.dac, self.adc, self._read_forward, x, scale, row_gain, out, counter=counter, accumulate=accumulate
+            self.dac,
+            self.adc,
+            self._read_forward,
+            x,
+            scale,
+            row_gain,
+            out,
+            lines=self.rows,
+            counter=counter,
+            accumulate=accumulate,
         )
 
     def backward(
         self, d: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
-        """Transposed read for inputs d (B, cols); put ``row_gain_b * current`` into out (B, rows)."""
+        """Transposed read for inputs d (B, n_out), of which those of these columns; put ``row_gain_b * current`` into out (B, rows)."""
         self._read(
             self.dac_back,
             self.adc_back,
@@ -109,6 +118,7 @@ class ArrayGroup:
             scale,
             row_gain,
             out,
+            lines=self.cols,
             counter=counter,
             accumulate=accumulate,
         )
@@ -123,6 +133,7 @@ class ArrayGroup:
         row_gain: F32,
         out: F32,
         *,
+        lines: slice,
         counter: ConversionCounter,
         accumulate: bool,
     ) -> None:
@@ -136,9 +147,10 @@ class ArrayGroup:
             counter.adc += current.size
 
         if len(self.arrays) == 1 and not dac.spec.bit_serial:
-            read_one(self.arrays[0], dac.convert(x, scale), self.coefficients[0], accumulate=accumulate)
+            volts = dac.convert(x, scale, lines.start)
+            read_one(self.arrays[0], volts, self.coefficients[0], accumulate=accumulate)
             return
-        for volts, weight in self._drive(dac, x, scale):
+        for volts, weight in self._drive(dac, np.ascontiguousarray(x[:, lines]), scale):
             with self.clock.parallel():
                 for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
                     read_one(array, volts, coefficient * weight, accumulate=accumulate)
