@@ -44,7 +44,7 @@ DISTURB_TOLERANCE = 1e-3
 class CrossbarState(TypedDict):
     """What an emulated array depends on; the shared clock is its owner's."""
 
-    cells: dict[str, npt.NDArray[Any]]
+    cells: dict[str, npt.NDArray[Any]] | None
     streams: dict[str, StreamState]
     log: LogState
     undisturbed_reads: int
@@ -425,10 +425,13 @@ class EmulatedCrossbar:
     def flush(self) -> None:
         """Nothing is queued: the emulator executes at once."""
 
-    def state(self) -> CrossbarState:
-        """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's."""
+    def state(self, *, cells: bool = True) -> CrossbarState:
+        """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's.
+
+        cells: False leaves the cells out, for an array that nobody writes or disturbs until it is put back.
+        """
         return {
-            "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
+            "cells": {name: a.copy() for name, a in self.cells.arrays().items()} if cells else None,
             "streams": {name: stream.state() for name, stream in self._noise.items()},
             "log": self.log.state(),
             "undisturbed_reads": self._undisturbed_reads,
@@ -441,7 +444,8 @@ class EmulatedCrossbar:
     def restore(self, state: State) -> None:
         """Put back what `state` returned, on a chip of the same card, seed and shape. Raises ValueError for anything else."""
         saved = taken(CrossbarState, state, "crossbar")
-        self.cells.restore(saved["cells"])
+        if saved["cells"] is not None:
+            self.cells.restore(saved["cells"])
         for name, stream in self._noise.items():
             stream.restore(saved["streams"][name])
         self.log.restore(saved["log"])

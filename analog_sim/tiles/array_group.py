@@ -92,7 +92,7 @@ class ArrayGroup:
     def forward(
         self, x: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
-        """Read the arrays for inputs of full scales (B,), of x (B, n_in) those of these rows; ``row_gain_b * current`` into out (B, cols)."""
+        """Read the arrays for inputs x (B, n_in), in their part of it, of full scales (B,); ``row_gain_b * current`` into out (B, cols)."""
         self._read(
             self.dac,
             self.adc,
@@ -109,7 +109,7 @@ class ArrayGroup:
     def backward(
         self, d: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
-        """Transposed read for inputs d (B, n_out), of which those of these columns; put ``row_gain_b * current`` into out (B, rows)."""
+        """Transposed read for inputs d (B, n_out), in their part of it; put ``row_gain_b * current`` into out (B, rows)."""
         self._read(
             self.dac_back,
             self.adc_back,
@@ -243,14 +243,14 @@ class ArrayGroup:
         net = _seen(array) if array.inside is None else array.inside.effective_now(transpose=transpose)
         return net[:, :-1] - net[:, -1:] if self.reference else net
 
-    def state(self) -> ArrayGroupState:
-        """Ranges and noise streams for a checkpoint, and the arrays where they can be put back.
+    def state(self, *, cells: bool = True) -> ArrayGroupState:
+        """Ranges and noise streams for a checkpoint, and the arrays where they can be put back, as `Inspectable.state`.
 
         A sealed chip keeps its own state; of it only the account of what it was asked to do.
         """
         return {
             "arrays": [
-                SealedState(log=array.log.state()) if array.inside is None else array.inside.state()
+                SealedState(log=array.log.state()) if array.inside is None else array.inside.state(cells=cells)
                 for array in self.arrays
             ],
             "ranges": [self.adc.full_range.copy(), self.adc_back.full_range.copy()],

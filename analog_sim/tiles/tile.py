@@ -584,10 +584,10 @@ class Tile:
         """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
         return dict(self._arrays)
 
-    def state(self) -> TileState:
-        """Everything later operations depend on, for a checkpoint."""
+    def state(self, *, cells: bool = True) -> TileState:
+        """Everything later operations depend on, for a checkpoint; cells: as `Inspectable.state`."""
         return {
-            "blocks": [block.state() for block in self.blocks],
+            "blocks": [block.state(cells=cells) for block in self.blocks],
             "gain": self._gain.copy(),
             "probe_reference": self._probe_reference,
             "full_weight": self.full_weight,
@@ -596,7 +596,7 @@ class Tile:
             "writer": None if self._writer is None else self._writer.state(),
             "writers": self._writers,
             "programmed": self._programmed,
-            "arrays": {name: arrays.state() for name, arrays in self._arrays.items()},
+            "arrays": {name: arrays.state(cells=cells) for name, arrays in self._arrays.items()},
             "time": self.clock.now,
         }
 
