@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from analog_sim.config import Location, UserError
 from analog_sim.config.yaml12 import parse
-from learning.experiments.monte_carlo.metrics import Interval, mean_interval
+from learning.experiments.monte_carlo.metrics import ALIKE, Interval, mean_interval
 from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.estimate.results import EstimateResults
 from learning.experiments.report.tables import Table
@@ -100,9 +100,9 @@ def _row(
     else:
         a, b = (np.array(list(values.values())) for values in (one, two))
         found, count = welch_interval(a, b), f"{a.size} and {b.size}"
-    span = "" if math.isnan(found.low) else f" [{score.change_span(found, ', ')}]"
+    span = f" [{score.change_span(found, ', ')}]" if not found.alike else f" ({score.within_change(found)})"
     means = (score.number(float(each.mean())) for each in (a, b))
-    return (name, *means, f"{score.change(found.value)}{span}", count)
+    return (name, *means, f"{score.change(found.value)}{'' if math.isnan(found.low) else span}", count)
 
 
 def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
@@ -117,7 +117,7 @@ def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
     parts = [float(v.var(ddof=1)) / v.size for v in (x, y)]
     total = sum(parts)
     if total == 0.0:
-        return Interval(value, value, value, x.size + y.size, "all values equal", level)
+        return Interval(value, value, value, x.size + y.size, ALIKE, level)
     freedom = total**2 / sum(part**2 / (v.size - 1) for part, v in zip(parts, (x, y), strict=True))
     half = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(total)
     return Interval(value, value - half, value + half, x.size + y.size, "Welch", level)
