@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analog_sim.config import Location, UserError
-from analog_sim.config.yaml12 import parse
+from analog_sim.config import UserError
 from learning.experiments.monte_carlo.metrics import ALIKE, Interval, mean_interval
 from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.estimate.results import EstimateResults
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
 from learning.experiments.report.wording import readable, time_label
-from learning.experiments.runs.run_folder import CONFIG, RunDirectory
+from learning.experiments.runs.run_folder import RunDirectory
 
 NOT_COMPARED = ("name", "parallel")
 """Keys that decide nothing of the results."""
@@ -136,7 +135,6 @@ def _changed(first: RunDirectory, second: RunDirectory) -> Table:
 
 def _leaves(run: RunDirectory) -> dict[str, str]:
     """Dotted key -> value as text, of a resolved configuration. Raises UserError."""
-    root, _ = parse(run.config_text, lambda line: Location(CONFIG, line))
     found: dict[str, str] = {}
 
     def walk(value: object, path: str) -> None:
@@ -146,5 +144,5 @@ def _leaves(run: RunDirectory) -> dict[str, str]:
         else:
             found[path] = "null" if value is None else str(value)
 
-    walk(None if root is None else root.plain(), "")
+    walk(run.configuration, "")
     return found
