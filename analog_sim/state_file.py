@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 from analog_sim.saved_state import State
 from analog_sim.whole_file import replacing
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import UserError
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 
 NUMBERS = "numbers"
 """Name of the array that holds everything that is no array, as JSON in bytes."""

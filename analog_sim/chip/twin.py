@@ -25,7 +25,7 @@ from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.chip.fabric import PLAIN, Fabrication
 from analog_sim.chip.periphery import AmplifiedCrossbar, LineAmplifiers
 from analog_sim.config import UserError
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 from analog_sim.random.streams import Name, Streams
 from analog_sim.wires import WiresSpec
 

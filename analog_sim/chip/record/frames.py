@@ -25,7 +25,7 @@ import numpy.typing as npt
 import zstandard
 
 from analog_sim.config import UserError
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 
 MAGIC = b"analog-hil operations 1\n"
 LEVEL = 1

@@ -18,7 +18,7 @@ from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.journal import Journal
 from analog_sim.chip.server.wall_clock import WallClock
 from analog_sim.config import UserError
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Name
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 from analog_sim.whole_file import replacing
 
 CHECK = "check"

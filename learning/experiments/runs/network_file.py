@@ -14,7 +14,7 @@ import numpy as np
 
 from analog_sim.archive import one_line
 from analog_sim.config import ConfigError, StrictModel, UserError, validate
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 from learning.common.identity import digest
 from learning.experiments.runs.files import JsonRecord, checked_record, read_arrays, write_arrays
 from learning.network.learned import LearnedNetwork

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analog_sim.config.json_text import parse_json
+from analog_sim.json_text import parse_json
 
-ROOT = Path(__file__).parents[3]
-OF_OUR_OWN = {Path("learning/experiments/training/search.py"), Path("analog_sim/config/json_text.py")}
+ROOT = Path(__file__).parents[2]
+OF_OUR_OWN = {Path("learning/experiments/training/search.py"), Path("analog_sim/json_text.py")}
 """Settings as text that the program wrote in the same process; and the one place that calls it."""
 
 
