@@ -501,7 +501,8 @@ class EmulatedCrossbar:
 def _alike(squared: F32) -> bool:
     """Whether all of several vectors (B, n) are one, as those of a compensation are: inputs of both signs at full scale."""
     middle = squared.shape[1] // 2
-    if len(squared) < 2 or not 0.0 < squared[0, middle] == squared[1, middle]:  # nearly always, and all that a read pays for it
+    # One place that is driven tells it nearly always, and is all that a read pays for it.
+    if len(squared) < 2 or not 0.0 < squared[0, middle] == squared[1, middle]:
         return False
     return np.array_equal(squared[0], squared[1]) and bool((squared == squared[0]).all())
 
