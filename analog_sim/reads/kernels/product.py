@@ -35,6 +35,7 @@ HALF = LANES
 """Columns of a last panel up to which one vector of outputs serves."""
 
 _ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
+_LISTED = 4  # vectors of a block whose silent lines are left out: few, so that many lines are silent in all of them
 _CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
 _SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
 _BYTES = 4
@@ -84,9 +85,9 @@ def transpose_lines(panels, cells_of, turned):
 
 
 def room_for_lines(v: Any) -> tuple[Any, Any]:
-    """For `multiply`: room for the driven lines of every block of a chunk of v (B, n), (blocks, n + 1) int64, and for their numbers."""
-    blocks = min(_CHUNK, len(v)) // _ROWS
-    return np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
+    """For `multiply`: room for the driven lines of every block of a chunk of v (B, n), (blocks, n + 1) int32, and for their numbers."""
+    blocks = min(_CHUNK, len(v)) // _LISTED
+    return np.empty((blocks, v.shape[1] + 1), np.int32), np.empty(blocks, np.int64)
 
 
 if JIT_OFF:
@@ -139,10 +140,10 @@ else:
     def _listed_block(
         typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any, lines: Any
     ) -> Any:  # pragma: no cover
-        """The same for _ROWS vectors, and the lines alone that are listed."""
+        """The same for _LISTED vectors, and the lines alone that are listed."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _emit_block(builder, _ROWS, _VECTORS, *args)
+            _emit_block(builder, _LISTED, _VECTORS, *args)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
@@ -162,7 +163,7 @@ else:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1. listed: address of those
-        i, int64 each, where they are not all.
+        i, int32 each, where they are not all.
         """
         real, index = ir.FloatType(), ir.IntType(64)
         vector = ir.VectorType(real, LANES)
@@ -187,7 +188,8 @@ else:
         sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
         place = i
         if listed is not None:
-            place = builder.load(builder.gep(builder.inttoptr(listed, index.as_pointer()), [i]))
+            entry = builder.gep(builder.inttoptr(listed, ir.IntType(32).as_pointer()), [i])
+            place = builder.zext(builder.load(entry), index)
         line = builder.gep(conductances, [builder.mul(place, index(WIDTH))])
         g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
@@ -268,14 +270,14 @@ else:
 
     @within
     def _driven_lines(bits, first, lines):
-        """The lines that are not silent in all of the _ROWS vectors from `first` on, (B, n) float32 seen as int32; returns their number.
+        """The lines that are not silent in all of the _LISTED vectors from `first` on, (B, n) float32 seen as int32; returns their number.
 
         They go into `lines`. At least one: the loop of a block begins with it.
         """
         number = 0
         for i in range(bits.shape[1]):
             some = np.int32(0)
-            for r in range(_ROWS):
+            for r in range(_LISTED):
                 some |= bits[first + r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
@@ -287,12 +289,12 @@ else:
 
         None, when there are few silent lines in the first block.
         """
-        blocks = n // _ROWS
+        blocks = n // _LISTED
         for k in range(blocks):
-            numbers[k] = _driven_lines(bits, first + k * _ROWS, part_of_row(lines, k, 0, lines.shape[1]))
+            numbers[k] = _driven_lines(bits, first + k * _LISTED, part_of_row(lines, k, 0, lines.shape[1]))
             if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
-        return blocks * _ROWS
+        return blocks * _LISTED
 
     @within
     def _panel(v, panels, out, first, n, p, known, lines, numbers, spare):
@@ -304,9 +306,9 @@ else:
         aside = out.shape[1] - p * WIDTH < WIDTH
         if aside:
             target, out_stride = address(spare), np.int64(WIDTH * _BYTES)
-        driven, each = address(lines), np.int64(lines.shape[1] * 8)
-        for k in range(known // _ROWS):
-            here = np.int64(k * _ROWS)
+        driven, each = address(lines), np.int64(lines.shape[1] * _BYTES)
+        for k in range(known // _LISTED):
+            here = np.int64(k * _LISTED)
             _listed_block(
                 voltages + here * stride,
                 stride,
