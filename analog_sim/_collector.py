@@ -4,10 +4,12 @@ Importing NumPy, Numba and our own modules makes 70,000 objects that live until 
 again while they are made, and three times when it ends: a fifth of a short program.
 """
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 FEW = 25_000
@@ -29,8 +31,8 @@ def only_begun() -> bool:
 def resting() -> Iterator[None]:
     """Within the block, for imports, no garbage is looked for; afterwards what there is counts as old.
 
-    At the beginning of a process (`only_begun`) it is not looked through again either (`gc.freeze`), since it is modules, classes and
-    functions; later only its age changes, because a user's objects are among it. Without effect where the search is off.
+    At the beginning of a process (`only_begun`) it is not looked through again until the process ends (`gc.freeze`), since it is modules,
+    classes and functions; later only its age changes, because a user's objects are among it. Without effect where the search is off.
     """
     if not gc.isenabled():
         yield
@@ -40,9 +42,26 @@ def resting() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.enable()
         if begun:
             gc.freeze()
+            _thaw_at_the_end()
         elif not frozen:
             gc.freeze()
             gc.unfreeze()  # into the oldest generation, which is looked through least often
-        gc.enable()
+
+
+@cache
+def _thaw_at_the_end() -> None:
+    """Once everything else is done, look for the user's garbage, as Python does, and let Python find the rest with the modules.
+
+    A module that was there may hold, by now, a file that is not written yet: Python must see it when it puts modules away, which it does
+    whether the search is on or not. Only the search before, through everything that is still in use, is left out.
+    """
+
+    def end() -> None:
+        gc.collect()
+        gc.unfreeze()
+        gc.disable()
+
+    atexit.register(end)

@@ -40,7 +40,6 @@ class StrictModel(BaseModel):
         validate_default=True,
         populate_by_name=True,
         protected_namespaces=(),
-        defer_build=True,  # what checks a model is made when it first checks one
         ser_json_inf_nan="constants",
     )
 
