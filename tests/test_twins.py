@@ -467,11 +467,11 @@ def test_noisy_adc(bits: int | None, spread: str) -> None:
     before, steps = current.copy(), np.float32(0 if bits is None else 2 ** (bits - 1) - 1)
     row_scale, full, std, offset = f32(40, low=0.5, high=2.0), 1.7, 0.3, 33
     per_ampere, lsb = (np.full(70, v, np.float32) for v in (steps / full, full / max(steps, 1)))
-    draws = np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale
+    draws = (np.float32(std), *KEYS, np.uint64(offset)), (per_ampere, lsb, steps, row_scale)
     if spread == "none":
-        evenly_noisy_adc(current, *draws)
+        evenly_noisy_adc(0, len(current), 0, current, *draws)
     else:
-        noisy_adc(current, variance, *draws)
+        noisy_adc(0, len(current), 0, current, variance, *draws)
     found, expected = [], []
     for b in range(0, 40, 3):
         for j in range(0, 70, 5):
@@ -490,7 +490,7 @@ def test_net_and_load() -> None:
     plus, minus = f32(6, 50, low=0.0), f32(6, 50, low=0.0)
     panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float64)
     rows = np.array([1, 7, 3, 10])
-    net_and_load(plus, minus, rows, panels, load, grid_for(1.0))
+    net_and_load(0, len(rows), 0, np.stack((plus, minus)), rows, panels, load, grid_for(1.0))
     values, loads = twins.net(plus, minus, [int(r) for r in rows])
     assert set(values) == {1, 3, 4}
     for i in range(6):
@@ -512,7 +512,7 @@ def test_mend_points() -> None:
 
     def known() -> tuple[npt.NDArray[Any], ...]:
         panels, row_load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.empty(6)
-        net_and_load(g[0], g[1], np.arange(6), panels, row_load, grid)
+        net_and_load(0, 6, 0, g, np.arange(6), panels, row_load, grid)
         turned, col_load = np.zeros((1, 50, WIDTH), np.float32), np.zeros(50)
         transpose_panels(panels, turned, 0, 1)
         load_of_columns(g, col_load, grid, 0, 50)
@@ -585,7 +585,7 @@ def test_products(shape: tuple[int, int]) -> None:
     transpose_lines(packed, some, turned)
     np.testing.assert_array_equal(turned[:, :, :], expected)
     out = np.empty((11, shape[1]), np.float32)
-    multiply(v, packed, out, 0, len(packed))
+    multiply(0, len(packed), 0, v, packed, out)
     np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
     left = shape[1] - (len(packed) - 1) * WIDTH
     if left <= HALF:

@@ -25,13 +25,13 @@ from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, lay_o
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.reached import Reached
 from analog_sim.random.streams import Stream
-from analog_sim.threads import in_parts
+from analog_sim.threads import in_parts, team_for
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-WORTH_A_THREAD = 2**15
-"""Cells that take longer to pulse than a thread to begin."""
+WORTH_A_THREAD = 2**13
+"""Cells whose pulses are worth a thread."""
 
 A_ROW = 128
 """Cells that take as long as what a row costs by itself: its generators, its lists."""
@@ -141,11 +141,8 @@ def apply_pulses(
     planes, _, cols = state.g.shape
     each = planes if plan.counts is None else 1
     least = max(1, WORTH_A_THREAD // (each * (cols + A_ROW)))
-
-    def run(first: int, last: int) -> int:
-        return int(kernel(first, last, *arguments, place))
-
-    return sum(in_parts(run, len(sent.rows), least))
+    rows = len(sent.rows)
+    return int(kernel(0, rows, team_for(rows, least), *arguments, place))
 
 
 def _plain(cells: Cells, law: Law, composed: ComposedTables, sent: PreparedTrain | PreparedCounts) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.options import WITHIN
 from analog_sim.reads.kernels.product import WIDTH
 
@@ -32,24 +33,29 @@ def _on_grid(siemens, grid):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def net_and_load(plus, minus, cells_of, panels, load, grid):
-    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of.
+def net_and_load(first, last, team, g, cells_of, panels, load, grid):
+    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of[first:last].
 
-    plus, minus: (rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes; panels: the net
+    plus, minus: g[0] and g[1] of (2, rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes, no line
+    twice in two parts; panels: the net
     conductance in the order of `kernels.product`; load: (rows,) float64 siemens; grid: of `grid_for`.
     """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    plus, minus = g[0], g[1]
     rows, cols = plus.shape
     done = np.zeros(rows, np.bool_)
     sums = np.zeros(min(WIDTH, cols), np.float64)
-    for row in cells_of:
+    for row in cells_of[first:last]:
         i = row if row < rows else row - rows
         if done[i]:
             continue
         done[i] = True
         for p in range(panels.shape[0]):
-            first = p * WIDTH
-            a, b, target = plus[i, first : first + WIDTH], minus[i, first : first + WIDTH], panels[p, i]
-            for j in range(min(WIDTH, cols - first)):
+            start = p * WIDTH
+            a, b, target = plus[i, start : start + WIDTH], minus[i, start : start + WIDTH], panels[p, i]
+            for j in range(min(WIDTH, cols - start)):
                 target[j] = a[j] - b[j]
                 sums[j] += _on_grid(a[j] + b[j], grid)
         total = 0.0
