@@ -16,13 +16,13 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+from analog_sim.random.kernels.options import JIT_OFF
 
 WORDS = 16
 """Of a board: the first for one side, the ninth for the other, so that they do not share a line of the cache."""
 
 _PAUSES = platform.machine().lower() in ("x86_64", "amd64", "x86", "i686")
-_YIELDS = sys.platform != "win32"
+YIELDS = sys.platform != "win32"
 PAUSE = 16
 """Looks between two times at which other threads may take the core."""
 _LOOKS_TO_TIME = 200
@@ -34,7 +34,6 @@ if JIT_OFF:
         return False
 
 else:
-
     _INT = ir.IntType(64)
 
     def word_at(builder: Any, address: Any) -> Any:
@@ -91,13 +90,7 @@ else:
 
         return types.void(), codegen
 
-    _sched_yield = types.ExternalFunction("sched_yield", types.int32())
-
-    @njit(**WITHIN)
-    def offer_core():
-        """Let another thread that has something to do have the core."""
-        if _YIELDS:
-            _sched_yield()
+    sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
     @njit(cache=True, nogil=True)
     def look_until(mine, said, other, known, looks):
@@ -111,7 +104,8 @@ else:
                 if load(np.int64(other)) != known:
                     return True
                 pause()
-            offer_core()
+            if YIELDS:
+                sched_yield()
         return False
 
 

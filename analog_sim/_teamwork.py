@@ -46,7 +46,7 @@ if JIT_OFF:
         """And nobody looks, see `analog_sim._spinning`."""
 
 else:
-    from analog_sim._spinning import PAUSE, add, load, offer_core, pause, replace, store, word_at
+    from analog_sim._spinning import PAUSE, YIELDS, add, load, pause, replace, sched_yield, store, word_at
 
     _INT = ir.IntType(64)
 
@@ -172,8 +172,8 @@ else:
         while load(board + DONE) < parts:
             pause()
             looks += 1
-            if looks % PAUSE == 0:
-                offer_core()
+            if YIELDS and looks % PAUSE == 0:
+                sched_yield()
         total = load(board + SUM)
         store(board + BUSY, 0)
         return total
@@ -196,7 +196,8 @@ else:
                     _take(board)
                     left = looks
                 pause()
-            offer_core()
+            if YIELDS:
+                sched_yield()
             left -= 1
         add(board + ASLEEP, 1)
 
@@ -211,7 +212,7 @@ class Board:
     def __init__(self) -> None:
         self._room = np.zeros(2 * BOARD // 8, np.int64)
         first = -self._room.ctypes.data % BOARD
-        self.words = memoryview(self._room)[first // 8 :]
+        self.words = self._room.data[first // 8 :]
         self.address = int(self._room.ctypes.data) + first
         if not JIT_OFF:
             self.words[SHARING // 8] = take_parts(0, 0, 0, 0, 0, 0, 0, 0)

@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(self, mark: Callable[[], None], looks: int, team: Board, number: int) -> None:
         self._team, self._number = team, number
-        self._rung = False  # whether the lock is released, or about to be
+        self._bell, self._rung = threading.Lock(), False  # whether the thread is on its way
         self._board = np.zeros(WORDS, np.int64)  # parts given; in the ninth, parts done
         self._looks = looks
         self._parts = 0
@@ -59,9 +59,10 @@ class Worker:
 
     def ring(self) -> None:
         """Wake it, so that it looks at the board of its team."""
-        if not self._rung:
-            self._rung = True
-            self._given.release()
+        with self._bell:
+            if not self._rung:
+                self._rung = True
+                self._given.release()
 
     def wait(self) -> None:
         """Until the part has ended."""
@@ -107,6 +108,7 @@ class Workers:
         self._team: list[Worker] = []
         self._board: Board | None = None
         self._lock = threading.Lock()
+        self._growing = threading.Lock()
         self._here = threading.local()
 
     def run(self, work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
@@ -135,26 +137,22 @@ class Workers:
         """Number of a team of so many threads, this one among them, which are awake or on their way; see `analog_sim._teamwork`."""
         board = self._board
         if board is None or len(self._team) < threads - 1:
-            with self._lock:
-                self._enlarge(threads - 1)
-            board = self._board
-            assert board is not None
+            board = self._enlarge(threads - 1)
         if board.words[_ASLEEP]:
-            self._wake(threads - 1)
+            for other in self._team[: threads - 1]:
+                other.ring()
         return board.address + threads
 
-    def _wake(self, number: int) -> None:
-        with self._lock:
-            for other in self._team[:number]:
-                other.ring()
-
-    def _enlarge(self, size: int) -> None:
-        looks = looks_in(LOOKING)
-        if self._board is None:
-            self._board = Board()
-        while len(self._team) < size:
-            self._board.words[_ASLEEP] += 1  # until it looks
-            self._team.append(Worker(self._mark, looks, self._board, len(self._team) + 1))
+    def _enlarge(self, size: int) -> Board:
+        """Have so many threads."""
+        with self._growing:
+            if self._board is None:
+                self._board = Board()
+            looks = looks_in(LOOKING)
+            while len(self._team) < size:
+                self._board.words[_ASLEEP] += 1  # until it looks
+                self._team.append(Worker(self._mark, looks, self._board, len(self._team) + 1))
+            return self._board
 
     def _wait(self, others: Sequence[Worker]) -> None:
         try:

@@ -149,13 +149,12 @@ class ReadCache:
 
         None where single points cannot be mended: there is nothing yet, or no pair, or cells age.
         """
-        planes, rows, cols = self._cells.g.shape
+        planes = len(self._cells.g)
         if planes == 1 or self._ageing.cell.ages or "_lines" not in self.__dict__:
             return None
-        points = np.unique(cells % (rows * cols))
-        before = np.empty(len(points), np.float64)
-        loads_at(self._cells.g[0], self._cells.g[1], points, self._grid, before)
-        return points, before
+        points, before = np.empty(len(cells), np.int64), np.empty(len(cells), np.float64)
+        number = loads_at(self._cells.g[0], self._cells.g[1], cells, self._grid, points, before)
+        return points[:number], before[:number]
 
     def pulsed(self, rows: I64, now: float, points: Points | None = None) -> None:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`.

@@ -83,12 +83,31 @@ def load_of_columns(g, load, grid, first, last):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def loads_at(plus, minus, points, grid, loads):
-    """What the pairs at these points load their lines with: into loads (k,) float64. points: (k,) int64, row times cols + column."""
-    cols = plus.shape[1]
-    for k in range(points.shape[0]):
-        i, j = points[k] // cols, points[k] % cols
-        loads[k] = _on_grid(plus[i, j] + minus[i, j], grid)
+def loads_at(plus, minus, cells, grid, points, loads):
+    """The pairs that some cells belong to, and what they load their lines with.
+
+    cells: (k,) int64, counted through both planes, rows and columns, ascending.
+    points: (k,) int64, gets the pairs, row times cols + column, ascending. loads: (k,) float64.
+
+    Returns:
+        how many pairs there are.
+    """
+    cols, size, end = plus.shape[1], plus.size, cells.shape[0]
+    split = 0
+    while split < end and cells[split] < size:
+        split += 1
+    one, other, number = 0, split, 0
+    while one < split or other < end:
+        here = cells[one] if one < split else size
+        there = cells[other] - size if other < end else size
+        point = min(here, there)
+        one += np.int64(here <= there)
+        other += np.int64(there <= here)
+        i, j = point // cols, point % cols
+        points[number] = point
+        loads[number] = _on_grid(plus[i, j] + minus[i, j], grid)
+        number += 1
+    return number
 
 
 @njit(cache=True, nogil=True, fastmath=False)
