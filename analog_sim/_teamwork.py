@@ -116,7 +116,7 @@ else:
         result = builder.alloca(kernel.args[0].type.pointee)
         error = builder.alloca(kernel.args[1].type.pointee)
         own = [result, error, part.args[1], part.args[2], ir.Constant(_INT, 0)]
-        status = builder.call(kernel, [*own, *given])
+        status = builder.call(kernel, [*own, *given], attrs=("noinline",))
         # Numba's functions return 0, or -2 for None.
         good = builder.or_(
             builder.icmp_signed("==", status, status.type(0)), builder.icmp_signed("==", status, status.type(-2))
