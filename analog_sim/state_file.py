@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
+from analog_sim.json_text import parse_json
 from analog_sim.saved_state import State
 from analog_sim.whole_file import replacing
 
@@ -37,7 +38,7 @@ def read_state(path: Path, what: str, remedy: str) -> State:
     """What `write_state` wrote; what, remedy: for the message. Raises UserError."""
     arrays = read_archive(path, what, remedy)
     try:
-        result = _join(json.loads(arrays.pop(_TREE).tobytes()), arrays)
+        result = _join(parse_json(arrays.pop(_TREE).tobytes()), arrays)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not {what} ({one_line(error)}); {remedy}") from error
     if not isinstance(result, dict):

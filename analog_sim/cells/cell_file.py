@@ -11,6 +11,7 @@ import numpy as np
 
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.config import UserError
+from analog_sim.json_text import parse_json
 
 NUMBERS = "numbers"
 """Name of the array that holds everything that is no array, as JSON in bytes."""
@@ -38,7 +39,7 @@ def cell_arrays(cell: CellModel) -> dict[str, np.ndarray]:
 def cell_of(arrays: Mapping[str, np.ndarray], where: str) -> CellModel:
     """The cell that `cell_arrays` took apart. Raises UserError, naming `where`, when something is missing or of another kind."""
     try:
-        numbers = json.loads(arrays[NUMBERS].tobytes())
+        numbers = parse_json(arrays[NUMBERS].tobytes())
         made = _made(CellModel, "cell", arrays, numbers)
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{where}: holds no cell of this version ({type(error).__name__}: {error})") from error

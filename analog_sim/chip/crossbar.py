@@ -107,8 +107,8 @@ class Inspectable(Protocol):
         """Pulses that every cell got, (planes, rows, cols); None when they are not counted."""
         ...
 
-    def state(self) -> State:
-        """A snapshot: everything that later operations depend on."""
+    def state(self, *, cells: bool = True) -> State:
+        """A snapshot: everything that later operations depend on; without the cells where nobody writes them until it is put back."""
         ...
 
     def restore(self, state: State) -> None:

@@ -44,7 +44,7 @@ DISTURB_TOLERANCE = 1e-3
 class CrossbarState(TypedDict):
     """What an emulated array depends on; the shared clock is its owner's."""
 
-    cells: dict[str, npt.NDArray[Any]]
+    cells: dict[str, npt.NDArray[Any]] | None
     streams: dict[str, StreamState]
     log: LogState
     undisturbed_reads: int
@@ -191,7 +191,11 @@ class EmulatedCrossbar:
             power = float(square_and_power(v, load, squared))
             if self.cell.iv_alpha:
                 power = self._power(applied, v, load)
-            variance = each.multiply(squared)
+            if _alike(squared):  # one row serves all
+                variance = np.empty((len(v), each.cols), np.float32)
+                variance[...] = each.multiply(squared[:1])
+            else:
+                variance = each.multiply(squared)
         else:
             power = self._power(applied, v, load)
             if each > 0.0:
@@ -421,10 +425,13 @@ class EmulatedCrossbar:
     def flush(self) -> None:
         """Nothing is queued: the emulator executes at once."""
 
-    def state(self) -> CrossbarState:
-        """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's."""
+    def state(self, *, cells: bool = True) -> CrossbarState:
+        """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's.
+
+        cells: False leaves the cells out, for an array that nobody writes or disturbs until it is put back.
+        """
         return {
-            "cells": {name: a.copy() for name, a in self.cells.arrays().items()},
+            "cells": {name: a.copy() for name, a in self.cells.arrays().items()} if cells else None,
             "streams": {name: stream.state() for name, stream in self._noise.items()},
             "log": self.log.state(),
             "undisturbed_reads": self._undisturbed_reads,
@@ -437,7 +444,8 @@ class EmulatedCrossbar:
     def restore(self, state: State) -> None:
         """Put back what `state` returned, on a chip of the same card, seed and shape. Raises ValueError for anything else."""
         saved = taken(CrossbarState, state, "crossbar")
-        self.cells.restore(saved["cells"])
+        if saved["cells"] is not None:
+            self.cells.restore(saved["cells"])
         for name, stream in self._noise.items():
             stream.restore(saved["streams"][name])
         self.log.restore(saved["log"])
@@ -488,6 +496,15 @@ class EmulatedCrossbar:
             if self._wired is not None:
                 self._wired.forget()
         return self._seen
+
+
+def _alike(squared: F32) -> bool:
+    """Whether all of several vectors (B, n) are one, as those of a compensation are: inputs of both signs at full scale."""
+    middle = squared.shape[1] // 2
+    # One place that is driven tells it nearly always, and is all that a read pays for it.
+    if len(squared) < 2 or not 0.0 < squared[0, middle] == squared[1, middle]:
+        return False
+    return np.array_equal(squared[0], squared[1]) and bool((squared == squared[0]).all())
 
 
 def _law_of(pulse: PulseModel) -> Law:

@@ -25,6 +25,7 @@ from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.chip.fabric import PLAIN, Fabrication
 from analog_sim.chip.periphery import AmplifiedCrossbar, LineAmplifiers
 from analog_sim.config import UserError
+from analog_sim.json_text import parse_json
 from analog_sim.random.streams import Name, Streams
 from analog_sim.wires import WiresSpec
 
@@ -91,7 +92,7 @@ def _load(path: Path, version: tuple[int, ...] | None) -> MeasuredChip:
     """Read once for all seeds of a process: composing the pulse tables of a measured card takes seconds, and is kept for a card."""
     arrays = read_archive(path, "a twin's file", _REMEDY)
     try:
-        about = json.loads(arrays["about"].tobytes())
+        about = parse_json(arrays["about"].tobytes())
         found = {}
         for k, name in enumerate(about["arrays"]):
             amplifiers = LineAmplifiers(arrays[f"{k}/gain"], arrays[f"{k}/offset"]) if f"{k}/gain" in arrays else None

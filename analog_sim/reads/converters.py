@@ -163,7 +163,7 @@ class Dac:
     ) -> None:
         self.spec = spec
         self._polarity = Polarity(signed=True) if polarity is None else polarity
-        self.v_full = v_full
+        self.lines, self.v_full = lines, v_full
         self._errors = LineErrors.draw(spec, lines, streams, name) if spec.errors else None
 
     @property
@@ -181,10 +181,12 @@ class Dac:
         kernels.scale_rows(x.view(np.int32), scale.view(np.int32))
         return scale if scaling == "per_vector" else np.full(len(x), scale.max(), np.float32)
 
-    def convert(self, x: F32, scale: F32) -> F32:
-        """Volts (B, lines) for inputs x of full scales (B,)."""
-        v = np.empty(x.shape, np.float32)
-        kernels.dac_rows(x, scale, np.float32(self.top), np.float32(self.v_full), v)
+    def convert(self, x: F32, scale: F32, first: int = 0) -> F32:
+        """Volts (B, lines) for inputs of full scales (B,): columns first ... first + lines - 1 of x."""
+        v = np.empty((len(x), self.lines), np.float32)
+        if x.shape[1] < first + self.lines:
+            raise ValueError(f"Dac.convert: {self.lines} inputs from {first} on (got {x.shape[1]} in all)")
+        kernels.dac_rows(x, first, scale, np.float32(self.top), np.float32(self.v_full), v)
         if self._errors is not None:
             v = self._errors.distort(v / np.float32(self.v_full)) * np.float32(self.v_full)
         return v

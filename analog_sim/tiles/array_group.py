@@ -92,15 +92,24 @@ class ArrayGroup:
     def forward(
         self, x: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
-        """Read the arrays for inputs x (B, rows) of full scales (B,); put ``row_gain_b * current`` into out (B, cols)."""
+        """Read the arrays for inputs x (B, n_in), in their part of it, of full scales (B,); ``row_gain_b * current`` into out (B, cols)."""
         self._read(
-            self.dac, self.adc, self._read_forward, x, scale, row_gain, out, counter=counter, accumulate=accumulate
+            self.dac,
+            self.adc,
+            self._read_forward,
+            x,
+            scale,
+            row_gain,
+            out,
+            lines=self.rows,
+            counter=counter,
+            accumulate=accumulate,
         )
 
     def backward(
         self, d: F32, scale: F32, row_gain: F32, out: F32, counter: ConversionCounter, *, accumulate: bool
     ) -> None:
-        """Transposed read for inputs d (B, cols); put ``row_gain_b * current`` into out (B, rows)."""
+        """Transposed read for inputs d (B, n_out), in their part of it; put ``row_gain_b * current`` into out (B, rows)."""
         self._read(
             self.dac_back,
             self.adc_back,
@@ -109,6 +118,7 @@ class ArrayGroup:
             scale,
             row_gain,
             out,
+            lines=self.cols,
             counter=counter,
             accumulate=accumulate,
         )
@@ -123,6 +133,7 @@ class ArrayGroup:
         row_gain: F32,
         out: F32,
         *,
+        lines: slice,
         counter: ConversionCounter,
         accumulate: bool,
     ) -> None:
@@ -136,9 +147,10 @@ class ArrayGroup:
             counter.adc += current.size
 
         if len(self.arrays) == 1 and not dac.spec.bit_serial:
-            read_one(self.arrays[0], dac.convert(x, scale), self.coefficients[0], accumulate=accumulate)
+            volts = dac.convert(x, scale, lines.start)
+            read_one(self.arrays[0], volts, self.coefficients[0], accumulate=accumulate)
             return
-        for volts, weight in self._drive(dac, x, scale):
+        for volts, weight in self._drive(dac, np.ascontiguousarray(x[:, lines]), scale):
             with self.clock.parallel():
                 for array, coefficient in zip(self.arrays, self.coefficients, strict=True):
                     read_one(array, volts, coefficient * weight, accumulate=accumulate)
@@ -231,14 +243,14 @@ class ArrayGroup:
         net = _seen(array) if array.inside is None else array.inside.effective_now(transpose=transpose)
         return net[:, :-1] - net[:, -1:] if self.reference else net
 
-    def state(self) -> ArrayGroupState:
-        """Ranges and noise streams for a checkpoint, and the arrays where they can be put back.
+    def state(self, *, cells: bool = True) -> ArrayGroupState:
+        """Ranges and noise streams for a checkpoint, and the arrays where they can be put back, as `Inspectable.state`.
 
         A sealed chip keeps its own state; of it only the account of what it was asked to do.
         """
         return {
             "arrays": [
-                SealedState(log=array.log.state()) if array.inside is None else array.inside.state()
+                SealedState(log=array.log.state()) if array.inside is None else array.inside.state(cells=cells)
                 for array in self.arrays
             ],
             "ranges": [self.adc.full_range.copy(), self.adc_back.full_range.copy()],

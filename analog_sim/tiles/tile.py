@@ -450,7 +450,7 @@ class Tile:
         self._check_programmed("forward")
         x = self._polarity.admit(np.ascontiguousarray(_real(x, "Tile.forward: inputs")))
         out = self._read(x, 1)
-        return out * self._gain if self._compensated else out
+        return np.multiply(out, self._gain, out=out) if self._compensated else out
 
     def backward(self, d: F32) -> F32:
         """``x = W^T d``: (B, n_out) -> (B, n_in), by the transposed read of the same cells."""
@@ -474,11 +474,10 @@ class Tile:
         started: dict[int, F32] = {}
         with self.clock.parallel():
             for block in self.blocks:
-                source, target = (block.rows, block.cols) if forward else (block.cols, block.rows)
+                target = block.cols if forward else block.rows
                 accumulate = target.start in started
                 strip = started.setdefault(target.start, _strip(out, target))
-                part = np.ascontiguousarray(x[:, source])
-                self._read_block(block, forward, part, (scale, row_gain), strip, seconds, accumulate=accumulate)
+                self._read_block(block, forward, x, (scale, row_gain), strip, seconds, accumulate=accumulate)
         for block in self.blocks:
             target = block.cols if forward else block.rows
             strip = started[target.start]
@@ -585,10 +584,10 @@ class Tile:
         """Further matrices that the write scheme keeps on arrays of its own, by name; none before the first update."""
         return dict(self._arrays)
 
-    def state(self) -> TileState:
-        """Everything later operations depend on, for a checkpoint."""
+    def state(self, *, cells: bool = True) -> TileState:
+        """Everything later operations depend on, for a checkpoint; cells: as `Inspectable.state`."""
         return {
-            "blocks": [block.state() for block in self.blocks],
+            "blocks": [block.state(cells=cells) for block in self.blocks],
             "gain": self._gain.copy(),
             "probe_reference": self._probe_reference,
             "full_weight": self.full_weight,
@@ -597,7 +596,7 @@ class Tile:
             "writer": None if self._writer is None else self._writer.state(),
             "writers": self._writers,
             "programmed": self._programmed,
-            "arrays": {name: arrays.state() for name, arrays in self._arrays.items()},
+            "arrays": {name: arrays.state(cells=cells) for name, arrays in self._arrays.items()},
             "time": self.clock.now,
         }
 

@@ -91,6 +91,7 @@ def _take_over(twin: Crossbar, g: F32) -> None:
         twin.program(g)
         return
     state = taken(CrossbarState, inside.state(), "crossbar")
+    assert state["cells"] is not None  # they were asked for
     state["cells"]["g"] = np.maximum(g, np.float32(0.0))
     inside.restore(state)
 

@@ -2,7 +2,8 @@
 
 A plan is decided from what the module does on sample inputs. Whether it holds for others is known only when nothing that runs
 depends on the values of the inputs; otherwise it is narrowed to what always holds (no folding, every layer on tiles), unless the
-sample is all that the network will ever be given. The planned network is compared with the original on the whole sample.
+sample is all that the network will ever be given. The planned network is compared with the original on the whole sample, or on its first
+inputs where what it runs depends on no value of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from learning.torch_bridge.plan import Decided, LayerPlan, Plan
 
 _TOLERANCE = 1e-4
 """Largest change of an output by conversion, relative to the largest output: float32 rounding through a deep network."""
+_TRIED = 16
+"""Inputs of many on which a module is compared with its copy, and with the planned network."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ def _runs(
 ) -> tuple[list[Tensor], list[Observation]]:
     """Outputs of the original, and what runs of its plain copy showed.
 
-    Where the copy is of the very same layers and gives the very same bits for the first batch, its outputs are the original's.
+    Where the copy is of the very same layers and gives the very same bits for a few inputs, or for the first batch, its outputs are the
+    original's.
     """
     outputs: list[Tensor] = []
     runs: list[Observation] = []
@@ -169,8 +173,9 @@ def _runs(
         output, runs[-1].output = runs[-1].output, None
         return output
 
+    tried = alike and _same_bits(original, work, batches[0])
     for k, x in enumerate(batches):
-        if k and alike:
+        if tried or (k and alike):
             outputs.append(_output(observed, x))
             continue
         outputs.append(_output(original, x))
@@ -182,6 +187,18 @@ def _runs(
                 "without training=self.training?"
             )
     return outputs, runs
+
+
+def _same_bits(original: nn.Module, work: nn.Module, x: Tensor) -> bool:
+    """Whether both give the same bits for a few of many inputs x; not where they cannot be run on so few."""
+    if x.dim() < 2 or len(x) < 2 * _TRIED:
+        return False  # no more work than the whole
+    few = x[:_TRIED]
+    try:
+        found, right = work(few.clone()), original(few.clone())
+    except Exception:  # the user's own code, which may raise anything; what it raises for all of x is said
+        return False
+    return isinstance(found, Tensor) and isinstance(right, Tensor) and torch.equal(found, right)
 
 
 def _output(module: Callable[[Tensor], object], x: Tensor) -> Tensor:
@@ -295,7 +312,19 @@ def _products(seen: _Sample) -> list[str]:
 
 
 def _difference(plan: Plan, seen: _Sample) -> str:
-    """Run the plan on exact tiles: what is wrong with its outputs, or with layers that no tile follows; "" when nothing."""
+    """Run the plan on exact tiles: what is wrong with its outputs, or with layers that no tile follows; "" when nothing.
+
+    A few of many inputs tell it where nothing that the module runs depends on their values: what is wrong is wrong for all of them.
+    """
+    first = seen.batches[0]
+    few = first.dim() > 1 and len(first) >= 2 * _TRIED and not any(run.decides for run in seen.runs)
+    if few and not _difference_on(plan, seen, (first[:_TRIED],), (seen.outputs[0][:_TRIED],)):
+        return ""
+    return _difference_on(plan, seen, seen.batches, seen.outputs)
+
+
+def _difference_on(plan: Plan, seen: _Sample, batches: Sequence[Tensor], outputs: Sequence[Tensor]) -> str:
+    """`_difference` on these inputs, whose right outputs are given."""
     trial = plan.build(lambda name, shape: DigitalTile(shape))
     reached: set[str] = set()
     expected = {name for run in seen.runs for name in run.calls} & {layer.name for layer in plan.layers}
@@ -304,7 +333,7 @@ def _difference(plan: Plan, seen: _Sample) -> str:
         for name, layer in analog_layers(trial).items():
             hook = layer.register_forward_hook(lambda module, inputs, output, name=name: reached.add(name))
             stack.callback(hook.remove)
-        for x, right in zip(seen.batches, seen.outputs, strict=True):
+        for x, right in zip(batches, outputs, strict=True):
             try:
                 output = trial(x.clone())
             except Exception as error:  # the user's own code, which may raise anything

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import zstandard
 
 from analog_sim.config import UserError
+from analog_sim.json_text import parse_json
 
 MAGIC = b"analog-hil operations 1\n"
 LEVEL = 1
@@ -234,7 +235,7 @@ def _decode(path: Path, payload: bytes, number: int) -> tuple[dict[str, Any], di
     try:
         text = zstandard.ZstdDecompressor().decompress(payload, max_output_size=LONGEST)
         line, _, blob = text.partition(b"\n")
-        header = json.loads(line)
+        header = parse_json(line)
         arrays, place = {}, 0
         for name, (kind, shape) in header.pop("arrays").items():
             dtype = np.dtype(kind)

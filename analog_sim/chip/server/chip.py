@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from analog_sim.chip.server.errors import ScpiError
 from analog_sim.chip.server.journal import Journal
 from analog_sim.chip.server.wall_clock import WallClock
 from analog_sim.config import UserError
+from analog_sim.json_text import parse_json
 from analog_sim.pulses.plans import PulseCounts
 from analog_sim.random.streams import Name
 
@@ -317,8 +317,8 @@ def parts_of(name: str) -> list[Name]:
     if not name.startswith("["):
         return [name]
     try:
-        parts: Any = json.loads(name)
-    except (ValueError, RecursionError) as error:
+        parts: Any = parse_json(name)
+    except ValueError as error:
         raise ScpiError(-222, "a name that begins with [ must be a JSON list") from error
     if not parts or any(isinstance(p, bool) or not isinstance(p, str | int) for p in parts):
         raise ScpiError(-222, "a name must be a list of strings and whole numbers")

@@ -34,10 +34,14 @@ def scale_rows(bits, out_bits):
 
 
 @njit(cache=True, fastmath=False)
-def dac_rows(x, scale, steps, volts, out):
-    """Write volts * round(clip(x / scale_b, -1, 1) * steps) / steps to out (B, n); steps 0: no quantisation."""
+def dac_rows(x, first, scale, steps, volts, out):
+    """Write volts * round(clip(x / scale_b, -1, 1) * steps) / steps to out (B, n); steps 0: no quantisation.
+
+    x: (B, N), of which column `first` and those after it are converted.
+    """
     for b in range(x.shape[0]):
-        row, target = x[b], out[b]
+        target = out[b]
+        row = x[b, first : first + target.shape[0]]
         gain = _ONE / scale[b]
         if steps > _ZERO:
             g = gain * steps

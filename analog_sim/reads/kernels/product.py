@@ -34,6 +34,7 @@ HALF = LANES
 """Columns of a last panel up to which one vector of outputs serves."""
 
 _ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
+_LISTED = 4  # vectors of a block whose silent lines are left out: few, so that many lines are silent in all of them
 _CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
 _SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
 _BYTES = 4
@@ -135,10 +136,10 @@ else:
     def _listed_block(
         typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any, lines: Any
     ) -> Any:  # pragma: no cover
-        """The same for _ROWS vectors, and the lines alone that are listed."""
+        """The same for _LISTED vectors, and the lines alone that are listed."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _emit_block(builder, _ROWS, _VECTORS, *args)
+            _emit_block(builder, _LISTED, _VECTORS, *args)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
@@ -158,7 +159,7 @@ else:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1. listed: address of those
-        i, int64 each, where they are not all.
+        i, int32 each, where they are not all.
         """
         real, index = ir.FloatType(), ir.IntType(64)
         vector = ir.VectorType(real, LANES)
@@ -183,7 +184,8 @@ else:
         sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
         place = i
         if listed is not None:
-            place = builder.load(builder.gep(builder.inttoptr(listed, index.as_pointer()), [i]))
+            entry = builder.gep(builder.inttoptr(listed, ir.IntType(32).as_pointer()), [i])
+            place = builder.zext(builder.load(entry), index)
         line = builder.gep(conductances, [builder.mul(place, index(WIDTH))])
         g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
@@ -264,14 +266,14 @@ else:
 
     @njit(**WITHIN)
     def _driven_lines(bits, lines):
-        """The lines that are not silent in all of these vectors, (_ROWS, n) float32 seen as int32, into `lines`; returns their number.
+        """The lines that are not silent in all of these vectors, (_LISTED, n) float32 seen as int32, into `lines`; returns their number.
 
         At least one: the loop of a block begins with it.
         """
         number = 0
         for i in range(bits.shape[1]):
             some = np.int32(0)
-            for r in range(_ROWS):
+            for r in range(_LISTED):
                 some |= bits[r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
@@ -283,12 +285,12 @@ else:
 
         None, when there are few silent lines in the first block.
         """
-        blocks = bits.shape[0] // _ROWS
+        blocks = bits.shape[0] // _LISTED
         for k in range(blocks):
-            numbers[k] = _driven_lines(bits[k * _ROWS : (k + 1) * _ROWS], lines[k])
+            numbers[k] = _driven_lines(bits[k * _LISTED : (k + 1) * _LISTED], lines[k])
             if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
-        return blocks * _ROWS
+        return blocks * _LISTED
 
     @njit(cache=True, fastmath=False)
     def _panel(v, panels, out, first, p, known, lines, numbers):
@@ -302,9 +304,9 @@ else:
         room = np.empty((n if aside else 0, WIDTH), np.float32)
         if aside:
             target, out_stride = np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES)
-        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * 8)
-        for k in range(known // _ROWS):
-            here = np.int64(k * _ROWS)
+        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * _BYTES)
+        for k in range(known // _LISTED):
+            here = np.int64(k * _LISTED)
             _listed_block(
                 voltages + here * stride,
                 stride,
@@ -325,8 +327,8 @@ else:
         if team:
             shared(first, last, 1, 1, team)
             return
-        bits, blocks = v.view(np.int32), min(_CHUNK, v.shape[0]) // _ROWS
-        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int64), np.empty(blocks, np.int64)
+        bits, blocks = v.view(np.int32), min(_CHUNK, v.shape[0]) // _LISTED
+        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int32), np.empty(blocks, np.int64)
         for chunk in range(0, v.shape[0], _CHUNK):
             known = _look_for_silence(bits[chunk : chunk + _CHUNK], lines, numbers)
             for p in range(first, last):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import final
 
@@ -120,6 +120,20 @@ class Chip:
         with self._measuring():
             return {name: product_error(layers[name], parts) for name, parts in inputs.items()}
 
+    @property
+    def rewinds(self) -> bool:
+        """Whether `rewound` can put it back: an open emulated chip that keeps no record, and whose cells reads do not disturb."""
+        own = self._prepared.chip.snapshots and self._fabric.record is None
+        return own and all(tile.inspectable and not tile.cell.read_disturb for tile in self._made)
+
+    @contextmanager
+    def rewound(self) -> Iterator[None]:
+        """After the block, in which it may be read and time may pass but no cell is written, the chip is as it was before."""
+        states = [tile.state(cells=False) for tile in self._made]
+        yield
+        for tile, state in zip(self._made, states, strict=True):
+            tile.restore(state)
+
     def _measuring(self) -> AbstractContextManager[object]:
         """Measuring stands aside of chip time where the chip is emulated and open; on any other chip it is a workload like any."""
         return self.clock.parallel() if self._prepared.chip.snapshots else nullcontext()
@@ -151,8 +165,15 @@ def rehearsal(variant: Variant) -> tuple[Callable[[], object], ...]:
     )
 
 
-def run_chip(prepared: Prepared, task: Task, folders: Path | None = None) -> list[Row]:
-    """Run one chip of one variant: one row per time. `task.args` holds the variant; folders: where each chip has one of its own."""
+def run_chip(
+    prepared: Prepared, task: Task, folders: Path | None = None, made: MutableMapping[int, Chip] | None = None
+) -> list[Row]:
+    """Run one chip of one variant: one row per time.
+
+    Args:
+        prepared: the network. task: `args` holds the variant. folders: where each chip has one of its own.
+        made: number -> chip of the nominal variant that is programmed already; it is taken out.
+    """
     set_torch_threads(1)
     (variant,) = task.args
     number = int(task.key["chip"] or 0)
@@ -160,7 +181,9 @@ def run_chip(prepared: Prepared, task: Task, folders: Path | None = None) -> lis
     nominal = variant.study == "nominal"
     inputs = prepared.probes.rows if nominal else {}
     rows: list[Row] = []
-    with closing(Chip(prepared, variant, number, folder)) as chip:
+    ready = made.pop(number, None) if nominal and made is not None else None
+    with closing(Chip(prepared, variant, number, folder) if ready is None else ready) as chip:
+        del ready
         for age in variant.times:
             chip.wait_until(age)
             found = chip.evaluate()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import MutableMapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,29 @@ class ChipSnapshot:
     costs: dict[str, float]
 
 
-def chip_snapshot(prepared: Prepared, variant: Variant, number: int, folders: Path | None = None) -> ChipSnapshot:
-    """Make the chip of `number` and follow it through the variant's times; folders: where each recorded chip has one of its own."""
-    folder = None if folders is None else folders / "snapshot"
-    with closing(Chip(prepared, variant, number, folder)) as chip:
-        return _followed(chip, prepared, variant, number)
+def chip_snapshot(
+    prepared: Prepared,
+    variant: Variant,
+    number: int,
+    folders: Path | None = None,
+    made: MutableMapping[int, Chip] | None = None,
+) -> ChipSnapshot:
+    """Make the chip of `number` and follow it through the variant's times.
+
+    Args:
+        prepared, variant, number: as of `Chip`. folders: where each recorded chip has one of its own.
+        made: gets the chip as it was before that, where it can be put back: who runs it needs not program it again.
+    """
+    with ExitStack() as done:
+        chip = Chip(prepared, variant, number, None if folders is None else folders / "snapshot")
+        done.callback(chip.close)
+        if made is None or not chip.rewinds:
+            return _followed(chip, prepared, variant, number)
+        with chip.rewound():
+            found = _followed(chip, prepared, variant, number)
+        made[number] = chip
+        done.pop_all()
+        return found
 
 
 def _followed(chip: Chip, prepared: Prepared, variant: Variant, number: int) -> ChipSnapshot:

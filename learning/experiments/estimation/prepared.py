@@ -57,7 +57,7 @@ class Prepared:
     """A checked network with its data.
 
     Attributes:
-        source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on all test images.
+        source, weights: to make the network again. decided: how it goes on a chip, as compared with the original on test images.
         bias_inputs: layer -> drive of a bias line, 1 where there is none. outputs: their names.
         x_test, y_test: test samples as the network gets them, labels or targets. targets: the numbers to be predicted, None for classes.
         calibration: what training images make of the inputs of the layers, for the converters; None when there are none.

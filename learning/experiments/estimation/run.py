@@ -14,10 +14,17 @@ from analog_sim.tiles.tile import Tile
 from learning.experiments.configs.estimate import Experiment
 from learning.experiments.defaults.resumed import as_started
 from learning.experiments.defaults.statements import assumed_values
-from learning.experiments.estimation.chip import rehearsal, run_chip
-from learning.experiments.estimation.chip_snapshot import chip_snapshot
+from learning.experiments.estimation.chip import Chip, rehearsal, run_chip
+from learning.experiments.estimation.chip_snapshot import ChipSnapshot, chip_snapshot
 from learning.experiments.estimation.defaults import estimate_notes, with_compensation, with_epochs
-from learning.experiments.estimation.prepared import check, identity_of, prepare_estimate, weights_part, with_learned
+from learning.experiments.estimation.prepared import (
+    Prepared,
+    check,
+    identity_of,
+    prepare_estimate,
+    weights_part,
+    with_learned,
+)
 from learning.experiments.estimation.studies import Variant, hardware_of, variants
 from learning.experiments.monte_carlo.chance import chance_note
 from learning.experiments.monte_carlo.evaluate import Task, View, run_tasks
@@ -106,32 +113,48 @@ def estimate(
                 say(f"note: {readable(note)}")
             tasks = _tasks(points, chip)
             chips = run.path / CHIPS if experiment.chip.of_estimates else None
+            where, made = _where(experiment), dict[int, Chip]()
             with compiling("estimate", say):  # compiles every kernel, before workers would
-                face = chip_snapshot(prepared, nominal, _first(tasks), chips)
+                face = chip_snapshot(prepared, nominal, _first(tasks), chips, made if where.in_process else None)
+            release_memory()
             log = run.log("metrics", estimate_columns(prepared.layers, score), KEY)
             refuse_other_times(log, tasks)
+            if log.finished(tasks[0].key):
+                made.clear()
             rows = run_tasks(
-                partial(run_chip, prepared, folders=chips), tasks, results=log, parallel=_where(experiment), progress=progress,
+                partial(run_chip, prepared, folders=chips, made=made), tasks, results=log, parallel=where, progress=progress,
                 view=view_of(points, place, score), identity=identity,
             )  # fmt: skip
-            results = EstimateResults(
-                title=experiment.name,
-                rows=rows,
-                layers=prepared.layers,
-                digital=prepared.digital,
-                n_test=len(prepared.y_test),
-                threshold=experiment.yield_threshold.value(prepared.digital[score.key], score.bounds[0]),
-                transfer=face.transfer,
-                maps=face.maps,
-                drops=face.drops,
-                costs=face.costs,
-                notes=notes,
-                converged=None if prepared.convergence is None else prepared.convergence.reached,
-                assumed=assumed_values([experiment.device]),
-                score=score,
-            )
+            results = _results(experiment, prepared, rows, face, notes, score)
             results.save(run)
             return Outcome(results, estimate_table(results).text(), write_estimate_report(run, results))
+
+
+def _results(
+    experiment: Experiment,
+    prepared: Prepared,
+    rows: list[Row],
+    face: ChipSnapshot,
+    notes: tuple[str, ...],
+    score: Score,
+) -> EstimateResults:
+    """All that the table and the report show."""
+    return EstimateResults(
+        title=experiment.name,
+        rows=rows,
+        layers=prepared.layers,
+        digital=prepared.digital,
+        n_test=len(prepared.y_test),
+        threshold=experiment.yield_threshold.value(prepared.digital[score.key], score.bounds[0]),
+        transfer=face.transfer,
+        maps=face.maps,
+        drops=face.drops,
+        costs=face.costs,
+        notes=notes,
+        converged=None if prepared.convergence is None else prepared.convergence.reached,
+        assumed=assumed_values([experiment.device]),
+        score=score,
+    )
 
 
 def _where(experiment: Experiment) -> Parallel:

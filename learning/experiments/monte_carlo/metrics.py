@@ -12,6 +12,9 @@ from scipy.special import ndtri, stdtrit
 BOOTSTRAP_FROM = 25
 """Number of chips from which the bootstrap is used; below, Student-t covers better (0.93 against 0.84 at 5 chips)."""
 
+ALIKE = "all values equal"
+"""Method of an interval of values without any spread."""
+
 SHARE = (0.0, 1.0)
 """Bounds of an accuracy."""
 
@@ -35,12 +38,19 @@ class Interval:
     method: str
     level: float = 0.95
 
+    @property
+    def alike(self) -> bool:
+        """Whether all values are equal: they show no spread, which does not mean that there is none."""
+        return self.method == ALIKE
+
     def text(self, *, percent: bool = False, digits: int = 2) -> str:
-        """`97.31 [97.10, 97.52]`, in percent when asked for."""
+        """`97.31 [97.10, 97.52]`, in percent when asked for; `97.31 (all 3 alike)` where the values show no spread."""
         factor = 100.0 if percent else 1.0
         shown = f"{factor * self.value:.{digits}f}"
         if math.isnan(self.low):
             return shown
+        if self.alike:
+            return f"{shown} (all {self.n} alike)"
         return f"{shown} [{factor * self.low:.{digits}f}, {factor * self.high:.{digits}f}]"
 
 
@@ -53,7 +63,7 @@ def mean_interval(
         values: (n,) one value per chip, n >= 1. level: nominal coverage in (0, 1).
         bounds: what the mean can be, (0, 1) for a share; the interval is cut there, which costs no coverage.
 
-    Equal values give an interval of zero width (nothing to resample); one value gives no interval (nan).
+    Equal values give an interval of zero width (nothing to resample), which `Interval.alike` tells; one value gives no interval (nan).
 
     Raises:
         ValueError: no values, values that are not finite, or a level outside (0, 1).
@@ -67,7 +77,7 @@ def mean_interval(
         return Interval(mean, math.nan, math.nan, 1, "single value", level)
     # Means of equal floats may differ from them by rounding, which the resampling would take for spread.
     if np.ptp(x) <= 8 * np.finfo(np.float64).eps * max(1e-300, float(np.abs(x).max())):
-        return Interval(float(x[0]), float(x[0]), float(x[0]), n, "all values equal", level)
+        return Interval(float(x[0]), float(x[0]), float(x[0]), n, ALIKE, level)
     if n < BOOTSTRAP_FROM:
         half = float(stdtrit(n - 1, 0.5 + level / 2)) * float(x.std(ddof=1)) / math.sqrt(n)
         return Interval(mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]), n, "Student-t", level)

@@ -90,6 +90,14 @@ class Score:
         """`-0.10 to +0.40`."""
         return f"{self.change(interval.low)}{between}{self.change(interval.high)}"
 
+    def within(self, interval: Interval) -> str:
+        """`95 % interval 97.10 to 97.52`; where the values show no spread that the samples could tell, `the same for all 3`."""
+        return f"the same for all {interval.n}" if interval.alike else f"95 % interval {self.span(interval)}"
+
+    def within_change(self, interval: Interval) -> str:
+        """The same of a difference: `95 % interval -0.10 to +0.40`."""
+        return f"the same for all {interval.n}" if interval.alike else f"95 % interval {self.change_span(interval)}"
+
     def mean(self, values: npt.ArrayLike) -> Interval:
         """Mean over chips or seeds with its interval."""
         return mean_interval(values, bounds=self.bounds)

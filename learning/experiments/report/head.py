@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from analog_sim.config import ConfigError, UserError
 from devices.card import load_card
 from learning.experiments.runs.run_folder import RunDirectory
@@ -61,10 +59,7 @@ def plain(rows: Iterable[tuple[str, str]]) -> tuple[tuple[str, tuple[Link, ...]]
 
 def configuration_of(run: RunDirectory) -> Tree:
     """The run's resolved configuration as plain values; empty when it is no mapping. Raises UserError."""
-    try:
-        found = yaml.safe_load(run.config_text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{run.path}/config.yaml: cannot be read; choose another --out") from error
+    found = run.configuration
     return found if isinstance(found, dict) else {}
 
 

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analog_sim.config import Location, UserError
-from analog_sim.config.yaml12 import parse
-from learning.experiments.monte_carlo.metrics import Interval, mean_interval
+from analog_sim.config import UserError
+from learning.experiments.monte_carlo.metrics import ALIKE, Interval, mean_interval
 from learning.experiments.monte_carlo.score import Score
 from learning.experiments.report.estimate.results import EstimateResults
 from learning.experiments.report.tables import Table
 from learning.experiments.report.training.results import TrainingResults
 from learning.experiments.report.wording import readable, time_label
-from learning.experiments.runs.run_folder import CONFIG, RunDirectory
+from learning.experiments.runs.run_folder import RunDirectory
 
 NOT_COMPARED = ("name", "parallel")
 """Keys that decide nothing of the results."""
@@ -100,9 +99,9 @@ def _row(
     else:
         a, b = (np.array(list(values.values())) for values in (one, two))
         found, count = welch_interval(a, b), f"{a.size} and {b.size}"
-    span = "" if math.isnan(found.low) else f" [{score.change_span(found, ', ')}]"
+    span = f" [{score.change_span(found, ', ')}]" if not found.alike else f" ({score.within_change(found)})"
     means = (score.number(float(each.mean())) for each in (a, b))
-    return (name, *means, f"{score.change(found.value)}{span}", count)
+    return (name, *means, f"{score.change(found.value)}{'' if math.isnan(found.low) else span}", count)
 
 
 def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
@@ -117,7 +116,7 @@ def welch_interval(a: Any, b: Any, level: float = 0.95) -> Interval:
     parts = [float(v.var(ddof=1)) / v.size for v in (x, y)]
     total = sum(parts)
     if total == 0.0:
-        return Interval(value, value, value, x.size + y.size, "all values equal", level)
+        return Interval(value, value, value, x.size + y.size, ALIKE, level)
     freedom = total**2 / sum(part**2 / (v.size - 1) for part, v in zip(parts, (x, y), strict=True))
     half = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(total)
     return Interval(value, value - half, value + half, x.size + y.size, "Welch", level)
@@ -136,7 +135,6 @@ def _changed(first: RunDirectory, second: RunDirectory) -> Table:
 
 def _leaves(run: RunDirectory) -> dict[str, str]:
     """Dotted key -> value as text, of a resolved configuration. Raises UserError."""
-    root, _ = parse(run.config_text, lambda line: Location(CONFIG, line))
     found: dict[str, str] = {}
 
     def walk(value: object, path: str) -> None:
@@ -146,5 +144,5 @@ def _leaves(run: RunDirectory) -> dict[str, str]:
         else:
             found[path] = "null" if value is None else str(value)
 
-    walk(None if root is None else root.plain(), "")
+    walk(run.configuration, "")
     return found

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analog_sim.archive import one_line, read_archive
 from analog_sim.config import UserError
+from analog_sim.json_text import parse_json
 from analog_sim.whole_file import replacing
 
 CHECK = "check"
@@ -81,8 +82,8 @@ def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
     then = f"; {remedy}" if remedy else ""
     text = read_text(path, remedy)
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}){then}") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: must hold one object (got {type(found).__name__}){then}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from analog_sim.archive import one_line
 from analog_sim.config import ConfigError, StrictModel, UserError, validate
+from analog_sim.json_text import parse_json
 from learning.common.identity import digest
 from learning.experiments.runs.files import JsonRecord, checked_record, read_arrays, write_arrays
 from learning.network.learned import LearnedNetwork
@@ -70,8 +71,8 @@ def read_network(place: Path) -> LearnedNetwork:
     if text is None:
         raise UserError(f"{path}: not a trained network of this program (has no {_RECORD}); {_ANEW}")
     try:
-        found = json.loads(text.tobytes())
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text.tobytes())
+    except ValueError as error:
         raise UserError(f"{path}: not a readable network ({one_line(error)}); {_ANEW}") from error
     record = checked_record(path, found if isinstance(found, dict) else {}, NetworkRecord, _ANEW)
     if record.format != _FORMAT:

@@ -193,6 +193,15 @@ class RunDirectory:
         return read_text(self.path / CONFIG, "choose another --out")
 
     @property
+    def configuration(self) -> Any:
+        """The same as plain values. Raises UserError when it is damaged."""
+        try:
+            return _written(self.config_text)
+        except ConfigError as error:
+            found = error.problems[0].message
+            raise UserError(f"{self.path / CONFIG}: cannot be read ({found}); choose another --out") from error
+
+    @property
     def kind(self) -> str:
         """What was run: `estimate`, `training`, `sweep`, `search`, `fit`, `calibration`, `characterise`. Raises UserError."""
         said = (self.load_json("summary") or {}).get("kind")
@@ -293,12 +302,7 @@ class RunDirectory:
         return False
 
     def _refuse_other_config(self, text: str, free: Sequence[str]) -> None:
-        path = self.path / CONFIG
-        try:
-            before = _tree(self.config_text)
-        except ConfigError as error:
-            raise UserError(f"{path}: cannot be read ({error.problems[0].message}); choose another --out") from error
-        now = _tree(text)
+        before, now = _flat(self.configuration), _flat(_written(text))
         differing = [
             f"{key}: was {before.get(key, '(absent)')!r}, now {now.get(key, '(absent)')!r}"
             for key in sorted(before.keys() | now.keys())
@@ -369,12 +373,12 @@ def _not_writable(path: Path, reason: str) -> UserError:
     return UserError(f"{path}: cannot be written ({reason}); choose another folder by --out")
 
 
-def _tree(text: str) -> dict[str, Any]:
-    """Dotted path -> leaf of a configuration as it was written. Raises ConfigError."""
+def _written(text: str) -> Any:
+    """Plain values of a configuration as it was written. Raises ConfigError."""
     root, problems = parse(text, lambda line: Location(CONFIG, line))
     if problems:
         raise ConfigError(problems)
-    return _flat(None if root is None else root.plain())
+    return None if root is None else root.plain()
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -97,6 +97,21 @@ def test_a_sensed_read_is_the_product_and_the_variance_of_its_noise(transpose, t
     assert np.abs(current - v @ g).max() > 1e-9
 
 
+@pytest.mark.parametrize("odd", [None, 1, 3])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_vectors_alike_but_for_signs_have_the_variance_of_each_alone(transpose, odd):
+    """Known inputs of a compensation: their squares are one row, whose product serves all; odd: the only vector that is another."""
+    array = crossbar(read=ReadNoiseModel(white=0.1 * G_MAX * RAMP))
+    array.program(uniform_target(array))
+    v = np.sign(volts(4, 5 if transpose else 6)) * np.float32(0.2)
+    if odd is not None:
+        v[odd, -1] *= np.float32(0.5)
+    _, variance = array.sense(v, transpose=transpose)
+    alone = [array.sense(row[None], transpose=transpose)[1] for row in v]
+    np.testing.assert_allclose(variance, np.concatenate(alone), rtol=1e-6)
+    assert (np.ptp(variance, axis=0) > 0.0).all() == (odd is not None)
+
+
 def test_constant_read_noise_takes_the_short_cut_to_the_same_distribution():
     """A constant table needs no second product; one node moved by nothing visible takes the general path."""
     fast = crossbar(read=ReadNoiseModel(white=constant_table(1e-6)))

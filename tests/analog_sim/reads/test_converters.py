@@ -28,6 +28,14 @@ def test_dac_is_its_naive_twin(bits, scaling):
     np.testing.assert_allclose(dac.convert(X, scale), expected, rtol=1e-6, atol=1e-8)
 
 
+def test_inputs_of_one_block_are_those_of_its_lines():
+    dac = Dac(DacSpec(bits=8), 3, 0.2, STREAMS)
+    scale = dac.full_scale(X)
+    np.testing.assert_array_equal(dac.convert(X, scale, 2), dac.convert(np.ascontiguousarray(X[:, 2:5]), scale))
+    with pytest.raises(ValueError, match=r"3 inputs from 5 on \(got 7 in all\)"):
+        dac.convert(X, scale, 5)
+
+
 def test_full_scales():
     top = np.abs(X).max(axis=1)
     np.testing.assert_array_equal(Dac(DacSpec(), 7, 1.0, STREAMS).full_scale(X), top)

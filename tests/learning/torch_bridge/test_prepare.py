@@ -411,6 +411,72 @@ class Counted(nn.Module):
         return self.layer(x.flatten(1))
 
 
+class Deciding(Counted):
+    """What it runs may depend on values of its inputs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.mean() < 2.0 else x.flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "passes"),
+    [
+        (Counted, [8, 16, 16, 16, 40]),  # both on a few, the copy on all, the copy on a few on exact tiles
+        (Deciding, [8, 8, 16, 16, 40, 40]),  # on exact tiles on all
+    ],
+)
+def test_a_plain_network_is_run_on_a_few_inputs_of_a_large_batch(kind: type[Counted], passes: list[int]) -> None:
+    module, x = kind(normed=False).eval(), torch.cat([X] * 6)
+    expected = torch.cat([run(module, part) for part in x.split(40)])
+    Counted.passes = ()
+    plan = prepare(module, x, batch=40, whole=True)
+    assert sorted(Counted.passes) == passes
+    assert plan.outputs is not None
+    assert torch.equal(plan.outputs, expected)
+
+
+class OfItsBatch(nn.Module):
+    """Normalised over its batch, and through another layer where that is small: on a few inputs it is another network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.other = nn.Linear(64, 10), nn.Linear(64, 10)
+        self.norm = nn.BatchNorm1d(10, track_running_stats=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm((self.layer if len(x) > 20 else self.other)(x.flatten(1)))
+
+
+def test_a_network_that_depends_on_its_batch_is_compared_on_all_of_it() -> None:
+    x = torch.cat([X] * 6)
+    plan = prepare(OfItsBatch().eval(), x, batch=40, whole=True)
+    assert [layer.name for layer in plan.layers] == ["layer", "other"]
+    assert plan.outputs is not None
+
+
+class OfOneSize(nn.Module):
+    """Takes batches of 40 only, or is random, and says so."""
+
+    def __init__(self, noisy: bool) -> None:
+        super().__init__()
+        self.layer, self.noisy = nn.Linear(64, 10), noisy
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.noisy:
+            return self.layer(nn.functional.dropout(x.flatten(1)))
+        return self.layer(x.reshape(40, 64))
+
+
+def test_a_network_that_cannot_be_tried_on_a_few_inputs_is_compared_on_its_batch() -> None:
+    x = torch.cat([X] * 5)
+    module = OfOneSize(noisy=False).eval()
+    plan = prepare(module, x, batch=40, whole=True)
+    assert plan.outputs is not None
+    assert torch.equal(plan.outputs, run(module, x))
+    with pytest.raises(UserError, match="two runs on the same inputs differ"):
+        prepare(OfOneSize(noisy=True).eval(), x, batch=40, whole=True)
+
+
 @pytest.mark.parametrize(
     ("normed", "passes"),
     [

@@ -130,7 +130,7 @@ def _lead(best: F64, other: F64, score: Score) -> str:
     if best.size != other.size or best.size < 2:
         return f"{score.gap(lead)} ahead of"
     paired = mean_interval(best - other)
-    span = f"95 % interval {score.change_span(paired)}"
+    span = score.within_change(paired)
     if paired.low <= 0.0 <= paired.high:
         return f"not told apart ({score.change(lead)}{score.points}, {span}) from"
     return f"{score.gap(lead)} ({span}) ahead of"
@@ -146,7 +146,7 @@ def _named(score: Score) -> str:
 
 def _value(mean: Interval, score: Score) -> str:
     text = score.shown(mean.value)
-    return text if np.isnan(mean.low) else f"{text} (95 % interval {score.span(mean)})"
+    return text if np.isnan(mean.low) else f"{text} ({score.within(mean)})"
 
 
 def _subject(

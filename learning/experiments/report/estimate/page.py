@@ -147,7 +147,7 @@ def _point(results: EstimateResults, study: str, value: str) -> list[Row]:
 
 
 def _span(interval: Interval, score: Score) -> str:
-    return "" if np.isnan(interval.low) else f", 95 % interval {score.span(interval)}"
+    return "" if np.isnan(interval.low) else f", {score.within(interval)}"
 
 
 def _accuracy_section(results: EstimateResults, times: F64, accuracy: F64) -> Section:

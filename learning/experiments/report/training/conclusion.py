@@ -137,10 +137,14 @@ def arm_setting(tree: Tree, decisions: Tree, name: str) -> dict[str, Any]:
 def _value(one: Ended, n_test: int, score: Score) -> str:
     values = np.array(list(one.scores.values()))
     mean = score.mean(values) if values.size > 1 else score.of_one(float(values[0]), n_test)
-    over = f"over {values.size} seeds" if values.size > 1 else "of the test samples alone, one seed"
+    over = (
+        ("seeds" if mean.alike else f"over {values.size} seeds")
+        if values.size > 1
+        else "of the test samples alone, one seed"
+    )
     if score.unit:
-        return f"{score.shown(mean.value)} (95 % interval {score.span(mean)} {over})"
-    within = "one seed" if values.size == 1 else f"95 % interval {score.span(mean)} {over}"
+        return f"{score.shown(mean.value)} ({score.within(mean)} {over})"
+    within = "one seed" if values.size == 1 else f"{score.within(mean)} {over}"
     error = "" if one.mse is None else f", mean squared error {one.mse:.4g}"
     return f"{score.name} {score.shown(mean.value)} ({within}){error}"
 
@@ -153,7 +157,7 @@ def _distance(one: Ended, twin: Ended, score: Score) -> str:
     if len(shared) < 2 or len(shared) != len(one.scores):
         return f"{text})"
     paired = mean_interval([one.scores[seed] - twin.scores[seed] for seed in shared])
-    return f"{text}; difference {score.change_span(paired)})"
+    return f"{text}; difference {score.change(paired.value) + ' for all seeds' if paired.alike else score.change_span(paired)})"
 
 
 def _cost(one: Ended) -> str:

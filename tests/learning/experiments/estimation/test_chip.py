@@ -176,6 +176,45 @@ def test_chip_snapshot() -> None:
     assert np.array_equal(face.maps[0].conductance, chip_snapshot(prepared(), variant, 2).maps[0].conductance)
 
 
+def test_a_chip_that_was_followed_is_handed_on_as_it_was() -> None:
+    """The report's chip and the first one that is estimated are one, to the bits that two of the same seed and number have."""
+    variant, made = variants(small())[0], dict[int, Chip]()
+    face = chip_snapshot(prepared(), variant, 1, made=made)
+    ours, fresh = made[1], chip(1)
+    assert (ours.age, ours.costs()) == (0.0, fresh.costs())
+    for mine, new in zip(ours.tiles, fresh.tiles, strict=True):
+        assert same_state(mine.state(), new.state())
+    task = Task({"study": "nominal", "value": "", "chip": 1}, (variant,))
+    rows = run_chip(prepared(), task, made=made)
+    assert not made, "it is used once"
+    assert rows == run_chip(prepared(), task, made=made) == run_chip(prepared(), task)
+    alone = chip_snapshot(prepared(), variant, 1)
+    assert all(np.array_equal(a.read_back, b.read_back) for a, b in zip(face.transfer, alone.transfer, strict=True))
+    assert face.costs == alone.costs
+
+
+def same_state(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_state(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same_state, one, other))
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
+
+
+def test_what_is_put_back_holds_no_copy_of_the_cells() -> None:
+    made = chip()
+    for tile in made.tiles:
+        assert [array["cells"] for block in tile.state(cells=False)["blocks"] for array in block["arrays"]] == [None]
+
+
+def test_chips_that_cannot_be_put_back_are_made_anew() -> None:
+    made: dict[int, Chip] = {}
+    disturbed = small(device={"base": "pcm", "read_disturb": 1e-9})
+    chip_snapshot(prepared(), variants(disturbed)[0], 0, made=made)
+    chip_snapshot(replace(prepared(), chip=Sealed()), variants(small())[0], 0, made=made)
+    assert not made
+
+
 def test_a_sealed_chip_is_estimated_by_reads_that_take_time() -> None:
     """Same cells, same programming, other draws of read noise. On an open chip all reads of a measurement count as one, the longest."""
     sealed = Chip(replace(prepared(), chip=Sealed()), variants(small())[0], 0)

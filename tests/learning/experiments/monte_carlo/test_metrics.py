@@ -14,6 +14,7 @@ from learning.experiments.monte_carlo.metrics import (
     wilson_interval,
     yield_interval,
 )
+from learning.experiments.monte_carlo.score import ACCURACY
 
 
 def test_student_t_below_25_values_is_scipys() -> None:
@@ -139,3 +140,13 @@ def test_senseless_arguments_are_refused() -> None:
 
 def test_text_shows_the_interval() -> None:
     assert wilson_interval(97, 100).text(percent=True, digits=1) == "97.0 [91.5, 99.0]"
+
+
+def test_values_without_spread_are_told_instead_of_an_interval_of_no_width() -> None:
+    """Three chips that are right on the same number of images: an interval from 96.48 to 96.48 would promise what nobody measured."""
+    alike, apart = mean_interval([0.9648] * 3), mean_interval([0.96, 0.97, 0.98])
+    assert (alike.alike, apart.alike) == (True, False)
+    assert alike.text(percent=True) == "96.48 (all 3 alike)"
+    assert ACCURACY.within(alike) == "the same for all 3"
+    assert ACCURACY.within(apart) == "95 % interval 94.52 to 99.48"
+    assert ACCURACY.within_change(mean_interval([0.01, 0.01])) == "the same for all 2"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from analog_sim.config import Q, StrictModel, UserError
+from learning.experiments.report.head import configuration_of
 from learning.experiments.report.rebuild import rebuild
 from learning.experiments.runs.run_folder import RunDirectory
 
@@ -107,6 +108,16 @@ def test_resume_with_another_configuration_names_the_keys(tmp_path: Path) -> Non
     assert "jobs" not in str(error.value)
     create(tmp_path / "run", Config(jobs=4), resume=True, free=("jobs",))
     create(tmp_path / "run", Config(jobs=4, noise=Noise(sigma=9.0)), resume=True, free=("noise",))
+
+
+@pytest.mark.parametrize("damage", ["[" * 5000, "a: [1", "a: 1\na: 2", "a: \x01"])
+def test_a_damaged_configuration_is_refused_by_whoever_reads_it(tmp_path: Path, damage: str) -> None:
+    """By a report, which met the limit of recursion as a traceback, and by a resume."""
+    run = begun(tmp_path / "run")
+    (tmp_path / "run/config.yaml").write_text(damage)
+    for reads in (lambda: run.configuration, lambda: configuration_of(run), lambda: create(run.path, resume=True)):
+        with pytest.raises(UserError, match=r"run/config.yaml: cannot be read \(.*\); choose another --out$"):
+            reads()
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
