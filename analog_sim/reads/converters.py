@@ -53,7 +53,7 @@ class DacSpec(StrictModel):
 
     bits: Bits | None = None
     signed: Literal["auto"] | bool = "auto"
-    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0, le=1e6)] = "per_vector"
+    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(ge=1e-30, le=1e6)] = "per_vector"
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0
     inl: Fraction = 0.0
