@@ -11,18 +11,17 @@ from analog_sim.reads.kernels.product import (
     multiply,
     multiply_last,
     pack_rows,
-    room_for_lines,
     transpose_lines,
     transpose_panels,
 )
-from analog_sim.threads import in_parts
+from analog_sim.threads import in_parts, team_for
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 _ALIGNMENT = 64  # bytes: a vector register, a line of the cache
-WORTH_A_THREAD = 1 << 21
-"""Multiplications of a part below which waking a thread takes longer than it saves, about 50 us of work."""
+WORTH_A_THREAD = 1 << 20
+"""Multiplications that are worth a thread, some 10 us of work."""
 
 COPIED_BY_A_THREAD = 1 << 16
 """Numbers of a part that is only copied, likewise."""
@@ -90,9 +89,7 @@ class PackedMatrix:
         narrow = self.cols - (count - 1) * WIDTH <= HALF
         if count > narrow:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-            in_parts(
-                lambda start, stop: multiply(v, panels, out, start, stop, *room_for_lines(v)), count - narrow, least
-            )
+            multiply(0, count - narrow, team_for(count - narrow, least), v, panels, out)
         if narrow:
             multiply_last(v, panels, out)
         return out

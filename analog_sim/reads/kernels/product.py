@@ -22,8 +22,9 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.math import least, most
-from analog_sim.random.kernels.memory import address, as_ints, part_of_row, room
+from analog_sim.random.kernels.memory import address, as_ints, part, room
 from analog_sim.random.kernels.options import JIT_OFF, KERNEL, within
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
@@ -40,7 +41,11 @@ _CHUNK = 256  # vectors of voltages that meet every panel while they are in the 
 _SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
 _BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
+_ROOM = (
+    2**16
+)  # numbers of lines of a chunk that are listed: 256 KiB of the stack, enough for all of its blocks up to 1,023 lines
 _scratch_aside = room((_CHUNK, WIDTH), np.float32)
+_scratch_lines, _scratch_numbers = room(_ROOM, np.int32), room(_CHUNK // _LISTED, np.int64)
 
 
 @njit(**KERNEL)
@@ -84,23 +89,17 @@ def transpose_lines(panels, cells_of, turned):
                 turned[p, first + j, k] = source[j]
 
 
-def room_for_lines(v: Any) -> tuple[Any, Any]:
-    """For `multiply`: room for the driven lines of every block of a chunk of v (B, n), (blocks, n + 1) int32, and for their numbers."""
-    blocks = min(_CHUNK, len(v)) // _LISTED
-    return np.empty((blocks, v.shape[1] + 1), np.int32), np.empty(blocks, np.int64)
-
-
 if JIT_OFF:
 
-    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int, lines: Any, numbers: Any) -> None:
-        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
-        for p in range(start, stop):
+    def multiply(first: int, last: int, team: int, v: Any, panels: Any, out: Any) -> None:
+        """``out = v M`` in the columns of panels first ... last - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        for p in range(first, last):
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
             strip[...] = v @ panels[p, :, : strip.shape[1]]
 
     def multiply_last(v: Any, panels: Any, out: Any) -> None:
         """`multiply` in the columns of the last panel, which are HALF or fewer."""
-        multiply(v, panels, out, len(panels) - 1, len(panels), *room_for_lines(v))
+        multiply(len(panels) - 1, len(panels), 0, v, panels, out)
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -285,13 +284,14 @@ else:
 
     @within
     def _look_for_silence(bits, first, n, lines, numbers):
-        """`_driven_lines` of every whole block of the n vectors from `first` on into a row of `lines`; returns for how many they are known.
+        """`_driven_lines` of whole blocks of the n vectors from `first` on, one after the other into `lines`, as many as find room there.
 
-        None, when there are few silent lines in the first block.
+        Returns for how many vectors they are known: none, when there are few silent lines in the first block.
         """
-        blocks = n // _LISTED
+        each = bits.shape[1] + 1
+        blocks = least(n // _LISTED, _ROOM // each)
         for k in range(blocks):
-            numbers[k] = _driven_lines(bits, first + k * _LISTED, part_of_row(lines, k, 0, lines.shape[1]))
+            numbers[k] = _driven_lines(bits, first + k * _LISTED, part(lines, k * each, (k + 1) * each))
             if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
         return blocks * _LISTED
@@ -306,7 +306,7 @@ else:
         aside = out.shape[1] - p * WIDTH < WIDTH
         if aside:
             target, out_stride = address(spare), np.int64(WIDTH * _BYTES)
-        driven, each = address(lines), np.int64(lines.shape[1] * _BYTES)
+        driven, each = address(lines), np.int64((v.shape[1] + 1) * _BYTES)
         for k in range(known // _LISTED):
             here = np.int64(k * _LISTED)
             _listed_block(
@@ -324,17 +324,17 @@ else:
             _take(spare, out, first, n, p)
 
     @njit(**KERNEL)
-    def multiply(v, panels, out, start, stop, lines, numbers):
-        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32.
-
-        lines, numbers: of `room_for_lines`.
-        """
-        bits, aside = as_ints(v), _scratch_aside()
-        for first in range(0, v.shape[0], _CHUNK):
-            n = least(_CHUNK, v.shape[0] - first)
-            known = _look_for_silence(bits, first, n, lines, numbers)
-            for p in range(start, stop):
-                _panel(v, panels, out, first, n, p, known, lines, numbers, aside)
+    def multiply(first, last, team, v, panels, out):
+        """``out = v M`` in the columns of panels first ... last - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        if team:
+            shared(first, last, 1, 1, team)
+            return
+        bits, aside, lines, numbers = as_ints(v), _scratch_aside(), _scratch_lines(), _scratch_numbers()
+        for chunk in range(0, v.shape[0], _CHUNK):
+            n = least(_CHUNK, v.shape[0] - chunk)
+            known = _look_for_silence(bits, chunk, n, lines, numbers)
+            for p in range(first, last):
+                _panel(v, panels, out, chunk, n, p, known, lines, numbers, aside)
 
     @njit(**KERNEL)
     def multiply_last(v, panels, out):
