@@ -665,7 +665,8 @@ def test_products(shape: tuple[int, int]) -> None:
     left = shape[1] - (len(packed) - 1) * WIDTH
     if left <= HALF:
         wide, out[:, -left:] = out.copy(), np.nan
-        multiply_last(v, packed, out)
+        for first, last in ((0, len(v) // 2), (len(v) // 2, len(v))):
+            multiply_last(first, last, 0, v, packed, out)
         np.testing.assert_array_equal(out, wide)
 
 

@@ -33,6 +33,7 @@ class PackedMatrix:
     Args:
         rows: n.
         cols: m.
+        filled: all columns of it are about to be written.
 
     Attributes:
         array: (m / WIDTH rounded up, n, WIDTH), zeros at first, and always zeros beyond column m; kernels may write the rest.
@@ -40,18 +41,20 @@ class PackedMatrix:
 
     __slots__ = ("array", "cols", "rows")
 
-    def __init__(self, rows: int, cols: int) -> None:
+    def __init__(self, rows: int, cols: int, *, filled: bool = False) -> None:
         self.rows, self.cols = rows, cols
         count = -(-cols // WIDTH)
         size, spare = count * rows * WIDTH, _ALIGNMENT // 4
-        room = np.zeros(size + spare, np.float32)
+        room = (np.empty if filled else np.zeros)(size + spare, np.float32)
         first = -(room.ctypes.data // 4) % spare
         self.array: F32 = room[first : first + size].reshape(count, rows, WIDTH)
+        if filled and cols % WIDTH:
+            self.array[-1, :, cols % WIDTH :] = 0.0
 
     @classmethod
     def of(cls, matrix: F32) -> PackedMatrix:
         """The matrix (n, m) itself."""
-        made = cls(*matrix.shape)
+        made = cls(*matrix.shape, filled=True)
         made.put(np.arange(len(matrix)), matrix)
         return made
 
@@ -91,7 +94,8 @@ class PackedMatrix:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
             multiply(0, count - narrow, team_for(count - narrow, least), v, panels, out)
         if narrow:
-            multiply_last(v, panels, out)
+            least = max(HALF, -(-WORTH_A_THREAD // max(1, self.rows * HALF)))
+            multiply_last(0, len(v), team_for(len(v), least), v, panels, out)
         return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +35,9 @@ class OuterProduct:
         """Return the gradient as a matrix (n_out, n_in)."""
         return self.d.T @ self.x
 
-    @property
+    @cached_property
     def finite(self) -> bool:
-        """Whether all numbers are."""
+        """Whether all numbers are; they are looked at once, so nobody may change them afterwards."""
         return _finite(self.d) and _finite(self.x)
 
 
@@ -54,9 +55,9 @@ class Dense:
         """Return the gradient as a matrix (n_out, n_in)."""
         return self.dw
 
-    @property
+    @cached_property
     def finite(self) -> bool:
-        """Whether all numbers are."""
+        """Whether all numbers are; they are looked at once, so nobody may change them afterwards."""
         return _finite(self.dw)
 
 

@@ -97,9 +97,9 @@ if JIT_OFF:
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
             strip[...] = v @ panels[p, :, : strip.shape[1]]
 
-    def multiply_last(v: Any, panels: Any, out: Any) -> None:
-        """`multiply` in the columns of the last panel, which are HALF or fewer."""
-        multiply(len(panels) - 1, len(panels), 0, v, panels, out)
+    def multiply_last(first: int, last: int, team: int, v: Any, panels: Any, out: Any) -> None:
+        """`multiply` for vectors first ... last - 1 in the columns of the last panel, which are HALF or fewer."""
+        multiply(len(panels) - 1, len(panels), 0, v[first:last], panels, out[first:last])
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -337,16 +337,19 @@ else:
                 _panel(v, panels, out, chunk, n, p, known, lines, numbers, aside)
 
     @njit(**KERNEL)
-    def multiply_last(v, panels, out):
-        """`multiply` in the columns of the last panel, which are HALF or fewer."""
+    def multiply_last(first, last, team, v, panels, out):
+        """`multiply` for vectors first ... last - 1 in the columns of the last panel, which are HALF or fewer."""
+        if team:
+            shared(first, last, 2 * _ROWS, 1, team)
+            return
         p = panels.shape[0] - 1
         aside = _scratch_aside()
-        for first in range(0, v.shape[0], _CHUNK):
-            n = least(_CHUNK, v.shape[0] - first)
-            voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
+        for chunk in range(first, last, _CHUNK):
+            n = least(_CHUNK, last - chunk)
+            voltages, stride, panel, target, out_stride = _addresses(v, panels, out, chunk, p)
             whole = out.shape[1] - p * WIDTH == HALF
             if not whole:
                 target, out_stride = address(aside), np.int64(WIDTH * _BYTES)
             _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
             if not whole:
-                _take(aside, out, first, n, p)
+                _take(aside, out, chunk, n, p)
