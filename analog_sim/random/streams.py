@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-from analog_sim._collector import resting
+from analog_sim.compiling.collector import resting
 from analog_sim.threads import in_parts
 
 with resting():

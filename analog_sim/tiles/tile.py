@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-from analog_sim._collector import resting
+from analog_sim.compiling.collector import resting
 
 with resting():
     import numpy as np

@@ -72,5 +72,5 @@ def test_the_end_is_that_of_plain_python(tmp_path: Path) -> None:
 
 
 def test_an_import_that_fails_leaves_it_at_work(tmp_path: Path) -> None:
-    code = "import gc\nfrom analog_sim._collector import resting\ntry:\n    with resting(): import no_such_module\n"
+    code = "import gc\nfrom analog_sim.compiling.collector import resting\ntry:\n    with resting(): import no_such_module\n"
     assert run(code + "except ImportError: print(gc.isenabled())", tmp_path) == ["True"]
