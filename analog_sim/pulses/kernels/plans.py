@@ -8,7 +8,6 @@ from numba import njit
 
 from analog_sim._teamwork import shared
 from analog_sim.pulses.kernels.bits import column_lists, popcount, split_words, turn_rows
-from analog_sim.random.kernels.options import WITHIN
 
 F32 = npt.NDArray[np.float32]
 
@@ -82,7 +81,7 @@ def lay_out(first, last, team, rows, cols, everything, found):
     return 0
 
 
-@njit(**WITHIN)
+@njit(forceinline=True)
 def _lay_out_rows(bits, sign, turned, fired, when, most, busy, everything, found):
     """Part 0 of `lay_out`."""
     turn_rows(bits, sign, everything, turned, fired, when, most)
@@ -94,7 +93,7 @@ def _lay_out_rows(bits, sign, turned, fired, when, most, busy, everything, found
     found[0], found[1] = slots, np.uint64(firing)
 
 
-@njit(**WITHIN)
+@njit(forceinline=True)
 def _lay_out_columns(bits, sign, words, columns, start, found):
     """Part 1 of `lay_out`."""
     number, slots = split_words(bits, words)
