@@ -7,7 +7,7 @@ from numba import njit
 
 from analog_sim._teamwork import shared
 from analog_sim.random.kernels.magnitude import largest_bits
-from analog_sim.random.kernels.options import CALLED, WITHIN
+from analog_sim.random.kernels.options import CALLED
 
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
