@@ -29,6 +29,7 @@ from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_o
 from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
+    AT_ONCE,
     HALF,
     WIDTH,
     multiply,
@@ -37,6 +38,7 @@ from analog_sim.reads.kernels.product import (
     transpose_lines,
     transpose_panels,
 )
+from analog_sim.reads.kernels.silence import multiply_silent
 from analog_sim.writing.proposal import add_outer_products
 from learning.common.kernels import add_scaled, mean_norm, take_difference
 from learning.common.patches.windows import Windows
@@ -149,6 +151,10 @@ TWINS: dict[str, tuple[str, str]] = {
     ),
     "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
     "analog_sim.reads.kernels.product.multiply_last": ("naive_kernels.py:product", f"{HERE}:test_products"),
+    "analog_sim.reads.kernels.silence.multiply_silent": (
+        "naive_kernels.py:product",
+        f"{HERE}:test_products_with_silent_lines",
+    ),
     **{
         f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
         for name in ("pack_rows", "transpose_lines", "transpose_panels")
@@ -592,6 +598,18 @@ def test_products(shape: tuple[int, int]) -> None:
         wide, out[:, -left:] = out.copy(), np.nan
         multiply_last(v, packed, out)
         np.testing.assert_array_equal(out, wide)
+
+
+@pytest.mark.jit
+def test_products_with_silent_lines() -> None:
+    matrix, v = f32(7, AT_ONCE * WIDTH), f32(11, 7)
+    v[v < 0.0] = 0.0
+    v[:, :2] = 0.0
+    packed = np.zeros((AT_ONCE, 7, WIDTH), np.float32)
+    pack_rows(matrix, np.arange(7), packed)
+    out = np.empty((11, matrix.shape[1]), np.float32)
+    assert multiply_silent(v, packed, out, 0, AT_ONCE) == 10
+    np.testing.assert_allclose(out[:10], twins.product(v[:10], matrix), atol=1e-5)
 
 
 @pytest.mark.parametrize("cols", [1, 16, 37])

@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.reads.kernels.product import (
+    AT_ONCE,
+    CHUNK,
     HALF,
+    SILENT,
     WIDTH,
     multiply,
     multiply_last,
@@ -22,6 +25,9 @@ I64 = npt.NDArray[np.int64]
 _ALIGNMENT = 64  # bytes: a vector register, a line of the cache
 WORTH_A_THREAD = 1 << 21
 """Multiplications of a part below which waking a thread takes longer than it saves, about 50 us of work."""
+
+WORTH_LISTS = 1 << 23
+"""Multiplications of a product below which looking for lines that are silent in two vectors is not worth its time."""
 
 COPIED_BY_A_THREAD = 1 << 16
 """Numbers of a part that is only copied, likewise."""
@@ -89,10 +95,31 @@ class PackedMatrix:
         narrow = self.cols - (count - 1) * WIDTH <= HALF
         if count > narrow:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-            in_parts(lambda start, stop: multiply(v, panels, out, start, stop), count - narrow, least)
+            of_part = self._multiply_silent if self._often_silent(v) else multiply
+            in_parts(lambda start, stop: of_part(v, panels, out, start, stop), count - narrow, least)
         if narrow:
             multiply_last(v, panels, out)
         return out
+
+    def _often_silent(self, v: F32) -> bool:
+        """Whether it is worth looking for lines that are silent in pairs of vectors: where the first has some, and the product is large."""
+        if v.size * self.cols < WORTH_LISTS or self.cols < AT_ONCE * WIDTH:
+            return False
+        return SILENT * int(np.count_nonzero(v[0])) <= (SILENT - 1) * v.shape[1]
+
+    def _multiply_silent(self, v: F32, panels: F32, out: F32, start: int, stop: int) -> None:
+        """`multiply`, by `multiply_silent` as far as that goes."""
+        from analog_sim.reads.kernels.silence import multiply_silent  # a kernel that few need
+
+        whole = max(0, min(stop, self.cols // WIDTH) - start)
+        end = start + whole // AT_ONCE * AT_ONCE
+        for first in range(0, len(v) if end > start else 0, CHUNK):
+            part, target = v[first : first + CHUNK], out[first : first + CHUNK]
+            done = multiply_silent(part, panels, target, start, end)
+            if done < len(part):
+                multiply(part[done:], panels, target[done:], start, end)
+        if end < stop:
+            multiply(v, panels, out, end, stop)
 
 
 def _check(array: F32, name: str, shape: tuple[int, int]) -> None:

@@ -25,18 +25,21 @@ from numba.extending import intrinsic
 from analog_sim.random.kernels.options import JIT_OFF, WITHIN
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
-_WIDE = LANES == 16
-_VECTORS = 2
-WIDTH = _VECTORS * LANES
+WIDE = LANES == 16
+VECTORS = 2
+WIDTH = VECTORS * LANES
 """Columns of a panel."""
 HALF = LANES
 """Columns of a last panel up to which one vector of outputs serves."""
 
-_ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
+AT_ONCE = 4 if WIDE else 2
+"""Panels that `kernels.silence` multiplies together: as many as the registers hold sums of."""
+
+_ROWS = 8 if WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
 _LISTED = 4  # vectors of a block whose silent lines are left out: few, so that many lines are silent in all of them
-_CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
-_SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
-_BYTES = 4
+CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
+SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
+BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
@@ -47,7 +50,7 @@ def transpose_panels(panels, turned, first, last):
     first, last: only panels first ... last - 1 of the result.
     """
     rows, cols = panels.shape[1], turned.shape[1]
-    stride = np.int64(WIDTH * _BYTES)
+    stride = np.int64(WIDTH * BYTES)
     for p in range(first, last):
         start = p * WIDTH
         number = min(WIDTH, rows - start)
@@ -57,9 +60,9 @@ def transpose_panels(panels, turned, first, last):
             if whole:
                 source = np.int64(panels.ctypes.data) + (q * rows + start) * stride
                 target = np.int64(turned.ctypes.data) + (p * cols + q * WIDTH) * stride
-                for i in range(_VECTORS):
-                    for k in range(_VECTORS):
-                        over, down = np.int64(k * LANES * _BYTES), np.int64(i * LANES * _BYTES)
+                for i in range(VECTORS):
+                    for k in range(VECTORS):
+                        over, down = np.int64(k * LANES * BYTES), np.int64(i * LANES * BYTES)
                         transpose_block(
                             source + i * LANES * stride + over, stride, target + k * LANES * stride + down, stride
                         )
@@ -116,7 +119,7 @@ else:
                 for j in range(min(WIDTH, source.shape[0] - first)):
                     target[j] = source[first + j]
 
-    def _block_kernel(rows: int, vectors: int = _VECTORS) -> Any:
+    def _block_kernel(rows: int, vectors: int = VECTORS) -> Any:
         """A function that multiplies so many vectors of voltages with the first columns of one panel; it takes addresses and counts."""
 
         @intrinsic
@@ -124,7 +127,7 @@ else:
             typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
         ) -> Any:  # pragma: no cover
             def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                _emit_block(builder, rows, vectors, *args)
+                emit_block(builder, rows, vectors, *args)
                 return context.get_dummy_value()
 
             return types.void(*[types.int64] * 6), codegen
@@ -138,12 +141,12 @@ else:
         """The same for _LISTED vectors, and the lines alone that are listed."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _emit_block(builder, _LISTED, _VECTORS, *args)
+            emit_block(builder, _LISTED, VECTORS, *args)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
 
-    def _emit_block(
+    def emit_block(
         builder: Any,
         rows: int,
         vectors: int,
@@ -154,11 +157,12 @@ else:
         out: Any,
         out_stride: Any,
         listed: Any = None,
+        apart: Any = None,
     ) -> None:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1. listed: address of those
-        i, int32 each, where they are not all.
+        i, int32 each, where they are not all. apart: bytes from one panel to the next, where the vectors of outputs are of several.
         """
         real, index = ir.FloatType(), ir.IntType(64)
         vector = ir.VectorType(real, LANES)
@@ -174,7 +178,7 @@ else:
             return builder.bitcast(builder.gep(pointer, [index(c * LANES)]), vector.as_pointer())
 
         voltages, targets = lines(v, v_stride), lines(out, out_stride)
-        conductances = builder.inttoptr(panel, real.as_pointer())
+        panels = [panel, *(builder.add(panel, builder.mul(apart, index(k))) for k in range(1, vectors // VECTORS))]
         before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
         builder.branch(loop)
         builder.position_at_end(loop)
@@ -185,12 +189,12 @@ else:
         if listed is not None:
             entry = builder.gep(builder.inttoptr(listed, ir.IntType(32).as_pointer()), [i])
             place = builder.zext(builder.load(entry), index)
-        line = builder.gep(conductances, [builder.mul(place, index(WIDTH))])
-        g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
+        at = [builder.gep(builder.inttoptr(p, real.as_pointer()), [builder.mul(place, index(WIDTH))]) for p in panels]
+        g = [builder.load(vector_at(at[c // VECTORS], c % VECTORS), align=BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         for source, row in zip(voltages, sums, strict=True):
-            one = builder.load(builder.gep(source, [place]), align=_BYTES)
+            one = builder.load(builder.gep(source, [place]), align=BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
             for c in range(vectors):
                 row[c].add_incoming(ir.Constant(vector, [0.0] * LANES), before)
@@ -201,7 +205,7 @@ else:
         builder.position_at_end(after)
         for target, row in zip(targets, sums, strict=True):
             for c in range(vectors):
-                builder.store(row[c].incomings[1][0], vector_at(target, c), align=_BYTES)
+                builder.store(row[c].incomings[1][0], vector_at(target, c), align=BYTES)
 
     _block8, _block4, _block1 = (_block_kernel(rows) for rows in (8, 4, 1))
     # A panel of few columns (a convolution has 16 or 32 outputs) is half zeros: one vector of outputs, and twice as many inputs at once.
@@ -242,10 +246,10 @@ else:
         """Address and stride of the voltages from vector `first` on, address of panel p and of the outputs, and their stride; bytes."""
         # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
         depth = v.shape[1]
-        stride, out_stride = np.int64(depth * _BYTES), np.int64(out.shape[1] * _BYTES)
+        stride, out_stride = np.int64(depth * BYTES), np.int64(out.shape[1] * BYTES)
         voltages = np.int64(v.ctypes.data) + np.int64(first) * stride
-        panel = np.int64(panels.ctypes.data) + np.int64(p) * np.int64(depth * WIDTH * _BYTES)
-        target = np.int64(out.ctypes.data) + np.int64(first) * out_stride + np.int64(p * WIDTH * _BYTES)
+        panel = np.int64(panels.ctypes.data) + np.int64(p) * np.int64(depth * WIDTH * BYTES)
+        target = np.int64(out.ctypes.data) + np.int64(first) * out_stride + np.int64(p * WIDTH * BYTES)
         return voltages, stride, panel, target, out_stride
 
     @njit(**WITHIN)
@@ -264,15 +268,15 @@ else:
             _lines(v, v_stride, panel, depth, out, out_stride, n)
 
     @njit(**WITHIN)
-    def _driven_lines(bits, lines):
-        """The lines that are not silent in all of these vectors, (_LISTED, n) float32 seen as int32, into `lines`; returns their number.
+    def driven_lines(bits, rows, lines):
+        """The lines that are not silent in all of so many vectors, float32 seen as int32, into `lines`; returns their number.
 
         At least one: the loop of a block begins with it.
         """
         number = 0
         for i in range(bits.shape[1]):
             some = np.int32(0)
-            for r in range(_LISTED):
+            for r in range(rows):
                 some |= bits[r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
@@ -280,14 +284,14 @@ else:
 
     @njit(**WITHIN)
     def _look_for_silence(bits, lines, numbers):
-        """`_driven_lines` of every whole block of some vectors into a row of `lines`; returns for how many vectors they are known.
+        """`driven_lines` of every whole block of some vectors into a row of `lines`; returns for how many vectors they are known.
 
         None, when there are few silent lines in the first block.
         """
         blocks = bits.shape[0] // _LISTED
         for k in range(blocks):
-            numbers[k] = _driven_lines(bits[k * _LISTED : (k + 1) * _LISTED], lines[k])
-            if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
+            numbers[k] = driven_lines(bits[k * _LISTED : (k + 1) * _LISTED], _LISTED, lines[k])
+            if k == 0 and SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
         return blocks * _LISTED
 
@@ -297,13 +301,13 @@ else:
 
         known, lines, numbers: of `_look_for_silence`.
         """
-        n = min(_CHUNK, v.shape[0] - first)
+        n = min(CHUNK, v.shape[0] - first)
         voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
         aside = out.shape[1] - p * WIDTH < WIDTH
         room = np.empty((n if aside else 0, WIDTH), np.float32)
         if aside:
-            target, out_stride = np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES)
-        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * _BYTES)
+            target, out_stride = np.int64(room.ctypes.data), np.int64(WIDTH * BYTES)
+        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * BYTES)
         for k in range(known // _LISTED):
             here = np.int64(k * _LISTED)
             _listed_block(
@@ -323,10 +327,10 @@ else:
     @njit(cache=True, nogil=True, fastmath=False)
     def multiply(v, panels, out, start, stop):
         """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
-        bits, blocks = v.view(np.int32), min(_CHUNK, v.shape[0]) // _LISTED
+        bits, blocks = v.view(np.int32), min(CHUNK, v.shape[0]) // _LISTED
         lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int32), np.empty(blocks, np.int64)
-        for first in range(0, v.shape[0], _CHUNK):
-            known = _look_for_silence(bits[first : first + _CHUNK], lines, numbers)
+        for first in range(0, v.shape[0], CHUNK):
+            known = _look_for_silence(bits[first : first + CHUNK], lines, numbers)
             for p in range(start, stop):
                 _panel(v, panels, out, first, p, known, lines, numbers)
 
@@ -334,12 +338,12 @@ else:
     def multiply_last(v, panels, out):
         """`multiply` in the columns of the last panel, which are HALF or fewer."""
         p = panels.shape[0] - 1
-        for first in range(0, v.shape[0], _CHUNK):
-            n = min(_CHUNK, v.shape[0] - first)
+        for first in range(0, v.shape[0], CHUNK):
+            n = min(CHUNK, v.shape[0] - first)
             voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
             if out.shape[1] - p * WIDTH == HALF:
                 _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
                 continue
             room = np.empty((n, WIDTH), np.float32)
-            _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * _BYTES), n)
+            _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * BYTES), n)
             _take(room, out, first, p)
