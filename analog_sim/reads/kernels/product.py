@@ -39,6 +39,7 @@ _ROWS = 8 if WIDE else 4  # vectors of voltages of a block: with two vectors of 
 _LISTED = 4  # vectors of a block whose silent lines are left out: few, so that many lines are silent in all of them
 CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
 SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
+SPARE = LANES  # places of a list beyond the number of lines, because some are written at once
 BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
@@ -267,20 +268,74 @@ else:
         else:
             _lines(v, v_stride, panel, depth, out, out_stride, n)
 
+    def _listing(rows: int) -> Any:
+        """A function that lists, of LANES lines from i on, those that are not silent in all of so many vectors."""
+
+        @intrinsic
+        def listing(typingctx: Any, v: Any, v_stride: Any, i: Any, lines: Any, number: Any) -> Any:  # pragma: no cover
+            """v, lines: addresses; number: how many are listed; returns how many then. Writes LANES places."""
+
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return _emit_listing(builder, rows, *args)
+
+            return types.int64(*[types.int64] * 5), codegen
+
+        return listing
+
+    def _emit_listing(builder: Any, rows: int, v: Any, v_stride: Any, i: Any, lines: Any, number: Any) -> Any:
+        index, whole, bit = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+        vector = ir.VectorType(whole, LANES)
+
+        def everywhere(value: int) -> Any:
+            return ir.Constant(vector, [value] * LANES)
+
+        def at(address: Any, place: Any) -> Any:
+            return builder.inttoptr(builder.add(address, builder.mul(place, index(BYTES))), vector.as_pointer())
+
+        some = everywhere(0)
+        for r in range(rows):
+            row = builder.add(v, builder.mul(v_stride, index(r)))
+            some = builder.or_(some, builder.load(at(row, i), align=BYTES))
+        driven = builder.icmp_unsigned("!=", builder.and_(some, everywhere(int(_MAGNITUDE))), everywhere(0))
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), builder.trunc(i, whole), whole(0))
+        first = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere(0))
+        numbers = builder.add(first, ir.Constant(vector, list(range(LANES))))
+        kind = ir.FunctionType(vector, [vector, vector, ir.VectorType(bit, LANES)])
+        name = f"llvm.x86.avx512.mask.compress.v{LANES}i32"
+        packed = builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, name), [numbers, everywhere(0), driven]
+        )
+        builder.store(packed, at(lines, number), align=BYTES)
+        return builder.add(number, builder.zext(builder.ctpop(builder.bitcast(driven, ir.IntType(LANES))), index))
+
+    _list_two, _list_four = _listing(2), _listing(4)
+
     @njit(**WITHIN)
     def driven_lines(bits, rows, lines):
-        """The lines that are not silent in all of so many vectors, float32 seen as int32, into `lines`; returns their number.
+        """The lines that are not silent in all of two or four vectors, float32 seen as int32, into `lines`; returns their number.
 
-        At least one: the loop of a block begins with it.
+        At least one: the loop of a block begins with it. lines: SPARE places more than there are lines.
         """
-        number = 0
-        for i in range(bits.shape[1]):
+        number, done = np.int64(0), np.int64(0)
+        if WIDE:
+            source, stride, target = (
+                np.int64(bits.ctypes.data),
+                np.int64(bits.shape[1] * BYTES),
+                np.int64(lines.ctypes.data),
+            )
+            while done + LANES <= bits.shape[1]:
+                if rows == 2:
+                    number = _list_two(source, stride, done, target, number)
+                else:
+                    number = _list_four(source, stride, done, target, number)
+                done += np.int64(LANES)
+        for i in range(done, bits.shape[1]):
             some = np.int32(0)
             for r in range(rows):
                 some |= bits[r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
-        return max(number, 1)
+        return max(number, np.int64(1))
 
     @njit(**WITHIN)
     def _look_for_silence(bits, lines, numbers):
@@ -328,7 +383,7 @@ else:
     def multiply(v, panels, out, start, stop):
         """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
         bits, blocks = v.view(np.int32), min(CHUNK, v.shape[0]) // _LISTED
-        lines, numbers = np.empty((blocks, v.shape[1] + 1), np.int32), np.empty(blocks, np.int64)
+        lines, numbers = np.empty((blocks, v.shape[1] + SPARE), np.int32), np.empty(blocks, np.int64)
         for first in range(0, v.shape[0], CHUNK):
             known = _look_for_silence(bits[first : first + CHUNK], lines, numbers)
             for p in range(start, stop):

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from analog_sim.random.kernels.options import JIT_OFF
 from analog_sim.reads.kernels import product
-from analog_sim.reads.kernels.product import AT_ONCE, BYTES, SILENT, VECTORS, WIDTH
+from analog_sim.reads.kernels.product import AT_ONCE, BYTES, SILENT, SPARE, VECTORS, WIDTH
 
 _ROWS = 2
 
@@ -47,7 +47,7 @@ else:
         panels are full of outputs, and their number a multiple of AT_ONCE.
         """
         bits, blocks, depth = v.view(np.int32), v.shape[0] // _ROWS, v.shape[1]
-        lines, numbers = np.empty((blocks, depth + 1), np.int32), np.empty(blocks, np.int64)
+        lines, numbers = np.empty((blocks, depth + SPARE), np.int32), np.empty(blocks, np.int64)
         for k in range(blocks):
             numbers[k] = product.driven_lines(bits[k * _ROWS : (k + 1) * _ROWS], _ROWS, lines[k])
             if k == 0 and SILENT * (depth - numbers[0]) < depth:
@@ -57,7 +57,7 @@ else:
             np.int64(out.shape[1] * BYTES),
             np.int64(depth * WIDTH * BYTES),
         )
-        each = np.int64((depth + 1) * BYTES)
+        each = np.int64((depth + SPARE) * BYTES)
         for p in range(start, stop, AT_ONCE):
             panel = np.int64(panels.ctypes.data) + np.int64(p) * apart
             target = np.int64(out.ctypes.data) + np.int64(p * WIDTH * BYTES)
