@@ -1,4 +1,4 @@
-"""Waiting awake: a thread looks at a word of memory over and over, without Python's lock. It never sleeps, and never waits for long.
+"""Words of memory by which threads speak without Python's lock, and waiting awake for one to change. Nobody waits here for long.
 
 A thread that sleeps is woken in some 60 us (its core sleeps too), one that looks in less than one; but it takes a core from others, so
 whoever waits here does so for a fraction of a millisecond, and then sleeps on a lock.
@@ -22,8 +22,9 @@ WORDS = 16
 """Of a board: the first for one side, the ninth for the other, so that they do not share a line of the cache."""
 
 _PAUSES = platform.machine().lower() in ("x86_64", "amd64", "x86", "i686")
-_YIELDS = sys.platform != "win32"
-_PAUSE = 16  # pauses between two looks at which other threads may take the core
+YIELDS = sys.platform != "win32"
+PAUSE = 16
+"""Looks between two times at which other threads may take the core."""
 _LOOKS_TO_TIME = 200
 
 if JIT_OFF:
@@ -33,30 +34,52 @@ if JIT_OFF:
         return False
 
 else:
+    _INT = ir.IntType(64)
+
+    def word_at(builder: Any, address: Any) -> Any:
+        """The pointer to the int64 at an address."""
+        return builder.inttoptr(address, _INT.as_pointer())
 
     @intrinsic
-    def _load(typingctx: Any, address: Any) -> Any:
-        """The int64 at an address, read anew each time."""
+    def load(typingctx: Any, address: Any) -> Any:
+        """The int64 at an address, read anew each time, before all that follows."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-            return builder.load_atomic(pointer, "acquire", 8)
+            return builder.load_atomic(word_at(builder, args[0]), "acquire", 8)
 
         return types.int64(types.int64), codegen
 
     @intrinsic
-    def _store(typingctx: Any, address: Any, value: Any) -> Any:
+    def store(typingctx: Any, address: Any, value: Any) -> Any:
         """Write an int64 to an address, after all that was written before."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-            builder.store_atomic(args[1], pointer, "release", 8)
+            builder.store_atomic(args[1], word_at(builder, args[0]), "release", 8)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64), codegen
 
     @intrinsic
-    def _pause(typingctx: Any) -> Any:
+    def add(typingctx: Any, address: Any, value: Any) -> Any:
+        """Add to the int64 at an address, all at once; what was there."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.atomic_rmw("add", word_at(builder, args[0]), args[1], "acq_rel")
+
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def replace(typingctx: Any, address: Any, known: Any, value: Any) -> Any:
+        """Replace the int64 at an address if it is the known one, all at once; whether it was."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            found = builder.cmpxchg(word_at(builder, args[0]), args[1], args[2], "acq_rel", "acquire")
+            return builder.extract_value(found, 1)
+
+        return types.boolean(types.int64, types.int64, types.int64), codegen
+
+    @intrinsic
+    def pause(typingctx: Any) -> Any:
         """Tell the processor that this thread only waits."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -67,7 +90,7 @@ else:
 
         return types.void(), codegen
 
-    _sched_yield = types.ExternalFunction("sched_yield", types.int32())
+    sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
     @njit(cache=True, nogil=True)
     def look_until(mine, said, other, known, looks):
@@ -75,14 +98,14 @@ else:
 
         Addresses and words are int64. A thread that has something to do gets the core between two looks.
         """
-        _store(np.int64(mine), np.int64(said))
+        store(np.int64(mine), np.int64(said))
         for _ in range(looks):
-            for _ in range(_PAUSE):
-                if _load(np.int64(other)) != known:
+            for _ in range(PAUSE):
+                if load(np.int64(other)) != known:
                     return True
-                _pause()
-            if _YIELDS:
-                _sched_yield()
+                pause()
+            if YIELDS:
+                sched_yield()
         return False
 
 

@@ -1,7 +1,8 @@
 """The kept threads that do parts of a kernel's work, beside the thread that asks for it. Never decides how work is cut.
 
-Threads are Python's: a kernel with threads of its own takes Numba three times as long to compile. A part is handed over by a lock and a
-word of memory at which the thread looks while it waits for the next one (`analog_sim._spinning`).
+Threads are Python's: a kernel with threads of its own takes Numba three times as long to compile. A part of a kernel that can be shared
+is handed over without Python, on a board at which the threads look (`analog_sim._teamwork`); any other work by a lock and a word of
+memory at which a thread looks meanwhile (`analog_sim._spinning`).
 """
 
 import os
@@ -15,11 +16,22 @@ from typing import TypeVar, cast
 import numpy as np
 
 from analog_sim._spinning import WORDS, look_until, looks_in
+from analog_sim._teamwork import ASLEEP, BOARD, Board, serve
+from analog_sim.random.kernels.options import JIT_OFF
 
 T = TypeVar("T")
 
-LOOKING = 2e-4
-"""Seconds that a kept thread stays awake for the next part: the time between two kernels of a step. Awake it starts in 10 us, not in 60."""
+MOST = BOARD - 1
+"""Threads of a team."""
+
+_ASLEEP = ASLEEP // 8
+
+LOOKING = 1e-3
+"""Seconds that a kept thread stays awake for the next part: longer than the time between two shared kernels of a training step.
+
+Of a step of backpropagation a kept thread slept twice with 0.2 ms, of one of node perturbation five times, and was late each time. Two
+processes of two threads each on two cores were none the slower: it offers its core to others all the time.
+"""
 
 
 class Worker:
@@ -28,7 +40,9 @@ class Worker:
     Either side looks for a while before it sleeps on its lock; what it looks at, a board of two words, is a hint and the locks decide.
     """
 
-    def __init__(self, mark: Callable[[], None], looks: int) -> None:
+    def __init__(self, mark: Callable[[], None], looks: int, team: Board, number: int) -> None:
+        self._team, self._number = team, number
+        self._bell, self._rung = threading.Lock(), False  # whether the thread is on its way
         self._board = np.zeros(WORDS, np.int64)  # parts given; in the ninth, parts done
         self._looks = looks
         self._parts = 0
@@ -44,8 +58,15 @@ class Worker:
         """Let it begin with a part."""
         self._part = part
         self._parts += 1
-        self._given.release()
+        self.ring()
         self._board[0] = self._parts
+
+    def ring(self) -> None:
+        """Wake it, so that it looks at the board of its team."""
+        with self._bell:
+            if not self._rung:
+                self._rung = True
+                self._given.release()
 
     def wait(self) -> None:
         """Until the part has ended."""
@@ -65,15 +86,17 @@ class Worker:
         mark()
         given, done = int(self._board.ctypes.data), 0
         while True:
-            look_until(given + 64, done, given, done, self._looks)
+            serve(self._team.address, self._number, given + 64, done, given, done, self._looks)
             self._given.acquire()
+            self._rung = False
+            part, self._part = self._part, None
+            if part is None:  # it was rung for the team
+                continue
             self._error = None  # of an earlier part, if nobody took it
             try:
-                assert self._part is not None
-                self._result = self._part()
+                self._result = part()
             except BaseException as error:  # the caller's thread raises it
                 self._error = error
-            self._part = None
             done += 1
             self._done.release()
 
@@ -87,7 +110,9 @@ class Workers:
 
     def __init__(self) -> None:
         self._team: list[Worker] = []
+        self._board: Board | None = None
         self._lock = threading.Lock()
+        self._growing = threading.Lock()
         self._here = threading.local()
 
     def run(self, work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
@@ -112,17 +137,33 @@ class Workers:
             self._wait(others)
         return [own, *(cast(T, other.taken()) for other in others)]
 
-    def _enlarge(self, size: int) -> None:
-        looks = looks_in(LOOKING)
-        while len(self._team) < size:
-            self._team.append(Worker(self._mark, looks))
+    def team(self, threads: int) -> int:
+        """Number of a team of so many threads, this one among them, which are awake or on their way; see `analog_sim._teamwork`."""
+        board = self._board
+        if board is None or len(self._team) < threads - 1:
+            board = self._enlarge(threads - 1)
+        if board.words[_ASLEEP]:
+            for other in self._team[: threads - 1]:
+                other.ring()
+        return board.address + threads
+
+    def _enlarge(self, size: int) -> Board:
+        """Have so many threads."""
+        with self._growing:
+            if self._board is None:
+                self._board = Board()
+            looks = looks_in(LOOKING)
+            while len(self._team) < size:
+                self._board.words[_ASLEEP] += 1  # until it looks
+                self._team.append(Worker(self._mark, looks, self._board, len(self._team) + 1))
+            return self._board
 
     def _wait(self, others: Sequence[Worker]) -> None:
         try:
             for other in others:
                 other.wait()
         except BaseException:  # interrupted: these are still at work, and end by themselves
-            self._team = []
+            self._team, self._board = [], None
             raise
 
     def _mark(self) -> None:
@@ -135,6 +176,11 @@ _workers = Workers()
 def run(work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
     """Results of ``work(first, last)`` between neighbouring edges, one part on this thread and the others on kept ones."""
     return _workers.run(work, edges)
+
+
+def team(threads: int) -> int:
+    """Number of a team of so many threads for a kernel that can be shared; 0 for a kernel that is to do all itself."""
+    return 0 if JIT_OFF else _workers.team(min(threads, MOST))
 
 
 def _forget_workers() -> None:

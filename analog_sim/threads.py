@@ -153,6 +153,24 @@ def _count_threads() -> Callable[[], int]:
     return found
 
 
+def team_for(n: int, least: int) -> int:
+    """Number of the team among which a kernel that can be shared (`analog_sim._teamwork`) cuts its n rows; 0 when it is to do all itself.
+
+    least: rows that are worth a thread. The start of a shared kernel costs a microsecond or two, but who sleeps is awake after 60.
+    """
+    if n < 2 * least:
+        return 0
+    threads = min(_count_threads()(), n // least)
+    return 0 if threads < 2 else _team()(threads)
+
+
+@lru_cache(maxsize=1)
+def _team() -> Callable[[int], int]:
+    from analog_sim._workers import team  # which imports Numba
+
+    return team
+
+
 def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -> list[T]:
     """Results of ``work(first, last)`` over parts of 0 ... n - 1, at the same time, one part for each of Numba's threads.
 

@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from analog_sim.cells.cell_model import CellModel
-from analog_sim.cells.spread import symmetric_states
+from analog_sim.cells.spread import check_kept
 from analog_sim.config import Q, Resolver, StrictModel, at_key, load_config, named_file, one_of
 from devices.costs import OperationCosts
-from devices.drift.law import DriftLaw
+from devices.drift.law import AgeingTables, DriftLaw
 from devices.drift.none import NoDrift
 from devices.faults import Faults
 from devices.levels import Levels
@@ -40,6 +40,10 @@ LONGEST_NAME = 100
 STEEPEST = 20.0
 """Largest alpha v of the I-V curve, sinh(20) = 2e8: what is more is a mistaken unit."""
 
+WIDEST = 10.0
+"""Standard deviations of the lower bound, in units of g_min, beyond which hardly a cell would have such a bound."""
+WORST = 1000.0
+"""Largest error of programming, and change of a relaxation, in units of g_max."""
 ROOM, ROOM_SPAN = 298.15, 15.0
 """Kelvin: room temperature, and what is still called so."""
 
@@ -128,7 +132,7 @@ class DeviceCard(StrictModel):
             try:
                 with np.errstate(all="ignore"):
                     if law is not None:
-                        law.compile(self.window)
+                        _check_size(law.compile(self.window), self.g_max)
             except (ValueError, OverflowError) as error:
                 raise at_key(key, str(error)) from error
 
@@ -140,12 +144,18 @@ class DeviceCard(StrictModel):
                 f"half of this spread would be cut off at 0 S (got g_min: 0); give the card a g_min of"
                 f" {1e6 * 3.0 * spread.g_min * self.window.width:.3g} uS or more (three standard deviations)",
             )
+        std = spread.g_min * self.window.width
+        if std > WIDEST * self.g_min:
+            raise at_key(
+                "variation.g_min",
+                f"a standard deviation of {std:.3g} S around a g_min of {self.g_min:.3g} S is none that cells can have: all but a few would"
+                f" be at 0 S; give the card a g_min of {1e6 * std / WIDEST:.3g} uS or more",
+            )
         if spread.symmetry == "kept":
             try:
                 if self.pulse is None:
                     raise ValueError("the card has no part `pulse`")
-                if spread.kept_at is None:
-                    symmetric_states(self.pulse.compile(self.window))
+                check_kept(self.pulse.compile(self.window), spread.kept_at)
             except ValueError as error:
                 raise at_key("variation.symmetry", f"'kept' is not possible: {error}") from error
 
@@ -246,6 +256,19 @@ class DeviceCard(StrictModel):
         if self.pulse is None:
             raise ValueError(f"card {self.name}: no pulse law; its cells can only be programmed to a target")
         return self.pulse
+
+
+def _check_size(law: object, g_max: float) -> None:
+    """Raise ValueError for errors of programming and changes with age that no cell of this window has: a mistaken unit."""
+    tables = [law] if isinstance(law, np.ndarray) else []
+    if isinstance(law, AgeingTables) and law.relaxation is not None:
+        tables = [law.relaxation.mean, law.relaxation.std, law.relaxation.initial_std]
+    largest = max((float(np.abs(table).max()) for table in tables), default=0.0)
+    if largest > WORST * g_max:
+        raise ValueError(
+            f"reaches {largest:.3g} S where cells end at g_max = {g_max:.3g} S; allowed: up to {WORST:g} times g_max"
+            " (is reference_g_max right?)"
+        )
 
 
 def _at(tree: Any, path: Sequence[str]) -> Any:

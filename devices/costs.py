@@ -5,7 +5,8 @@ from typing import Annotated
 from analog_sim.cells.cell_model import CostModel
 from analog_sim.config import Q, StrictModel
 
-Seconds = Annotated[float, Q("time", "s", gt=0)]
+Seconds = Annotated[float, Q("time", "s", gt=0, le=1e4)]
+"""Hours for one operation are a mistake, and many of them would be longer than chip time can run."""
 
 
 class OperationCosts(StrictModel):

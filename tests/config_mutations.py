@@ -108,6 +108,37 @@ def holder(tree: Any, path: tuple[Any, ...]) -> Any:
     return tree
 
 
+EXTREMES = ("1e-300", "1e-39", "1e-25", "1e-12", "1e12", "1e30", "1e300")
+"""Numbers that are too small or too large for a 32-bit float, for the square of one, and for anything that is measured."""
+
+
+def extreme(seed: int, sound: list[Base]) -> tuple[Base, str, dict[str, Any]]:
+    """A sound file of which one number, or a word in the place of one, became an extreme number of the same unit: file, what, tree.
+
+    Seeds go through all files, numbers and extremes before one comes again.
+    """
+    found = [(base, path) for base in sound for path in places(base.tree) if _unit_of(base, path) is not None]
+    cases = len(found) * len(EXTREMES)
+    number = seed * _STRIDE % cases  # neighbouring seeds are of other files
+    (base, path), value = found[number // len(EXTREMES)], EXTREMES[number % len(EXTREMES)]
+    tree, unit = copy.deepcopy(base.tree), _unit_of(base, path)
+    holder(tree, path)[path[-1]] = f"{value} {unit}" if unit else float(value)
+    return base, f"{'.'.join(map(str, path))}: {value} {unit}", tree
+
+
+_STRIDE = 1_000_003
+"""A prime that divides no number of cases."""
+
+
+def _unit_of(base: Base, path: tuple[Any, ...]) -> str | None:
+    """Unit of the number at a path, "" without one; None where there is no number and no word that may stand for one."""
+    value = holder(base.tree, path)[path[-1]]
+    if isinstance(value, str) and value[:1].isdecimal():
+        return value.partition(" ")[2]
+    word = value in ("absmax", "per_vector", "auto", "gradient")
+    return "" if word or (isinstance(value, int | float) and not isinstance(value, bool)) else None
+
+
 def replaced(tree: Any, path: tuple[Any, ...], draw: random.Random) -> None:
     """Another value in its place."""
     holder(tree, path)[path[-1]] = copy.deepcopy(draw.choice(ANYTHING))

@@ -5,6 +5,7 @@ A kernel that writes into an array has a twin that returns what would be written
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from naive import adc_reading, patches, philox, stream_normal, table_value
@@ -61,6 +62,20 @@ def largest_counts(counts: Rows) -> list[int]:
 def listed_pulses(counts: Rows, among: Iterable[int]) -> list[tuple[int, int]]:
     """Number of every cell in some rows that has pulses, counted through all rows, and its pulses."""
     return [(r * len(counts[r]) + j, int(n)) for r in among for j, n in enumerate(counts[r]) if n]
+
+
+def parts(first: int, last: int, step: int, each: int, threads: int) -> list[tuple[int, int]]:
+    """Where the parts of a shared kernel begin and end; those without anything are left out."""
+    n = last - first
+    number = max(1, min(each * threads, n // step))
+    edges = [n * k // number // step * step for k in range(number)] + [n]
+    return [(first + a, first + b) for a, b in pairwise(edges) if a < b]
+
+
+def slots(largest: Sequence[int], planes: int) -> int:
+    """Slots of counts, of which each row of each plane has so many on its busiest cell: row after row, both cells of a pair at once."""
+    rows = len(largest) // planes
+    return sum(max(largest[i + p * rows] for p in range(planes)) for i in range(rows))
 
 
 def whole_steps(gathered: float, threshold: float, most: float) -> int:

@@ -20,7 +20,15 @@ import pytest
 from analog_sim.cells.kernels.ageing import forget_paths
 from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
-from analog_sim.pulses.kernels.counts import busy_rows, largest_of_rows, list_pulses, take_whole
+from analog_sim.pulses.kernels.counts import (
+    busy_rows,
+    count_listed,
+    gather_taken,
+    largest_of_rows,
+    list_pulses,
+    slots_of_rows,
+    take_whole,
+)
 from analog_sim.pulses.kernels.trains import draw_trains, fire, share_strength
 from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
@@ -102,7 +110,22 @@ TWINS: dict[str, tuple[str, str]] = {
         "analog_sim/pulses/test_composed_tables.py:test_levels_are_those_of_numpy_to_the_bit",
     ),
     "analog_sim.pulses.kernels.counts.list_pulses": ("naive_kernels.py:listed_pulses", f"{HERE}:test_list_pulses"),
+    **{
+        f"analog_sim.pulses.kernels.counts.{name}": (
+            f"naive_kernels.py:{twin}",
+            f"{HERE}:test_count_listed_and_slots",
+        )
+        for name, twin in (("count_listed", "listed_pulses"), ("slots_of_rows", "slots"))
+    },
+    "analog_sim.pulses.kernels.counts.gather_taken": ("naive_kernels.py:listed_pulses", f"{HERE}:test_gather_taken"),
     "analog_sim.pulses.kernels.counts.busy_rows": ("naive_kernels.py:largest_counts", f"{HERE}:test_busy_rows"),
+    **{
+        f"analog_sim._teamwork.{name}": (
+            "naive_kernels.py:parts",
+            "analog_sim/test_teamwork.py:test_parts_cover_everything_once",
+        )
+        for name in ("_take", "serve", "take_parts")
+    },
     "analog_sim._spinning.look_until": (
         "naive_kernels.py:changed",
         "analog_sim/test_threads.py:test_a_thread_that_looks_sees_the_other_side",
@@ -382,11 +405,13 @@ def test_take_whole(threshold: float, count: int, one_sided: bool) -> None:
     """Numbers of quarters: nothing is rounded but what the kernel itself rounds."""
     gathered = (RNG.integers(-40, 41, (5, 30)) / 4).astype(np.float32)
     gathered[1], gathered[4] = 0.0, np.float32(0.25)
-    before, planes, busy = gathered.copy(), np.zeros((count, 5, 31), np.int16), np.empty(5, np.int64)
-    largest = np.empty(5, np.int32)
-    largest_of_rows(gathered.view(np.int32), largest)
+    before, planes = gathered.copy(), np.zeros((count, 5, 31), np.int16)
+    largest, taken, listed = np.empty(5, np.int32), np.empty((5, 2), np.int64), np.empty((5, 8), np.int32)
+    largest_of_rows(0, 5, 0, gathered.view(np.int32), largest)
     np.testing.assert_array_equal(largest.view(np.float32), np.abs(before).max(axis=1))
-    sent, number = take_whole(gathered, largest, np.float32(threshold), np.float32(5.0), one_sided, planes, busy)
+    limits = np.float32(threshold), np.float32(5.0), one_sided
+    given = gathered, largest, limits, planes, (taken, listed)
+    sent = sum(take_whole(first, last, 0, *given) for first, last in ((0, 2), (2, 5)))
     expected = np.array([[twins.whole_steps(float(x), threshold, 5.0) for x in row] for row in before])
     sides = [expected] if count == 1 else [expected, -expected]
     sides = [np.maximum(side, 0) for side in sides] if one_sided and count == 2 else sides
@@ -394,7 +419,54 @@ def test_take_whole(threshold: float, count: int, one_sided: bool) -> None:
     assert not planes[:, :, 30].any()
     np.testing.assert_array_equal(gathered, before - expected)
     assert sent == np.abs(expected).sum() > 0
-    assert list(busy[:number]) == list(np.flatnonzero(expected.any(axis=1)))
+    np.testing.assert_array_equal(taken, [[abs(row).sum(), (row != 0).sum()] for row in expected])
+    for i in range(5):
+        number = min(taken[i, 1], 8)
+        assert set(listed[i, :number]) <= set(np.flatnonzero(expected[i]))
+        assert len(set(listed[i, :number])) == number
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize(("room", "cells_fit"), [(8, True), (2, False), (8, False)])
+def test_gather_taken(one_sided: bool, room: int, cells_fit: bool) -> None:
+    steps = np.zeros((6, 20), np.int16)
+    steps[1, [3, 7, 19]], steps[2, 0], steps[5, [0, 1]] = (2, -1, 1), 3, -4
+    sides = [np.maximum(steps, 0), np.maximum(-steps, 0)] if one_sided else [steps, -steps]
+    planes = np.zeros((2, 6, 21), np.int16)
+    planes[:, :, :20] = sides
+    taken = np.stack([np.abs(steps).sum(axis=1), (steps != 0).sum(axis=1)], axis=1)
+    listed = np.zeros((6, room), np.int32)
+    for i in range(6):
+        columns = np.concatenate([np.flatnonzero(steps[i] > 0), np.flatnonzero(steps[i] < 0)][::1])
+        listed[i, : len(columns)] = (columns if one_sided else np.sort(columns))[:room]
+    lines, cells = np.empty(6, np.int64), np.empty(12 if cells_fit else 5, np.int64)
+    number, found = gather_taken(taken, listed, planes, lines, cells)
+    assert list(lines[:number]) == [1, 2, 5]
+    every = [cell for cell, _ in twins.listed_pulses(planes.reshape(12, 21), range(12))]
+    assert found == (len(every) if cells_fit and room >= 3 else -1)
+    if found > 0:
+        assert list(cells[:found]) == every
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_count_listed_and_slots(planes: int) -> None:
+    counts = (RNG.integers(-9, 10, (6 * planes, 30)) * (RNG.random((6 * planes, 30)) < 0.1)).astype(np.int16)
+    counts[1], counts[0, 0], counts[-1, -1] = 0, np.iinfo(np.int16).min, 3
+    named = twins.listed_pulses(counts, range(len(counts)))
+    cells = np.array([cell for cell, _ in named])
+    rows, hits, most = (np.empty(len(cells), np.int64) for _ in range(3))
+    each = np.empty(len(cells), np.int32)
+    number = count_listed(counts, cells, rows, hits, most, each)
+    largest = twins.largest_counts(counts)
+    expected = [r for r in range(len(counts)) if largest[r]]
+    assert list(rows[:number]) == expected
+    assert list(hits[:number]) == [sum(abs(int(n)) for n in counts[r]) for r in expected]
+    assert list(most[:number]) == [largest[r] for r in expected]
+    assert [(int(cell), int(n)) for cell, n in zip(cells, each, strict=True)] == named
+    assert slots_of_rows(6, rows[:number], most[:number]) == twins.slots(largest, planes)
+    empty = int(np.flatnonzero(counts.reshape(-1) == 0)[0])
+    for wrong in (cells[::-1].copy(), np.array([cells[0], counts.size]), np.array([-1]), np.array([empty])):
+        assert count_listed(counts, wrong, rows, hits, most, each) == -1
 
 
 @pytest.mark.parametrize("balance", [False, True])
@@ -418,7 +490,7 @@ def test_fire() -> None:
     values[:, 4] = 0.0
     length = np.array([1, 2, 3, 9, 31, 63])
     bits, sign = np.empty((6, 9), np.uint64), np.empty((6, 9), np.int8)
-    fire(values, strength, np.int8(-1), length, *KEYS, np.uint64(5), bits, sign)
+    fire(0, values, strength, np.int8(-1), length, (*KEYS, np.uint64(5)), bits, sign)
     for s in range(6):
         streams, signs = twins.firing([float(v) for v in values[s]], float(strength[s]), -1, s, int(length[s]), KEY, 5)
         assert [int(b) for b in bits[s]] == streams
@@ -431,8 +503,8 @@ def test_draw_trains() -> None:
     places = ((*KEYS, calls[0]), (*KEYS, calls[1]))
     length = np.empty(5, np.int64)
     rows, cols = ((np.empty(v.shape, np.uint64), np.empty(v.shape, np.int8)) for v in (x, d))
-    clipped, longest = draw_trains(x, d, 3.0, 31, True, True, places, length, *rows, *cols)
-    assert longest == length.max()
+    given = x, d, (3.0, 31, True, True), places, length, rows, cols
+    clipped = sum(draw_trains(first, last, 0, *given) for first, last in ((0, 2), (2, 5)))
     shared = [twins.shared(x[s], d[s], 3.0, 31, True, True) for s in range(5)]
     assert list(length) == [one[0] for one in shared]
     assert clipped == sum(one[3] for one in shared)
@@ -473,11 +545,11 @@ def test_noisy_adc(bits: int | None, spread: str) -> None:
     before, steps = current.copy(), np.float32(0 if bits is None else 2 ** (bits - 1) - 1)
     row_scale, full, std, offset = f32(40, low=0.5, high=2.0), 1.7, 0.3, 33
     per_ampere, lsb = (np.full(70, v, np.float32) for v in (steps / full, full / max(steps, 1)))
-    draws = np.float32(std), *KEYS, np.uint64(offset), per_ampere, lsb, steps, row_scale
+    draws = (np.float32(std), *KEYS, np.uint64(offset)), (per_ampere, lsb, steps, row_scale)
     if spread == "none":
-        evenly_noisy_adc(current, *draws)
+        evenly_noisy_adc(0, len(current), 0, current, *draws)
     else:
-        noisy_adc(current, variance, *draws)
+        noisy_adc(0, len(current), 0, current, variance, *draws)
     found, expected = [], []
     for b in range(0, 40, 3):
         for j in range(0, 70, 5):
@@ -496,7 +568,7 @@ def test_net_and_load() -> None:
     plus, minus = f32(6, 50, low=0.0), f32(6, 50, low=0.0)
     panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float64)
     rows = np.array([1, 7, 3, 10])
-    net_and_load(plus, minus, rows, panels, load, grid_for(1.0))
+    net_and_load(0, len(rows), 0, np.stack((plus, minus)), rows, panels, load, grid_for(1.0))
     values, loads = twins.net(plus, minus, [int(r) for r in rows])
     assert set(values) == {1, 3, 4}
     for i in range(6):
@@ -518,7 +590,7 @@ def test_mend_points() -> None:
 
     def known() -> tuple[npt.NDArray[Any], ...]:
         panels, row_load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.empty(6)
-        net_and_load(g[0], g[1], np.arange(6), panels, row_load, grid)
+        net_and_load(0, 6, 0, g, np.arange(6), panels, row_load, grid)
         turned, col_load = np.zeros((1, 50, WIDTH), np.float32), np.zeros(50)
         transpose_panels(panels, turned, 0, 1)
         load_of_columns(g, col_load, grid, 0, 50)
@@ -527,7 +599,11 @@ def test_mend_points() -> None:
     mended = known()
     points = np.array([0, 3, 49, 50, 120, 299])
     before = np.empty(len(points))
-    loads_at(g[0], g[1], points, grid, before)
+    cells = np.sort(np.concatenate([points[:4], points[2:] + 300]))  # some in one plane alone
+    found, loads = np.empty(len(cells), np.int64), np.empty(len(cells))
+    assert loads_at(g[0], g[1], cells, grid, found, loads) == len(points)
+    np.testing.assert_array_equal(found[: len(points)], points)
+    before[:] = loads[: len(points)]
     np.testing.assert_allclose(before, twins.point_loads(g[0], g[1], points), rtol=1e-6)
     g[:, points // 50, points % 50] = f32(2, len(points), low=0.0)
     mend_points(g[0], g[1], points, before, grid, *mended)
@@ -591,12 +667,13 @@ def test_products(shape: tuple[int, int]) -> None:
     transpose_lines(packed, some, turned)
     np.testing.assert_array_equal(turned[:, :, :], expected)
     out = np.empty((11, shape[1]), np.float32)
-    multiply(v, packed, out, 0, len(packed))
+    multiply(0, len(packed), 0, v, packed, out)
     np.testing.assert_allclose(out, twins.product(v, matrix), atol=1e-5)
     left = shape[1] - (len(packed) - 1) * WIDTH
     if left <= HALF:
         wide, out[:, -left:] = out.copy(), np.nan
-        multiply_last(v, packed, out)
+        for first, last in ((0, len(v) // 2), (len(v) // 2, len(v))):
+            multiply_last(first, last, 0, v, packed, out)
         np.testing.assert_array_equal(out, wide)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.cells.cell_model import CellModel, PulseModel
+from analog_sim.config import UserError
 
 if TYPE_CHECKING:  # a card asks for symmetric points, and does without the compiler that comes with streams
     from analog_sim.random.streams import Stream, Streams
@@ -42,6 +43,15 @@ def symmetric_states(pulse: PulseModel) -> npt.NDArray[np.float64]:
         k = turns[0]
         states[t] = nodes[k] + (nodes[k + 1] - nodes[k]) * row[k] / (row[k] - row[k + 1])
     return states
+
+
+def check_kept(pulse: PulseModel, at: float | None) -> None:
+    """Whether there are steps that a calibration of every cell could keep: at a state, or where up and down cancel. Raises ValueError."""
+    states = symmetric_states(pulse) if at is None else np.full(pulse.tables, at)
+    for mean in (pulse.up_mean, pulse.down_mean):
+        nodes = np.linspace(0.0, 1.0, mean.shape[1])
+        if not all(np.interp(state, nodes, row) for state, row in zip(states, mean, strict=True)):
+            raise ValueError("a step is 0 at the state where steps are to be kept")
 
 
 def _kept_states(cell: CellModel) -> npt.NDArray[np.float64]:
@@ -148,5 +158,7 @@ def _correction(
         here = np.ones(factor.shape, bool) if table is None else table == t
         factor[here] = np.interp(states[t], nodes, row) / np.interp(own[here], nodes, row)
     if not (math.isfinite(float(factor.min())) and math.isfinite(float(factor.max()))):
-        raise ValueError(f"{cell.name}: a step is 0 where the steps of a cell are to be kept, which cannot be kept")
+        raise UserError(
+            f"{cell.name}: variation.symmetry: 'kept' is not possible: a step is 0 at the conductance where steps are to be kept"
+        )
     return factor

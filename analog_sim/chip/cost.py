@@ -8,7 +8,7 @@ from analog_sim.chip.operation_log import OperationLog
 from analog_sim.config import Q, StrictModel
 
 Energy = Annotated[float, Q("energy", "J", ge=0.0)]
-Time = Annotated[float, Q("time", "s", ge=0.0)]
+Time = Annotated[float, Q("time", "s", ge=0.0, le=1e4)]
 
 
 class ConverterCost(StrictModel):

@@ -4,21 +4,22 @@ Those come first that the first process needs last, and those last that it needs
 """
 
 _MATRIX, _PANELS, _CELLS = "float32[:, ::1]", "float32[:, :, ::1]", "float32[::1]"
+_PART = "int64, int64, int64"
 _KEY = "uint64, uint64"
 _STATE = f"{_CELLS}, {_CELLS}, uint16[::1], float32, float64[::1], float64, float64"
 
 KERNELS: tuple[tuple[str, str, str], ...] = (
-    ("analog_sim.reads.kernels.product", "multiply", f"{_MATRIX}, {_PANELS}, {_MATRIX}, int64, int64"),
+    ("analog_sim.reads.kernels.product", "multiply", f"{_PART}, {_MATRIX}, {_PANELS}, {_MATRIX}"),
     (
         "analog_sim.reads.kernels.net",
         "net_and_load",
-        f"{_MATRIX}, {_MATRIX}, int64[::1], {_PANELS}, float64[::1], float64",
+        f"{_PART}, {_PANELS}, int64[::1], {_PANELS}, float64[::1], float64",
     ),
     ("analog_sim.reads.kernels.net", "load_of_columns", f"{_PANELS}, float64[::1], float64, int64, int64"),
     (
         "analog_sim.reads.kernels.noisy_conversion",
         "noisy_adc",
-        f"{_MATRIX}, {_MATRIX}, float32, {_KEY}, uint64, {_CELLS}, {_CELLS}, float32, {_CELLS}",
+        f"{_PART}, {_MATRIX}, {_MATRIX}, Tuple((float32, {_KEY}, uint64)), Tuple(({_CELLS}, {_CELLS}, float32, {_CELLS}))",
     ),
     ("analog_sim.reads.kernels.product", "transpose_panels", f"{_PANELS}, {_PANELS}, int64, int64"),
     ("analog_sim.reads.kernels.product", "pack_rows", f"{_MATRIX}, int64[::1], {_PANELS}"),

@@ -38,7 +38,7 @@ class MappingSpec(StrictModel):
 
     kind: Literal["differential", "reference"] = "differential"
     sides: Literal["auto", "one", "two"] = "auto"
-    weight_max: Literal["absmax"] | Annotated[float, Field(gt=0.0, le=1e6)] = "absmax"
+    weight_max: Literal["absmax"] | Annotated[float, Field(ge=1e-30, le=1e6)] = "absmax"
     slices: Annotated[int, Field(ge=1, le=8)] = 1
     slice_bits: Annotated[int, Field(ge=1, le=8)] = 4
     max_rows: Annotated[int, Field(ge=1, le=10**6)] = 1024

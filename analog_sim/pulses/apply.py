@@ -17,7 +17,7 @@ from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
 from analog_sim.pulses.kernels.composed.merging import DENSE, ComposedTables
-from analog_sim.pulses.kernels.counts import busy_rows, list_pulses
+from analog_sim.pulses.kernels.counts import busy_rows, count_listed, list_pulses, slots_of_rows
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
@@ -25,13 +25,19 @@ from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, lay_o
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.reached import Reached
 from analog_sim.random.streams import Stream
-from analog_sim.threads import in_parts
+from analog_sim.threads import in_parts, team_for
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-WORTH_A_THREAD = 2**15
-"""Cells that take longer to pulse than a thread to begin."""
+WORTH_A_THREAD = 2**13
+"""Cells whose pulses are worth a thread."""
+
+LAID_OUT_BY_A_THREAD = 2**13
+"""Lines times samples of a train whose columns are worth a thread beside its rows."""
+
+ROOM_FOR_LISTS = 2**20
+"""Columns in the lists of a train for which there is room without counting them."""
 
 A_ROW = 128
 """Cells that take as long as what a row costs by itself: its generators, its lists."""
@@ -141,11 +147,8 @@ def apply_pulses(
     planes, _, cols = state.g.shape
     each = planes if plan.counts is None else 1
     least = max(1, WORTH_A_THREAD // (each * (cols + A_ROW)))
-
-    def run(first: int, last: int) -> int:
-        return int(kernel(first, last, *arguments, place))
-
-    return sum(in_parts(run, len(sent.rows), least))
+    rows = len(sent.rows)
+    return int(kernel(0, rows, team_for(rows, least), *arguments, place))
 
 
 def _plain(cells: Cells, law: Law, composed: ComposedTables, sent: PreparedTrain | PreparedCounts) -> tuple[Any, ...]:
@@ -210,15 +213,40 @@ def _counts(
             .astype(np.float32)
             .reshape(-1, shape[2])
         )
+    listed = None if everywhere else _listed(plan, flat)
+    if listed is not None:
+        busy, hits, most, cells, each = listed
+        return PreparedCounts(flat, disturbance, busy, hits, cells, each), slots_of_rows(shape[1], busy, most)
     among = every if plan.rows is None or everywhere else plan.rows
     busy, hits, most = np.empty(len(among), np.int64), np.zeros(len(among), np.int64), np.empty(len(among), np.int64)
     number = busy_rows(flat, among, busy, hits, most)
-    slots = _slots(shape[:2], busy[:number], most[:number])
+    slots = slots_of_rows(shape[1], busy[:number], most[:number])
     if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
     busy, hits = busy[:number], hits[:number]
     cells, each = _few(flat, busy[: 0 if everywhere else number], hits)
     return PreparedCounts(flat, disturbance, busy, hits, cells, each), slots
+
+
+def _listed(
+    plan: PulseCounts, pulses: npt.NDArray[np.integer]
+) -> tuple[I64, I64, I64, I64, npt.NDArray[np.int32]] | None:
+    """Busy rows, their pulses, the most of each, the cells with pulses and these, where whoever made the plan named the cells.
+
+    None where nobody did, or where they are not few, or lines suffer half-selection.
+    """
+    cells = plan.cells
+    if cells is None or FEW * len(cells) > pulses.size:
+        return None
+    rows, hits, most = (np.empty(len(cells), np.int64) for _ in range(3))
+    each = np.empty(len(cells), np.int32)
+    number = count_listed(pulses, cells, rows, hits, most, each)
+    if number < 0:
+        raise ValueError("pulse counts: cells must be ascending numbers of cells of this crossbar that have pulses")
+    rows, hits, most = rows[:number], hits[:number], most[:number]
+    if FEW * int(hits.sum()) > pulses.size:
+        cells, each = cells[:0], each[:0]
+    return rows, hits, most, cells, each
 
 
 def _few(pulses: npt.NDArray[np.integer], rows: I64, hits: I64) -> tuple[I64, npt.NDArray[np.int32]]:
@@ -229,16 +257,6 @@ def _few(pulses: npt.NDArray[np.integer], rows: I64, hits: I64) -> tuple[I64, np
     cells, each = np.empty(number, np.int64), np.empty(number, np.int32)
     found = list_pulses(pulses, rows, cells, each) if number else 0
     return cells[:found], each[:found]
-
-
-def _slots(lines: tuple[int, ...], busy: I64, most: I64) -> int:
-    """Slots of counts: one word line after the other, each for as long as its busiest cell needs, both cells of a pair at once.
-
-    lines: planes and rows. busy: numbers of rows, counted through all planes. most: pulses of the busiest cell of each of them.
-    """
-    slots = np.zeros(lines, np.int64)
-    slots.reshape(-1)[busy] = most
-    return int(slots.max(axis=0).sum())
 
 
 def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) -> tuple[PreparedTrain, I64]:
@@ -253,17 +271,25 @@ def _train(plan: PulseTrain, planes: int, half_select: float, everywhere: bool) 
     when, busiest = np.empty((rows, (samples + 63) // 64), np.uint64), np.empty(samples, np.int64)
     words = np.empty((1 if plan.length <= 32 else 2, samples, cols), np.uint32)
     start, busy = np.empty((samples, plan.length, 3), np.int64), np.empty(rows, np.int64)
-    row_room, col_room = (turned, fired, when, busiest, busy), (words, start)
-    by_rows, by_columns, columns, firing = lay_out(
-        (row_bits, row_sign), row_room, (col_bits, col_sign), col_room, everywhere, AT_ONCE
-    )
+    columns = np.empty(_most_listed(col_bits, plan.length) + AT_ONCE, np.uint32)
+    of_rows = row_bits, row_sign, turned, fired, when, busiest, busy
+    found = np.empty(4, np.uint64)
+    team = team_for(2, 1) if samples * (rows + cols) > LAID_OUT_BY_A_THREAD else 0
+    lay_out(0, 2, team, of_rows, (col_bits, col_sign, words, columns, start), everywhere, found)
+    by_rows, firing, by_columns, number = found.tolist()
     for name, used in (("row_bits", by_rows), ("col_bits", by_columns)):
-        if int(used) >> plan.length:
+        if used >> plan.length:
             raise ValueError(f"pulse train: {name} has bits beyond its length of {plan.length} slots")
     if everywhere:
         when[:] = _all_samples(samples)
-    lists = words, col_sign, columns, start, busy[:firing]
+    lists = words, col_sign, columns[: number + AT_ONCE], start, busy[:firing]
     return PreparedTrain(turned, when, *lists, _ACTS[planes, plan.mode], np.float32(half_select)), busiest
+
+
+def _most_listed(col_bits: npt.NDArray[np.uint64], length: int) -> int:
+    """How many columns the lists of a train hold at most: counting them takes longer than it saves where they are few anyhow."""
+    most = col_bits.size * length
+    return most if most <= ROOM_FOR_LISTS else int(np.bitwise_count(col_bits).sum())
 
 
 def _all_samples(samples: int) -> npt.NDArray[np.uint64]:

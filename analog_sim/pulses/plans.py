@@ -21,12 +21,14 @@ class PulseCounts:
         width: seconds of a pulse; None: the nominal one.
         rows: numbers of the rows, counted through all planes and ascending, that may have pulses, where whoever made the counts knows
             that all others have none; None where nobody does. It saves a look at all counts, and changes nothing.
+        cells: likewise the numbers of the cells that have pulses, counted through planes, rows and columns and ascending.
     """
 
     counts: npt.NDArray[np.integer]
     amplitude: float | None = None
     width: float | None = None
     rows: npt.NDArray[np.int64] | None = None
+    cells: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ def _fill(
         )
 
     assert isinstance(arrays[0], np.ndarray)
+    if arrays[0].size < 2 * kernels.TASK:
+        fill(*arrays, key0, key1, offset)
+        return
     in_parts(part, arrays[0].size, kernels.TASK, kernels.CHUNK)
 
 

@@ -19,14 +19,14 @@ from analog_sim.reads.kernels import converting as kernels
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.noise import add_noise, spread_over
 from analog_sim.reads.polarity import Polarity
-from analog_sim.threads import in_parts
+from analog_sim.threads import team_for
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 _NO_BITS: Mapping[str, str] = MappingProxyType({"bits": "no quantisation"})
-WORTH_A_THREAD = 2**15
-"""Noisy conversions that take longer than a thread to begin."""
+WORTH_A_THREAD = 2**13
+"""Noisy conversions that are worth a thread: some 10 us."""
 
 
 def steps(bits: int | None) -> int:
@@ -53,7 +53,7 @@ class DacSpec(StrictModel):
 
     bits: Bits | None = None
     signed: Literal["auto"] | bool = "auto"
-    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(gt=0.0, le=1e6)] = "per_vector"
+    scaling: Literal["per_vector", "per_batch"] | Annotated[float, Field(ge=1e-30, le=1e6)] = "per_vector"
     gain_spread: Fraction = 0.0
     offset_spread: Fraction = 0.0
     inl: Fraction = 0.0
@@ -289,14 +289,11 @@ class Adc:
     def _digitise_with_noise(self, current: F32, spread: F32 | None, std: float, row_scale: F32) -> None:
         """Noise of that variance (B, lines) or (B, 1), or none, and standard deviation, and conversion."""
         key0, key1, offset = self.noise.reserve(current.size)
-        width = current.shape[1]
-
-        def part(first: int, last: int) -> None:
-            draws = np.float32(std), key0, key1, offset + np.uint64(first * width)
-            law = self._codes_per_ampere, self._lsb, self._steps, row_scale[first:last]
-            if spread is None:
-                evenly_noisy_adc(current[first:last], *draws, *law)
-            else:
-                noisy_adc(current[first:last], spread[first:last], *draws, *law)
-
-        in_parts(part, len(current), max(1, -(-WORTH_A_THREAD // width)))
+        lines, width = current.shape
+        draws = np.float32(std), key0, key1, offset
+        law = self._codes_per_ampere, self._lsb, self._steps, row_scale
+        team = team_for(lines, max(1, -(-WORTH_A_THREAD // width)))
+        if spread is None:
+            evenly_noisy_adc(0, lines, team, current, draws, law)
+        else:
+            noisy_adc(0, lines, team, current, spread, draws, law)

@@ -17,14 +17,14 @@ from analog_sim.reads.kernels.product import (
     transpose_lines,
     transpose_panels,
 )
-from analog_sim.threads import in_parts
+from analog_sim.threads import in_parts, team_for
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 _ALIGNMENT = 64  # bytes: a vector register, a line of the cache
-WORTH_A_THREAD = 1 << 21
-"""Multiplications of a part below which waking a thread takes longer than it saves, about 50 us of work."""
+WORTH_A_THREAD = 1 << 20
+"""Multiplications that are worth a thread, some 10 us of work."""
 
 WORTH_LISTS = 1 << 23
 """Multiplications of a product below which looking for lines that are silent in two vectors is not worth its time."""
@@ -39,6 +39,7 @@ class PackedMatrix:
     Args:
         rows: n.
         cols: m.
+        filled: all columns of it are about to be written.
 
     Attributes:
         array: (m / WIDTH rounded up, n, WIDTH), zeros at first, and always zeros beyond column m; kernels may write the rest.
@@ -46,18 +47,20 @@ class PackedMatrix:
 
     __slots__ = ("array", "cols", "rows")
 
-    def __init__(self, rows: int, cols: int) -> None:
+    def __init__(self, rows: int, cols: int, *, filled: bool = False) -> None:
         self.rows, self.cols = rows, cols
         count = -(-cols // WIDTH)
         size, spare = count * rows * WIDTH, _ALIGNMENT // 4
-        room = np.zeros(size + spare, np.float32)
+        room = (np.empty if filled else np.zeros)(size + spare, np.float32)
         first = -(room.ctypes.data // 4) % spare
         self.array: F32 = room[first : first + size].reshape(count, rows, WIDTH)
+        if filled and cols % WIDTH:
+            self.array[-1, :, cols % WIDTH :] = 0.0
 
     @classmethod
     def of(cls, matrix: F32) -> PackedMatrix:
         """The matrix (n, m) itself."""
-        made = cls(*matrix.shape)
+        made = cls(*matrix.shape, filled=True)
         made.put(np.arange(len(matrix)), matrix)
         return made
 
@@ -95,10 +98,14 @@ class PackedMatrix:
         narrow = self.cols - (count - 1) * WIDTH <= HALF
         if count > narrow:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-            of_part = self._multiply_silent if self._often_silent(v) else multiply
-            in_parts(lambda start, stop: of_part(v, panels, out, start, stop), count - narrow, least)
+            team = team_for(count - narrow, least)
+            if not team and self._often_silent(v):
+                self._multiply_silent(v, panels, out, 0, count - narrow)
+            else:
+                multiply(0, count - narrow, team, v, panels, out)
         if narrow:
-            multiply_last(v, panels, out)
+            least = max(HALF, -(-WORTH_A_THREAD // max(1, self.rows * HALF)))
+            multiply_last(0, len(v), team_for(len(v), least), v, panels, out)
         return out
 
     def _often_silent(self, v: F32) -> bool:
@@ -108,7 +115,7 @@ class PackedMatrix:
         return SILENT * int(np.count_nonzero(v[0])) <= (SILENT - 1) * v.shape[1]
 
     def _multiply_silent(self, v: F32, panels: F32, out: F32, start: int, stop: int) -> None:
-        """`multiply`, by `multiply_silent` as far as that goes."""
+        """`multiply` on one thread, by `multiply_silent` as far as that goes."""
         from analog_sim.reads.kernels.silence import multiply_silent  # a kernel that few need
 
         whole = max(0, min(stop, self.cols // WIDTH) - start)
@@ -117,9 +124,9 @@ class PackedMatrix:
             part, target = v[first : first + CHUNK], out[first : first + CHUNK]
             done = multiply_silent(part, panels, target, start, end)
             if done < len(part):
-                multiply(part[done:], panels, target[done:], start, end)
+                multiply(start, end, 0, part[done:], panels, target[done:])
         if end < stop:
-            multiply(v, panels, out, end, stop)
+            multiply(end, stop, 0, v, panels, out)
 
 
 def _check(array: F32, name: str, shape: tuple[int, int]) -> None:

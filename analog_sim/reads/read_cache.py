@@ -16,7 +16,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
 from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.packed_matrix import PackedMatrix
-from analog_sim.threads import in_parts
+from analog_sim.threads import in_parts, team_for
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -39,6 +39,9 @@ FEW_LINES = 0.15
 
 WORTH_A_THREAD = 2**17
 """Cells that take longer to look at than a thread to begin."""
+
+NETTED_BY_A_THREAD = 2**15
+"""Cells whose net conductances are worth a thread."""
 
 A_LINE = 16
 """Numbers in a line of the cache."""
@@ -146,13 +149,12 @@ class ReadCache:
 
         None where single points cannot be mended: there is nothing yet, or no pair, or cells age.
         """
-        planes, rows, cols = self._cells.g.shape
+        planes = len(self._cells.g)
         if planes == 1 or self._ageing.cell.ages or "_lines" not in self.__dict__:
             return None
-        points = np.unique(cells % (rows * cols))
-        before = np.empty(len(points), np.float64)
-        loads_at(self._cells.g[0], self._cells.g[1], points, self._grid, before)
-        return points, before
+        points, before = np.empty(len(cells), np.int64), np.empty(len(cells), np.float64)
+        number = loads_at(self._cells.g[0], self._cells.g[1], cells, self._grid, points, before)
+        return points[:number], before[:number]
 
     def pulsed(self, rows: I64, now: float, points: Points | None = None) -> None:
         """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`.
@@ -251,7 +253,7 @@ def _shortest_scale(cell: CellModel) -> float | None:
 
 def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F64, grid: float) -> None:
     """Net conductance and load of the word lines of some rows of cells, which are counted through both planes and ascend."""
-    least = max(1, -(-WORTH_A_THREAD // (2 * g.shape[2])))
+    least = max(1, -(-NETTED_BY_A_THREAD // (2 * g.shape[2])))
     lines = cells_of
     if (
         len(lines) >= 2 * least and lines[-1] >= g.shape[1]
@@ -259,4 +261,4 @@ def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F64, grid: flo
         named = np.zeros(g.shape[1], np.bool_)
         named[lines % g.shape[1]] = True
         lines = np.flatnonzero(named)
-    in_parts(lambda first, last: net_and_load(g[0], g[1], lines[first:last], net.array, load, grid), len(lines), least)
+    net_and_load(0, len(lines), team_for(len(lines), least), g, lines, net.array, load, grid)

@@ -6,24 +6,33 @@ chi <- chi - n epsilon. Noisy gradients average out before they cost a pulse.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.pulses.kernels.counts import largest_of_rows, take_whole
+from analog_sim.pulses.kernels.counts import gather_taken, largest_of_rows, take_whole
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, put, taken
-from analog_sim.threads import in_parts
+from analog_sim.threads import team_for
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
-from analog_sim.writing.pulsed import PulsedScheme, Refresher, net_step, room_for_counts, send_planes
+from analog_sim.writing.pulsed import PulsedScheme, Refresher, keeps_no_plan, net_step, room_for_counts, send_planes
 from analog_sim.writing.scheme import WritableBlock, Writer, WriteTarget
 
+F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
 
-WORTH_A_THREAD = 2**16
-"""Weights that take longer to look through than a thread to begin."""
+WORTH_A_THREAD = 2**14
+"""Weights that are worth a thread."""
+
+LISTED = 16
+"""Of how many cells of a line one may be pulsed for them to be named one by one."""
+
+LISTED_OF_ALL = 128
+"""Of how many of all: as many as `analog_sim.pulses.apply` can use."""
 
 
 class MixedPrecision(PulsedScheme):
@@ -55,6 +64,42 @@ class AccumulatorState(TypedDict):
     pulses: int
 
 
+@dataclass(frozen=True)
+class Room:
+    """Where the pulses of a block are written: see `take_whole`. It is kept from update to update, and empty between them.
+
+    Attributes:
+        planes: pulses (planes, rows, cols). taken, listed: of `take_whole`. lines, cells: of `gather_taken`.
+    """
+
+    planes: npt.NDArray[np.int16]
+    taken: I64
+    listed: I32
+    lines: I64
+    cells: I64
+
+    @classmethod
+    def of(cls, block: WritableBlock) -> Room:
+        """Room for a block."""
+        planes = room_for_counts(block)
+        lines, outputs = planes.shape[1:]
+        listed = np.empty((lines, -(-outputs // LISTED)), np.int32)
+        cells = np.empty(planes.size // LISTED_OF_ALL, np.int64)
+        return cls(planes, np.empty((lines, 2), np.int64), listed, np.empty(lines, np.int64), cells)
+
+    def gathered(self) -> tuple[I64, I64 | None]:
+        """Numbers of the lines with pulses; those of the cells, as in `PulseCounts`, where they are few."""
+        lines, cells = gather_taken(self.taken, self.listed, self.planes, self.lines, self.cells)
+        return self.lines[:lines], None if cells < 0 else self.cells[:cells]
+
+    def clear(self, lines: I64, cells: I64 | None) -> None:
+        """Empty it."""
+        if cells is None:
+            self.planes[:, lines] = 0
+        else:
+            self.planes.reshape(-1)[cells] = 0
+
+
 class MixedPrecisionWriter(Writer):
     """Holds the accumulator, (n_in, n_out) float32: what the weights still lack, in mean steps at a digital gain of 1."""
 
@@ -65,6 +110,7 @@ class MixedPrecisionWriter(Writer):
         self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme)
         self._chi: npt.NDArray[np.float32] = np.zeros(target.shape[::-1], np.float32)
         self._pulses = 0
+        self._rooms: dict[int, Room] = {}  # by the number of a block
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Gather the change; send whole steps."""
@@ -80,52 +126,47 @@ class MixedPrecisionWriter(Writer):
 
     def _send(self, largest: I32 | None) -> None:
         scheme = self._scheme
-        for block in self._target.blocks:
-            planes = room_for_counts(block)
-            taken, lines = self._take(block, planes, largest)
+        for number, block in enumerate(self._target.blocks):
+            room = self._rooms.pop(number, None)
+            if room is None:
+                room = Room.of(block)
+            taken = self._take(block, room, largest)
             if taken:
-                cells = 2 if len(planes) == 2 and scheme.pair == "both" else 1
-                self._pulses += cells * taken
-                send_planes(block, planes, lines, scheme)
+                planes, lines, cells = room.planes, *room.gathered()
+                self._pulses += (2 if len(planes) == 2 and scheme.pair == "both" else 1) * taken
+                send_planes(block, planes, lines, cells, scheme)
+                if not keeps_no_plan(block):
+                    continue
+                room.clear(lines, cells)
+            self._rooms[number] = room
 
-    def _take(
-        self, block: WritableBlock, planes: npt.NDArray[np.int16], largest: I32 | None
-    ) -> tuple[int, npt.NDArray[np.int64]]:
+    def _take(self, block: WritableBlock, room: Room, largest: I32 | None) -> int:
         """Take whole steps out of what has gathered for a block; a step of a cell counts for the gain of the drift compensation.
 
-        Returns their number, and the numbers of the input lines that have any.
+        Returns their number.
         """
         part, gain = self._chi[block.rows, block.cols], self._target.gain[block.cols]
         if (gain == 1.0).all():
             # Of a block that is a part of the outputs, the largest of the whole line is more than enough.
-            return self._take_lines(part, planes, None if largest is None else largest[block.rows])
+            return self._take_lines(part, room, None if largest is None else largest[block.rows])
         scaled = part / gain
-        taken, lines = self._take_lines(scaled, planes, None)
+        taken = self._take_lines(scaled, room, None)
+        planes = room.planes
         one_sided = self._scheme.pair == "one_sided" and len(planes) == 2
         steps = planes[0] - planes[1] if one_sided else planes[0]
         part -= steps[:, : part.shape[1]] * gain
-        return taken, lines
+        return taken
 
-    def _take_lines(
-        self, gathered: npt.NDArray[np.float32], planes: npt.NDArray[np.int16], largest: I32 | None
-    ) -> tuple[int, npt.NDArray[np.int64]]:
+    def _take_lines(self, gathered: F32, room: Room, largest: I32 | None) -> int:
         """The same for what has gathered (lines, outputs); largest: the bits of an upper bound in every line, None where nobody knows."""
-        limits = np.float32(self._scheme.threshold), np.float32(self._scheme.max_pulses)
-        one_sided = self._scheme.pair == "one_sided"
-        lines = np.empty(len(gathered), np.int64)
-
-        def part(first: int, last: int) -> tuple[int, npt.NDArray[np.int64]]:
-            rows, own = gathered[first:last], lines[first:last]
-            if largest is None:
-                bound = np.empty(len(rows), np.int32)
-                largest_of_rows(rows.view(np.int32), bound)
-            else:
-                bound = largest[first:last]
-            taken, number = take_whole(rows, bound, *limits, one_sided, planes[:, first:last], own)
-            return int(taken), own[:number] + first
-
-        found = in_parts(part, len(gathered), max(1, -(-WORTH_A_THREAD // gathered.shape[1])))
-        return sum(taken for taken, _ in found), np.concatenate([busy for _, busy in found])
+        lines = len(gathered)
+        team = team_for(lines, max(1, -(-WORTH_A_THREAD // gathered.shape[1])))
+        if largest is None:
+            largest = np.empty(lines, np.int32)
+            largest_of_rows(0, lines, team, gathered.view(np.int32), largest)
+        scheme = self._scheme
+        limits = np.float32(scheme.threshold), np.float32(scheme.max_pulses), scheme.pair == "one_sided"
+        return int(take_whole(0, lines, team, gathered, largest, limits, room.planes, (room.taken, room.listed)))
 
     def state(self) -> AccumulatorState:
         """Accumulator and counters."""

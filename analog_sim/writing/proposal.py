@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.reads.kernels.outer_product import add_outer_rows
 from analog_sim.reads.packed_matrix import WORTH_A_THREAD, PackedMatrix
-from analog_sim.threads import in_parts
+from analog_sim.threads import team_for
 
 F32 = npt.NDArray[np.float32]
 
@@ -34,9 +35,9 @@ class OuterProduct:
         """Return the gradient as a matrix (n_out, n_in)."""
         return self.d.T @ self.x
 
-    @property
+    @cached_property
     def finite(self) -> bool:
-        """Whether all numbers are."""
+        """Whether all numbers are; they are looked at once, so nobody may change them afterwards."""
         return _finite(self.d) and _finite(self.x)
 
 
@@ -54,9 +55,9 @@ class Dense:
         """Return the gradient as a matrix (n_out, n_in)."""
         return self.dw
 
-    @property
+    @cached_property
     def finite(self) -> bool:
-        """Whether all numbers are."""
+        """Whether all numbers are; they are looked at once, so nobody may change them afterwards."""
         return _finite(self.dw)
 
 
@@ -93,5 +94,5 @@ def add_outer_products(target: F32, left: F32, right: F32, factor: float) -> npt
     panels, largest = PackedMatrix.of(right).array, np.empty(len(target), np.int32)
     arguments = left, panels, np.float32(factor), target, largest
     least = max(1, -(-WORTH_A_THREAD // max(1, right.size)))
-    in_parts(lambda first, last: add_outer_rows(*arguments, first, last), len(target), least)
+    add_outer_rows(0, len(target), team_for(len(target), least), *arguments)
     return largest

@@ -14,6 +14,7 @@ from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.strength import driven
 from analog_sim.writing.scheme import WritableBlock, WriteScheme, WriteTarget
 
+I64 = npt.NDArray[np.int64]
 PairMode = Literal["both", "one_sided"]
 
 
@@ -107,6 +108,12 @@ def net_step(cell: CellModel, mapping: MappingSpec, scheme: PulsedScheme) -> flo
     return step
 
 
+def keeps_no_plan(block: WritableBlock) -> bool:
+    """Whether the arrays of a plan may be used again once it was sent: emulated cells are pulsed at once, and nobody records it."""
+    crossbar = block.crossbar
+    return crossbar.inside is crossbar and not crossbar.log.recording
+
+
 def room_for_counts(block: WritableBlock) -> npt.NDArray[np.int16]:
     """Zeros (planes, rows, cols) for the pulses of every cell of a block, reference cells included."""
     info = block.crossbar.info
@@ -114,11 +121,14 @@ def room_for_counts(block: WritableBlock) -> npt.NDArray[np.int16]:
 
 
 def send_planes(
-    block: WritableBlock, planes: npt.NDArray[np.int16], lines: npt.NDArray[np.int64], scheme: PulsedScheme
+    block: WritableBlock, planes: npt.NDArray[np.int16], lines: I64, cells: I64 | None, scheme: PulsedScheme
 ) -> None:
-    """Send pulses to every cell, (planes, rows, cols) positive for potentiation; only these input lines (k,) may have any."""
+    """Send pulses to every cell, (planes, rows, cols) positive for potentiation; only these input lines (k,) may have any.
+
+    cells: as in `PulseCounts`.
+    """
     rows = np.concatenate([lines + plane * planes.shape[1] for plane in range(len(planes))])
-    block.crossbar.pulse(PulseCounts(planes, scheme.amplitude, scheme.width, rows))
+    block.crossbar.pulse(PulseCounts(planes, scheme.amplitude, scheme.width, rows, cells))
 
 
 def send_counts(block: WritableBlock, counts: npt.NDArray[np.integer], scheme: PulsedScheme) -> int:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from analog_sim.pulses.kernels import trains as kernels
 from analog_sim.pulses.plans import PulseTrain
+from analog_sim.threads import team_for
 from analog_sim.writing.proposal import OuterProduct
 from analog_sim.writing.pulsed import PulsedScheme
 from analog_sim.writing.scheme import WritableBlock
@@ -16,6 +17,10 @@ from analog_sim.writing.scheme import WritableBlock
 F32 = npt.NDArray[np.float32]
 Place = tuple[np.uint64, np.uint64, np.uint64]
 """Key of a stream (two words) and the position of a word in it."""
+
+
+WORTH_A_THREAD = 2**12
+"""Lines times samples whose trains are worth a thread."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,12 @@ def draw(
     """
     x, d = (np.ascontiguousarray(v, np.float32) for v in (gradient.x, gradient.d))
     rows, cols = (Lines(np.empty(v.shape, np.uint64), np.empty(v.shape, np.int8)) for v in (x, d))
-    room = np.empty(len(x), np.int64), rows.bits, rows.sign, cols.bits, cols.sign
+    length = np.empty(len(x), np.int64)
     wanted = float(pulses_per_gradient), longest, balance, adapt
-    clipped, slots = kernels.draw_trains(x, d, *wanted, places, *room)
-    return rows, cols, int(slots), clipped / len(x)
+    team = team_for(len(x), max(8, -(-WORTH_A_THREAD // (x.shape[1] + d.shape[1]))))
+    given = places, length, (rows.bits, rows.sign), (cols.bits, cols.sign)
+    clipped = kernels.draw_trains(0, len(x), team, x, d, wanted, *given)
+    return rows, cols, int(length.max()), clipped / len(x)
 
 
 def probabilities(values: F32, strength: F32) -> F32:

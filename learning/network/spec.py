@@ -34,7 +34,7 @@ class NetworkSpec(Part):
     bias: Literal["digital", "chip", "none"] = "digital"
     bias_line: Annotated[float, Field(gt=0.0, le=1e6)] | Literal["auto"] = "auto"
     init: Literal["auto", "lecun_uniform", "he_normal", "xavier_normal", "zeros"] = "auto"
-    init_scale: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
+    init_scale: Annotated[float, Field(ge=1e-12, le=1e6)] = 1.0
 
     @abstractmethod
     def listed(self, shape: Shape, outputs: int) -> tuple[Layer, ...]:

@@ -183,7 +183,27 @@ def test_unknown_name() -> None:
             "variation.symmetry",
             "cancel at no state",
         ),
+        ({"g_min": 1e-6, "variation": {"g_min": 0.1}}, "variation.g_min", "all but a few would be at 0 S"),
+        (
+            {
+                "pulse": {"kind": "soft_bounds", "fraction": 1e-300},
+                "variation": {"symmetry": "kept", "kept_at": 0.5},
+            },
+            "variation.symmetry",
+            "a step is 0 at the state where steps are to be kept",
+        ),
+        (
+            {"programming": {"kind": "polynomial", "coefficients": [1], "reference_g_max": 1e-6}},
+            "programming",
+            "(is reference_g_max right?)",
+        ),
+        (
+            {"drift": {"kind": "relaxation", "std": [1], "reference_g_max": 1e-6}},
+            "drift",
+            "allowed: up to 1000 times g_max",
+        ),
         ({"cost": {"t_read": 0}}, "cost.t_read", "must be > 0 s"),
+        ({"cost": {"t_read": "3 h"}}, "cost.t_read", "must be <= 10000 s"),
         ({"endurance": 0}, "endurance", "must be > 0"),
         ({"name": ""}, "name", ""),
     ],

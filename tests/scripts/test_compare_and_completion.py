@@ -31,7 +31,7 @@ def test_two_runs_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert compare.main([str(one.path), str(two.path)]) == 0
     shown = capsys.readouterr().out
     assert "added.key" in shown
-    assert "+0.00 [+0.00, +0.00]" in shown, "the same chips: no difference, and no doubt of it"
+    assert "+0.00 (the same for all 3)" in shown, "the same chips: no difference, and no doubt of it"
     assert "paired over common chips" in shown
     found = compare_runs(taught, taught)
     assert found.keys.rows == ()

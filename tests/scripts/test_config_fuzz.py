@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from config_mutations import MODELS, Base, bases, holder, mutated
+from config_mutations import MODELS, Base, bases, extreme, holder, mutated
 from fuzz_helpers import fuzz_seeds
 from hang_helpers import no_hang
 from pydantic import BaseModel
@@ -149,8 +149,13 @@ def swallowed(base: Base, done: str, tree: dict[str, Any], loaded: BaseModel) ->
     except (KeyError, IndexError, TypeError):
         return False  # a key with dots
     before = {key: value for key, value in base.tree.items() if key != "sweep"}
-    same = old == new or repr(old) == repr(new) or (nought(old) and nought(new))
+    same = old == new or repr(old) == repr(new) or (nought(old) and nought(new)) or shorter(old, new)
     return not same and new is not None and loaded == validate(before, MODELS[base.schema])
+
+
+def shorter(old: Any, new: Any) -> bool:
+    """Whether a section gave way to a shorter way of writing its defaults: nothing at all, or its kind alone."""
+    return isinstance(old, dict) and new in ({}, old.get("kind"))
 
 
 def nought(value: Any) -> bool:
@@ -186,3 +191,21 @@ def test_a_mutated_configuration(
         works(loaded, path)
     if tree is not None and found == base.schema:
         assert not swallowed(base, done, tree, loaded), f"rule 1: {done}"
+
+
+@pytest.mark.parametrize("seed", fuzz_seeds(48))
+def test_an_extreme_number(
+    seed: int, script: ModuleType, sound: list[Base], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused, or the chip and its cells work with it: rules 2 to 4."""
+    monkeypatch.chdir(tmp_path)
+    _, done, tree = extreme(seed, sound)
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    with no_hang(LONGEST), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if checked(script, path):
+            return
+        loaded = load_config(path, script.schema_of(path, [])[1])
+        assert all(map(math.isfinite, numbers(loaded))), f"rule 2: {done}"
+        works(loaded, path)

@@ -56,7 +56,8 @@ class Paced(asyncio.BufferedProtocol, ABC):
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send parts; the system gathers what the connection takes at once, without a copy."""
         opened = self._transport
-        if opened is None:
+        # Python 3.12 and 3.13.0 would wait for room on a connection that was aborted, and leave its number behind for the next one.
+        if opened is None or opened.is_closing():
             return
         if _GATHERS and not opened.get_write_buffer_size() and len(parts) <= MOST_PARTS:
             try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.magnitude import largest_bits
+from analog_sim.random.kernels.options import WITHIN
 
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
@@ -73,29 +75,109 @@ def list_pulses(counts, rows, cells, pulses):
     return found
 
 
+@njit(cache=True, nogil=True)
+def count_listed(counts, cells, rows, hits, most, each):
+    """What `busy_rows` and `list_pulses` find, from the numbers of the cells with pulses.
+
+    cells: (k,) int64, counted through all rows. rows, hits, most: as in `busy_rows`, (k,).
+    each: as the pulses of `list_pulses`, (k,) int32.
+
+    Returns:
+        how many rows are busy; -1 when the cells are not those of this array in ascending order, or one has no pulse.
+    """
+    cols, number, before = counts.shape[1], 0, np.int64(-1)
+    for k in range(cells.shape[0]):
+        cell = cells[k]
+        if cell <= before or cell >= counts.size:
+            return -1
+        before = cell
+        r = cell // cols
+        n = np.int32(counts[r, cell - r * cols])
+        if n == _NO_PULSE:
+            return -1
+        each[k] = n
+        if number == 0 or rows[number - 1] != r:
+            rows[number], hits[number], most[number] = r, 0, 0
+            number += 1
+        hits[number - 1] += abs(n)
+        most[number - 1] = max(most[number - 1], np.int64(abs(n)))
+    return number
+
+
+@njit(cache=True, nogil=True)
+def slots_of_rows(lines, busy, most):
+    """Slots of counts: one word line after the other, each for as long as its busiest cell needs, both cells of a pair at once.
+
+    lines: rows of a plane. busy: (k,) int64, numbers of rows, counted through one or two planes, ascending. most: (k,) int64, pulses of
+    the busiest cell of each of them.
+    """
+    end = busy.shape[0]
+    split = 0
+    while split < end and busy[split] < lines:
+        split += 1
+    one, other, total = 0, split, 0
+    while one < split or other < end:
+        here = busy[one] if one < split else lines
+        there = busy[other] - lines if other < end else lines
+        if here == there:
+            total += max(most[one], most[other])
+        else:
+            total += most[one] if here < there else most[other]
+        one += np.int64(here <= there)
+        other += np.int64(there <= here)
+    return total
+
+
 @njit(cache=True, nogil=True, fastmath=False)
-def largest_of_rows(bits, largest):
-    """Bits of the abs-max of every row, (R,) int32, from a matrix (R, C) float32 that is seen as int32."""
-    for i in range(bits.shape[0]):
+def largest_of_rows(first, last, team, bits, largest):
+    """Bits of the abs-max of rows first ... last - 1, (R,) int32, from a matrix (R, C) float32 that is seen as int32."""
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    for i in range(first, last):
         largest[i] = largest_bits(bits[i])
 
 
+@njit(**WITHIN)
+def _list_columns(steps, listed):
+    """The columns of a row (C,) that have any steps, as many as there is room for, into listed; returns how many there are."""
+    found, room = 0, listed.shape[0]
+    for first in range(0, steps.shape[0], _LOOK):
+        part = steps[first : first + _LOOK]
+        some = _NO_PULSE
+        for j in range(part.shape[0]):  # vectorises; most parts have none
+            some = np.int32(some | np.int32(part[j]))
+        if some == _NO_PULSE:
+            continue
+        for j in range(part.shape[0]):
+            if part[j] != 0:
+                if found < room:
+                    listed[found] = first + j
+                found += 1
+    return found
+
+
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
-def take_whole(gathered, largest, threshold, most, one_sided, planes, busy):
+def take_whole(first, last, team, gathered, largest, limits, planes, found):
     """Take whole steps out of what has gathered: n = round(clip(trunc(gathered / threshold) threshold, -most, most)), gathered - n is left.
 
+    first, last, team: rows first ... last - 1, see `analog_sim._teamwork`.
     gathered: (R, C) float32, changed in place; largest: (R,) int32, of `largest_of_rows`.
-    threshold, most: float32, most a whole number below 2**15.
+    limits: threshold, most: float32, most a whole number below 2**15; one_sided: bool.
     planes: (1 or 2, R, C or more) int16, zeros: n goes to the first and -n to the second, or, one_sided, their positive parts.
-    busy: (R,) int64, its first places get the numbers of the rows with any step; the others of `planes` stay as they are.
+    found: (R, 2) int64, sum of |n| in each row, and in how many columns; (R, room) int32, the first of these columns.
 
     Returns:
-        sum of |n|; how many rows are busy.
+        sum of |n|.
     """
+    if team:
+        return shared(first, last, 1, 2, team)
+    (threshold, most, one_sided), (taken, listed) = limits, found
     least = np.int32(np.float32(threshold).view(np.int32))
-    total, number = 0, 0
-    for i in range(gathered.shape[0]):
-        row, first, last = gathered[i], planes[0, i], planes[-1, i]
+    total = 0
+    for i in range(first, last):
+        row, one, other = gathered[i], planes[0, i], planes[-1, i]
+        taken[i, 0], taken[i, 1] = 0, 0
         if largest[i] < least:  # most rows of a large matrix, most of the time
             continue
         sent = _NO_PULSE
@@ -105,12 +187,47 @@ def take_whole(gathered, largest, threshold, most, one_sided, planes, busy):
             row[j] -= n
             steps = np.int32(n)
             if planes.shape[0] == 2:
-                first[j] = np.int16(max(steps, _NO_PULSE) if one_sided else steps)
-                last[j] = np.int16(max(-steps, _NO_PULSE) if one_sided else -steps)
+                one[j] = np.int16(max(steps, _NO_PULSE) if one_sided else steps)
+                other[j] = np.int16(max(-steps, _NO_PULSE) if one_sided else -steps)
             else:
-                first[j] = np.int16(steps)
+                one[j] = np.int16(steps)
             sent += abs(steps)
-        busy[number] = i
-        number += np.int64(sent > _NO_PULSE)
-        total += sent
-    return total, number
+        total += np.int64(sent)
+        taken[i, 0] = sent
+        if sent > _NO_PULSE:
+            both = planes.shape[0] == 2 and one_sided
+            columns = _list_columns(one, listed[i])
+            if both:
+                columns += _list_columns(other, listed[i, min(columns, listed.shape[1]) :])
+            taken[i, 1] = columns
+    return total
+
+
+@njit(cache=True, nogil=True)
+def gather_taken(taken, listed, planes, lines, cells):
+    """What `take_whole` has taken, in order: rows with any step, and cells with any pulse.
+
+    Args:
+        taken, listed: the `found` of `take_whole`; planes: as there. lines: (R,) int64, gets the numbers of the rows.
+        cells: (k,) int64, gets the numbers of the cells, counted through planes, rows and columns, if they fit.
+
+    Returns:
+        how many rows; how many cells, -1 where they are more than fit.
+    """
+    number, fits, at = 0, True, 0
+    for i in range(taken.shape[0]):
+        lines[number] = i
+        number += np.int64(taken[i, 0] > 0)
+        fits = fits and taken[i, 1] <= listed.shape[1]
+    for p in range(planes.shape[0] if fits else 0):
+        for q in range(number):
+            i = lines[q]
+            columns = listed[i, : taken[i, 1]]
+            for k in range(columns.shape[0]):
+                if planes[p, i, columns[k]] == 0:
+                    continue
+                if at == cells.shape[0]:
+                    return number, -1
+                cells[at] = (p * planes.shape[1] + i) * planes.shape[2] + columns[k]
+                at += 1
+    return number, at if fits else -1

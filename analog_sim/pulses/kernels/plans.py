@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.pulses.kernels.bits import column_lists, popcount, split_words, turn_rows
+from analog_sim.random.kernels.options import WITHIN
 
 F32 = npt.NDArray[np.float32]
 
@@ -54,33 +56,51 @@ class PreparedCounts(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def lay_out(rows, row_room, cols, col_room, everything, spare):
-    """Lay out a train as the kernels of pulses take it: `bits.turn_rows`, `bits.split_words` and `bits.column_lists` at one call.
+def lay_out(first, last, team, rows, cols, everything, found):
+    """Lay out a train as the kernels of pulses take it: `bits.turn_rows`, and `bits.split_words` with `bits.column_lists`.
 
     Args:
-        rows: row_bits, row_sign of `turn_rows`; row_room: what it writes, turned, fired, when, most, and busy (rows,) int64, whose first
+        first, last, team: part 0 does the rows, part 1 the columns, see `analog_sim._teamwork`.
+        rows: row_bits, row_sign of `turn_rows`, what it writes, turned, fired, when, most, and busy (rows,) int64, whose first
             places get the numbers of the rows that fire, or, for everything, of all.
-        cols: col_bits, col_sign of `column_lists`; col_room: the words of `split_words`, the starts of `column_lists`.
-        everything: as in `turn_rows`. spare: places of the list of columns beyond its end.
+        cols: col_bits, col_sign of `column_lists`, the words of `split_words`, the columns and the starts of `column_lists`,
+            of which the columns have room for one in every slot.
+        everything: as in `turn_rows`.
+        found: (4,) uint64, gets the slots in which any row fires, how many rows `busy` names, the slots in which any column fires, and how
+            many columns are listed.
 
     Returns:
-        slots in which any row fires; slots in which any column fires; the list of columns; how many rows `busy` names.
+        nothing that counts.
     """
-    row_bits, row_sign = rows
-    turned, fired, when, most, busy = row_room
-    col_bits, col_sign = cols
-    words, start = col_room
-    turn_rows(row_bits, row_sign, everything, turned, fired, when, most)
-    by_rows, firing = _NO_SLOT, 0
+    if team:
+        return shared(first, last, 1, 1, team)
+    for part in range(first, last):
+        if part == 0:
+            _lay_out_rows(*rows, everything, found)
+        else:
+            _lay_out_columns(*cols, found)
+    return 0
+
+
+@njit(**WITHIN)
+def _lay_out_rows(bits, sign, turned, fired, when, most, busy, everything, found):
+    """Part 0 of `lay_out`."""
+    turn_rows(bits, sign, everything, turned, fired, when, most)
+    slots, firing = _NO_SLOT, 0
     for i in range(fired.shape[0]):
-        by_rows |= fired[i]
+        slots |= fired[i]
         busy[firing] = i
         firing += np.int64(everything or fired[i] != _NO_SLOT)
-    number, slots = split_words(col_bits, words)
-    columns = np.empty(np.int64(number) + spare, np.uint32)
+    found[0], found[1] = slots, np.uint64(firing)
+
+
+@njit(**WITHIN)
+def _lay_out_columns(bits, sign, words, columns, start, found):
+    """Part 1 of `lay_out`."""
+    number, slots = split_words(bits, words)
+    found[2], found[3] = slots, number
     if np.uint64(slots) >> np.uint64(start.shape[1]) == _NO_SLOT:  # else the caller refuses the train
-        column_lists(col_bits, col_sign, columns, start)
-    return by_rows, slots, columns, firing
+        column_lists(bits, sign, columns, start)
 
 
 @njit(cache=True, nogil=True)

@@ -17,6 +17,7 @@ There are two ways through the pulses of a row, and the plan alone decides betwe
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.pulses.kernels.bits import NEGATIVE, lowest_bit, popcount
 from analog_sim.pulses.kernels.cells import FEW_CELLS, Cells, bring_few, few_cells, load_row, put_few_back, store_row
 from analog_sim.pulses.kernels.composed.merging import (
@@ -206,17 +207,19 @@ def _take_counts(pulses, r, n, total):
 
 
 @njit(cache=True, nogil=True)
-def pulse_rows_by_counts(first, last, cells, law, composed, counts, place):
+def pulse_rows_by_counts(first, last, team, cells, law, composed, counts, place):
     """Pulse rows of an array by counts, then disturb their half-selected cells.
 
     Args:
-        first, last: int, places in `counts.rows`: the rows from the one to before the other.
+        first, last, team: int, places in `counts.rows`: the rows from the one to before the other.
         cells, law, composed, counts: see the classes; their fields as plain tuples (`laws.law_of`).
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
         Number of pulses sent.
     """
+    if team:
+        return shared(first, last, 1, 2, team)
     cells, law, composed, counts = Cells(*cells), law_of(law), ComposedTables(*composed), PreparedCounts(*counts)
     disturbed = counts.disturbance.size > 0
     cols = cells.g.shape[1]
@@ -358,17 +361,19 @@ def _send_train(plane, i, law, composed, train, samples, short, ready, dense, co
 
 
 @njit(cache=True, nogil=True)
-def pulse_rows_by_train(first, last, cells, law, composed, train, place):
+def pulse_rows_by_train(first, last, team, cells, law, composed, train, place):
     """Pulse rows of every plane of a crossbar (row i of plane p is row p rows + i of the arrays) by a train.
 
     Args:
-        first, last: int, places in `train.rows`: the rows from the one to before the other.
+        first, last, team: int, places in `train.rows`: the rows from the one to before the other.
         cells, law, composed, train: see the classes; their fields as plain tuples (`laws.law_of`).
         place: (key0, key1, call) of the noise, np.uint64: two 32-bit words and the number of this operation.
 
     Returns:
         Number of pulses sent.
     """
+    if team:
+        return shared(first, last, 1, 2, team)
     cells, law, composed, train = Cells(*cells), law_of(law), ComposedTables(*composed), PreparedTrain(*train)
     action = train.action
     planes = action.shape[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.pulses.kernels.bits import draw_sample, room_for
 from analog_sim.random.kernels.magnitude import largest_bits
 
@@ -47,15 +48,17 @@ def share_strength(x_bits, d_bits, pulses, longest, balance, adapt, length, row,
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def fire(values, strength, positive, length, key0, key1, call, bits, sign):
+def fire(sample, values, strength, positive, length, place, bits, sign):
     """Bit streams and signs of lines that carry values (S, n) float32 and fire with probability ``min(|values_si| strength_s, 1)``.
 
     The bits are those of `bits.draw_streams` for the thresholds floor(2**32 probability).
 
     Args:
-        strength: (S,) float32. positive: sign of a line that carries a positive value or 0, np.int8 of -1 or +1.
-        length, key0, key1, call: as there. bits: (S, n) uint64. sign: (S, n) int8.
+        sample: number of the first sample. strength: (S,) float32.
+        positive: sign of a line that carries a positive value or 0, np.int8 of -1 or +1.
+        length: as there; place: key0, key1, call. bits: (S, n) uint64. sign: (S, n) int8.
     """
+    key0, key1, call = place
     lines = values.shape[1]
     room = room_for(lines)
     threshold = np.empty(lines, np.uint64)
@@ -65,23 +68,29 @@ def fire(values, strength, positive, length, key0, key1, call, bits, sign):
             threshold[i] = np.uint64(np.int64(np.float64(min(abs(row[i]) * a, _ONE)) * _CERTAIN))
         for i in range(lines):
             signs[i] = -positive if row[i] < _ZERO else positive
-        draw_sample(threshold, length[s], s, key0, key1, call, room, bits[s])
+        draw_sample(threshold, length[s], sample + s, key0, key1, call, room, bits[s])
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def draw_trains(x, d, pulses, longest, balance, adapt, places, length, row_bits, row_sign, col_bits, col_sign):
+def draw_trains(first, last, team, x, d, wanted, places, length, rows, cols):
     """Trains of a batch at one call: `share_strength`, then `fire` for the rows, which carry x, and for the columns, which carry d.
 
     Args:
-        x: (S, n_in) float32. d: (S, n_out) float32. pulses, longest, balance, adapt: as in `share_strength`.
+        first, last, team: samples first ... last - 1, see `analog_sim._teamwork`.
+        x: (S, n_in) float32. d: (S, n_out) float32. wanted: pulses, longest, balance, adapt of `share_strength`.
         places: (key0, key1, call) of `fire`, of the rows and of the columns.
-        length: (S,) int64. row_bits, row_sign, col_bits, col_sign: bits and signs of `fire`.
+        length: (S,) int64. rows, cols: bits and signs of `fire`.
 
     Returns:
-        how many samples are clipped; slots of the longest train.
+        how many samples are clipped.
     """
-    row, col = np.empty(length.shape[0], np.float32), np.empty(length.shape[0], np.float32)
-    clipped = share_strength(x.view(np.int32), d.view(np.int32), pulses, longest, balance, adapt, length, row, col)
-    fire(x, row, ROW, length, *places[0], row_bits, row_sign)
-    fire(d, col, COL, length, *places[1], col_bits, col_sign)
-    return clipped, length.max()
+    if team:
+        return shared(first, last, 8, 1, team)
+    pulses, longest, balance, adapt = wanted
+    x_bits, d_bits = x[first:last].view(np.int32), d[first:last].view(np.int32)
+    slots = length[first:last]
+    row, col = np.empty(last - first, np.float32), np.empty(last - first, np.float32)
+    clipped = share_strength(x_bits, d_bits, pulses, longest, balance, adapt, slots, row, col)
+    fire(first, x[first:last], row, ROW, slots, places[0], rows[0][first:last], rows[1][first:last])
+    fire(first, d[first:last], col, COL, slots, places[1], cols[0][first:last], cols[1][first:last])
+    return clipped

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.options import WITHIN
 from analog_sim.reads.kernels.product import WIDTH
 
@@ -32,24 +33,29 @@ def _on_grid(siemens, grid):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def net_and_load(plus, minus, cells_of, panels, load, grid):
-    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of.
+def net_and_load(first, last, team, g, cells_of, panels, load, grid):
+    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of[first:last].
 
-    plus, minus: (rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes; panels: the net
+    plus, minus: g[0] and g[1] of (2, rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes, no line
+    twice in two parts; panels: the net
     conductance in the order of `kernels.product`; load: (rows,) float64 siemens; grid: of `grid_for`.
     """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    plus, minus = g[0], g[1]
     rows, cols = plus.shape
     done = np.zeros(rows, np.bool_)
     sums = np.zeros(min(WIDTH, cols), np.float64)
-    for row in cells_of:
+    for row in cells_of[first:last]:
         i = row if row < rows else row - rows
         if done[i]:
             continue
         done[i] = True
         for p in range(panels.shape[0]):
-            first = p * WIDTH
-            a, b, target = plus[i, first : first + WIDTH], minus[i, first : first + WIDTH], panels[p, i]
-            for j in range(min(WIDTH, cols - first)):
+            start = p * WIDTH
+            a, b, target = plus[i, start : start + WIDTH], minus[i, start : start + WIDTH], panels[p, i]
+            for j in range(min(WIDTH, cols - start)):
                 target[j] = a[j] - b[j]
                 sums[j] += _on_grid(a[j] + b[j], grid)
         total = 0.0
@@ -77,12 +83,31 @@ def load_of_columns(g, load, grid, first, last):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def loads_at(plus, minus, points, grid, loads):
-    """What the pairs at these points load their lines with: into loads (k,) float64. points: (k,) int64, row times cols + column."""
-    cols = plus.shape[1]
-    for k in range(points.shape[0]):
-        i, j = points[k] // cols, points[k] % cols
-        loads[k] = _on_grid(plus[i, j] + minus[i, j], grid)
+def loads_at(plus, minus, cells, grid, points, loads):
+    """The pairs that some cells belong to, and what they load their lines with.
+
+    cells: (k,) int64, counted through both planes, rows and columns, ascending.
+    points: (k,) int64, gets the pairs, row times cols + column, ascending. loads: (k,) float64.
+
+    Returns:
+        how many pairs there are.
+    """
+    cols, size, end = plus.shape[1], plus.size, cells.shape[0]
+    split = 0
+    while split < end and cells[split] < size:
+        split += 1
+    one, other, number = 0, split, 0
+    while one < split or other < end:
+        here = cells[one] if one < split else size
+        there = cells[other] - size if other < end else size
+        point = min(here, there)
+        one += np.int64(here <= there)
+        other += np.int64(there <= here)
+        i, j = point // cols, point % cols
+        points[number] = point
+        loads[number] = _on_grid(plus[i, j] + minus[i, j], grid)
+        number += 1
+    return number
 
 
 @njit(cache=True, nogil=True, fastmath=False)

@@ -1,6 +1,5 @@
-"""Kernel of a noisy conversion: noise and ADC of a few lines at a time, while they are in the first-level cache. One thread.
-
-Never decides how large the noise is. The normals are those of one draw over the whole array, so the bits are those of drawing first and
+"""Kernel of a noisy conversion: noise and ADC of a few lines at a time, while they are in the first-level cache. It
+never decides how large the noise is. The normals are those of one draw over the whole array, so the bits are those of drawing first and
 converting then.
 """
 
@@ -9,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.options import WITHIN
 from analog_sim.random.kernels.philox import CHUNK, add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import adc_rows
@@ -37,13 +37,21 @@ def _spread_lines(of_line, width, done, stop, each):
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale):
-    """``current += sqrt(variance + std**2) n``, then `adc_rows`; in place.
+def noisy_adc(first, last, team, current, variance, draws, law):
+    """``current += sqrt(variance + std**2) n``, then `adc_rows`, in lines first ... last - 1; in place.
 
     current: (B, n); variance: (B, n), or (B, 1), the same for all of a line; n of element i in memory: normal offset + i.
+    draws: std, key0, key1, offset. law: of `adc_rows`.
     """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    std, key0, key1, start = draws
+    codes_per_ampere, lsb, steps, scales = law
     width = current.shape[1]
-    flat, spread = current.reshape(-1), variance.reshape(-1)
+    offset = start + np.uint64(first * width)
+    row_scale, lines = scales[first:last], current[first:last]
+    flat, spread = lines.reshape(-1), variance[first:last].reshape(-1)
     even = variance.shape[1] != width
     room = np.empty(_GROUP if even else 0, np.float32)
     done, line = _NONE, _NONE
@@ -54,21 +62,28 @@ def noisy_adc(current, variance, std, key0, key1, offset, codes_per_ampere, lsb,
         each = room[: stop - done] if even else spread[done:stop]
         add_scaled_normals(flat[done:stop], each, std * std, key0, key1, offset + np.uint64(done))
         done = stop
-        last = done // width
-        adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])
-        line = last
+        end = done // width
+        adc_rows(lines[line:end], codes_per_ampere, lsb, steps, row_scale[line:end])
+        line = end
 
 
 @njit(cache=True, nogil=True, fastmath=False)
-def evenly_noisy_adc(current, std, key0, key1, offset, codes_per_ampere, lsb, steps, row_scale):
+def evenly_noisy_adc(first, last, team, current, draws, law):
     """``current += std n``, then `adc_rows`; otherwise as `noisy_adc`, and apart from it because few chips need both compiled."""
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    std, key0, key1, start = draws
+    codes_per_ampere, lsb, steps, scales = law
     width = current.shape[1]
-    flat = current.reshape(-1)
+    offset = start + np.uint64(first * width)
+    row_scale, lines = scales[first:last], current[first:last]
+    flat = lines.reshape(-1)
     done, line = _NONE, _NONE
     while done < flat.shape[0]:
         stop = _group_end(done, flat.shape[0], offset)
         add_normals(flat[done:stop], std, key0, key1, offset + np.uint64(done))
         done = stop
-        last = done // width
-        adc_rows(current[line:last], codes_per_ampere, lsb, steps, row_scale[line:last])
-        line = last
+        end = done // width
+        adc_rows(lines[line:end], codes_per_ampere, lsb, steps, row_scale[line:end])
+        line = end

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.fetch import LINE, fetch
 from analog_sim.random.kernels.magnitude import largest_bits
 from analog_sim.random.kernels.math import fma
@@ -25,7 +26,9 @@ _STRIP = 16
 
 if JIT_OFF:
 
-    def add_outer_rows(left: Any, panels: Any, factor: Any, target: Any, largest: Any, first: int, last: int) -> None:
+    def add_outer_rows(
+        first: int, last: int, team: int, left: Any, panels: Any, factor: Any, target: Any, largest: Any
+    ) -> None:
         """Add to rows first ... last - 1 of the target, see below."""
         width = target.shape[1]
         right = panels.transpose(1, 0, 2).reshape(panels.shape[1], -1)[:, :width]
@@ -59,13 +62,16 @@ else:
                 fetch(first + np.int64(r * target.shape[1] * 4) + offset)
 
     @njit(cache=True, nogil=True, fastmath=False)
-    def add_outer_rows(left, panels, factor, target, largest, first, last):
+    def add_outer_rows(first, last, team, left, panels, factor, target, largest):
         """``target_ij += factor sum_b left_bi right_bj`` in rows first ... last - 1 of the target.
 
         Args:
             left: (B, m) float32, B at least 1. panels: right (B, n) in panels of `kernels.product`.
             factor: float32. target: (m, n) float32. largest: (m,) int32, gets the bits of the abs-max of each row.
         """
+        if team:
+            shared(first, last, _STRIP, 2, team)
+            return
         batch, width = left.shape[0], panels.shape[0] * product.WIDTH
         lines, sums = np.empty((_STRIP, batch), np.float32), np.empty((_STRIP, width), np.float32)
         # Addresses and strides of one type each, as in `kernels.product`.

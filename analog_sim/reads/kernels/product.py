@@ -22,6 +22,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.options import JIT_OFF, WITHIN
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
@@ -91,15 +92,15 @@ def transpose_lines(panels, cells_of, turned):
 
 if JIT_OFF:
 
-    def multiply(v: Any, panels: Any, out: Any, start: int, stop: int) -> None:
-        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
-        for p in range(start, stop):
+    def multiply(first: int, last: int, team: int, v: Any, panels: Any, out: Any) -> None:
+        """``out = v M`` in the columns of panels first ... last - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        for p in range(first, last):
             strip = out[:, p * WIDTH : (p + 1) * WIDTH]
             strip[...] = v @ panels[p, :, : strip.shape[1]]
 
-    def multiply_last(v: Any, panels: Any, out: Any) -> None:
-        """`multiply` in the columns of the last panel, which are HALF or fewer."""
-        multiply(v, panels, out, len(panels) - 1, len(panels))
+    def multiply_last(first: int, last: int, team: int, v: Any, panels: Any, out: Any) -> None:
+        """`multiply` for vectors first ... last - 1 in the columns of the last panel, which are HALF or fewer."""
+        multiply(len(panels) - 1, len(panels), 0, v[first:last], panels, out[first:last])
 
     def pack_rows(matrix: Any, rows: Any, panels: Any) -> None:
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
@@ -380,25 +381,31 @@ else:
             _take(room, out, first, p)
 
     @njit(cache=True, nogil=True, fastmath=False)
-    def multiply(v, panels, out, start, stop):
-        """``out = v M`` in the columns of panels start ... stop - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+    def multiply(first, last, team, v, panels, out):
+        """``out = v M`` in the columns of panels first ... last - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
+        if team:
+            shared(first, last, 1, 1, team)
+            return
         bits, blocks = v.view(np.int32), min(CHUNK, v.shape[0]) // _LISTED
         lines, numbers = np.empty((blocks, v.shape[1] + SPARE), np.int32), np.empty(blocks, np.int64)
-        for first in range(0, v.shape[0], CHUNK):
-            known = _look_for_silence(bits[first : first + CHUNK], lines, numbers)
-            for p in range(start, stop):
-                _panel(v, panels, out, first, p, known, lines, numbers)
+        for chunk in range(0, v.shape[0], CHUNK):
+            known = _look_for_silence(bits[chunk : chunk + CHUNK], lines, numbers)
+            for p in range(first, last):
+                _panel(v, panels, out, chunk, p, known, lines, numbers)
 
     @njit(cache=True, nogil=True, fastmath=False)
-    def multiply_last(v, panels, out):
-        """`multiply` in the columns of the last panel, which are HALF or fewer."""
+    def multiply_last(first, last, team, v, panels, out):
+        """`multiply` for vectors first ... last - 1 in the columns of the last panel, which are HALF or fewer."""
+        if team:
+            shared(first, last, 2 * _ROWS, 1, team)
+            return
         p = panels.shape[0] - 1
-        for first in range(0, v.shape[0], CHUNK):
-            n = min(CHUNK, v.shape[0] - first)
-            voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
+        for chunk in range(first, last, CHUNK):
+            n = min(CHUNK, last - chunk)
+            voltages, stride, panel, target, out_stride = _addresses(v, panels, out, chunk, p)
             if out.shape[1] - p * WIDTH == HALF:
                 _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
                 continue
             room = np.empty((n, WIDTH), np.float32)
             _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * BYTES), n)
-            _take(room, out, first, p)
+            _take(room, out, chunk, p)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.chip.clock import Clock
+from analog_sim.chip.clock import LONGEST, Clock
 from analog_sim.chip.fabric import EmulatedFabric, Fabric, Record
 from analog_sim.chip.sealed import SealedFabric
+from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 from analog_sim.tiles.tile import Tile, TileSpec
 from analog_sim.writing.proposal import OuterProduct
@@ -183,7 +184,12 @@ def check(experiment: TrainExperiment, data: TrainData) -> None:
     Raises:
         UserError: as `build`; a batch is larger than the data; the write scheme asks for what the cells cannot do.
     """
-    Order(Streams(0), len(data.x), experiment.batch)
+    order = Order(Streams(0), len(data.x), experiment.batch)
+    idle = experiment.idle_per_batch * max(1, round(experiment.epochs * order.per_epoch))
+    if idle > LONGEST:
+        raise UserError(
+            f"idle_per_batch: {experiment.idle_per_batch:g} s after every batch are {idle:.3g} s in all; allowed: up to {LONGEST:g} s"
+        )
     check_loss(experiment.loss, data.targets is not None, "loss")
     build(experiment.model_copy(update={"device": None}), data, 0)
     if experiment.device is None:

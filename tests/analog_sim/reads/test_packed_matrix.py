@@ -55,9 +55,9 @@ def test_the_bits_do_not_depend_on_the_batch_or_the_threads():
     v, m = operands(600, 50, 3 * WIDTH + 7)
     panels = PackedMatrix.of(m)
     whole, parts = np.empty((600, m.shape[1]), np.float32), np.empty((600, m.shape[1]), np.float32)
-    multiply(v, panels.array, whole, 0, 4)
+    multiply(0, 4, 0, v, panels.array, whole)
     for start, stop in ((2, 4), (0, 1), (1, 2)):
-        multiply(v, panels.array, parts, start, stop)
+        multiply(start, stop, 0, v, panels.array, parts)
     np.testing.assert_array_equal(parts, whole)
     for first, last in ((0, 1), (3, 5), (100, 107), (250, 590)):
         np.testing.assert_array_equal(panels.multiply(np.ascontiguousarray(v[first:last])), whole[first:last])

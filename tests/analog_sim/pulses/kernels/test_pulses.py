@@ -247,11 +247,11 @@ def test_parts_of_the_rows_are_the_same_bits_as_all_of_them(by):
             prepared = _train(plan, 2, 0.0, False)[0]
             assert len(prepared.rows) == 6
             arguments = _plain(*chip_and_law, prepared)
-            parts = [kernels.pulse_rows_by_train(a, b, *arguments, place) for a, b in pairwise(edges)]
+            parts = [kernels.pulse_rows_by_train(a, b, 0, *arguments, place) for a, b in pairwise(edges)]
         else:
             counted, _ = _counts(PulseCounts(counts), shape, 0.0, False)
             arguments = _plain(*chip_and_law, counted)
-            parts = [kernels.pulse_rows_by_counts(a, b, *arguments, place) for a, b in pairwise(edges)]
+            parts = [kernels.pulse_rows_by_counts(a, b, 0, *arguments, place) for a, b in pairwise(edges)]
         results.append((state.g, sum(parts)))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     assert results[0][1] == results[1][1] > 0

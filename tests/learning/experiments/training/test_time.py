@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from analog_sim.config import validate
+from analog_sim.config import UserError, validate
 from learning.experiments.configs.train import TrainExperiment, twin_of
+from learning.experiments.training.chip import check
 from learning.experiments.training.data import training_data
 from learning.experiments.training.trainer import Trainer
 
@@ -50,3 +51,12 @@ def test_learning_makes_up_for_relaxation(tmp_path: Path) -> None:
 
 def test_the_twin_has_no_chip_to_wait_for() -> None:
     assert twin_of(experiment(idle_per_batch="1 s", idle_at_end=True)) == twin_of(experiment(device=None))
+
+
+def test_more_idle_time_than_a_clock_can_run_is_refused_before_a_chip_is_made() -> None:
+    """1,201 samples in batches of 16, four epochs: 300 batches, each of which may wait so long."""
+    setup = experiment(idle_per_batch="1e11 s", idle_at_end=True)
+    with pytest.raises(
+        UserError, match=r"^idle_per_batch: 1e\+11 s after every batch are 3e\+13 s in all; allowed: up to 1e\+12 s$"
+    ):
+        check(setup, training_data(setup.dataset, 0))

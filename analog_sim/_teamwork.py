@@ -1,0 +1,223 @@
+"""Parts of one call of a kernel on several threads at once, handed over without Python. Never decides whether they are worth a thread.
+
+A kernel that may be shared begins with the arguments ``first, last, team``, and with
+
+    if team:
+        return shared(first, last, step, each, team)
+
+where team is 0, or a team's number (`analog_sim.threads.team_for`). Parts begin at multiples of step, and there are `each` for each thread
+or fewer: more than one where parts take unlike times. The call then lays its own arguments out in memory, writes on the team's board
+where they are and where its own code is, and takes part after part; kept threads that look at the board take parts too, as calls of the
+same function with team 0. A part begins within a microsecond of the call, and a thread that sleeps, or is not let run, is never waited
+for: what it does not take, the others do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from analog_sim.random.kernels.options import JIT_OFF
+
+BOARD = 4096
+"""Bytes of a board, and of its alignment: the lowest bits of a team's number are free for how many threads it has."""
+
+CLAIM, DONE, SUM, BUSY, ASLEEP, SHARING = 0, 64, 72, 128, 192, 256
+"""Bytes at which a board says: the work's number (52 bits) and its parts that nobody has taken yet (12 bits); parts done, and the sum of
+their results; whether a work is under way; how many threads sleep; how a kernel finds `take_parts`."""
+PARTS, THREADS, CODE, PLACE, FIRST, LAST, STEP = 264, 272, 280, 288, 296, 304, 312
+"""And of the present work: parts, threads, address of its function for a part, of its arguments, and how 0 ... n - 1 is cut."""
+
+_LEFT = np.int64(BOARD - 1)
+_MOST = BOARD - 1
+
+if JIT_OFF:
+
+    def shared(first: Any, last: Any, step: Any, each: Any, team: Any) -> Any:
+        """There are no teams with the compiler off."""
+        raise NotImplementedError
+
+    def serve(board: int, number: int, mine: int, said: int, other: int, known: int, looks: int) -> None:
+        """And nobody looks, see `analog_sim._spinning`."""
+
+else:
+    from analog_sim._spinning import PAUSE, YIELDS, add, load, pause, replace, sched_yield, store, word_at
+
+    _INT = ir.IntType(64)
+
+    @intrinsic
+    def _part(typingctx: Any, code: Any, place: Any, first: Any, last: Any) -> Any:
+        """Call the function of a part at an address; its result."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(_INT, [_INT] * 3)
+            return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+        return types.int64(*[types.int64] * 4), codegen
+
+    @intrinsic
+    def _own_code(typingctx: Any) -> Any:
+        """Address of the function in whose body this stands."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.ptrtoint(builder.function, _INT)
+
+        return types.int64(), codegen
+
+    @intrinsic
+    def shared(typingctx: Any, first: Any, last: Any, step: Any, each: Any, team: Any) -> Any:
+        """The sum of the results of parts of this call, which stands first in a kernel; see above.
+
+        Raises MemoryError for what a part raises: kernels raise nothing but what making an array does.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kernel = builder.function
+            place = _laid_out(builder, kernel.args[2:])
+            code = builder.ptrtoint(_function_of_a_part(kernel), _INT)
+            board = builder.and_(args[4], ir.Constant(_INT, -BOARD))
+            threads = builder.and_(args[4], ir.Constant(_INT, BOARD - 1))
+            where = builder.load(word_at(builder, builder.add(board, ir.Constant(_INT, SHARING))))
+            kind = ir.FunctionType(ir.IntType(32), [_INT.as_pointer(), kernel.args[1].type, *[_INT] * 8])
+            result = cgutils.alloca_once(builder, _INT)
+            given = board, threads, code, builder.ptrtoint(place, _INT), *args[:4]
+            builder.call(builder.inttoptr(where, kind.as_pointer()), [result, kernel.args[1], *given])
+            failed = builder.load(_field(builder, place, len(kernel.args) - 2))
+            with builder.if_then(cgutils.is_not_null(builder, failed), likely=False):
+                context.call_conv.return_user_exc(builder, MemoryError, ("a part of a kernel failed",))
+            return builder.load(result)
+
+        return types.int64(*[types.int64] * 5), codegen
+
+    def _field(builder: Any, place: Any, number: int) -> Any:
+        """Where a field of a structure is."""
+        return builder.gep(place, [ir.IntType(32)(0), ir.IntType(32)(number)])
+
+    def _laid_out(builder: Any, values: Any) -> Any:
+        """Address of a structure with the arguments of a kernel, and a word behind them that is not 0 once a part failed."""
+        place = cgutils.alloca_once(builder, ir.LiteralStructType([*(value.type for value in values), _INT]))
+        for number, value in enumerate([*values, ir.Constant(_INT, 0)]):
+            builder.store(value, _field(builder, place, number))
+        return place
+
+    def _function_of_a_part(kernel: Any) -> Any:
+        """``f(address of the arguments, first, last)``: the kernel itself from first to last, without a team; returns its number."""
+        part = ir.Function(kernel.module, ir.FunctionType(_INT, [_INT] * 3), name=f"{kernel.name}.part")
+        part.linkage = "internal"
+        builder = ir.IRBuilder(part.append_basic_block())
+        kinds = [value.type for value in kernel.args[2:]]
+        place = builder.inttoptr(part.args[0], ir.LiteralStructType([*kinds, _INT]).as_pointer())
+        given = [builder.load(_field(builder, place, number)) for number in range(3, len(kinds))]
+        result = builder.alloca(kernel.args[0].type.pointee)
+        error = builder.alloca(kernel.args[1].type.pointee)
+        own = [result, error, part.args[1], part.args[2], ir.Constant(_INT, 0)]
+        status = builder.call(kernel, [*own, *given], attrs=("noinline",))
+        # Numba's functions return 0, or -2 for None.
+        good = builder.or_(
+            builder.icmp_signed("==", status, status.type(0)), builder.icmp_signed("==", status, status.type(-2))
+        )
+        with builder.if_then(builder.not_(good), likely=False):
+            builder.store_atomic(ir.Constant(_INT, 1), _field(builder, place, len(kinds)), "release", 8)
+        number = kernel.args[0].type.pointee == _INT
+        builder.ret(builder.select(good, builder.load(result), _INT(0)) if number else _INT(0))
+        return part
+
+    @njit(cache=True, nogil=True)
+    def _take(board):
+        """Do parts of the work that a board tells of until all are taken."""
+        while True:
+            word = load(board + CLAIM)
+            left = word & _LEFT
+            if left == 0:
+                return
+            if not replace(board + CLAIM, word, word - 1):
+                continue
+            # The work cannot end before this part is done, so what the board says of it stays.
+            parts, step = load(board + PARTS), load(board + STEP)
+            first, last = load(board + FIRST), load(board + LAST)
+            k = parts - left
+            n = last - first
+            start = first + n * k // parts // step * step
+            end = last if left == 1 else first + n * (k + 1) // parts // step * step
+            if start < end:
+                add(board + SUM, _part(load(board + CODE), load(board + PLACE), start, end))
+            add(board + DONE, 1)
+
+    @njit(cache=True, nogil=True)
+    def take_parts(board, threads, code, place, first, last, step, each):
+        """Share a work out and do parts of it; the sum of their results. For board 0: the address of this function."""
+        if board == 0:
+            return _own_code()
+        if not replace(board + BUSY, 0, 1):  # another caller's work is under way
+            return _part(code, place, first, last)
+        parts = max(1, min(each * threads, (last - first) // max(step, 1), _MOST))
+        store(board + PARTS, parts)
+        store(board + THREADS, threads)
+        store(board + CODE, code)
+        store(board + PLACE, place)
+        store(board + FIRST, first)
+        store(board + LAST, last)
+        store(board + STEP, max(step, 1))
+        store(board + DONE, 0)
+        store(board + SUM, 0)
+        number = (load(board + CLAIM) | _LEFT) + 1
+        store(board + CLAIM, number | parts)
+        _take(board)
+        looks = 0
+        while load(board + DONE) < parts:
+            pause()
+            looks += 1
+            if YIELDS and looks % PAUSE == 0:
+                sched_yield()
+        total = load(board + SUM)
+        store(board + BUSY, 0)
+        return total
+
+    @njit(cache=True, nogil=True)
+    def serve(board, number, mine, said, other, known, looks):
+        """Be thread `number` of a team until the word at `other` is not `known`, or there was nothing to do in so many looks.
+
+        mine, said: an address and what is written there first, as in `look_until`.
+        """
+        store(mine, said)
+        add(board + ASLEEP, -1)
+        left = looks
+        while left > 0:
+            for _ in range(PAUSE):
+                if load(other) != known:
+                    add(board + ASLEEP, 1)
+                    return
+                if load(board + CLAIM) & _LEFT != 0 and number < load(board + THREADS):
+                    _take(board)
+                    left = looks
+                pause()
+            if YIELDS:
+                sched_yield()
+            left -= 1
+        add(board + ASLEEP, 1)
+
+
+class Board:
+    """A board in memory, for `threads - 1` kept threads and the caller.
+
+    Attributes:
+        address: of its first byte, a multiple of `BOARD`. words: what is written there, int64.
+    """
+
+    def __init__(self) -> None:
+        self._room = np.zeros(2 * BOARD // 8, np.int64)
+        first = -self._room.ctypes.data % BOARD
+        self.words = self._room.data[first // 8 :]
+        self.address = int(self._room.ctypes.data) + first
+        if not JIT_OFF:
+            self.words[SHARING // 8] = take_parts(0, 0, 0, 0, 0, 0, 0, 0)
+
+    @property
+    def asleep(self) -> int:
+        """Kept threads that do not look at the board."""
+        return self.words[ASLEEP // 8]

@@ -1,0 +1,120 @@
+"""A kernel on several threads: its parts are all done, once, whoever is awake; errors, second callers and forked processes included."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import naive_kernels as twins
+import numba
+import numpy as np
+import pytest
+from numba import njit
+
+from analog_sim import threads
+from analog_sim._teamwork import shared
+from analog_sim._workers import LOOKING
+from analog_sim.random.kernels.options import JIT_OFF
+
+SEVERAL = not JIT_OFF and numba.config.NUMBA_NUM_THREADS > 1
+pytestmark = [
+    pytest.mark.jit,
+    pytest.mark.skipif(not SEVERAL, reason="one thread"),
+]
+
+
+@njit(nogil=True)
+def note_parts(first, last, team, step, each, ends, counts):
+    """Where a part ends, at its beginning, and how often each number was met; returns the sum of the numbers."""
+    if team:
+        return shared(first, last, step, each, team)
+    ends[first] = last
+    total = 0
+    for k in range(first, last):
+        counts[k] += 1
+        total += k
+    return total
+
+
+@njit(nogil=True)
+def fail(first, last, team, at):
+    """Nothing, but an error in the part with the number `at`."""
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    if first <= at < last:
+        raise ValueError("here")
+
+
+def parts_of(n, step, each, first=0):
+    ends, counts = np.full(first + n + 1, -1), np.zeros(first + n, np.int64)
+    total = note_parts(first, first + n, threads.team_for(n, 1), step, each, ends, counts)
+    assert total == sum(range(first, first + n))
+    assert (counts[first:] == 1).all()
+    assert not counts[:first].any()
+    return [(k, int(end)) for k, end in enumerate(ends) if end >= 0]
+
+
+@pytest.mark.parametrize(
+    ("n", "step", "each"), [(10, 1, 1), (1000, 64, 1), (1000, 16, 4), (3, 1, 4), (65, 64, 2), (7, 3, 9)]
+)
+@pytest.mark.parametrize("first", [0, 5])
+def test_parts_cover_everything_once(n, step, each, first):
+    team = min(numba.get_num_threads(), n)
+    assert parts_of(n, step, each, first) == twins.parts(first, first + n, step, each, team)
+
+
+def test_small_work_and_one_thread_have_no_team():
+    assert threads.team_for(9, 5) == 0
+    with threads.thread_policy(1):
+        assert threads.team_for(1000, 1) == 0
+
+
+def test_threads_that_sleep_are_woken_and_not_waited_for():
+    for pause in (0.0, 5 * LOOKING, 0.0, 50 * LOOKING):
+        time.sleep(pause)
+        parts_of(1000, 1, 4)
+
+
+@pytest.mark.parametrize("at", [0, 99])
+def test_an_error_in_a_part_is_raised_and_forgotten(at):
+    with pytest.raises(MemoryError, match="a part of a kernel failed"):
+        fail(0, 100, threads.team_for(100, 1), at)
+    fail(0, 100, threads.team_for(100, 1), -1)
+
+
+def test_two_callers_at_once_both_get_all_of_their_work():
+    found = [[], []]
+
+    def ask(results):
+        for _ in range(200):
+            results.append(len(parts_of(300, 1, 2)))
+
+    askers = [threading.Thread(target=ask, args=(results,)) for results in found]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert [len(results) for results in found] == [200, 200]
+
+
+def test_a_kernel_within_a_part_of_other_work_is_shared_or_not_but_done():
+    totals = threads.in_parts(lambda first, last: [len(parts_of(50, 1, 1)) for _ in range(first, last)], 40, 1)
+    assert sum(len(part) for part in totals) == 40
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_forked_process_has_a_team_of_its_own():
+    code = (
+        "import os, numpy as np\n"
+        "from analog_sim.reads.packed_matrix import PackedMatrix\n"
+        "m = np.random.default_rng(0).standard_normal((300, 400)).astype(np.float32)\n"
+        "v = np.ascontiguousarray(m[:100, :300])\n"
+        "known = PackedMatrix.of(m).multiply(v)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if (PackedMatrix.of(m).multiply(v) == known).all() else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
