@@ -31,7 +31,7 @@ from analog_sim.pulses.kernels.counts import (
 )
 from analog_sim.pulses.kernels.trains import draw_trains, fire, share_strength
 from analog_sim.random.kernels.magnitude import largest_of_all
-from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
+from analog_sim.random.kernels.philox import add_normals, add_scaled_normals, fill_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
@@ -137,13 +137,10 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.random.kernels.magnitude.largest_of_all": ("naive_kernels.py:largest", f"{HERE}:test_largest_of_all"),
     "analog_sim.random.kernels.philox.add_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
     "analog_sim.random.kernels.philox.add_scaled_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
-    **{
-        f"analog_sim.random.kernels.philox.fill_{what}s": (
-            f"naive.py:stream_{what}",
-            "analog_sim/random/test_streams.py:test_words_uniforms_and_normals_equal_the_naive_twin",
-        )
-        for what in ("word", "uniform", "normal")
-    },
+    "analog_sim.random.kernels.philox.fill": (
+        "naive.py:stream_normal",
+        "analog_sim/random/test_streams.py:test_words_uniforms_and_normals_equal_the_naive_twin",
+    ),
     "analog_sim.reads.kernels.converting.adc_rows": (
         "naive.py:adc_reading",
         "analog_sim/reads/test_converters.py:test_adc_is_its_naive_twin",
@@ -340,7 +337,9 @@ def test_program_cells(own: bool) -> None:
     hi = f32(n if own else 1, low=18e-6, high=21e-6)
     out, codes = np.empty(n, np.float32), np.empty(n, np.uint16)
     scale = np.float32(window[0]), np.float32(1 / (window[1] - window[0]))
-    program_cells(target, lo, hi, std, *scale, *KEYS, np.uint64(offset), out, codes)
+    z = np.empty(n, np.float32)
+    fill_normals(z, *KEYS, np.uint64(offset))
+    program_cells(target, lo, hi, std, *scale, z, out, codes)
     for i in range(0, n, 7):
         bounds = (float(lo[i]), float(hi[i])) if own else (float(lo[0]), float(hi[0]))
         z = naive.stream_normal(KEY, offset + i)

@@ -23,7 +23,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from analog_sim._teamwork import shared
-from analog_sim.random.kernels.options import JIT_OFF, WITHIN
+from analog_sim.random.kernels.math import least, most
+from analog_sim.random.kernels.memory import address, as_ints, part, room
+from analog_sim.random.kernels.options import JIT_OFF, KERNEL, within
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
 WIDE = LANES == 16
@@ -43,9 +45,14 @@ SILENT = 8  # one in so many lines must be silent in the first block of a chunk,
 SPARE = LANES  # places of a list beyond the number of lines, because some are written at once
 BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
+_ROOM = (
+    2**16
+)  # numbers of lines of a chunk that are listed: 256 KiB of the stack, enough for all of its blocks up to 1,008 lines
+_scratch_aside = room((CHUNK, WIDTH), np.float32)
+_scratch_lines, _scratch_numbers = room(_ROOM, np.int32), room(CHUNK // _LISTED, np.int64)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def transpose_panels(panels, turned, first, last):
     """The transpose of a matrix (n, m), panels to panels: (m / WIDTH rounded up, n, WIDTH) to (n / WIDTH rounded up, m, WIDTH).
 
@@ -55,13 +62,13 @@ def transpose_panels(panels, turned, first, last):
     stride = np.int64(WIDTH * BYTES)
     for p in range(first, last):
         start = p * WIDTH
-        number = min(WIDTH, rows - start)
+        number = least(WIDTH, rows - start)
         for q in range(panels.shape[0]):
-            width = min(WIDTH, cols - q * WIDTH)
+            width = least(WIDTH, cols - q * WIDTH)
             whole = number == WIDTH and width == WIDTH and not JIT_OFF
             if whole:
-                source = np.int64(panels.ctypes.data) + (q * rows + start) * stride
-                target = np.int64(turned.ctypes.data) + (p * cols + q * WIDTH) * stride
+                source = address(panels) + (q * rows + start) * stride
+                target = address(turned) + (p * cols + q * WIDTH) * stride
                 for i in range(VECTORS):
                     for k in range(VECTORS):
                         over, down = np.int64(k * LANES * BYTES), np.int64(i * LANES * BYTES)
@@ -73,20 +80,16 @@ def transpose_panels(panels, turned, first, last):
                     turned[p, q * WIDTH + k, i] = panels[q, start + i, k]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def transpose_lines(panels, cells_of, turned):
     """`transpose_panels` for some rows of the matrix alone; cells_of: (k,) int64, rows of cells, counted through all planes."""
     rows, cols = panels.shape[1], turned.shape[1]
-    done = np.zeros(rows, np.bool_)
-    for row in cells_of:
-        i = row % rows
-        if done[i]:
-            continue
-        done[i] = True
+    for n in range(cells_of.shape[0]):
+        i = cells_of[n] % rows
         p, k = i // WIDTH, i % WIDTH
         for q in range(panels.shape[0]):
             source, first = panels[q, i], q * WIDTH
-            for j in range(min(WIDTH, cols - first)):
+            for j in range(least(WIDTH, cols - first)):
                 turned[p, first + j, k] = source[j]
 
 
@@ -110,7 +113,7 @@ if JIT_OFF:
 
 else:
 
-    @njit(cache=True, nogil=True, fastmath=False)
+    @njit(**KERNEL)
     def pack_rows(matrix, rows, panels):
         """Make row k of the matrix (k, m) row rows[k] of the panels (m / WIDTH rounded up, n, WIDTH); float32."""
         for k in range(rows.shape[0]):
@@ -118,7 +121,7 @@ else:
             for p in range(panels.shape[0]):
                 first = p * WIDTH
                 target = panels[p, i]
-                for j in range(min(WIDTH, source.shape[0] - first)):
+                for j in range(least(WIDTH, source.shape[0] - first)):
                     target[j] = source[first + j]
 
     def _block_kernel(rows: int, vectors: int = VECTORS) -> Any:
@@ -213,7 +216,7 @@ else:
     # A panel of few columns (a convolution has 16 or 32 outputs) is half zeros: one vector of outputs, and twice as many inputs at once.
     _narrow16, _narrow8, _narrow1 = (_block_kernel(rows, 1) for rows in (16, 8, 1))
 
-    @njit(cache=True, fastmath=False)
+    @within
     def _lines(v, v_stride, panel, depth, out, out_stride, n):
         """n vectors of voltages against one panel, in blocks as large as registers and n allow."""
         done = 0
@@ -228,7 +231,7 @@ else:
             _block1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 1
 
-    @njit(cache=True, fastmath=False)
+    @within
     def _narrow_lines(v, v_stride, panel, depth, out, out_stride, n):
         """The same for the first half of a panel."""
         done = 0
@@ -243,25 +246,25 @@ else:
             _narrow1(v + done * v_stride, v_stride, panel, depth, out + done * out_stride, out_stride)
             done += 1
 
-    @njit(**WITHIN)
+    @within
     def _addresses(v, panels, out, first, p):
         """Address and stride of the voltages from vector `first` on, address of panel p and of the outputs, and their stride; bytes."""
         # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
         depth = v.shape[1]
         stride, out_stride = np.int64(depth * BYTES), np.int64(out.shape[1] * BYTES)
-        voltages = np.int64(v.ctypes.data) + np.int64(first) * stride
-        panel = np.int64(panels.ctypes.data) + np.int64(p) * np.int64(depth * WIDTH * BYTES)
-        target = np.int64(out.ctypes.data) + np.int64(first) * out_stride + np.int64(p * WIDTH * BYTES)
+        voltages = address(v) + np.int64(first) * stride
+        panel = address(panels) + np.int64(p) * np.int64(depth * WIDTH * BYTES)
+        target = address(out) + np.int64(first) * out_stride + np.int64(p * WIDTH * BYTES)
         return voltages, stride, panel, target, out_stride
 
-    @njit(**WITHIN)
-    def _take(room, out, first, p):
-        """Take the outputs of panel p that were computed aside, `room` (n, WIDTH), to where they belong."""
-        for b in range(room.shape[0]):
+    @within
+    def _take(aside, out, first, n, p):
+        """Take n outputs of panel p that were computed aside, (CHUNK, WIDTH), to where they belong."""
+        for b in range(n):
             for j in range(out.shape[1] - p * WIDTH):
-                out[first + b, p * WIDTH + j] = room[b, j]
+                out[first + b, p * WIDTH + j] = aside[b, j]
 
-    @njit(cache=True, fastmath=False)
+    @within
     def multiply_into(v, v_stride, panel, depth, out, out_stride, n, cols):
         """n vectors against a panel of which so many columns matter; out has room for all of them."""
         if cols <= LANES:
@@ -311,19 +314,16 @@ else:
 
     _list_two, _list_four = _listing(2), _listing(4)
 
-    @njit(**WITHIN)
-    def driven_lines(bits, rows, lines):
-        """The lines that are not silent in all of two or four vectors, float32 seen as int32, into `lines`; returns their number.
+    @within
+    def driven_lines(bits, first, rows, lines):
+        """The lines that are not silent in all of two or four vectors from `first` on, (B, n) float32 seen as int32; returns their number.
 
-        At least one: the loop of a block begins with it. lines: SPARE places more than there are lines.
+        They go into `lines`, SPARE places more than there are lines. At least one: the loop of a block begins with it.
         """
         number, done = np.int64(0), np.int64(0)
         if WIDE:
-            source, stride, target = (
-                np.int64(bits.ctypes.data),
-                np.int64(bits.shape[1] * BYTES),
-                np.int64(lines.ctypes.data),
-            )
+            stride, target = np.int64(bits.shape[1] * BYTES), address(lines)
+            source = address(bits) + np.int64(first) * stride
             while done + LANES <= bits.shape[1]:
                 if rows == 2:
                     number = _list_two(source, stride, done, target, number)
@@ -333,37 +333,36 @@ else:
         for i in range(done, bits.shape[1]):
             some = np.int32(0)
             for r in range(rows):
-                some |= bits[r, i]
+                some |= bits[first + r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
-        return max(number, np.int64(1))
+        return most(number, np.int64(1))
 
-    @njit(**WITHIN)
-    def _look_for_silence(bits, lines, numbers):
-        """`driven_lines` of every whole block of some vectors into a row of `lines`; returns for how many vectors they are known.
+    @within
+    def _look_for_silence(bits, first, n, lines, numbers):
+        """`driven_lines` of whole blocks of the n vectors from `first` on, one after the other into `lines`, as many as find room there.
 
-        None, when there are few silent lines in the first block.
+        Returns for how many vectors they are known: none, when there are few silent lines in the first block.
         """
-        blocks = bits.shape[0] // _LISTED
+        each = bits.shape[1] + SPARE
+        blocks = least(n // _LISTED, _ROOM // each)
         for k in range(blocks):
-            numbers[k] = driven_lines(bits[k * _LISTED : (k + 1) * _LISTED], _LISTED, lines[k])
+            numbers[k] = driven_lines(bits, first + k * _LISTED, _LISTED, part(lines, k * each, (k + 1) * each))
             if k == 0 and SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
         return blocks * _LISTED
 
-    @njit(cache=True, fastmath=False)
-    def _panel(v, panels, out, first, p, known, lines, numbers):
-        """Outputs of a chunk of voltages, from vector `first` on, and the columns of panel p.
+    @within
+    def _panel(v, panels, out, first, n, p, known, lines, numbers, spare):
+        """Outputs of a chunk of n voltages, from vector `first` on, and the columns of panel p.
 
-        known, lines, numbers: of `_look_for_silence`.
+        known, lines, numbers: of `_look_for_silence`. spare: (CHUNK, WIDTH), for outputs of a panel that is not full.
         """
-        n = min(CHUNK, v.shape[0] - first)
         voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
         aside = out.shape[1] - p * WIDTH < WIDTH
-        room = np.empty((n if aside else 0, WIDTH), np.float32)
         if aside:
-            target, out_stride = np.int64(room.ctypes.data), np.int64(WIDTH * BYTES)
-        driven, each = np.int64(lines.ctypes.data), np.int64(lines.shape[1] * BYTES)
+            target, out_stride = address(spare), np.int64(WIDTH * BYTES)
+        driven, each = address(lines), np.int64((v.shape[1] + SPARE) * BYTES)
         for k in range(known // _LISTED):
             here = np.int64(k * _LISTED)
             _listed_block(
@@ -378,34 +377,35 @@ else:
         rest = np.int64(known)
         _lines(voltages + rest * stride, stride, panel, v.shape[1], target + rest * out_stride, out_stride, n - known)
         if aside:
-            _take(room, out, first, p)
+            _take(spare, out, first, n, p)
 
-    @njit(cache=True, nogil=True, fastmath=False)
+    @njit(**KERNEL)
     def multiply(first, last, team, v, panels, out):
         """``out = v M`` in the columns of panels first ... last - 1, for M in panels; v: (B, n), out: (B, m), C-contiguous float32."""
         if team:
             shared(first, last, 1, 1, team)
             return
-        bits, blocks = v.view(np.int32), min(CHUNK, v.shape[0]) // _LISTED
-        lines, numbers = np.empty((blocks, v.shape[1] + SPARE), np.int32), np.empty(blocks, np.int64)
+        bits, aside, lines, numbers = as_ints(v), _scratch_aside(), _scratch_lines(), _scratch_numbers()
         for chunk in range(0, v.shape[0], CHUNK):
-            known = _look_for_silence(bits[chunk : chunk + CHUNK], lines, numbers)
+            n = least(CHUNK, v.shape[0] - chunk)
+            known = _look_for_silence(bits, chunk, n, lines, numbers)
             for p in range(first, last):
-                _panel(v, panels, out, chunk, p, known, lines, numbers)
+                _panel(v, panels, out, chunk, n, p, known, lines, numbers, aside)
 
-    @njit(cache=True, nogil=True, fastmath=False)
+    @njit(**KERNEL)
     def multiply_last(first, last, team, v, panels, out):
         """`multiply` for vectors first ... last - 1 in the columns of the last panel, which are HALF or fewer."""
         if team:
             shared(first, last, 2 * _ROWS, 1, team)
             return
         p = panels.shape[0] - 1
+        aside = _scratch_aside()
         for chunk in range(first, last, CHUNK):
-            n = min(CHUNK, last - chunk)
+            n = least(CHUNK, last - chunk)
             voltages, stride, panel, target, out_stride = _addresses(v, panels, out, chunk, p)
-            if out.shape[1] - p * WIDTH == HALF:
-                _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
-                continue
-            room = np.empty((n, WIDTH), np.float32)
-            _narrow_lines(voltages, stride, panel, v.shape[1], np.int64(room.ctypes.data), np.int64(WIDTH * BYTES), n)
-            _take(room, out, chunk, p)
+            whole = out.shape[1] - p * WIDTH == HALF
+            if not whole:
+                target, out_stride = address(aside), np.int64(WIDTH * BYTES)
+            _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
+            if not whole:
+                _take(aside, out, chunk, n, p)

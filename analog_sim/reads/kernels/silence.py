@@ -49,7 +49,7 @@ else:
         bits, blocks, depth = v.view(np.int32), v.shape[0] // _ROWS, v.shape[1]
         lines, numbers = np.empty((blocks, depth + SPARE), np.int32), np.empty(blocks, np.int64)
         for k in range(blocks):
-            numbers[k] = product.driven_lines(bits[k * _ROWS : (k + 1) * _ROWS], _ROWS, lines[k])
+            numbers[k] = product.driven_lines(bits, k * _ROWS, _ROWS, lines[k])
             if k == 0 and SILENT * (depth - numbers[0]) < depth:
                 return 0
         stride, out_stride, apart = (
