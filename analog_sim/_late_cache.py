@@ -16,6 +16,9 @@ from analog_sim._shared_cache import ROOT, module_of
 _COMPILERS_OWN = (b"hashsecret",)
 """In the names of symbols that Numba makes known only when its compiler wakes: code that needs one is loaded the usual way."""
 
+_MEMORY_MANAGER = b"NRT_"
+"""What the names of symbols of Numba's memory manager begin with: it is compiled for code that makes or counts arrays, and takes 20 ms."""
+
 
 class LateCache:
     """Stands for a cache of a function, as Numba makes it, that is made when it is first looked into.
@@ -62,7 +65,7 @@ class LateCache:
                 return None
             if _needs_compiler(data):
                 target_context.refresh()
-            else:
+            elif _MEMORY_MANAGER in data[0][2][0]:
                 from numba.core.runtime import rtsys
 
                 rtsys.initialize(target_context)

@@ -31,12 +31,13 @@ from analog_sim.pulses.kernels.counts import (
 )
 from analog_sim.pulses.kernels.trains import draw_trains, fire, share_strength
 from analog_sim.random.kernels.magnitude import largest_of_all
-from analog_sim.random.kernels.philox import add_normals, add_scaled_normals
+from analog_sim.random.kernels.philox import add_normals, add_scaled_normals, fill_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
+    AT_ONCE,
     HALF,
     WIDTH,
     multiply,
@@ -45,6 +46,7 @@ from analog_sim.reads.kernels.product import (
     transpose_lines,
     transpose_panels,
 )
+from analog_sim.reads.kernels.silence import multiply_silent
 from analog_sim.writing.proposal import add_outer_products
 from learning.common.kernels import add_scaled, mean_norm, take_difference
 from learning.common.patches.windows import Windows
@@ -135,13 +137,10 @@ TWINS: dict[str, tuple[str, str]] = {
     "analog_sim.random.kernels.magnitude.largest_of_all": ("naive_kernels.py:largest", f"{HERE}:test_largest_of_all"),
     "analog_sim.random.kernels.philox.add_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
     "analog_sim.random.kernels.philox.add_scaled_normals": ("naive_kernels.py:noisy", f"{HERE}:test_added_normals"),
-    **{
-        f"analog_sim.random.kernels.philox.fill_{what}s": (
-            f"naive.py:stream_{what}",
-            "analog_sim/random/test_streams.py:test_words_uniforms_and_normals_equal_the_naive_twin",
-        )
-        for what in ("word", "uniform", "normal")
-    },
+    "analog_sim.random.kernels.philox.fill": (
+        "naive.py:stream_normal",
+        "analog_sim/random/test_streams.py:test_words_uniforms_and_normals_equal_the_naive_twin",
+    ),
     "analog_sim.reads.kernels.converting.adc_rows": (
         "naive.py:adc_reading",
         "analog_sim/reads/test_converters.py:test_adc_is_its_naive_twin",
@@ -172,6 +171,10 @@ TWINS: dict[str, tuple[str, str]] = {
     ),
     "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
     "analog_sim.reads.kernels.product.multiply_last": ("naive_kernels.py:product", f"{HERE}:test_products"),
+    "analog_sim.reads.kernels.silence.multiply_silent": (
+        "naive_kernels.py:product",
+        f"{HERE}:test_products_with_silent_lines",
+    ),
     **{
         f"analog_sim.reads.kernels.product.{name}": ("naive_kernels.py:panels", f"{HERE}:test_products")
         for name in ("pack_rows", "transpose_lines", "transpose_panels")
@@ -334,7 +337,9 @@ def test_program_cells(own: bool) -> None:
     hi = f32(n if own else 1, low=18e-6, high=21e-6)
     out, codes = np.empty(n, np.float32), np.empty(n, np.uint16)
     scale = np.float32(window[0]), np.float32(1 / (window[1] - window[0]))
-    program_cells(target, lo, hi, std, *scale, *KEYS, np.uint64(offset), out, codes)
+    z = np.empty(n, np.float32)
+    fill_normals(z, *KEYS, np.uint64(offset))
+    program_cells(target, lo, hi, std, *scale, z, out, codes)
     for i in range(0, n, 7):
         bounds = (float(lo[i]), float(hi[i])) if own else (float(lo[0]), float(hi[0]))
         z = naive.stream_normal(KEY, offset + i)
@@ -674,6 +679,18 @@ def test_products(shape: tuple[int, int]) -> None:
         for first, last in ((0, len(v) // 2), (len(v) // 2, len(v))):
             multiply_last(first, last, 0, v, packed, out)
         np.testing.assert_array_equal(out, wide)
+
+
+@pytest.mark.jit
+def test_products_with_silent_lines() -> None:
+    matrix, v = f32(7, AT_ONCE * WIDTH), f32(11, 7)
+    v[v < 0.0] = 0.0
+    v[:, :2] = 0.0
+    packed = np.zeros((AT_ONCE, 7, WIDTH), np.float32)
+    pack_rows(matrix, np.arange(7), packed)
+    out = np.empty((11, matrix.shape[1]), np.float32)
+    assert multiply_silent(v, packed, out, 0, AT_ONCE) == 10
+    np.testing.assert_allclose(out[:10], twins.product(v[:10], matrix), atol=1e-5)
 
 
 @pytest.mark.parametrize("cols", [1, 16, 37])

@@ -17,6 +17,7 @@ from analog_sim.cells.kernels import ageing as kernels
 from analog_sim.cells.kernels.bursts import KEPT
 from analog_sim.cells.kernels.relaxation import AgedCells, Paths, RelaxationTables, relax_cells
 from analog_sim.cells.state import READ_UNIT, CellState, target_unit
+from analog_sim.random.kernels.philox import NORMALS, fill
 from analog_sim.random.streams import Streams
 from analog_sim.threads import in_parts
 
@@ -24,6 +25,9 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 WORTH_A_THREAD = 2**15
 """Cells whose evaluation takes longer than a thread to wake."""
+
+AT_ONCE = 2**16
+"""Cells whose numbers are drawn together."""
 
 _NO_FAULTS = np.empty(0, np.uint8)
 _NO_TIMES = np.empty(0, np.float64)
@@ -152,8 +156,20 @@ class Ageing:
         fault = _NO_FAULTS if state.fault is None else state.fault.ravel()
         limits = np.float32(law.nu_low), np.float32(law.nu_high), law.reflect
         tables = interleave(law.nu_mean, law.nu_std)
-        cells = spans, state.g.ravel(), self._codes(state, law.state)
-        in_spans(kernels.drift_exponents, *cells, tables, *limits, *self._scale, fault, *self._nu_key, nu)
+        cells = state.g.ravel(), self._codes(state, law.state)
+        spread = bool(law.nu_std.any())
+
+        def draw(spans: I64) -> None:
+            """In groups, whose normals are used while they are in the second-level cache."""
+            each = max(1, AT_ONCE // max(1, int(spans[0, 1] - spans[0, 0])))
+            for first in range(0, len(spans), each):
+                some = spans[first : first + each]
+                z = np.zeros(int((some[:, 1] - some[:, 0]).sum()), np.float32)
+                if spread:
+                    fill(z, NORMALS, some.astype(np.uint64), *self._nu_key)
+                kernels.drift_exponents(some, *cells, tables, *limits, *self._scale, fault, z, nu)
+
+        in_spans(draw, spans)
 
     def _codes(self, state: CellState, at: str) -> npt.NDArray[np.uint16]:
         """Targets of all cells for a law that is stated against them, as codes; none for one of the state as written."""

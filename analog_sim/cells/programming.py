@@ -12,6 +12,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.kernels.ageing import read_variance
 from analog_sim.cells.kernels.programming import CHUNK, program_cells
 from analog_sim.cells.state import TARGET_STEPS
+from analog_sim.random.kernels.philox import fill_normals
 from analog_sim.random.streams import Stream
 from analog_sim.threads import in_parts
 
@@ -19,6 +20,9 @@ F32 = npt.NDArray[np.float32]
 U16 = npt.NDArray[np.uint16]
 WORTH_A_THREAD = 2**15
 """Cells that take longer to write than a thread to wake."""
+
+AT_ONCE = 2**16
+"""Cells whose numbers are drawn, and then used while they are in the second-level cache."""
 
 _NO_CODES = np.empty(0, np.uint16)
 _NO_BOUNDS = np.zeros(1, np.float32), np.full(1, np.inf, np.float32)
@@ -123,11 +127,15 @@ def _shoot(
     flat, written = aim.ravel(), out.ravel()
     coded = _NO_CODES if codes is None else codes.ravel()
 
-    def part(first: int, last: int) -> None:
-        low, high = (bound if bound.size == 1 else bound[first:last] for bound in (lo, hi))
-        drawn = key0, key1, offset + np.uint64(first)
-        own = coded[first:last] if coded.size else coded
-        program_cells(flat[first:last], low, high, *law, *drawn, written[first:last], own)
+    def part(begin: int, end: int) -> None:
+        room = np.empty(min(end - begin, AT_ONCE), np.float32)
+        for first in range(begin, end, AT_ONCE):
+            last = min(first + AT_ONCE, end)
+            z = room[: last - first]
+            fill_normals(z, key0, key1, offset + np.uint64(first))
+            low, high = (bound if bound.size == 1 else bound[first:last] for bound in (lo, hi))
+            own = coded[first:last] if coded.size else coded
+            program_cells(flat[first:last], low, high, *law, z, written[first:last], own)
 
     in_parts(part, aim.size, WORTH_A_THREAD, CHUNK)
     return out

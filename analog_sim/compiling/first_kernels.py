@@ -39,13 +39,12 @@ KERNELS: tuple[tuple[str, str, str], ...] = (
     (
         "analog_sim.cells.kernels.ageing",
         "drift_exponents",
-        f"int64[:, ::1], {_CELLS}, uint16[::1], {_MATRIX}, float32, float32, boolean, float32, float32, uint8[::1], {_KEY}, {_CELLS}",
+        f"int64[:, ::1], {_CELLS}, uint16[::1], {_MATRIX}, float32, float32, boolean, float32, float32, uint8[::1], {_CELLS}, {_CELLS}",
     ),
-    ("analog_sim.random.kernels.philox", "fill_words", f"int32[::1], {_KEY}, uint64"),
     (
         "analog_sim.cells.kernels.programming",
         "program_cells",
-        f"{_CELLS}, {_CELLS}, {_CELLS}, {_CELLS}, float32, float32, {_KEY}, uint64, {_CELLS}, uint16[::1]",
+        f"{_CELLS}, {_CELLS}, {_CELLS}, {_CELLS}, float32, float32, {_CELLS}, {_CELLS}, uint16[::1]",
     ),
     ("analog_sim.mapping.kernels.weight_mapping", "one_sided_pair", f"{_CELLS}, float32, float32, {_CELLS}, {_CELLS}"),
     (
@@ -53,6 +52,6 @@ KERNELS: tuple[tuple[str, str, str], ...] = (
         "scaled_transpose",
         f"{_MATRIX}, float32, {_MATRIX}, int64, int64",
     ),
-    ("analog_sim.random.kernels.philox", "fill_normals", f"{_CELLS}, {_KEY}, uint64"),
+    ("analog_sim.random.kernels.philox", "fill", f"{_CELLS}, int64, uint64[:, ::1], {_KEY}"),
 )
 """Module, function, and types of its arguments as Numba writes them."""

@@ -119,6 +119,7 @@ def serve() -> None:
             types, _ = normalize_signature(f"({arguments})")
             if not first.has(kernel_name(module, name, types)):
                 getattr(import_module(module), name).compile(types)
+    _leave()  # what the compiler has made takes Python half a second to put away, and the first process may be waiting
 
 
 def _leave() -> None:

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
-from analog_sim.random.kernels import philox as kernels
+from analog_sim.compiling.collector import resting
 from analog_sim.threads import in_parts
+
+with resting():
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+    from analog_sim.random.kernels import philox as kernels
 
 FEW = 2**12
 """Uniform numbers up to which they are made of words by NumPy: the same bits, and no kernel to be compiled for a few."""

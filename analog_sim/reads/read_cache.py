@@ -199,7 +199,7 @@ class ReadCache:
         if "_lines" in made:
             _net_and_load(self.g, rows, *self._lines, self._grid)
             if "back" in made:
-                self.forward.transpose_lines(rows, self.back)
+                self.forward.transpose_lines(_lines_of(rows, total), self.back)
         else:
             self._drop("back")
 
@@ -254,11 +254,14 @@ def _shortest_scale(cell: CellModel) -> float | None:
 def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F64, grid: float) -> None:
     """Net conductance and load of the word lines of some rows of cells, which are counted through both planes and ascend."""
     least = max(1, -(-NETTED_BY_A_THREAD // (2 * g.shape[2])))
-    lines = cells_of
-    if (
-        len(lines) >= 2 * least and lines[-1] >= g.shape[1]
-    ):  # a line of which both cells are named is to be in one part only
-        named = np.zeros(g.shape[1], np.bool_)
-        named[lines % g.shape[1]] = True
-        lines = np.flatnonzero(named)
+    lines = _lines_of(cells_of, g.shape[1])
     net_and_load(0, len(lines), team_for(len(lines), least), g, lines, net.array, load, grid)
+
+
+def _lines_of(cells_of: I64, lines: int) -> I64:
+    """Word lines of rows of cells, which are counted through both planes and ascend: each once."""
+    if not len(cells_of) or cells_of[-1] < lines:
+        return cells_of
+    named = np.zeros(lines, np.bool_)
+    named[cells_of % lines] = True
+    return np.flatnonzero(named)

@@ -6,39 +6,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import Field
+from analog_sim.compiling.collector import resting
 
-from analog_sim.archive import read_archive
-from analog_sim.cells.cell_model import CellModel
-from analog_sim.cells.state import Fault
-from analog_sim.chip.clock import Clock, check_seconds
-from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
-from analog_sim.chip.crossbar import ChipInfo, Crossbar
-from analog_sim.chip.fabric import EmulatedFabric, Fabric, Fabrication
-from analog_sim.config import DataFile, StrictModel, UserError, one_of
-from analog_sim.mapping.weight_mapping import (
-    Cut,
-    MappingSpec,
-    cut,
-    digits,
-    fractions,
-    full_weight,
-    net_window,
-    slice_coefficients,
-    targets,
-)
-from analog_sim.random.streams import Streams
-from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
-from analog_sim.reads.polarity import Polarity
-from analog_sim.saved_state import State, put, taken
-from analog_sim.tiles.array_group import ArrayGroup
-from analog_sim.tiles.probes import Probes
-from analog_sim.wires import WiresSpec
-from analog_sim.writing.choice import scheme_for
-from analog_sim.writing.proposal import OuterProduct, Proposal
-from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
+with resting():
+    import numpy as np
+    import numpy.typing as npt
+    from pydantic import Field
+
+    from analog_sim.archive import read_archive
+    from analog_sim.cells.cell_model import CellModel
+    from analog_sim.cells.state import Fault
+    from analog_sim.chip.clock import Clock, check_seconds
+    from analog_sim.chip.cost import ConversionCounter, ConverterCost, Costs
+    from analog_sim.chip.crossbar import ChipInfo, Crossbar
+    from analog_sim.chip.fabric import EmulatedFabric, Fabric, Fabrication
+    from analog_sim.config import DataFile, StrictModel, UserError, one_of
+    from analog_sim.mapping.weight_mapping import (
+        Cut,
+        MappingSpec,
+        cut,
+        digits,
+        fractions,
+        full_weight,
+        net_window,
+        slice_coefficients,
+        targets,
+    )
+    from analog_sim.random.streams import Streams
+    from analog_sim.reads.converters import Adc, AdcSpec, Dac, DacSpec
+    from analog_sim.reads.polarity import Polarity
+    from analog_sim.saved_state import State, put, taken
+    from analog_sim.tiles.array_group import ArrayGroup
+    from analog_sim.tiles.probes import Probes
+    from analog_sim.wires import WiresSpec
+    from analog_sim.writing.choice import scheme_for
+    from analog_sim.writing.proposal import OuterProduct, Proposal
+    from analog_sim.writing.scheme import Writer, WriteScheme, WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -543,9 +546,9 @@ class Tile:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
         inputs = self._polarity.drivable(self._probes.inputs())
         with self._own_ranges(), self._polarity.both_signs():
+            scale = self.blocks[0].dac.full_scale(inputs)
             for block in self.blocks:
-                part = np.ascontiguousarray(inputs[:, block.rows])
-                block.calibrate(part, block.dac.full_scale(inputs))
+                block.calibrate(np.ascontiguousarray(inputs[:, block.rows]), scale)
             return self.forward(inputs)
 
     def read_lines(self, lines: npt.NDArray[np.int64]) -> F32:

@@ -24,7 +24,7 @@ print(analog_sim.__file__, sum(kernel.stats.cache_hits.values()), sum(kernel.sta
 """
 DOUBLED = """
 _plain = exp2
-@njit(forceinline=True)
+@within
 def exp2(x):
     return np.float32(2.0) * _plain(x)
 """

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from analog_sim.random.kernels.options import JIT_OFF
+from analog_sim.random.kernels.math import least, most
+from analog_sim.random.kernels.options import JIT_OFF, within
 
 if JIT_OFF:
 
@@ -44,15 +45,15 @@ else:
         return types.UniTuple(types.float32, 2)(table, i), codegen
 
 
-@njit(forceinline=True)
+@within
 def place(u, last):
     """Interval and fraction of state u on a grid of last + 1 nodes; states outside [0, 1] count as its ends. last: np.float32."""
-    x = min(max(u, np.float32(0.0)), np.float32(1.0)) * last
-    k = min(np.uint32(x), np.uint32(last) - np.uint32(1))
+    x = least(most(u, np.float32(0.0)), np.float32(1.0)) * last
+    k = least(np.uint32(x), np.uint32(np.uint32(last) - np.uint32(1)))
     return np.uint32(k), x - np.float32(k)
 
 
-@njit(forceinline=True)
+@within
 def places(g, g_min, per_window, nodes, k, f):
     """Interval and fraction of every conductance g (N,) on a grid of `nodes` nodes over the window, into k (N,) uint32 and f (N,)."""
     last = np.float32(nodes - 1)
@@ -60,20 +61,20 @@ def places(g, g_min, per_window, nodes, k, f):
         k[i], f[i] = place((g[i] - g_min) * per_window, last)
 
 
-@njit(forceinline=True)
+@within
 def places_of_targets(codes, written, g_min, per_window, nodes, k, f):
     """As `places`, of the states that the codes (N,) stand for, `analog_sim.cells.state.TARGET_STEPS`; where a code is 0, of `written`."""
     last = np.float32(nodes - 1)
     per_code = np.float32((nodes - 1) / 65534.0)
     for i in range(codes.shape[0]):
-        own = min(max((written[i] - g_min) * per_window, np.float32(0.0)), np.float32(1.0)) * last
+        own = least(most((written[i] - g_min) * per_window, np.float32(0.0)), np.float32(1.0)) * last
         code = np.float32(codes[i])
         x = (code - np.float32(1.0)) * per_code if code > np.float32(0.0) else own
-        k[i] = min(np.uint32(x), np.uint32(last) - np.uint32(1))
+        k[i] = least(np.uint32(x), np.uint32(np.uint32(last) - np.uint32(1)))
         f[i] = x - np.float32(k[i])
 
 
-@njit(forceinline=True)
+@within
 def references(codes, written, g_min, per_code, out):
     """Conductance at which tables of the target are read, siemens, into out (N,): ``g_min + (code - 1) per_code``, or where the code is
     0 the state as written, which stands for the target."""
@@ -82,14 +83,14 @@ def references(codes, written, g_min, per_code, out):
         out[i] = target if codes[i] != np.uint16(0) else written[i]
 
 
-@njit(forceinline=True)
+@within
 def at(row, k, f):
     """Value of a table (K,) at interval k and fraction f."""
     left = row[k]
     return left + f * (row[k + np.uint32(1)] - left)
 
 
-@njit(forceinline=True)
+@within
 def pair_at(rows, k, f):
     """Values of two interleaved tables (K, 2) at interval k and fraction f."""
     a, b = rows[k, 0], rows[k, 1]

@@ -6,13 +6,15 @@ contract; no fastmath anywhere. Coefficients are minimax fits (Lawson's iteratio
 tests/analog_sim/random/kernels/test_math.py measures every stated error over the stated domain.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from llvmlite import ir
+from numba import types
 from numba.extending import intrinsic
 
-from analog_sim.random.kernels.options import JIT_OFF
+from analog_sim.random.kernels.options import JIT_OFF, within
 
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _MANTISSA = np.int32(0x7FFFFF)
@@ -59,6 +61,16 @@ if JIT_OFF:
         """a b + c for float32, through float64 where the product is exact: fused but for a rare double rounding."""
         return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
 
+    def as_int(x: Any) -> Any:
+        """The np.int32 of the same bits as a np.float32 or np.uint32."""
+        return x.view(np.int32)
+
+    def as_float(x: Any) -> Any:
+        """The np.float32 of the same bits as a np.int32."""
+        return x.view(np.float32)
+
+    least, most = min, max
+
 else:
 
     @intrinsic
@@ -70,52 +82,88 @@ else:
 
         return types.float32(types.float32, types.float32, types.float32), codegen
 
+    @intrinsic
+    def as_int(typingctx: Any, x: Any) -> Any:  # pragma: no cover
+        """The np.int32 of the same bits as a np.float32 or np.uint32."""
 
-@njit(forceinline=True)
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], ir.IntType(32))
+
+        return (types.int32(x), codegen) if x in (types.float32, types.uint32) else None
+
+    @intrinsic
+    def as_float(typingctx: Any, x: Any) -> Any:  # pragma: no cover
+        """The np.float32 of the same bits as a np.int32."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], ir.FloatType())
+
+        return types.float32(types.int32), codegen
+
+    def _choice(before: Any) -> Any:
+        """A function of two numbers that is the second where it stands before the first, and else the first, as Python's min and max."""
+
+        @intrinsic
+        def chosen(typingctx: Any, a: Any, b: Any) -> Any:  # pragma: no cover
+            kind = typingctx.unify_types(a, b)
+
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                compare = context.get_function(before, types.boolean(kind, kind))
+                return builder.select(compare(builder, (args[1], args[0])), args[1], args[0])
+
+            return kind(kind, kind), codegen
+
+        return chosen
+
+    # Python's own are compiled as a function for every pair of types.
+    least, most = _choice(operator.lt), _choice(operator.gt)
+
+
+@within
 def log(x):
     """Natural logarithm ln(x), x a normal float32 > 0. Relative error < 1.2e-7."""
-    k = np.int32(np.int32(np.float32(x).view(np.int32)) - _SQRT_HALF_BITS)
+    k = np.int32(as_int(np.float32(x)) - _SQRT_HALF_BITS)
     e = np.float32(np.int32(k >> np.int32(23)))
-    f = np.int32((k & _MANTISSA) + _SQRT_HALF_BITS).view(np.float32) - _ONE
+    f = as_float(np.int32((k & _MANTISSA) + _SQRT_HALF_BITS)) - _ONE
     q = fma(fma(fma(fma(fma(fma(fma(_Q7, f, _Q6), f, _Q5), f, _Q4), f, _Q3), f, _Q2), f, _Q1), f, _Q0)
     # ln2 in two parts: e * _LN2_HIGH is exact, so the sum is rounded where the result is small.
     return fma(e, _LN2_HIGH, fma(f * f, q, fma(e, _LN2_LOW, f)))
 
 
-@njit(forceinline=True)
+@within
 def log2(x):
     """Base-2 logarithm, x a normal float32 > 0. Relative error < 1.7e-7."""
-    k = np.int32(np.int32(np.float32(x).view(np.int32)) - _SQRT_HALF_BITS)
+    k = np.int32(as_int(np.float32(x)) - _SQRT_HALF_BITS)
     e = np.float32(np.int32(k >> np.int32(23)))
-    f = np.int32((k & _MANTISSA) + _SQRT_HALF_BITS).view(np.float32) - _ONE
+    f = as_float(np.int32((k & _MANTISSA) + _SQRT_HALF_BITS)) - _ONE
     q = fma(fma(fma(fma(fma(fma(fma(_Q7, f, _Q6), f, _Q5), f, _Q4), f, _Q3), f, _Q2), f, _Q1), f, _Q0)
     return fma(fma(f * f, q, f), _LOG2_E, e)
 
 
-@njit(forceinline=True)
+@within
 def exp2(x):
     """2**x. Relative error < 1e-7 for x in [-126, 127.49]; outside it stays at the value of the nearer end."""
-    y = min(max(x, np.float32(-126.0)), np.float32(127.49))
+    y = least(most(x, np.float32(-126.0)), np.float32(127.49))
     t = y + _MAGIC
-    n = np.int32(np.int32(np.float32(t).view(np.int32)) - _MAGIC_BITS)
+    n = np.int32(as_int(np.float32(t)) - _MAGIC_BITS)
     r = y - (t - _MAGIC)
     p = fma(fma(fma(fma(fma(_E5, r, _E4), r, _E3), r, _E2), r, _E1), r, _E0)
-    return np.int32(np.int32(np.float32(fma(p, r, _ONE)).view(np.int32)) + np.int32(n << np.int32(23))).view(np.float32)
+    return as_float(np.int32(as_int(np.float32(fma(p, r, _ONE))) + np.int32(n << np.int32(23))))
 
 
-@njit(forceinline=True)
+@within
 def exp(x):
     """e**x. Relative error < 1.2e-7 for x in [-87.3, 88.3]; outside it stays at 1.2e-38 or 2.3e38."""
-    y = min(max(x, np.float32(-87.336)), np.float32(88.36))
+    y = least(most(x, np.float32(-87.336)), np.float32(88.36))
     t = fma(y, _LOG2_E, _MAGIC)
-    n = np.int32(np.int32(np.float32(t).view(np.int32)) - _MAGIC_BITS)
+    n = np.int32(as_int(np.float32(t)) - _MAGIC_BITS)
     e = t - _MAGIC
     r = fma(e, -_LN2_LOW, fma(e, -_LN2_HIGH, y)) * _LOG2_E
     p = fma(fma(fma(fma(fma(_E5, r, _E4), r, _E3), r, _E2), r, _E1), r, _E0)
-    return np.int32(np.int32(np.float32(fma(p, r, _ONE)).view(np.int32)) + np.int32(n << np.int32(23))).view(np.float32)
+    return as_float(np.int32(as_int(np.float32(fma(p, r, _ONE))) + np.int32(n << np.int32(23))))
 
 
-@njit(forceinline=True)
+@within
 def power(x, y):
     """x**y for a normal float32 x > 0. Relative error < 2e-7 (1 + |y log2 x|).
 
@@ -124,7 +172,7 @@ def power(x, y):
     return exp2(y * log2(x))
 
 
-@njit(forceinline=True)
+@within
 def sincos_quarter(x):
     """sin(pi x/2) and cos(pi x/2) for x in [-1/2, 1/2] (an eighth of a turn either way). Absolute error < 1.2e-7."""
     z = x * x

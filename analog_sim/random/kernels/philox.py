@@ -26,7 +26,9 @@ Source: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'1
 import numpy as np
 from numba import njit
 
-from analog_sim.random.kernels.math import fma, sincos_quarter
+from analog_sim.random.kernels.math import as_float, as_int, fma, least, sincos_quarter
+from analog_sim.random.kernels.memory import as_ints, part, room
+from analog_sim.random.kernels.options import KERNEL, within
 
 _M0 = np.uint64(0xD2511F53)
 _M1 = np.uint64(0xCD9E8D57)
@@ -52,6 +54,7 @@ _TO_UNIT_24 = np.float32(2.0**-24)
 _TO_UNIT_31 = np.float32(2.0**-31)
 _MINUS_ONE = np.float32(-1.0)
 _THREE_HALVES = np.float32(1.5)
+_NOUGHT = np.float32(0.0)
 
 # -2 ln(1 + f)/f on f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error 2e-7; and -2 ln 2, for an exponent in units of 2**23
 _L0 = np.float32(-1.9999998807907104)
@@ -73,15 +76,21 @@ CHUNK = 4 * CHUNK_BLOCKS
 TASK = 64 * CHUNK
 """Elements that are worth a thread."""
 
+WORDS, UNIFORMS, NORMALS = 0, 1, 2
+"""What `fill` makes of a stream."""
 
-@njit(forceinline=True)
+_scratch_words = room(CHUNK, np.int32)
+_scratch_numbers = room(CHUNK, np.float32)
+
+
+@within
 def _round(c0, c1, c2, c3, k0, k1):
     p0 = (c0 & _LOW) * _M0
     p1 = (c2 & _LOW) * _M1
     return (p1 >> _32) ^ c1 ^ k0, p1, (p0 >> _32) ^ c3 ^ k1, p0
 
 
-@njit(forceinline=True)
+@within
 def philox(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10: four 32-bit words from a counter (c0, c1, c2, c3) and a key (k0, k1).
 
@@ -95,40 +104,40 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
 
 
-@njit(forceinline=True)
+@within
 def signed(word):
     """A 32-bit word (np.uint64) as the np.int32 of the same bits, the form that `uniform` and `normal_pair` take."""
-    return np.int32(np.uint32(word).view(np.int32))
+    return as_int(np.uint32(word))
 
 
-@njit(forceinline=True)
+@within
 def uniform(word):
     """Uniform float32 in [0, 1) on a grid of 2**-24, from the upper 24 bits of an np.int32 word."""
     return np.float32(np.int32((word >> np.int32(8)) & np.int32(0xFFFFFF))) * _TO_UNIT_24
 
 
-@njit(forceinline=True)
+@within
 def _polar(word0, word1):
     """r^2 = -2 ln u and the direction (cos, sin) of Box and Muller's transform, see normal_pair."""
     # The logarithm of the odd integer 2**31 u. The constant in k carries the 2**31, so that `exponent` is 2**23 floor(log2 u + 1/2).
-    bits = np.int32(np.float32(np.int32((word0 & _31_BITS) | _1)).view(np.int32))
+    bits = as_int(np.float32(np.int32((word0 & _31_BITS) | _1)))
     k = np.int32(bits - _LOG_OFFSET)
     exponent = np.int32(k & _EXPONENT)
-    f = fma(np.int32(bits - exponent).view(np.float32), _TO_UNIT_31, _MINUS_ONE)
+    f = fma(as_float(np.int32(bits - exponent)), _TO_UNIT_31, _MINUS_ONE)
     p = fma(fma(fma(fma(fma(fma(fma(_L7, f, _L6), f, _L5), f, _L4), f, _L3), f, _L2), f, _L1), f, _L0)
     r2 = fma(f, p, np.float32(exponent) * _MINUS_2_LN2)
-    s, c = sincos_quarter(np.int32((word1 & _22_BITS) | _ONE_BITS).view(np.float32) - _THREE_HALVES)
+    s, c = sincos_quarter(as_float(np.int32((word1 & _22_BITS) | _ONE_BITS)) - _THREE_HALVES)
     exchange = (word1 & _BIT_30) != _NONE
     return r2, s if exchange else c, c if exchange else s, np.int32(word1 & _SIGN)
 
 
-@njit(forceinline=True)
+@within
 def _signed_sqrt(x, sign):
     """sqrt(x) with its sign bit flipped by `sign` (0 or the sign bit, np.int32)."""
-    return np.int32(np.int32(np.float32(np.sqrt(x)).view(np.int32)) ^ sign).view(np.float32)
+    return as_float(np.int32(as_int(np.float32(np.sqrt(x))) ^ sign))
 
 
-@njit(forceinline=True)
+@within
 def normal_pair(word0, word1):
     """Two independent float32 N(0, 1) from two np.int32 words by Box and Muller's transform; always finite, |n| <= 6.56.
 
@@ -142,7 +151,7 @@ def normal_pair(word0, word1):
     return a * r, b * r
 
 
-@njit(forceinline=True)
+@within
 def scaled_normal_pair(word0, word1, variance0, variance1):
     """Two independent float32 N(0, variance), with one square root each: sqrt(r^2 variance) a; see normal_pair.
 
@@ -152,13 +161,13 @@ def scaled_normal_pair(word0, word1, variance0, variance1):
     return a * _signed_sqrt(r2 * variance0, sign), b * _signed_sqrt(r2 * variance1, sign)
 
 
-@njit(cache=True, nogil=True)
+@within
 def _draw_words(words, key0, key1, chunk, start, stop):
-    """Words of blocks start ... stop - 1 of a chunk, into words (4, CHUNK_BLOCKS) int32."""
-    w0 = words[0, start:stop]
-    w1 = words[1, start:stop]
-    w2 = words[2, start:stop]
-    w3 = words[3, start:stop]
+    """Words of blocks start ... stop - 1 of a chunk, into words (CHUNK,) int32, lane after lane."""
+    w0 = part(words, start, stop)
+    w1 = part(words, CHUNK_BLOCKS + start, CHUNK_BLOCKS + stop)
+    w2 = part(words, 2 * CHUNK_BLOCKS + start, 2 * CHUNK_BLOCKS + stop)
+    w3 = part(words, 3 * CHUNK_BLOCKS + start, 3 * CHUNK_BLOCKS + stop)
     first = (chunk << _8) + np.uint64(start)
     high = first >> _32
     low = first & _LOW  # does not wrap within a chunk: 2**32 is a multiple of CHUNK_BLOCKS
@@ -170,23 +179,23 @@ def _draw_words(words, key0, key1, chunk, start, stop):
         w3[i] = signed(d)
 
 
-@njit(cache=True, nogil=True)
+@within
 def _draw_normals(z, words, start, stop):
     """Normals of the words of blocks start ... stop - 1 into z (CHUNK,) float32, in stream order."""
     for half in range(2):
-        w0 = words[2 * half, start:stop]
-        w1 = words[2 * half + 1, start:stop]
-        z0 = z[2 * half * CHUNK_BLOCKS + start : 2 * half * CHUNK_BLOCKS + stop]
-        z1 = z[(2 * half + 1) * CHUNK_BLOCKS + start : (2 * half + 1) * CHUNK_BLOCKS + stop]
+        at0 = 2 * half * CHUNK_BLOCKS
+        at1 = at0 + CHUNK_BLOCKS
+        w0, w1 = part(words, at0 + start, at0 + stop), part(words, at1 + start, at1 + stop)
+        z0, z1 = part(z, at0 + start, at0 + stop), part(z, at1 + start, at1 + stop)
         for i in range(stop - start):
             z0[i], z1[i] = normal_pair(w0[i], w1[i])
 
 
-@njit(forceinline=True)
+@within
 def _part(position, remaining):
     """What of the chunk at word `position` is wanted: chunk, first element, number of elements, and its blocks start ... stop - 1."""
     begin = np.int64(position & _IN_CHUNK)
-    count = min(remaining, CHUNK - begin)
+    count = least(remaining, CHUNK - begin)
     start = begin % CHUNK_BLOCKS
     stop = start + count
     if stop > CHUNK_BLOCKS:  # more than one lane
@@ -195,122 +204,112 @@ def _part(position, remaining):
     return position >> _10, begin, count, start, stop
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
+def fill(out, what, spans, key0, key1):
+    """Numbers of a stream into out (N,) float32, span after span.
+
+    what: WORDS (bits of an uint32), UNIFORMS in [0, 1), or NORMALS, N(0, 1). spans: (n, 2) uint64, number of the first and last + 1. One
+    kernel for all three, because each would be compiled with Philox in it.
+    """
+    words, z = _scratch_words(), _scratch_numbers()
+    at = np.int64(0)
+    for s in range(spans.shape[0]):
+        offset, end = spans[s, 0], at + np.int64(spans[s, 1] - spans[s, 0])
+        while at < end:
+            chunk, begin, count, start, stop = _part(offset, end - at)
+            _draw_words(words, key0, key1, chunk, start, stop)
+            target, source = part(out, at, at + count), part(words, begin, begin + count)
+            if what == WORDS:
+                bits = as_ints(target)
+                for i in range(count):
+                    bits[i] = source[i]
+            elif what == UNIFORMS:
+                for i in range(count):
+                    target[i] = uniform(source[i])
+            else:
+                whole = count == CHUNK
+                _draw_normals(target if whole else z, words, start, stop)
+                if not whole:
+                    drawn = part(z, begin, begin + count)
+                    for i in range(count):
+                        target[i] = drawn[i]
+            at += count
+            offset += np.uint64(count)
+
+
 def fill_words(out, key0, key1, offset):
     """out[i] = word offset + i of the stream, the bits of an uint32; out (n,) int32."""
-    words = np.empty((4, CHUNK_BLOCKS), np.int32)
-    drawn = words.reshape(CHUNK)
-    n = out.shape[0]
-    done = 0
-    while done < n:
-        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
-        _draw_words(words, key0, key1, chunk, start, stop)
-        target = out[done : done + count]
-        source = drawn[begin : begin + count]
-        for i in range(count):
-            target[i] = source[i]
-        done += count
+    fill(out.view(np.float32), WORDS, _span(out, offset), key0, key1)
 
 
-@njit(cache=True, nogil=True)
 def fill_uniforms(out, key0, key1, offset):
     """out[i] = uniform offset + i of the stream, in [0, 1); out (n,) float32."""
-    words = np.empty((4, CHUNK_BLOCKS), np.int32)
-    drawn = words.reshape(CHUNK)
-    n = out.shape[0]
-    done = 0
-    while done < n:
-        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
-        _draw_words(words, key0, key1, chunk, start, stop)
-        target = out[done : done + count]
-        source = drawn[begin : begin + count]
-        for i in range(count):
-            target[i] = uniform(source[i])
-        done += count
+    fill(out, UNIFORMS, _span(out, offset), key0, key1)
 
 
-@njit(cache=True, nogil=True)
 def fill_normals(out, key0, key1, offset):
     """out[i] = normal offset + i of the stream, N(0, 1); out (n,) float32."""
-    words = np.empty((4, CHUNK_BLOCKS), np.int32)
-    z = np.empty(CHUNK, np.float32)
-    n = out.shape[0]
-    done = 0
-    while done < n:
-        chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
-        _draw_words(words, key0, key1, chunk, start, stop)
-        target = out[done : done + count]
-        if count == CHUNK:
-            _draw_normals(target, words, start, stop)
-        else:
-            _draw_normals(z, words, start, stop)
-            source = z[begin : begin + count]
-            for i in range(count):
-                target[i] = source[i]
-        done += count
+    fill(out, NORMALS, _span(out, offset), key0, key1)
 
 
-@njit(cache=True, nogil=True)
+def _span(out, offset):
+    return np.array([[offset, offset + np.uint64(out.shape[0])]], np.uint64)
+
+
+@njit(**KERNEL)
 def add_normals(y, std, key0, key1, offset):
     """y[i] += std n_(offset + i), n the stream's normals; y (n,) float32, std scalar float32 in y's unit."""
-    words = np.empty((4, CHUNK_BLOCKS), np.int32)
-    z = np.empty(CHUNK, np.float32)
+    words, z = _scratch_words(), _scratch_numbers()
     n = y.shape[0]
     done = 0
     while done < n:
         chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
         _draw_words(words, key0, key1, chunk, start, stop)
         _draw_normals(z, words, start, stop)
-        target = y[done : done + count]
-        source = z[begin : begin + count]
+        target, source = part(y, done, done + count), part(z, begin, begin + count)
         for i in range(count):
             target[i] = fma(std, source[i], target[i])
         done += count
 
 
-@njit(cache=True, nogil=True)
+@within
 def _add_scaled(y, variance, more, words, start, stop):
     """y += sqrt(variance + more) n for blocks start ... stop - 1 of a chunk; y, variance (CHUNK,) float32; more: scalar float32."""
     for half in range(2):
-        w0 = words[2 * half, start:stop]
-        w1 = words[2 * half + 1, start:stop]
         at0 = 2 * half * CHUNK_BLOCKS
         at1 = at0 + CHUNK_BLOCKS
-        y0 = y[at0 + start : at0 + stop]
-        y1 = y[at1 + start : at1 + stop]
-        v0 = variance[at0 + start : at0 + stop]
-        v1 = variance[at1 + start : at1 + stop]
+        w0, w1 = part(words, at0 + start, at0 + stop), part(words, at1 + start, at1 + stop)
+        y0, y1 = part(y, at0 + start, at0 + stop), part(y, at1 + start, at1 + stop)
+        v0, v1 = part(variance, at0 + start, at0 + stop), part(variance, at1 + start, at1 + stop)
         for i in range(stop - start):
             a, b = scaled_normal_pair(w0[i], w1[i], v0[i] + more, v1[i] + more)
             y0[i] += a
             y1[i] += b
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def add_scaled_normals(y, variance, more, key0, key1, offset):
     """y[i] += sqrt(variance[i] + more) n_(offset + i), n the stream's normals (to 2 ulp: the root is taken of r^2 variance).
 
     y, variance: (n,) float32; more: scalar float32; variances in y's unit squared, their sum 0 or between 1e-30 and 1e36.
     """
-    words = np.empty((4, CHUNK_BLOCKS), np.int32)
-    y_part = np.zeros(CHUNK, np.float32)
-    v_part = np.zeros(CHUNK, np.float32)
+    words, y_part, v_part = _scratch_words(), _scratch_numbers(), _scratch_numbers()
+    for i in range(CHUNK):  # what is not wanted of a chunk is computed too
+        y_part[i] = v_part[i] = _NOUGHT
     n = y.shape[0]
     done = 0
     while done < n:
         chunk, begin, count, start, stop = _part(offset + np.uint64(done), n - done)
         _draw_words(words, key0, key1, chunk, start, stop)
-        target = y[done : done + count]
-        spread = variance[done : done + count]
-        if count == CHUNK:
-            _add_scaled(target, spread, more, words, start, stop)
-        else:
-            y_wanted = y_part[begin : begin + count]
-            v_wanted = v_part[begin : begin + count]
+        target, spread = part(y, done, done + count), part(variance, done, done + count)
+        whole = count == CHUNK
+        y_wanted, v_wanted = part(y_part, begin, begin + count), part(v_part, begin, begin + count)
+        if not whole:
             for i in range(count):
                 y_wanted[i] = target[i]
                 v_wanted[i] = spread[i]
-            _add_scaled(y_part, v_part, more, words, start, stop)
+        _add_scaled(target if whole else y_part, spread if whole else v_part, more, words, start, stop)
+        if not whole:
             for i in range(count):
                 target[i] = y_wanted[i]
         done += count

@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 
 from analog_sim.random.kernels.magnitude import largest_bits
+from analog_sim.random.kernels.math import least, most
+from analog_sim.random.kernels.options import CALLED, KERNEL
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -22,7 +24,7 @@ _ONE_BITS = np.int32(0x3F800000)
 _LEAST_BITS = np.int32(27 << 23)
 
 
-@njit(cache=True, fastmath=False)
+@njit(**CALLED)
 def scale_rows(bits, out_bits):
     """Write the abs-max of every row of x (B, n) to out (B,), at least 2**-100; 1 for a row of zeros, inf or NaN where the row has one.
 
@@ -30,10 +32,10 @@ def scale_rows(bits, out_bits):
     """
     for b in range(bits.shape[0]):
         m = largest_bits(bits[b])
-        out_bits[b] = max(m, _LEAST_BITS) if m > 0 else _ONE_BITS
+        out_bits[b] = most(m, _LEAST_BITS) if m > 0 else _ONE_BITS
 
 
-@njit(cache=True, fastmath=False)
+@njit(**CALLED)
 def dac_rows(x, first, scale, steps, volts, out):
     """Write volts * round(clip(x / scale_b, -1, 1) * steps) / steps to out (B, n); steps 0: no quantisation.
 
@@ -47,14 +49,14 @@ def dac_rows(x, first, scale, steps, volts, out):
             g = gain * steps
             lsb = volts / steps
             for i in range(row.shape[0]):
-                q = min(max(row[i] * g, -steps), steps)
+                q = least(most(row[i] * g, -steps), steps)
                 target[i] = ((q + _MAGIC) - _MAGIC) * lsb
         else:
             for i in range(row.shape[0]):
-                target[i] = min(max(row[i] * gain, -_ONE), _ONE) * volts
+                target[i] = least(most(row[i] * gain, -_ONE), _ONE) * volts
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def adc_rows(current, codes_per_ampere, lsb, steps, row_scale):
     """Digitise currents (B, n) in place: they become ``row_scale_b * lsb_j * code``.
 
@@ -68,5 +70,5 @@ def adc_rows(current, codes_per_ampere, lsb, steps, row_scale):
                 row[j] *= s
         else:
             for j in range(row.shape[0]):
-                code = min(max(row[j] * codes_per_ampere[j], -steps), steps)
+                code = least(most(row[j] * codes_per_ampere[j], -steps), steps)
                 row[j] = ((code + _MAGIC) - _MAGIC) * (lsb[j] * s)

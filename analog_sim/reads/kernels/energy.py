@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 from analog_sim.random.kernels.math import fma
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.memory import part, room
+from analog_sim.random.kernels.options import CALLED, KERNEL, within
+
+_REASSOCIATED: dict[str, Any] = {**CALLED, "fastmath": {"reassoc", "contract"}}
 
 _LANES = 64
 """Sums side by side in a sum of squares: its order, and so its last bits, are the same on every processor."""
 
+_scratch = room(_LANES, np.float32)
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
+
+@njit(**_REASSOCIATED)
 def read_power(v, g):
     """``sum_b sum_i v_bi**2 g_i`` in watts; v: (B, n) float32 volts, g: (n,) float32 siemens that load each line.
 
@@ -28,7 +35,7 @@ def read_power(v, g):
     return total
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(**_REASSOCIATED)
 def square_and_power(v, g, squared):
     """`read_power`, and v**2 into squared (B, n)."""
     total = 0.0
@@ -43,16 +50,16 @@ def square_and_power(v, g, squared):
     return total
 
 
-@njit(**WITHIN)
+@within
 def _sum_of_squares(row, lanes):
     """``sum_i row_i**2``, number i in lane i mod `_LANES`, then lane l + w added to lane l for w = 32, 16, ... 1."""
     for lane in range(_LANES):
         lanes[lane] = np.float32(0.0)
     whole = row.shape[0] // _LANES * _LANES
     for first in range(0, whole, _LANES):
-        part = row[first : first + _LANES]
+        some = part(row, first, first + _LANES)
         for lane in range(_LANES):
-            lanes[lane] = fma(part[lane], part[lane], lanes[lane])
+            lanes[lane] = fma(some[lane], some[lane], lanes[lane])
     for i in range(whole, row.shape[0]):
         lanes[i - whole] = fma(row[i], row[i], lanes[i - whole])
     width = _LANES // 2
@@ -63,9 +70,9 @@ def _sum_of_squares(row, lanes):
     return lanes[0]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def sums_of_squares(v, factor, sums):
     """``factor sum_i v_bi**2`` into sums (B, 1); v: (B, n) float32. The variance of noise that is the same for all cells."""
-    lanes = np.empty(_LANES, np.float32)
+    lanes = _scratch()
     for b in range(v.shape[0]):
         sums[b, 0] = factor * _sum_of_squares(v[b], lanes)

@@ -12,10 +12,13 @@ import numpy as np
 from numba import njit
 
 from analog_sim._teamwork import shared
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.math import least
+from analog_sim.random.kernels.memory import part, part_of_row, room
+from analog_sim.random.kernels.options import KERNEL, within
 from analog_sim.reads.kernels.product import WIDTH
 
 _GRID_BITS = 36
+_scratch_sums = room(WIDTH, np.float64)
 
 
 def grid_for(g_max: float) -> float:
@@ -26,13 +29,13 @@ def grid_for(g_max: float) -> float:
     return 1.5 * 2.0 ** (math.ceil(math.log2(g_max)) - _GRID_BITS + 52)
 
 
-@njit(**WITHIN)
+@within
 def _on_grid(siemens, grid):
     """Nearest place of the grid."""
     return (np.float64(siemens) + grid) - grid
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def net_and_load(first, last, team, g, cells_of, panels, load, grid):
     """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of[first:last].
 
@@ -45,44 +48,43 @@ def net_and_load(first, last, team, g, cells_of, panels, load, grid):
         return
     plus, minus = g[0], g[1]
     rows, cols = plus.shape
-    done = np.zeros(rows, np.bool_)
-    sums = np.zeros(min(WIDTH, cols), np.float64)
-    for row in cells_of[first:last]:
-        i = row if row < rows else row - rows
-        if done[i]:
-            continue
-        done[i] = True
+    sums = _scratch_sums()
+    for j in range(WIDTH):
+        sums[j] = 0.0
+    for k in range(first, last):
+        i = cells_of[k] if cells_of[k] < rows else cells_of[k] - rows
         for p in range(panels.shape[0]):
             start = p * WIDTH
-            a, b, target = plus[i, start : start + WIDTH], minus[i, start : start + WIDTH], panels[p, i]
-            for j in range(min(WIDTH, cols - start)):
+            end = least(start + WIDTH, cols)
+            a, b, target = part_of_row(plus, i, start, end), part_of_row(minus, i, start, end), panels[p, i]
+            for j in range(end - start):
                 target[j] = a[j] - b[j]
                 sums[j] += _on_grid(a[j] + b[j], grid)
         total = 0.0
-        for j in range(sums.shape[0]):
+        for j in range(WIDTH):
             total += sums[j]
             sums[j] = 0.0
         load[i] = total
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def load_of_columns(g, load, grid, first, last):
     """``load_j += sum_i g_ij``, of pairs the sum of both cells, siemens, for columns first ... last - 1.
 
     g: (planes, rows, cols) float32; load: (cols,) float64; grid: of `grid_for`.
     """
-    part = load[first:last]
+    some = part(load, first, last)
     for i in range(g.shape[1]):
-        a, b = g[0, i, first:last], g[-1, i, first:last]
+        a, b = part_of_row(g[0], i, first, last), part_of_row(g[g.shape[0] - 1], i, first, last)
         if g.shape[0] == 2:
-            for j in range(part.shape[0]):
-                part[j] += _on_grid(a[j] + b[j], grid)
+            for j in range(last - first):
+                some[j] += _on_grid(a[j] + b[j], grid)
         else:
-            for j in range(part.shape[0]):
-                part[j] += _on_grid(a[j], grid)
+            for j in range(last - first):
+                some[j] += _on_grid(a[j], grid)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def loads_at(plus, minus, cells, grid, points, loads):
     """The pairs that some cells belong to, and what they load their lines with.
 
@@ -100,7 +102,7 @@ def loads_at(plus, minus, cells, grid, points, loads):
     while one < split or other < end:
         here = cells[one] if one < split else size
         there = cells[other] - size if other < end else size
-        point = min(here, there)
+        point = least(here, there)
         one += np.int64(here <= there)
         other += np.int64(there <= here)
         i, j = point // cols, point % cols
@@ -110,7 +112,7 @@ def loads_at(plus, minus, cells, grid, points, loads):
     return number
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def mend_points(plus, minus, points, before, grid, panels, turned, row_load, col_load):
     """Bring up to date what is known of an array, of which the pairs at different points (k,) have changed.
 

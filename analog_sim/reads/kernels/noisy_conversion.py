@@ -9,34 +9,37 @@ import numpy as np
 from numba import njit
 
 from analog_sim._teamwork import shared
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.math import least
+from analog_sim.random.kernels.memory import flat, part, room, rows
+from analog_sim.random.kernels.options import KERNEL, within
 from analog_sim.random.kernels.philox import CHUNK, add_normals, add_scaled_normals
 from analog_sim.reads.kernels.converting import adc_rows
 
 _GROUP = 4 * CHUNK  # with as many variances: 32 KiB
 _IN_CHUNK = np.uint64(CHUNK - 1)
+_scratch = room(_GROUP, np.float32)
 _NONE = np.int64(0)  # a plain 0 would have functions compiled for this very number
 
 
-@njit(**WITHIN)
+@within
 def _group_end(done, size, offset):
     """Where the group of elements from `done` on ends: with a chunk of the stream, for a chunk that is cut is drawn twice."""
-    return min(size, done + _GROUP - np.int64((offset + np.uint64(done)) & _IN_CHUNK))
+    return least(size, done + _GROUP - np.int64((offset + np.uint64(done)) & _IN_CHUNK))
 
 
-@njit(**WITHIN)
+@within
 def _spread_lines(of_line, width, done, stop, each):
     """The value of its line for each of the elements done ... stop - 1, in lines of `width`."""
     at = done
     while at < stop:
         line = at // width
-        end = min(stop, (line + 1) * width)
+        end = least(stop, (line + 1) * width)
         for i in range(at - done, end - done):
             each[i] = of_line[line]
         at = end
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def noisy_adc(first, last, team, current, variance, draws, law):
     """``current += sqrt(variance + std**2) n``, then `adc_rows`, in lines first ... last - 1; in place.
 
@@ -50,24 +53,24 @@ def noisy_adc(first, last, team, current, variance, draws, law):
     codes_per_ampere, lsb, steps, scales = law
     width = current.shape[1]
     offset = start + np.uint64(first * width)
-    row_scale, lines = scales[first:last], current[first:last]
-    flat, spread = lines.reshape(-1), variance[first:last].reshape(-1)
+    row_scale, lines = part(scales, first, last), rows(current, first, last)
+    whole, spread = flat(lines), flat(rows(variance, first, last))
     even = variance.shape[1] != width
-    room = np.empty(_GROUP if even else 0, np.float32)
+    own = _scratch()
     done, line = _NONE, _NONE
-    while done < flat.shape[0]:
-        stop = _group_end(done, flat.shape[0], offset)
+    while done < whole.shape[0]:
+        stop = _group_end(done, whole.shape[0], offset)
         if even:
-            _spread_lines(spread, width, done, stop, room)
-        each = room[: stop - done] if even else spread[done:stop]
-        add_scaled_normals(flat[done:stop], each, std * std, key0, key1, offset + np.uint64(done))
+            _spread_lines(spread, width, done, stop, own)
+        each = part(own, 0, stop - done) if even else part(spread, done, stop)
+        add_scaled_normals(part(whole, done, stop), each, std * std, key0, key1, offset + np.uint64(done))
         done = stop
         end = done // width
-        adc_rows(lines[line:end], codes_per_ampere, lsb, steps, row_scale[line:end])
+        adc_rows(rows(lines, line, end), codes_per_ampere, lsb, steps, part(row_scale, line, end))
         line = end
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def evenly_noisy_adc(first, last, team, current, draws, law):
     """``current += std n``, then `adc_rows`; otherwise as `noisy_adc`, and apart from it because few chips need both compiled."""
     if team:
@@ -77,13 +80,13 @@ def evenly_noisy_adc(first, last, team, current, draws, law):
     codes_per_ampere, lsb, steps, scales = law
     width = current.shape[1]
     offset = start + np.uint64(first * width)
-    row_scale, lines = scales[first:last], current[first:last]
-    flat = lines.reshape(-1)
+    row_scale, lines = part(scales, first, last), rows(current, first, last)
+    whole = flat(lines)
     done, line = _NONE, _NONE
-    while done < flat.shape[0]:
-        stop = _group_end(done, flat.shape[0], offset)
-        add_normals(flat[done:stop], std, key0, key1, offset + np.uint64(done))
+    while done < whole.shape[0]:
+        stop = _group_end(done, whole.shape[0], offset)
+        add_normals(part(whole, done, stop), std, key0, key1, offset + np.uint64(done))
         done = stop
         end = done // width
-        adc_rows(lines[line:end], codes_per_ampere, lsb, steps, row_scale[line:end])
+        adc_rows(rows(lines, line, end), codes_per_ampere, lsb, steps, part(row_scale, line, end))
         line = end
