@@ -13,6 +13,7 @@ from typing import Any
 
 import naive
 import naive_kernels as twins
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -667,7 +668,8 @@ def test_products(shape: tuple[int, int]) -> None:
         wide, out[:, -left:] = out.copy(), np.nan
         for first, last in ((0, len(v) // 2), (len(v) // 2, len(v))):
             multiply_last(first, last, 0, v, packed, out)
-        np.testing.assert_array_equal(out, wide)
+        # Without the compiler it is BLAS that multiplies, whose last bits depend on the batch.
+        np.testing.assert_allclose(out, wide, rtol=0.0, atol=1e-5 if numba.config.DISABLE_JIT else 0.0)
 
 
 @pytest.mark.parametrize("cols", [1, 16, 37])
