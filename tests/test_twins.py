@@ -13,6 +13,7 @@ from typing import Any
 
 import naive
 import naive_kernels as twins
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -681,7 +682,8 @@ def test_products(shape: tuple[int, int]) -> None:
         half = 0 if JIT_OFF else len(v) // 2
         for first, last in pairwise((0, half, len(v))):
             multiply_last(first, last, 0, v, packed, out)
-        np.testing.assert_array_equal(out, wide)
+        # Without the compiler it is BLAS that multiplies, whose last bits depend on the batch.
+        np.testing.assert_allclose(out, wide, rtol=0.0, atol=1e-5 if numba.config.DISABLE_JIT else 0.0)
 
 
 @pytest.mark.jit
