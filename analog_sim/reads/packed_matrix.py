@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.reads.kernels.product import (
+    AT_ONCE,
+    CHUNK,
     HALF,
+    SILENT,
     WIDTH,
     multiply,
     multiply_last,
@@ -22,6 +25,9 @@ I64 = npt.NDArray[np.int64]
 _ALIGNMENT = 64  # bytes: a vector register, a line of the cache
 WORTH_A_THREAD = 1 << 20
 """Multiplications that are worth a thread, some 10 us of work."""
+
+WORTH_LISTS = 1 << 23
+"""Multiplications of a product below which looking for lines that are silent in two vectors is not worth its time."""
 
 COPIED_BY_A_THREAD = 1 << 16
 """Numbers of a part that is only copied, likewise."""
@@ -92,11 +98,35 @@ class PackedMatrix:
         narrow = self.cols - (count - 1) * WIDTH <= HALF
         if count > narrow:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-            multiply(0, count - narrow, team_for(count - narrow, least), v, panels, out)
+            team = team_for(count - narrow, least)
+            if not team and self._often_silent(v):
+                self._multiply_silent(v, panels, out, 0, count - narrow)
+            else:
+                multiply(0, count - narrow, team, v, panels, out)
         if narrow:
             least = max(HALF, -(-WORTH_A_THREAD // max(1, self.rows * HALF)))
             multiply_last(0, len(v), team_for(len(v), least), v, panels, out)
         return out
+
+    def _often_silent(self, v: F32) -> bool:
+        """Whether it is worth looking for lines that are silent in pairs of vectors: where the first has some, and the product is large."""
+        if v.size * self.cols < WORTH_LISTS or self.cols < AT_ONCE * WIDTH:
+            return False
+        return SILENT * int(np.count_nonzero(v[0])) <= (SILENT - 1) * v.shape[1]
+
+    def _multiply_silent(self, v: F32, panels: F32, out: F32, start: int, stop: int) -> None:
+        """`multiply` on one thread, by `multiply_silent` as far as that goes."""
+        from analog_sim.reads.kernels.silence import multiply_silent  # a kernel that few need
+
+        whole = max(0, min(stop, self.cols // WIDTH) - start)
+        end = start + whole // AT_ONCE * AT_ONCE
+        for first in range(0, len(v) if end > start else 0, CHUNK):
+            part, target = v[first : first + CHUNK], out[first : first + CHUNK]
+            done = multiply_silent(part, panels, target, start, end)
+            if done < len(part):
+                multiply(start, end, 0, part[done:], panels, target[done:])
+        if end < stop:
+            multiply(end, stop, 0, v, panels, out)
 
 
 def _check(array: F32, name: str, shape: tuple[int, int]) -> None:

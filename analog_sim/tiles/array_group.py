@@ -233,7 +233,8 @@ class ArrayGroup:
             return current[:, :-1] - current[:, -1:] if self.reference else current
         with one_blas_thread():  # BLAS adds up in another order on several threads, and a range must not depend on that
             # Ohmic cells: the reference is subtracted before the product.
-            if np.array_equal(array.inside.bent(volts), volts):
+            bent = array.inside.bent(volts)
+            if bent is volts or np.array_equal(bent, volts):
                 return np.asarray(volts @ self._seen(array), np.float32)
             current = array.inside.currents_now(volts)
         return current[:, :-1] - current[:, -1:] if self.reference else current

@@ -50,7 +50,9 @@ class Probes:
         upper = np.arange(-(-lines // _LOW)) * _LOW
         rows = np.empty((len(self._rows), len(upper), _LOW), np.float32)
         np.multiply(_parity(self._rows, upper)[:, :, None], _parity(self._rows, np.arange(_LOW))[:, None, :], out=rows)
-        return rows.reshape(len(rows), -1)[:, :lines] * self._signs
+        flat = rows.reshape(len(rows), -1)[:, :lines]
+        flat *= self._signs
+        return np.ascontiguousarray(flat)
 
 
 def _parity(rows: npt.NDArray[np.int64], cols: npt.NDArray[np.int64]) -> F32:

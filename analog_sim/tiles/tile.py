@@ -546,9 +546,9 @@ class Tile:
         """Outputs for the known inputs, (probes, n_out), with ranges set for them: those calibrated on data could clip them."""
         inputs = self._polarity.drivable(self._probes.inputs())
         with self._own_ranges(), self._polarity.both_signs():
+            scale = self.blocks[0].dac.full_scale(inputs)
             for block in self.blocks:
-                part = np.ascontiguousarray(inputs[:, block.rows])
-                block.calibrate(part, block.dac.full_scale(inputs))
+                block.calibrate(np.ascontiguousarray(inputs[:, block.rows]), scale)
             return self.forward(inputs)
 
     def read_lines(self, lines: npt.NDArray[np.int64]) -> F32:

@@ -29,7 +29,7 @@ WORTH_A_THREAD = 2**14
 """Weights that are worth a thread."""
 
 LISTED = 16
-"""Of how many cells of a line one may be pulsed for them to be named one by one."""
+"""Of how many cells of a line one may get a pulse for them to be named one by one."""
 
 LISTED_OF_ALL = 128
 """Of how many of all: as many as `analog_sim.pulses.apply` can use."""
@@ -83,7 +83,7 @@ class Room:
         """Room for a block."""
         planes = room_for_counts(block)
         lines, outputs = planes.shape[1:]
-        listed = np.empty((lines, -(-outputs // LISTED)), np.int32)
+        listed = np.empty((lines, 1 + -(-outputs // LISTED)), np.int32)
         cells = np.empty(planes.size // LISTED_OF_ALL, np.int64)
         return cls(planes, np.empty((lines, 2), np.int64), listed, np.empty(lines, np.int64), cells)
 

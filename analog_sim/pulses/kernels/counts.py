@@ -7,7 +7,7 @@ from numba import njit
 
 from analog_sim._teamwork import shared
 from analog_sim.random.kernels.magnitude import largest_bits
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.options import CALLED
 
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
@@ -138,23 +138,37 @@ def largest_of_rows(first, last, team, bits, largest):
         largest[i] = largest_bits(bits[i])
 
 
-@njit(**WITHIN)
-def _list_columns(steps, listed):
-    """The columns of a row (C,) that have any steps, as many as there is room for, into listed; returns how many there are."""
-    found, room = 0, listed.shape[0]
+@njit(**CALLED)
+def _list_columns(steps, listed, found):
+    """The columns of a row (C,) that have any steps into listed, from place `found` on; returns the place behind them, which must exist."""
     for first in range(0, steps.shape[0], _LOOK):
         part = steps[first : first + _LOOK]
         some = _NO_PULSE
         for j in range(part.shape[0]):  # vectorises; most parts have none
             some = np.int32(some | np.int32(part[j]))
-        if some == _NO_PULSE:
-            continue
-        for j in range(part.shape[0]):
-            if part[j] != 0:
-                if found < room:
-                    listed[found] = first + j
-                found += 1
+        for j in range(part.shape[0] if some != _NO_PULSE else 0):
+            listed[found] = first + j  # void unless the place moves on: no branch
+            found += np.int64(part[j] != 0)
     return found
+
+
+@njit(fastmath=False, error_model="numpy", **CALLED)
+def _take_row(row, one, other, limits, pair):
+    """`take_whole` for a row; the sum of |n|. Called, for within a larger function the loop would not become vectors."""
+    threshold, most, one_sided = limits
+    sent = _NO_PULSE
+    for j in range(row.shape[0]):
+        times = np.float32(np.int32(min(max(row[j] / threshold, -_MANY), _MANY)))
+        n = (min(max(times * threshold, -most), most) + _MAGIC) - _MAGIC
+        row[j] -= n
+        steps = np.int32(n)
+        if pair:
+            one[j] = np.int16(max(steps, _NO_PULSE) if one_sided else steps)
+            other[j] = np.int16(max(-steps, _NO_PULSE) if one_sided else -steps)
+        else:
+            one[j] = np.int16(steps)
+        sent += abs(steps)
+    return sent
 
 
 @njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
@@ -165,14 +179,17 @@ def take_whole(first, last, team, gathered, largest, limits, planes, found):
     gathered: (R, C) float32, changed in place; largest: (R,) int32, of `largest_of_rows`.
     limits: threshold, most: float32, most a whole number below 2**15; one_sided: bool.
     planes: (1 or 2, R, C or more) int16, zeros: n goes to the first and -n to the second, or, one_sided, their positive parts.
-    found: (R, 2) int64, sum of |n| in each row, and in how many columns; (R, room) int32, the first of these columns.
+    found: taken (R, 2) int64, sum of |n| in each row, and in how many columns; listed (R, room) int32, these columns where the sum is
+        below room; else the sum stands for how many they are.
 
     Returns:
         sum of |n|.
     """
     if team:
         return shared(first, last, 1, 2, team)
-    (threshold, most, one_sided), (taken, listed) = limits, found
+    threshold, _, one_sided = limits
+    taken, listed = found
+    both = planes.shape[0] == 2 and one_sided
     least = np.int32(np.float32(threshold).view(np.int32))
     total = 0
     for i in range(first, last):
@@ -180,26 +197,13 @@ def take_whole(first, last, team, gathered, largest, limits, planes, found):
         taken[i, 0], taken[i, 1] = 0, 0
         if largest[i] < least:  # most rows of a large matrix, most of the time
             continue
-        sent = _NO_PULSE
-        for j in range(row.shape[0]):
-            times = np.float32(np.int32(min(max(row[j] / threshold, -_MANY), _MANY)))
-            n = (min(max(times * threshold, -most), most) + _MAGIC) - _MAGIC
-            row[j] -= n
-            steps = np.int32(n)
-            if planes.shape[0] == 2:
-                one[j] = np.int16(max(steps, _NO_PULSE) if one_sided else steps)
-                other[j] = np.int16(max(-steps, _NO_PULSE) if one_sided else -steps)
-            else:
-                one[j] = np.int16(steps)
-            sent += abs(steps)
+        sent = _take_row(row, one, other, limits, planes.shape[0] == 2)
         total += np.int64(sent)
         taken[i, 0] = sent
-        if sent > _NO_PULSE:
-            both = planes.shape[0] == 2 and one_sided
-            columns = _list_columns(one, listed[i])
-            if both:
-                columns += _list_columns(other, listed[i, min(columns, listed.shape[1]) :])
-            taken[i, 1] = columns
+        taken[i, 1] = sent
+        if _NO_PULSE < sent < listed.shape[1]:
+            columns = _list_columns(one, listed[i], 0)
+            taken[i, 1] = _list_columns(other, listed[i], columns) if both else columns
     return total
 
 
@@ -218,7 +222,7 @@ def gather_taken(taken, listed, planes, lines, cells):
     for i in range(taken.shape[0]):
         lines[number] = i
         number += np.int64(taken[i, 0] > 0)
-        fits = fits and taken[i, 1] <= listed.shape[1]
+        fits = fits and taken[i, 1] < listed.shape[1]
     for p in range(planes.shape[0] if fits else 0):
         for q in range(number):
             i = lines[q]

@@ -28,24 +28,28 @@ from analog_sim.random.kernels.memory import address, as_ints, part, room
 from analog_sim.random.kernels.options import JIT_OFF, KERNEL, within
 from analog_sim.reads.kernels.transpose import LANES, transpose_block
 
-_WIDE = LANES == 16
-_VECTORS = 2
-WIDTH = _VECTORS * LANES
+WIDE = LANES == 16
+VECTORS = 2
+WIDTH = VECTORS * LANES
 """Columns of a panel."""
 HALF = LANES
 """Columns of a last panel up to which one vector of outputs serves."""
 
-_ROWS = 8 if _WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
+AT_ONCE = 4 if WIDE else 2
+"""Panels that `kernels.silence` multiplies together: as many as the registers hold sums of."""
+
+_ROWS = 8 if WIDE else 4  # vectors of voltages of a block: with two vectors of outputs each they fill the registers
 _LISTED = 4  # vectors of a block whose silent lines are left out: few, so that many lines are silent in all of them
-_CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
-_SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
-_BYTES = 4
+CHUNK = 256  # vectors of voltages that meet every panel while they are in the second-level cache
+SILENT = 8  # one in so many lines must be silent in the first block of a chunk, or nobody looks for silent lines in the others
+SPARE = LANES  # places of a list beyond the number of lines, because some are written at once
+BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _ROOM = (
     2**16
-)  # numbers of lines of a chunk that are listed: 256 KiB of the stack, enough for all of its blocks up to 1,023 lines
-_scratch_aside = room((_CHUNK, WIDTH), np.float32)
-_scratch_lines, _scratch_numbers = room(_ROOM, np.int32), room(_CHUNK // _LISTED, np.int64)
+)  # numbers of lines of a chunk that are listed: 256 KiB of the stack, enough for all of its blocks up to 1,008 lines
+_scratch_aside = room((CHUNK, WIDTH), np.float32)
+_scratch_lines, _scratch_numbers = room(_ROOM, np.int32), room(CHUNK // _LISTED, np.int64)
 
 
 @njit(**KERNEL)
@@ -55,7 +59,7 @@ def transpose_panels(panels, turned, first, last):
     first, last: only panels first ... last - 1 of the result.
     """
     rows, cols = panels.shape[1], turned.shape[1]
-    stride = np.int64(WIDTH * _BYTES)
+    stride = np.int64(WIDTH * BYTES)
     for p in range(first, last):
         start = p * WIDTH
         number = least(WIDTH, rows - start)
@@ -65,9 +69,9 @@ def transpose_panels(panels, turned, first, last):
             if whole:
                 source = address(panels) + (q * rows + start) * stride
                 target = address(turned) + (p * cols + q * WIDTH) * stride
-                for i in range(_VECTORS):
-                    for k in range(_VECTORS):
-                        over, down = np.int64(k * LANES * _BYTES), np.int64(i * LANES * _BYTES)
+                for i in range(VECTORS):
+                    for k in range(VECTORS):
+                        over, down = np.int64(k * LANES * BYTES), np.int64(i * LANES * BYTES)
                         transpose_block(
                             source + i * LANES * stride + over, stride, target + k * LANES * stride + down, stride
                         )
@@ -120,7 +124,7 @@ else:
                 for j in range(least(WIDTH, source.shape[0] - first)):
                     target[j] = source[first + j]
 
-    def _block_kernel(rows: int, vectors: int = _VECTORS) -> Any:
+    def _block_kernel(rows: int, vectors: int = VECTORS) -> Any:
         """A function that multiplies so many vectors of voltages with the first columns of one panel; it takes addresses and counts."""
 
         @intrinsic
@@ -128,7 +132,7 @@ else:
             typingctx: Any, v: Any, v_stride: Any, panel: Any, depth: Any, out: Any, out_stride: Any
         ) -> Any:  # pragma: no cover
             def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                _emit_block(builder, rows, vectors, *args)
+                emit_block(builder, rows, vectors, *args)
                 return context.get_dummy_value()
 
             return types.void(*[types.int64] * 6), codegen
@@ -142,12 +146,12 @@ else:
         """The same for _LISTED vectors, and the lines alone that are listed."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _emit_block(builder, _LISTED, _VECTORS, *args)
+            emit_block(builder, _LISTED, VECTORS, *args)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
 
-    def _emit_block(
+    def emit_block(
         builder: Any,
         rows: int,
         vectors: int,
@@ -158,11 +162,12 @@ else:
         out: Any,
         out_stride: Any,
         listed: Any = None,
+        apart: Any = None,
     ) -> None:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1. listed: address of those
-        i, int32 each, where they are not all.
+        i, int32 each, where they are not all. apart: bytes from one panel to the next, where the vectors of outputs are of several.
         """
         real, index = ir.FloatType(), ir.IntType(64)
         vector = ir.VectorType(real, LANES)
@@ -178,7 +183,7 @@ else:
             return builder.bitcast(builder.gep(pointer, [index(c * LANES)]), vector.as_pointer())
 
         voltages, targets = lines(v, v_stride), lines(out, out_stride)
-        conductances = builder.inttoptr(panel, real.as_pointer())
+        panels = [panel, *(builder.add(panel, builder.mul(apart, index(k))) for k in range(1, vectors // VECTORS))]
         before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
         builder.branch(loop)
         builder.position_at_end(loop)
@@ -189,12 +194,12 @@ else:
         if listed is not None:
             entry = builder.gep(builder.inttoptr(listed, ir.IntType(32).as_pointer()), [i])
             place = builder.zext(builder.load(entry), index)
-        line = builder.gep(conductances, [builder.mul(place, index(WIDTH))])
-        g = [builder.load(vector_at(line, c), align=_BYTES) for c in range(vectors)]
+        at = [builder.gep(builder.inttoptr(p, real.as_pointer()), [builder.mul(place, index(WIDTH))]) for p in panels]
+        g = [builder.load(vector_at(at[c // VECTORS], c % VECTORS), align=BYTES) for c in range(vectors)]
         none = ir.Constant(vector, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         for source, row in zip(voltages, sums, strict=True):
-            one = builder.load(builder.gep(source, [place]), align=_BYTES)
+            one = builder.load(builder.gep(source, [place]), align=BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
             for c in range(vectors):
                 row[c].add_incoming(ir.Constant(vector, [0.0] * LANES), before)
@@ -205,7 +210,7 @@ else:
         builder.position_at_end(after)
         for target, row in zip(targets, sums, strict=True):
             for c in range(vectors):
-                builder.store(row[c].incomings[1][0], vector_at(target, c), align=_BYTES)
+                builder.store(row[c].incomings[1][0], vector_at(target, c), align=BYTES)
 
     _block8, _block4, _block1 = (_block_kernel(rows) for rows in (8, 4, 1))
     # A panel of few columns (a convolution has 16 or 32 outputs) is half zeros: one vector of outputs, and twice as many inputs at once.
@@ -246,15 +251,15 @@ else:
         """Address and stride of the voltages from vector `first` on, address of panel p and of the outputs, and their stride; bytes."""
         # Addresses and strides of one type each, or the helpers would be compiled once for each kind of number.
         depth = v.shape[1]
-        stride, out_stride = np.int64(depth * _BYTES), np.int64(out.shape[1] * _BYTES)
+        stride, out_stride = np.int64(depth * BYTES), np.int64(out.shape[1] * BYTES)
         voltages = address(v) + np.int64(first) * stride
-        panel = address(panels) + np.int64(p) * np.int64(depth * WIDTH * _BYTES)
-        target = address(out) + np.int64(first) * out_stride + np.int64(p * WIDTH * _BYTES)
+        panel = address(panels) + np.int64(p) * np.int64(depth * WIDTH * BYTES)
+        target = address(out) + np.int64(first) * out_stride + np.int64(p * WIDTH * BYTES)
         return voltages, stride, panel, target, out_stride
 
     @within
     def _take(aside, out, first, n, p):
-        """Take n outputs of panel p that were computed aside, (_CHUNK, WIDTH), to where they belong."""
+        """Take n outputs of panel p that were computed aside, (CHUNK, WIDTH), to where they belong."""
         for b in range(n):
             for j in range(out.shape[1] - p * WIDTH):
                 out[first + b, p * WIDTH + j] = aside[b, j]
@@ -267,32 +272,83 @@ else:
         else:
             _lines(v, v_stride, panel, depth, out, out_stride, n)
 
-    @within
-    def _driven_lines(bits, first, lines):
-        """The lines that are not silent in all of the _LISTED vectors from `first` on, (B, n) float32 seen as int32; returns their number.
+    def _listing(rows: int) -> Any:
+        """A function that lists, of LANES lines from i on, those that are not silent in all of so many vectors."""
 
-        They go into `lines`. At least one: the loop of a block begins with it.
+        @intrinsic
+        def listing(typingctx: Any, v: Any, v_stride: Any, i: Any, lines: Any, number: Any) -> Any:  # pragma: no cover
+            """v, lines: addresses; number: how many are listed; returns how many then. Writes LANES places."""
+
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return _emit_listing(builder, rows, *args)
+
+            return types.int64(*[types.int64] * 5), codegen
+
+        return listing
+
+    def _emit_listing(builder: Any, rows: int, v: Any, v_stride: Any, i: Any, lines: Any, number: Any) -> Any:
+        index, whole, bit = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+        vector = ir.VectorType(whole, LANES)
+
+        def everywhere(value: int) -> Any:
+            return ir.Constant(vector, [value] * LANES)
+
+        def at(address: Any, place: Any) -> Any:
+            return builder.inttoptr(builder.add(address, builder.mul(place, index(BYTES))), vector.as_pointer())
+
+        some = everywhere(0)
+        for r in range(rows):
+            row = builder.add(v, builder.mul(v_stride, index(r)))
+            some = builder.or_(some, builder.load(at(row, i), align=BYTES))
+        driven = builder.icmp_unsigned("!=", builder.and_(some, everywhere(int(_MAGNITUDE))), everywhere(0))
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), builder.trunc(i, whole), whole(0))
+        first = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere(0))
+        numbers = builder.add(first, ir.Constant(vector, list(range(LANES))))
+        kind = ir.FunctionType(vector, [vector, vector, ir.VectorType(bit, LANES)])
+        name = f"llvm.x86.avx512.mask.compress.v{LANES}i32"
+        packed = builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, name), [numbers, everywhere(0), driven]
+        )
+        builder.store(packed, at(lines, number), align=BYTES)
+        return builder.add(number, builder.zext(builder.ctpop(builder.bitcast(driven, ir.IntType(LANES))), index))
+
+    _list_two, _list_four = _listing(2), _listing(4)
+
+    @within
+    def driven_lines(bits, first, rows, lines):
+        """The lines that are not silent in all of two or four vectors from `first` on, (B, n) float32 seen as int32; returns their number.
+
+        They go into `lines`, SPARE places more than there are lines. At least one: the loop of a block begins with it.
         """
-        number = 0
-        for i in range(bits.shape[1]):
+        number, done = np.int64(0), np.int64(0)
+        if WIDE:
+            stride, target = np.int64(bits.shape[1] * BYTES), address(lines)
+            source = address(bits) + np.int64(first) * stride
+            while done + LANES <= bits.shape[1]:
+                if rows == 2:
+                    number = _list_two(source, stride, done, target, number)
+                else:
+                    number = _list_four(source, stride, done, target, number)
+                done += np.int64(LANES)
+        for i in range(done, bits.shape[1]):
             some = np.int32(0)
-            for r in range(_LISTED):
+            for r in range(rows):
                 some |= bits[first + r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
-        return most(number, 1)
+        return most(number, np.int64(1))
 
     @within
     def _look_for_silence(bits, first, n, lines, numbers):
-        """`_driven_lines` of whole blocks of the n vectors from `first` on, one after the other into `lines`, as many as find room there.
+        """`driven_lines` of whole blocks of the n vectors from `first` on, one after the other into `lines`, as many as find room there.
 
         Returns for how many vectors they are known: none, when there are few silent lines in the first block.
         """
-        each = bits.shape[1] + 1
+        each = bits.shape[1] + SPARE
         blocks = least(n // _LISTED, _ROOM // each)
         for k in range(blocks):
-            numbers[k] = _driven_lines(bits, first + k * _LISTED, part(lines, k * each, (k + 1) * each))
-            if k == 0 and _SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
+            numbers[k] = driven_lines(bits, first + k * _LISTED, _LISTED, part(lines, k * each, (k + 1) * each))
+            if k == 0 and SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
         return blocks * _LISTED
 
@@ -300,13 +356,13 @@ else:
     def _panel(v, panels, out, first, n, p, known, lines, numbers, spare):
         """Outputs of a chunk of n voltages, from vector `first` on, and the columns of panel p.
 
-        known, lines, numbers: of `_look_for_silence`. spare: (_CHUNK, WIDTH), for outputs of a panel that is not full.
+        known, lines, numbers: of `_look_for_silence`. spare: (CHUNK, WIDTH), for outputs of a panel that is not full.
         """
         voltages, stride, panel, target, out_stride = _addresses(v, panels, out, first, p)
         aside = out.shape[1] - p * WIDTH < WIDTH
         if aside:
-            target, out_stride = address(spare), np.int64(WIDTH * _BYTES)
-        driven, each = address(lines), np.int64((v.shape[1] + 1) * _BYTES)
+            target, out_stride = address(spare), np.int64(WIDTH * BYTES)
+        driven, each = address(lines), np.int64((v.shape[1] + SPARE) * BYTES)
         for k in range(known // _LISTED):
             here = np.int64(k * _LISTED)
             _listed_block(
@@ -330,8 +386,8 @@ else:
             shared(first, last, 1, 1, team)
             return
         bits, aside, lines, numbers = as_ints(v), _scratch_aside(), _scratch_lines(), _scratch_numbers()
-        for chunk in range(0, v.shape[0], _CHUNK):
-            n = least(_CHUNK, v.shape[0] - chunk)
+        for chunk in range(0, v.shape[0], CHUNK):
+            n = least(CHUNK, v.shape[0] - chunk)
             known = _look_for_silence(bits, chunk, n, lines, numbers)
             for p in range(first, last):
                 _panel(v, panels, out, chunk, n, p, known, lines, numbers, aside)
@@ -344,12 +400,12 @@ else:
             return
         p = panels.shape[0] - 1
         aside = _scratch_aside()
-        for chunk in range(first, last, _CHUNK):
-            n = least(_CHUNK, last - chunk)
+        for chunk in range(first, last, CHUNK):
+            n = least(CHUNK, last - chunk)
             voltages, stride, panel, target, out_stride = _addresses(v, panels, out, chunk, p)
             whole = out.shape[1] - p * WIDTH == HALF
             if not whole:
-                target, out_stride = address(aside), np.int64(WIDTH * _BYTES)
+                target, out_stride = address(aside), np.int64(WIDTH * BYTES)
             _narrow_lines(voltages, stride, panel, v.shape[1], target, out_stride, n)
             if not whole:
                 _take(aside, out, chunk, n, p)

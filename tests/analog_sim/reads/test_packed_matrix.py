@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from analog_sim.random.streams import Streams
-from analog_sim.reads.kernels.product import WIDTH, multiply
-from analog_sim.reads.packed_matrix import PackedMatrix
+from analog_sim.reads.kernels.product import AT_ONCE, CHUNK, WIDTH, multiply
+from analog_sim.reads.kernels.silence import multiply_silent
+from analog_sim.reads.packed_matrix import WORTH_LISTS, PackedMatrix
 
 SHAPES = [
     (1, 1, 1),
@@ -106,3 +107,36 @@ def test_silent_lines_are_left_out_to_the_same_bits(driven):
     panels = PackedMatrix.of(m)
     alone = np.concatenate([panels.multiply(np.ascontiguousarray(row[None])) for row in v])
     np.testing.assert_array_equal(panels.multiply(v), alone)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("driven", [0.02, 0.4, 0.8])
+def test_lines_that_two_vectors_rest_on_are_left_out_to_the_same_bits(driven, monkeypatch):
+    """Of a large product; some chunks are driven everywhere, the last has an odd number, and the last panels are not full."""
+    monkeypatch.setattr("analog_sim.reads.packed_matrix.WORTH_LISTS", 0)
+    v, m = operands(2 * CHUNK + 31, 61, (AT_ONCE + 1) * WIDTH + 9)
+    v[Streams(4).stream("silence").uniforms(v.shape) >= driven] = 0.0
+    v[CHUNK : 2 * CHUNK] += 1.0
+    v[:CHUNK, ::3] = -0.0
+    panels = PackedMatrix.of(m)
+    assert panels._often_silent(v)
+    assert multiply_silent(v[:CHUNK], panels.array, np.empty((CHUNK, m.shape[1]), np.float32), 0, AT_ONCE) == CHUNK
+    assert (
+        multiply_silent(v[CHUNK : 2 * CHUNK], panels.array, np.empty((CHUNK, m.shape[1]), np.float32), 0, AT_ONCE) == 0
+    )
+    alone = np.concatenate([panels.multiply(np.ascontiguousarray(row[None])) for row in v])
+    np.testing.assert_array_equal(panels.multiply(v), alone)
+    parts = np.empty_like(alone)
+    for start, stop in ((1, 3), (0, 1), (3, AT_ONCE + 2)):
+        panels._multiply_silent(v, panels.array, parts, start, stop)
+    np.testing.assert_array_equal(parts, alone)
+
+
+def test_few_silent_lines_and_small_products_are_not_looked_at_in_pairs():
+    dense, m = operands(300, 220, 8 * WIDTH)
+    quiet = np.where(dense > 0.0, dense, np.float32(0.0))
+    panels = PackedMatrix.of(m)
+    assert panels._often_silent(quiet) == (quiet.size * m.shape[1] >= WORTH_LISTS)
+    assert not panels._often_silent(dense)
+    assert not panels._often_silent(quiet[:2])
+    assert not PackedMatrix.of(m[:, : AT_ONCE * WIDTH - 1])._often_silent(np.tile(quiet, (20, 1)))
