@@ -202,7 +202,7 @@ else:
         add(board + ASLEEP, 1)
 
 
-class Board:
+class TeamBoard:
     """A board in memory, for `threads - 1` kept threads and the caller.
 
     Attributes:

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from analog_sim._spinning import WORDS, look_until, looks_in
-from analog_sim._teamwork import ASLEEP, BOARD, Board, serve
+from analog_sim._teamwork import ASLEEP, BOARD, TeamBoard, serve
 from analog_sim.random.kernels.options import JIT_OFF
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Worker:
     Either side looks for a while before it sleeps on its lock; what it looks at, a board of two words, is a hint and the locks decide.
     """
 
-    def __init__(self, mark: Callable[[], None], looks: int, team: Board, number: int) -> None:
+    def __init__(self, mark: Callable[[], None], looks: int, team: TeamBoard, number: int) -> None:
         self._team, self._number = team, number
         self._bell, self._rung = threading.Lock(), False  # whether the thread is on its way
         self._board = np.zeros(WORDS, np.int64)  # parts given; in the ninth, parts done
@@ -110,7 +110,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._team: list[Worker] = []
-        self._board: Board | None = None
+        self._board: TeamBoard | None = None
         self._lock = threading.Lock()
         self._growing = threading.Lock()
         self._here = threading.local()
@@ -147,11 +147,11 @@ class Workers:
                 other.ring()
         return board.address + threads
 
-    def _enlarge(self, size: int) -> Board:
+    def _enlarge(self, size: int) -> TeamBoard:
         """Have so many threads."""
         with self._growing:
             if self._board is None:
-                self._board = Board()
+                self._board = TeamBoard()
             looks = looks_in(LOOKING)
             while len(self._team) < size:
                 self._board.words[_ASLEEP] += 1  # until it looks

@@ -65,7 +65,7 @@ class AccumulatorState(TypedDict):
 
 
 @dataclass(frozen=True)
-class Room:
+class CountRoom:
     """Where the pulses of a block are written: see `take_whole`. It is kept from update to update, and empty between them.
 
     Attributes:
@@ -79,7 +79,7 @@ class Room:
     cells: I64
 
     @classmethod
-    def of(cls, block: WritableBlock) -> Room:
+    def of(cls, block: WritableBlock) -> CountRoom:
         """Room for a block."""
         planes = room_for_counts(block)
         lines, outputs = planes.shape[1:]
@@ -110,7 +110,7 @@ class MixedPrecisionWriter(Writer):
         self._steps_per_weight = target.scale / net_step(target.cell, target.mapping, scheme)
         self._chi: npt.NDArray[np.float32] = np.zeros(target.shape[::-1], np.float32)
         self._pulses = 0
-        self._rooms: dict[int, Room] = {}  # by the number of a block
+        self._rooms: dict[int, CountRoom] = {}  # by the number of a block
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Gather the change; send whole steps."""
@@ -129,7 +129,7 @@ class MixedPrecisionWriter(Writer):
         for number, block in enumerate(self._target.blocks):
             room = self._rooms.pop(number, None)
             if room is None:
-                room = Room.of(block)
+                room = CountRoom.of(block)
             taken = self._take(block, room, largest)
             if taken:
                 planes, lines, cells = room.planes, *room.gathered()
@@ -140,7 +140,7 @@ class MixedPrecisionWriter(Writer):
                 room.clear(lines, cells)
             self._rooms[number] = room
 
-    def _take(self, block: WritableBlock, room: Room, largest: I32 | None) -> int:
+    def _take(self, block: WritableBlock, room: CountRoom, largest: I32 | None) -> int:
         """Take whole steps out of what has gathered for a block; a step of a cell counts for the gain of the drift compensation.
 
         Returns their number.
@@ -157,7 +157,7 @@ class MixedPrecisionWriter(Writer):
         part -= steps[:, : part.shape[1]] * gain
         return taken
 
-    def _take_lines(self, gathered: F32, room: Room, largest: I32 | None) -> int:
+    def _take_lines(self, gathered: F32, room: CountRoom, largest: I32 | None) -> int:
         """The same for what has gathered (lines, outputs); largest: the bits of an upper bound in every line, None where nobody knows."""
         lines = len(gathered)
         team = team_for(lines, max(1, -(-WORTH_A_THREAD // gathered.shape[1])))

@@ -66,6 +66,7 @@ else:
         """``target_ij += factor sum_b left_bi right_bj`` in rows first ... last - 1 of the target.
 
         Args:
+            first, last, team: rows, and who shares them, see `analog_sim._teamwork`.
             left: (B, m) float32, B at least 1. panels: right (B, n) in panels of `kernels.product`.
             factor: float32. target: (m, n) float32. largest: (m,) int32, gets the bits of the abs-max of each row.
         """
