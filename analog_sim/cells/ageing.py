@@ -17,6 +17,7 @@ from analog_sim.cells.kernels import ageing as kernels
 from analog_sim.cells.kernels.bursts import KEPT
 from analog_sim.cells.kernels.relaxation import AgedCells, Paths, RelaxationTables, relax_cells
 from analog_sim.cells.state import READ_UNIT, CellState, target_unit
+from analog_sim.random.kept_room import kept_room
 from analog_sim.random.kernels.philox import NORMALS, fill
 from analog_sim.random.streams import Streams
 from analog_sim.threads import in_parts
@@ -26,7 +27,7 @@ I64 = npt.NDArray[np.int64]
 WORTH_A_THREAD = 2**15
 """Cells whose evaluation takes longer than a thread to wake."""
 
-AT_ONCE = 2**16
+AT_ONCE = 2**17
 """Cells whose numbers are drawn together."""
 
 _NO_FAULTS = np.empty(0, np.uint8)
@@ -164,9 +165,11 @@ class Ageing:
             each = max(1, AT_ONCE // max(1, int(spans[0, 1] - spans[0, 0])))
             for first in range(0, len(spans), each):
                 some = spans[first : first + each]
-                z = np.zeros(int((some[:, 1] - some[:, 0]).sum()), np.float32)
+                z = kept_room(int((some[:, 1] - some[:, 0]).sum()))
                 if spread:
                     fill(z, NORMALS, some.astype(np.uint64), *self._nu_key)
+                else:
+                    z[:] = 0.0
                 kernels.drift_exponents(some, *cells, tables, *limits, *self._scale, fault, z, nu)
 
         in_spans(draw, spans)
