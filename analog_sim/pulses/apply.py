@@ -216,11 +216,11 @@ def _counts(
     listed = None if everywhere else _listed(plan, flat)
     if listed is not None:
         busy, hits, most, cells, each = listed
-        return PreparedCounts(flat, disturbance, busy, hits, cells, each), slots_of_rows(shape[1], busy, most)
+        return PreparedCounts(flat, disturbance, busy, hits, cells, each), int(slots_of_rows(shape[1], busy, most))
     among = every if plan.rows is None or everywhere else plan.rows
     busy, hits, most = np.empty(len(among), np.int64), np.zeros(len(among), np.int64), np.empty(len(among), np.int64)
     number = busy_rows(flat, among, busy, hits, most)
-    slots = slots_of_rows(shape[1], busy[:number], most[:number])
+    slots = int(slots_of_rows(shape[1], busy[:number], most[:number]))
     if everywhere and number:  # also where a row has no pulse of its own
         busy, number, hits = every, len(every), np.abs(flat).sum(axis=1, dtype=np.int64)
     busy, hits = busy[:number], hits[:number]
