@@ -216,8 +216,3 @@ class TeamBoard:
         self.address = int(self._room.ctypes.data) + first
         if not JIT_OFF:
             self.words[SHARING // 8] = take_parts(0, 0, 0, 0, 0, 0, 0, 0)
-
-    @property
-    def asleep(self) -> int:
-        """Kept threads that do not look at the board."""
-        return self.words[ASLEEP // 8]

@@ -17,7 +17,7 @@ from analog_sim.cells.kernels import ageing as kernels
 from analog_sim.cells.kernels.bursts import KEPT
 from analog_sim.cells.kernels.relaxation import AgedCells, Paths, RelaxationTables, relax_cells
 from analog_sim.cells.state import READ_UNIT, CellState, target_unit
-from analog_sim.random.kept_room import kept_room
+from analog_sim.random.kept_room import AT_ONCE, kept_room
 from analog_sim.random.kernels.philox import NORMALS, fill
 from analog_sim.random.streams import Streams
 from analog_sim.threads import in_parts
@@ -26,9 +26,6 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 WORTH_A_THREAD = 2**15
 """Cells whose evaluation takes longer than a thread to wake."""
-
-AT_ONCE = 2**17
-"""Cells whose numbers are drawn together."""
 
 _NO_FAULTS = np.empty(0, np.uint8)
 _NO_TIMES = np.empty(0, np.float64)

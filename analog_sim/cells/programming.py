@@ -12,7 +12,7 @@ from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.kernels.ageing import read_variance
 from analog_sim.cells.kernels.programming import CHUNK, program_cells
 from analog_sim.cells.state import TARGET_STEPS
-from analog_sim.random.kept_room import kept_room
+from analog_sim.random.kept_room import AT_ONCE, kept_room
 from analog_sim.random.kernels.philox import fill_normals
 from analog_sim.random.streams import Stream
 from analog_sim.threads import in_parts
@@ -21,9 +21,6 @@ F32 = npt.NDArray[np.float32]
 U16 = npt.NDArray[np.uint16]
 WORTH_A_THREAD = 2**15
 """Cells that take longer to write than a thread to wake."""
-
-AT_ONCE = 2**17
-"""Cells whose numbers are drawn, and then used while they are in the second-level cache. With fewer, threads wait for Python's lock."""
 
 _NO_CODES = np.empty(0, np.uint16)
 _NO_BOUNDS = np.zeros(1, np.float32), np.full(1, np.inf, np.float32)

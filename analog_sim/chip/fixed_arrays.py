@@ -92,9 +92,8 @@ class Corner:
         if isinstance(plan, PulseCounts):
             counts = np.zeros((info.planes, info.rows, info.cols), plan.counts.dtype)
             counts[self._here] = plan.counts
-            self._whole.pulse(
-                replace(plan, counts=counts, rows=None, cells=None)
-            )  # these numbers are those of the corner
+            # The numbers of rows and cells are those of the corner.
+            self._whole.pulse(replace(plan, counts=counts, rows=None, cells=None))
             return
         row, col = (0, info.rows - self._rows), (0, info.cols - self._cols)
         self._whole.pulse(

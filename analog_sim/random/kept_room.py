@@ -5,6 +5,9 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
+AT_ONCE = 2**17
+"""Normals that are drawn, and then used while they are in the second-level cache. With fewer, threads wait for Python's lock."""
+
 _here = threading.local()
 
 

@@ -45,9 +45,8 @@ SILENT = 8  # one in so many lines must be silent in the first block of a chunk,
 SPARE = LANES  # places of a list beyond the number of lines, because some are written at once
 BYTES = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
-_ROOM = (
-    2**16
-)  # numbers of lines of a chunk that are listed: 256 KiB of the stack, enough for all of its blocks up to 1,008 lines
+# Numbers of lines of a chunk that are listed: 256 KiB of the stack, enough for all of its blocks up to 1,008 lines.
+_ROOM = 2**16
 _scratch_aside = room((CHUNK, WIDTH), np.float32)
 _scratch_lines, _scratch_numbers = room(_ROOM, np.int32), room(CHUNK // _LISTED, np.int64)
 
