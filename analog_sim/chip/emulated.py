@@ -22,6 +22,7 @@ from analog_sim.random.streams import Streams, StreamState
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
 from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import Points, ReadCache
+from analog_sim.reads.walsh import WalshRows
 from analog_sim.saved_state import State, taken
 
 if TYPE_CHECKING:  # what pulses and wires need is imported by an array that has them: half of all kernels
@@ -183,25 +184,29 @@ class EmulatedCrossbar:
             current, variance = self._wired.read(state.g, state.cell_variance, applied, transpose, out)
             # Of ideal wires, which bounds it: resistance in a driven network takes power away.
             return current, variance, self._power(applied, v, load) * self.cell.cost.t_read
-        current = (state.back if transpose else state.forward).multiply(v, out)
+        matrix = state.back if transpose else state.forward
+        walsh = WalshRows.of(v, matrix.cols)
+        current = matrix.multiply(v, out) if walsh is None else walsh.multiply(matrix, out)
         each = state.variance_back if transpose else state.variance
         variance = None
-        if not isinstance(each, float):
-            squared = np.empty_like(v)
-            power = float(square_and_power(v, load, squared))
+        # Of rows of a Walsh-Hadamard matrix one has the power and the noise of all.
+        driven, turns = (v, 1) if walsh is None else (v[:1], len(v))
+        if isinstance(each, float):
+            power = self._power(applied[: len(driven)], driven, load)
+            if each > 0.0:
+                variance = np.empty((len(v), 1), np.float32)
+                sums_of_squares(v, np.float32(each), variance)
+        else:
+            squared = np.empty_like(driven)
+            power = float(square_and_power(driven, load, squared))
             if self.cell.iv_alpha:
-                power = self._power(applied, v, load)
-            if _alike(squared):  # one row serves all
+                power = self._power(applied[: len(driven)], driven, load)
+            if walsh is not None or _alike(squared):
                 variance = np.empty((len(v), each.cols), np.float32)
                 variance[...] = each.multiply(squared[:1])
             else:
                 variance = each.multiply(squared)
-        else:
-            power = self._power(applied, v, load)
-            if each > 0.0:
-                variance = np.empty((len(v), 1), np.float32)
-                sums_of_squares(v, np.float32(each), variance)
-        return current, variance, power * self.cell.cost.t_read
+        return current, variance, turns * power * self.cell.cost.t_read
 
     def _power(self, applied: F32, v: F32, load: F32) -> float:
         """Watts of a read, ``sum v f(v) g``; applied: volts, v: f of them, load: siemens on each line."""
@@ -275,8 +280,15 @@ class EmulatedCrossbar:
         applied = np.ascontiguousarray(v, np.float32)
         if self._wired is not None and self.cell.iv_alpha:
             return self._wired.read(self._read_cache().g, 0.0, applied, transpose)[0]
+        bent = self.bent(applied)
+        if self._wired is None:
+            seen = self._read_cache()
+            lines = seen.back if transpose else seen.forward
+            walsh = WalshRows.of(bent, lines.cols)
+            if walsh is not None:
+                return walsh.multiply(lines)
         matrix = self.effective_now(transpose=transpose)
-        return np.asarray(self.bent(applied) @ (matrix.T if transpose else matrix), np.float32)
+        return np.asarray(bent @ (matrix.T if transpose else matrix), np.float32)
 
     def bent(self, v: npt.ArrayLike) -> F32:
         """f(v), volts, of cells with I = g f(v): ``sinh(iv_alpha v) / iv_alpha``, v itself where they are ohmic."""

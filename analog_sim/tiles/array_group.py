@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analog_sim.chip.clock import Clock
 from analog_sim.chip.cost import ConversionCounter
-from analog_sim.chip.crossbar import Crossbar
+from analog_sim.chip.crossbar import Crossbar, Inspectable
 from analog_sim.chip.operation_log import LogState
 from analog_sim.random.streams import StreamState
 from analog_sim.reads.converters import Adc, Dac
@@ -232,9 +232,7 @@ class ArrayGroup:
             current = array.mvm(volts)
             return current[:, :-1] - current[:, -1:] if self.reference else current
         with one_blas_thread():  # BLAS adds up in another order on several threads, and a range must not depend on that
-            # Ohmic cells: the reference is subtracted before the product.
-            bent = array.inside.bent(volts)
-            if bent is volts or np.array_equal(bent, volts):
+            if self.reference and _ohmic(array.inside, volts):  # it is subtracted before the product
                 return np.asarray(volts @ self._seen(array), np.float32)
             current = array.inside.currents_now(volts)
         return current[:, :-1] - current[:, -1:] if self.reference else current
@@ -269,6 +267,12 @@ class ArrayGroup:
         for adc, full_range, noise in zip((self.adc, self.adc_back), saved["ranges"], saved["noise"], strict=True):
             adc.full_range = np.array(full_range, np.float32)
             adc.noise.restore(noise)
+
+
+def _ohmic(inside: Inspectable, volts: F32) -> bool:
+    """Whether the currents of cells are proportional to these volts."""
+    bent = inside.bent(volts)
+    return bent is volts or np.array_equal(bent, volts)
 
 
 def _net(g: F32) -> F32:

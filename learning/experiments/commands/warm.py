@@ -52,6 +52,7 @@ def jobs(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"train: {name}", partial(_train, folder / name.replace(" ", "_"), keys)
     for card in ("pcm", "ecram"):
         yield f"characterise: {card}", partial(_characterise, card)
+    yield "known inputs of wide arrays", _known_inputs
     yield "fit: pulses", partial(_fit, folder / "fit")
 
 
@@ -129,6 +130,18 @@ def _train(folder: Path, keys: Mapping[str, Any]) -> None:
     from learning.experiments.training.run import train
 
     train(validate({**_TRAIN, **keys}, TrainExperiment), out=folder, say=_silent, progress=False)
+
+
+def _known_inputs() -> None:
+    from analog_sim.random.streams import Streams
+    from analog_sim.reads.packed_matrix import PackedMatrix
+    from analog_sim.reads.walsh import WORTH_LOOKING, WalshRows
+    from analog_sim.tiles.probes import Probes
+
+    inputs = Probes(64, None, Streams(0).stream("probe")).inputs()
+    found = WalshRows.of(inputs, cols=WORTH_LOOKING)
+    assert found is not None
+    found.multiply(PackedMatrix(64, 1))
 
 
 def _characterise(card: str) -> None:

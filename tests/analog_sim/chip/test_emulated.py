@@ -26,6 +26,9 @@ from analog_sim.cells.state import Fault, fabricate
 from analog_sim.chip.emulated import EmulatedCrossbar
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.random.streams import Streams
+from analog_sim.reads import walsh
+from analog_sim.reads.walsh import WalshRows
+from analog_sim.tiles.probes import Probes
 from devices.card import load_card
 
 ALPHA = 1e-5
@@ -110,6 +113,27 @@ def test_vectors_alike_but_for_signs_have_the_variance_of_each_alone(transpose, 
     alone = [array.sense(row[None], transpose=transpose)[1] for row in v]
     np.testing.assert_allclose(variance, np.concatenate(alone), rtol=1e-6)
     assert (np.ptp(variance, axis=0) > 0.0).all() == (odd is not None)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("uniform", [False, True])
+def test_known_inputs_of_a_compensation_are_read_as_any_others(monkeypatch, uniform, transpose, alpha):
+    """Rows of a Walsh-Hadamard matrix go by a transform: the same currents, noise and energy."""
+    white = constant_table(1e-6) if uniform else 0.1 * G_MAX * RAMP
+    array = crossbar(100, 70, read=ReadNoiseModel(white=white), iv_alpha=alpha)
+    array.program(uniform_target(array))
+    v = Probes(70 if transpose else 100, None, Streams(1).stream("probe")).inputs() * np.float32(0.2)
+    readings = []
+    for worth in (walsh.WORTH_LOOKING, 0):
+        monkeypatch.setattr(walsh, "WORTH_LOOKING", worth)
+        assert (WalshRows.of(v, 70) is not None) == (worth == 0)
+        array.log.totals.clear()
+        current, variance = array.sense(v, transpose=transpose)
+        energy = array.log.totals["mvm_transposed" if transpose else "mvm"].joules
+        readings.append((current, variance, array.currents_now(v, transpose=transpose), energy))
+    for plain, fast in zip(*readings, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-11)
 
 
 def test_constant_read_noise_takes_the_short_cut_to_the_same_distribution():
