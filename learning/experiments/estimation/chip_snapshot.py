@@ -81,7 +81,7 @@ def _followed(chip: Chip, prepared: Prepared, variant: Variant, number: int) -> 
             seen.append(tile.read_weights().reshape(-1)[where])
         if age == variant.times[0]:
             label = f"chip {number}, {time_label(age)} after programming"
-            maps = [_map(name, label, tile) for name, tile in zip(names, chip.tiles, strict=True)][:MAPS]
+            maps = [_map(name, label, tile) for name, tile in zip(names[:MAPS], chip.tiles[:MAPS], strict=True)]
             drops = [
                 d for pair in zip(names, chip.tiles, strict=True) if (d := _drop(*pair, label, alpha)) is not None
             ][:DROPS]

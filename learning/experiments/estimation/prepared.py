@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,16 @@ class Prepared:
             raise UserError(
                 "model: the file, or one that it imports, changed while the run was at work; put it back and go on with --resume"
             )
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
+        """It is kept in this process: to make a network of ten million weights takes longer than to copy it for a chip."""
         return planned_again(self.source, self.weights, self.decided)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes, which plan for themselves."""
+        return {name: value for name, value in vars(self).items() if name != "_plan"}
 
     def learned(self, experiment: Experiment) -> LearnedNetwork | None:
         """The network as another experiment can start from it; None for the user's own module."""
