@@ -138,6 +138,37 @@ def net(plus: Rows, minus: Rows, rows: Sequence[int]) -> tuple[dict[int, list[fl
     )
 
 
+def word_lines(rows: Sequence[int], lines: int) -> list[int]:
+    """Word lines of rows of cells, which are counted through all planes."""
+    return sorted({row % lines for row in rows})
+
+
+def through_matrix(x: Rows, mean: Sequence[float], product: Rows, gain: Sequence[float]) -> list[list[float]]:
+    """Outputs of a decorrelating matrix with a bypass: centred inputs and their product with the matrix, times the gain of each line."""
+    return [
+        [(float(v) - float(m) + float(r)) * float(g) for v, m, r, g in zip(row, mean, of_row, gain, strict=True)]
+        for row, of_row in zip(x, product, strict=True)
+    ]
+
+
+def cleared(planes: np.ndarray, lines: Sequence[int]) -> list[list[list[int]]]:
+    """Counts without those of some lines."""
+    return [
+        [[0] * len(row) if i in lines else [int(n) for n in row] for i, row in enumerate(plane)] for plane in planes
+    ]
+
+
+def walsh_product(
+    volts: Sequence[float], labels: Sequence[int], patterns: Sequence[int], turns: Sequence[float], matrix: Rows
+) -> list[list[float]]:
+    """Currents of inputs that differ by the signs of a Walsh-Hadamard matrix."""
+    inputs = [
+        [float(t * v) * (-1) ** (int(p) & int(label)).bit_count() for v, label in zip(volts, labels, strict=True)]
+        for p, t in zip(patterns, turns, strict=True)
+    ]
+    return [[sum(v * float(g) for v, g in zip(row, col, strict=True)) for col in matrix.T] for row in inputs]
+
+
 def column_load(g: Rows) -> list[float]:
     """What loads a bit line: all its cells."""
     return [sum(float(row[j]) for row in g) for j in range(g.shape[1])]

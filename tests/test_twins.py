@@ -23,6 +23,7 @@ from analog_sim.cells.kernels.programming import program_cells
 from analog_sim.mapping.kernels.weight_mapping import one_sided_pair, scaled_transpose, two_sided_pair
 from analog_sim.pulses.kernels.counts import (
     busy_rows,
+    clear_lines,
     count_listed,
     gather_taken,
     largest_of_rows,
@@ -36,7 +37,7 @@ from analog_sim.random.kernels.options import JIT_OFF
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals, fill_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
-from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
+from analog_sim.reads.kernels.net import grid_for, lines_of, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
     AT_ONCE,
@@ -49,9 +50,12 @@ from analog_sim.reads.kernels.product import (
     transpose_panels,
 )
 from analog_sim.reads.kernels.silence import multiply_silent
+from analog_sim.reads.kernels.walsh import label_lines, multiply_walsh, pack_signs
+from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.writing.proposal import add_outer_products
 from learning.common.kernels import add_scaled, mean_norm, take_difference
 from learning.common.patches.windows import Windows
+from learning.decorrelation.kernels import bypass_and_scale, centre_rows, scale_columns
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
 from learning.optimizers.kernels import adam
 
@@ -171,6 +175,16 @@ TWINS: dict[str, tuple[str, str]] = {
         "naive_kernels.py:noisy_reading",
         f"{HERE}:test_noisy_adc",
     ),
+    "analog_sim.reads.kernels.net.lines_of": ("naive_kernels.py:word_lines", f"{HERE}:test_lines_of"),
+    **{
+        f"analog_sim.reads.kernels.walsh.{name}": ("naive_kernels.py:walsh_product", f"{HERE}:test_walsh")
+        for name in ("label_lines", "multiply_walsh", "pack_signs")
+    },
+    **{
+        f"learning.decorrelation.kernels.{name}": ("naive_kernels.py:through_matrix", f"{HERE}:test_through_matrix")
+        for name in ("bypass_and_scale", "centre_rows", "scale_columns")
+    },
+    "analog_sim.pulses.kernels.counts.clear_lines": ("naive_kernels.py:cleared", f"{HERE}:test_clear_lines"),
     "analog_sim.reads.kernels.product.multiply": ("naive_kernels.py:product", f"{HERE}:test_products"),
     "analog_sim.reads.kernels.product.multiply_last": ("naive_kernels.py:product", f"{HERE}:test_products"),
     "analog_sim.reads.kernels.silence.multiply_silent": (
@@ -581,6 +595,58 @@ def test_net_and_load() -> None:
         own = np.concatenate([panels[p, i] for p in range(len(panels))])[:50]
         np.testing.assert_allclose(own, values.get(i, np.zeros(50)), rtol=1e-6)
         assert load[i] == pytest.approx(loads.get(i, -1.0), rel=1e-6)
+
+
+def test_lines_of() -> None:
+    rows, found = np.array([1, 3, 7, 10]), np.empty(6, np.int64)
+    number = lines_of(rows, np.empty(6, np.bool_), found)
+    assert list(found[:number]) == twins.word_lines([int(r) for r in rows], 6) == [1, 3, 4]
+
+
+def test_clear_lines() -> None:
+    planes, lines = RNG.integers(-9, 10, (2, 6, 30)).astype(np.int16), np.array([0, 4, 5])
+    expected = twins.cleared(planes, [int(i) for i in lines])
+    for part in ((0, 1), (1, 3)):
+        clear_lines(*part, 0, lines, planes)
+    np.testing.assert_array_equal(planes, expected)
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_through_matrix(bypass: bool) -> None:
+    x, product, mean, gain = f32(5, 9), f32(5, 9), f32(9), f32(9)
+    expected = twins.through_matrix(x if bypass else np.zeros_like(x), mean if bypass else 0 * mean, product, gain)
+    z, y = np.empty_like(x), np.empty_like(x)
+    for part in ((0, 2), (2, 5)):
+        centre_rows(*part, 0, x, mean, z)
+        if bypass:
+            bypass_and_scale(*part, 0, z, gain, product, y)
+        else:
+            scale_columns(*part, 0, product, gain, y)
+    np.testing.assert_array_equal(z, x - mean)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 8, 32, 128, 512])
+def test_walsh(order: int) -> None:
+    """Signs are told from the inputs, and the product is that of the inputs, whatever ways the transform goes."""
+    lines, vectors, cols = 40, 50, WIDTH + 3
+    volts, matrix = f32(lines, low=0.1), f32(lines, cols)
+    labels, patterns = RNG.integers(0, order, lines), RNG.integers(0, order, vectors)
+    turns = RNG.choice([-1.0, 1.0], vectors).astype(np.float32)
+    labels[7], patterns[0], turns[0] = 0, 0, 1.0
+    out = np.empty((vectors, cols), np.float32)
+    given = volts, labels, PackedMatrix.of(matrix).array, patterns, turns, out
+    for strip in ((0, 1), (1, 2)):
+        multiply_walsh(*strip, 0, order, *given)
+    np.testing.assert_allclose(out, twins.walsh_product(volts, labels, patterns, turns, matrix), rtol=1e-4, atol=1e-4)
+    unit = np.eye(lines, dtype=np.float32)
+    inputs = np.array(twins.walsh_product(volts, labels, patterns, turns, unit), np.float32)
+    words = np.empty((lines, 2), np.uint32)
+    assert pack_signs(inputs.view(np.int32), np.empty(lines, np.uint32), words)
+    words ^= words[7]
+    room = np.empty(lines, np.int64), np.empty((9, 2), np.uint32), np.empty(9, np.int64)
+    size = label_lines(words, *room)
+    assert 1 << size <= order, "the labels that were found span no more than those that were drawn"
 
 
 @pytest.mark.parametrize("planes", [1, 2])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
-from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
+from analog_sim.reads.kernels.net import grid_for, lines_of, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.threads import in_parts, team_for
 
@@ -262,6 +262,5 @@ def _lines_of(cells_of: I64, lines: int) -> I64:
     """Word lines of rows of cells, which are counted through both planes and ascend: each once."""
     if not len(cells_of) or cells_of[-1] < lines:
         return cells_of
-    named = np.zeros(lines, np.bool_)
-    named[cells_of % lines] = True
-    return np.flatnonzero(named)
+    found = np.empty(lines, np.int64)
+    return found[: lines_of(cells_of, np.empty(lines, np.bool_), found)]

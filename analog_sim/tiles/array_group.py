@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypedDict
 
 import numpy as np
@@ -209,7 +210,7 @@ class ArrayGroup:
         ):
             nets = [self._seen(array, transpose=adc is self.adc_back) for array in self.arrays]
             norms = np.max([np.sqrt(np.einsum(sums, net, net)) for net in nets], axis=0)
-            nodes, weights = np.polynomial.hermite_e.hermegauss(16)  # of normal inputs
+            nodes, weights = _normal_inputs()
             steepness = self._steepness(0.5 * v_full * nodes, weights)
             adc.set_range(np.float32(2.0 * v_full * steepness) * norms.astype(np.float32))
 
@@ -267,6 +268,12 @@ class ArrayGroup:
         for adc, full_range, noise in zip((self.adc, self.adc_back), saved["ranges"], saved["noise"], strict=True):
             adc.full_range = np.array(full_range, np.float32)
             adc.noise.restore(noise)
+
+
+@lru_cache(maxsize=1)
+def _normal_inputs() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sixteen inputs and their weights in a mean over normal ones (Gauss-Hermite)."""
+    return np.polynomial.hermite_e.hermegauss(16)
 
 
 def _ohmic(inside: Inspectable, volts: F32) -> bool:

@@ -223,6 +223,11 @@ class Tile:
         return self._gain
 
     @property
+    def compensated(self) -> bool:
+        """Whether any of these gains is another than 1."""
+        return self._compensated
+
+    @property
     def mapping(self) -> MappingSpec:
         """How weights are held."""
         return self.spec.mapping

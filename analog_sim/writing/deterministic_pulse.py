@@ -62,7 +62,7 @@ class DeterministicPulseWriter(Writer):
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch; a dense gradient is rounded with the same phases."""
         n = self._scheme.length
-        proposal = for_cells(proposal, self._target.gain)
+        proposal = for_cells(proposal, self._target)
         if isinstance(proposal, OuterProduct):
             gradient = proposal if rate >= 0.0 else OuterProduct(proposal.x, -proposal.d)
             chosen = strengths(gradient, abs(rate) * self._pulses_per_weight, n, balance=True, adapt=False)

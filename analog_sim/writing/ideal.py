@@ -29,7 +29,7 @@ class IdealWriter(Writer):
     def update(self, proposal: Proposal, rate: float) -> None:
         """Write the change block by block."""
         target = self._target
-        proposal = for_cells(proposal, target.gain)
+        proposal = for_cells(proposal, target)
         per_gradient = np.float32(-rate * target.scale)
         two_sided = target.mapping.sides == "two"
         for block in target.blocks:

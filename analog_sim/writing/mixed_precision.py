@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from analog_sim.pulses.kernels.counts import gather_taken, largest_of_rows, take_whole
+from analog_sim.pulses.kernels.counts import clear_lines, gather_taken, largest_of_rows, take_whole
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, put, taken
 from analog_sim.threads import team_for
@@ -27,6 +27,9 @@ I64 = npt.NDArray[np.int64]
 
 WORTH_A_THREAD = 2**14
 """Weights that are worth a thread."""
+
+CLEARED_BY_A_THREAD = 2**17
+"""Counts of a plane that are only set to 0, likewise."""
 
 LISTED = 16
 """Of how many cells of a line one may get a pulse for them to be named one by one."""
@@ -95,7 +98,9 @@ class CountRoom:
     def clear(self, lines: I64, cells: I64 | None) -> None:
         """Empty it."""
         if cells is None:
-            self.planes[:, lines] = 0
+            each = max(1, self.planes.size // max(1, self.planes.shape[1]))
+            team = team_for(len(lines), max(1, -(-CLEARED_BY_A_THREAD // each)))
+            clear_lines(0, len(lines), team, lines, self.planes)
         else:
             self.planes.reshape(-1)[cells] = 0
 
@@ -146,7 +151,7 @@ class MixedPrecisionWriter(Writer):
         Returns their number.
         """
         part, gain = self._chi[block.rows, block.cols], self._target.gain[block.cols]
-        if (gain == 1.0).all():
+        if not self._target.compensated:
             # Of a block that is a part of the outputs, the largest of the whole line is more than enough.
             return self._take_lines(part, room, None if largest is None else largest[block.rows])
         scaled = part / gain

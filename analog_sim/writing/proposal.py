@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from analog_sim.random.kernels.magnitude import largest_of_all
 from analog_sim.reads.kernels.outer_product import add_outer_rows
 from analog_sim.reads.packed_matrix import WORTH_A_THREAD, PackedMatrix
 from analog_sim.threads import team_for
+
+if TYPE_CHECKING:
+    from analog_sim.writing.scheme import WriteTarget
 
 F32 = npt.NDArray[np.float32]
 
@@ -71,10 +75,11 @@ def _finite(numbers: F32) -> bool:
 Proposal = OuterProduct | Dense
 
 
-def for_cells(proposal: Proposal, gain: F32) -> Proposal:
-    """Gradient for the cells, ``diag(1 / gain) dW``: outputs are multiplied by gain (n_out,), and so is every step of the cells."""
-    if (gain == 1.0).all():
+def for_cells(proposal: Proposal, target: WriteTarget) -> Proposal:
+    """Gradient for the cells, ``diag(1 / gain) dW``: outputs are multiplied by the target's gain, and so is every step of the cells."""
+    if not target.compensated:
         return proposal
+    gain = target.gain
     if isinstance(proposal, OuterProduct):
         return OuterProduct(proposal.x, proposal.d / gain)
     return Dense(proposal.dw / gain[:, None])

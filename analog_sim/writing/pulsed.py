@@ -127,7 +127,7 @@ def send_planes(
 
     cells: as in `PulseCounts`.
     """
-    rows = np.concatenate([lines + plane * planes.shape[1] for plane in range(len(planes))])
+    rows = (np.arange(len(planes))[:, None] * planes.shape[1] + lines).ravel()
     block.crossbar.pulse(PulseCounts(planes, scheme.amplitude, scheme.width, rows, cells))
 
 

@@ -86,6 +86,11 @@ class WriteTarget(Protocol):
         """Digital output gain of the drift compensation, (n_out,): what a weight in the cells counts for."""
         ...
 
+    @property
+    def compensated(self) -> bool:
+        """Whether any of these gains is another than 1."""
+        ...
+
     def read_weights(self, *, exact: bool = False) -> F32:
         """Weights (n_out, n_in) as read back, gain included."""
         ...

@@ -62,7 +62,7 @@ class StochasticPulseWriter(Writer):
 
     def update(self, proposal: Proposal, rate: float) -> None:
         """Send the pulses of a batch: trains for outer products, stochastically rounded counts for a dense gradient."""
-        proposal = for_cells(proposal, self._target.gain)
+        proposal = for_cells(proposal, self._target)
         if isinstance(proposal, OuterProduct):
             self._send_trains(proposal, rate)
         else:

@@ -20,6 +20,7 @@ from learning.common.kernels import mean_norm
 from learning.common.memory import Memory
 from learning.common.needs import Needs
 from learning.common.weight_tile import WeightTile
+from learning.decorrelation.kernels import all_rows, bypass_and_scale, scale_columns
 
 F32 = npt.NDArray[np.float32]
 
@@ -81,17 +82,23 @@ class Matrix:
 
     def forward(self, z: F32) -> Passed:
         """``y = g (R z)``, z (B, n)."""
+        z = np.ascontiguousarray(z, np.float32)
         r = self.tile.forward(z)
+        y = np.empty_like(r)
         if self.bypass:
-            r += z
-        return Passed(z, r, r * self.gain)
+            bypass_and_scale(*all_rows(r, self.size), z, self.gain, r, y)
+        else:
+            scale_columns(*all_rows(r, self.size), r, self.gain, y)
+        return Passed(z, r, y)
 
     def backward(self, d: F32) -> F32:
         """``R^T (g d)``, d (B, n): one transposed read."""
-        d = d * self.gain
-        back = self.tile.backward(d)
+        d = np.ascontiguousarray(d, np.float32)
+        scaled = np.empty_like(d)
+        scale_columns(*all_rows(d, self.size), d, self.gain, scaled)
+        back = self.tile.backward(scaled)
         if self.bypass:
-            back += d
+            back += scaled
         return back
 
     def restore_norm(self, passed: Passed) -> None:

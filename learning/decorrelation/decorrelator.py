@@ -16,6 +16,7 @@ from learning.common.schedule import Schedule, rate_factor
 from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Matrix, MatrixState, Method, Passed
 from learning.decorrelation.identity import IdentityTile
+from learning.decorrelation.kernels import all_rows, centre_rows
 
 F32 = npt.NDArray[np.float32]
 
@@ -139,7 +140,10 @@ class Decorrelator:
 
     def forward(self, x: F32) -> Passed:
         """Rows (B, n) of the layer's input -> centred z, r = R z, y."""
-        return self.matrix.forward(x - self.mean)
+        x = np.ascontiguousarray(x, np.float32)
+        z = np.empty_like(x)
+        centre_rows(*all_rows(x, len(self.mean)), x, self.mean, z)
+        return self.matrix.forward(z)
 
     def backward(self, d: F32) -> F32:
         """``gamma R^T d`` (B, n): the way of a gradient back through the matrix."""

@@ -208,6 +208,18 @@ def take_whole(first, last, team, gathered, largest, limits, planes, found):
 
 
 @njit(cache=True, nogil=True)
+def clear_lines(first, last, team, lines, planes):
+    """Zeros in rows lines[first:last] of every plane of planes (planes, R, C) int16; lines: (k,) int64."""
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    for q in range(first, last):
+        for p in range(planes.shape[0]):
+            for j in range(planes.shape[2]):
+                planes[p, lines[q], j] = 0
+
+
+@njit(cache=True, nogil=True)
 def gather_taken(taken, listed, planes, lines, cells):
     """What `take_whole` has taken, in order: rows with any step, and cells with any pulse.
 

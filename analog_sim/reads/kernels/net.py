@@ -36,6 +36,25 @@ def _on_grid(siemens, grid):
 
 
 @njit(**KERNEL)
+def lines_of(cells_of, named, lines):
+    """Word lines of rows of cells (k,) int64, which are counted through both planes, each once and ascending, into lines (rows,) int64.
+
+    named: (rows,) bool of scratch. Returns how many they are.
+    """
+    rows = named.shape[0]
+    for i in range(rows):
+        named[i] = False
+    for k in range(cells_of.shape[0]):
+        named[cells_of[k] if cells_of[k] < rows else cells_of[k] - rows] = True
+    number = 0
+    for i in range(rows):
+        if named[i]:
+            lines[number] = i
+            number += 1
+    return number
+
+
+@njit(**KERNEL)
 def net_and_load(first, last, team, g, cells_of, panels, load, grid):
     """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of[first:last].
 
