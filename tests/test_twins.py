@@ -252,10 +252,13 @@ TWINS: dict[str, tuple[str, str]] = {
     "learning.common.kernels.add_scaled": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
     "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
     "learning.common.kernels.take_difference": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
-    "learning.common.patches.kernels.gather_rows": (
-        "naive.py:patches",
-        "learning/common/patches/test_windows.py:test_patches_are_those_of_torch",
-    ),
+    **{
+        f"learning.common.patches.kernels.{name}": (
+            "naive.py:patches",
+            "learning/common/patches/test_windows.py:test_patches_are_those_of_torch",
+        )
+        for name in ("gather_pixels", "gather_rows")
+    },
     "learning.common.patches.kernels.scatter_rows": ("naive_kernels.py:scattered", f"{HERE}:test_scatter_rows"),
     "learning.losses.kernels.cross_entropy": ("naive_kernels.py:cross_entropy", f"{HERE}:test_cross_entropy"),
     "learning.losses.kernels.cross_entropy_gradient": ("naive_kernels.py:cross_entropy", f"{HERE}:test_cross_entropy"),

@@ -21,7 +21,7 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 WORTH_LOOKING = 2**26
-"""Multiplications of a product from which on vectors are looked at: it takes half a millisecond, looking a third of that or more."""
+"""Multiplications of a product from which on its vectors are looked at: it takes half a millisecond then, and looking about as long."""
 
 LEAST_VECTORS = 64
 """Fewer are not looked at."""

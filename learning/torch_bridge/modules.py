@@ -133,11 +133,18 @@ class AnalogConv2d(AnalogLayer):
         strips = list(self._strips(groups[0]))
         longest = max((count for _, count in strips), default=0)
         room = [self.with_bias_line(np.empty((longest, patches.length), np.float32)) for patches in groups]
+        bias = self.bias if self.bias_input is None else None
+        at_once = bias is not None and x.dtype == torch.float32  # while the outputs of a strip are in the cache
+        biases = np.split(to_numpy(bias), self.groups) if bias is not None and at_once else [None] * self.groups
         for first, count in strips:
-            for patches, rows, tile, out in zip(groups, room, self.tiles, outputs, strict=True):
-                out[first : first + count] = tile.forward(patches.read(first, rows[:count]))
+            for patches, rows, tile, added, out in zip(groups, room, self.tiles, biases, outputs, strict=True):
+                found, part = tile.forward(patches.read(first, rows[:count])), out[first : first + count]
+                if added is None:
+                    part[...] = found
+                else:
+                    np.add(found, added, out=part)
         result = to_torch(y, x)
-        return result if self.bias is None or self.bias_input is not None else result.add_(self.bias.to(x.dtype))
+        return result if bias is None or at_once else result.add_(bias.to(x.dtype))
 
     def _patches(self, x: Tensor) -> list[Patches]:
         """Patches of each group's channels."""

@@ -5,7 +5,20 @@ Images lie one after the other with their zeros around them, so a patch is its f
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from numba import njit
+
+from analog_sim.random.kernels.memory import address, room
+from analog_sim.random.kernels.options import JIT_OFF, KERNEL
+from analog_sim.reads.kernels.transpose import LANES, interleave
+
+LEAST_PIXELS = LANES // 2
+"""Pixels of a window from which on `gather_pixels` serves, and LANES at most: lines of the transposed block overlap by fewer then."""
+
+_FLOAT = 4  # bytes
+_scratch = room(LANES, np.float32)
 
 
 @njit(cache=True, nogil=True, fastmath=False)
@@ -22,6 +35,43 @@ def gather_rows(pixels, distances, steps, size, start, every, rows):
         patch, row = pixels[image * steps[0] + y * steps[1] + x * steps[2] :], rows[r]
         for k in range(distances.shape[0]):
             row[k] = patch[distances[k]]
+
+
+if JIT_OFF:
+
+    def gather_pixels(
+        pixels: Any, distances: Any, steps: Any, size: Any, start: int, every: int, channels: int, count: int, rows: Any
+    ) -> None:
+        """As the kernel below, number by number."""
+        at = (distances[:count] // _FLOAT) + np.arange(channels)[:, None]
+        gather_rows(pixels, at.reshape(-1), steps, size, start, every, rows)
+
+else:
+
+    @njit(**KERNEL)
+    def gather_pixels(pixels, distances, steps, size, start, every, channels, count, rows):
+        """`gather_rows` of images with the channels of a pixel side by side, a transposed block of LANES channels after the other.
+
+        distances: (LANES,) int64 bytes from the first pixel of a patch to each of its pixels; any pixel's beyond the last. channels: a
+        multiple of LANES. count: pixels of a patch, from LEAST_PIXELS to LANES.
+        """
+        per_image = size[0] * size[1]
+        spare = _scratch()
+        stride, far = np.int64(count * _FLOAT), address(distances)
+        for r in range(rows.shape[0]):
+            number = start + r * every
+            image = number // per_image
+            rest = number - image * per_image
+            y = rest // size[1]
+            at = image * steps[0] + y * steps[1] + (rest - y * size[1]) * steps[2]
+            patch, row = address(pixels) + at * _FLOAT, address(rows) + np.int64(r * rows.shape[1] * _FLOAT)
+            for c in range(0, channels, LANES):
+                target = row + c * stride
+                last = target + (LANES - 1) * stride
+                # Nothing beyond the row may be written, not even for a moment.
+                interleave(patch + c * _FLOAT, far, target, stride, last if c + LANES < channels else address(spare))
+            for k in range(count):
+                rows[r, (channels - 1) * count + k] = spare[k]
 
 
 @njit(cache=True, nogil=True, fastmath=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from learning.common.patches.kernels import gather_rows, scatter_rows
+from learning.common.patches.kernels import LANES, LEAST_PIXELS, gather_pixels, gather_rows, scatter_rows
 
 F32 = npt.NDArray[np.float32]
 Pair = tuple[int, int]
@@ -92,6 +92,10 @@ class Patches:
         self.steps = per_image, s_y * line, s_x * pixel
         self.size, self.length = size, len(self.distances)
         self._number = len(padded) * size[0] * size[1]
+        self._channels, count = padded.shape[1], k_y * k_x
+        fits = plane == 1 and self._channels % LANES == 0 and LEAST_PIXELS <= count <= LANES
+        apart = at[0].reshape(-1).astype(np.int64) * padded.itemsize
+        self._apart = np.pad(apart, (0, LANES - count), mode="edge") if fits else None
 
     def __len__(self) -> int:
         return self._number
@@ -115,5 +119,9 @@ class Patches:
             raise ValueError(
                 f"patches {first} to {last + 1} into rows of {rows.shape[1]}: there are {len(self)} of {self.length}"
             )
-        gather_rows(self.pixels, self.distances, self.steps, self.size, first, every, rows)
+        if self._apart is None or not rows.flags.c_contiguous:
+            gather_rows(self.pixels, self.distances, self.steps, self.size, first, every, rows)
+        else:
+            of_a_patch = self._channels, self.length // self._channels
+            gather_pixels(self.pixels, self._apart, self.steps, self.size, first, every, *of_a_patch, rows)
         return rows

@@ -16,6 +16,13 @@ GEOMETRY = [
     ((1, 1), (1, 1), (1, 1), (0, 0), 1, 1, 1),
     ((5, 3), (3, 2), (2, 1), (1, 3), 2, 13, 17),
     ((2, 4), (1, 3), (1, 1), (3, 5), 1, 2, 3),
+    # Of channels in whole vectors, side by side, a patch is gathered by blocks.
+    ((3, 3), (1, 1), (1, 1), (1, 1), 16, 6, 5),
+    ((3, 3), (2, 1), (1, 2), (1, 0), 32, 7, 9),
+    ((4, 4), (1, 1), (1, 1), (2, 2), 16, 5, 4),
+    ((2, 4), (1, 3), (2, 1), (1, 3), 48, 5, 3),
+    ((2, 2), (1, 1), (1, 1), (0, 0), 16, 2, 3),
+    ((5, 4), (1, 1), (1, 1), (2, 1), 16, 5, 4),
 ]
 
 
@@ -39,8 +46,9 @@ def test_patches_are_those_of_torch(kernel, stride, dilation, padding, channels,
     np.testing.assert_allclose(here.scatter(columns, (3, channels, height, width)), back, rtol=1e-6, atol=1e-6)
 
 
-def test_a_strip_is_a_part_of_all_and_leaves_further_columns_alone():
-    images = np.random.default_rng(1).normal(size=(2, 3, 5, 6)).astype(np.float32)
+@pytest.mark.parametrize("channels", [3, 16, 32])
+def test_a_strip_is_a_part_of_all_and_leaves_further_columns_alone(channels):
+    images = np.random.default_rng(1).normal(size=(2, 5, 6, channels)).astype(np.float32).transpose(0, 3, 1, 2)
     patches = windows((3, 3), (1, 1), (1, 1), (1, 1)).patches(images)
     rows = np.full((7, patches.length + 2), 9.0, np.float32)
     patches.read(25, rows)  # from the first image into the second
