@@ -145,7 +145,7 @@ def test_warm_says_what_it_compiles_and_keeps_nothing(
     from learning.experiments.commands import warm
 
     asked = [name.partition(":")[0] for name, _ in warm.jobs(tmp_path)]
-    assert set(asked) == {"estimate", "train", "characterise", "fit"}
+    assert set(asked) == {"estimate", "train", "characterise", "read", "fit"}
     for model, small, kinds in (
         (Experiment, warm._ESTIMATE, warm.ESTIMATES),
         (TrainExperiment, warm._TRAIN, warm.TRAININGS),
@@ -159,6 +159,7 @@ def test_warm_says_what_it_compiles_and_keeps_nothing(
     assert dispatch.dispatch(["warm"]) == 0
     shown = capsys.readouterr()
     assert "estimate: convolution" in shown.err
+    assert "  read: known inputs of wide arrays" in shown.out
     assert re.search(r"  estimate: convolution +\d+\.\d s\n", shown.out)
     assert re.search(r"^\d+ kernels compiled in .*, \d+ kept in\n", shown.out, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []

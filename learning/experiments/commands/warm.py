@@ -52,7 +52,7 @@ def jobs(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"train: {name}", partial(_train, folder / name.replace(" ", "_"), keys)
     for card in ("pcm", "ecram"):
         yield f"characterise: {card}", partial(_characterise, card)
-    yield "known inputs of wide arrays", _known_inputs
+    yield "read: known inputs of wide arrays", _known_inputs
     yield "fit: pulses", partial(_fit, folder / "fit")
 
 
