@@ -647,9 +647,12 @@ def test_walsh(order: int) -> None:
     words = np.empty((lines, 2), np.uint32)
     assert pack_signs(inputs.view(np.int32), np.empty(lines, np.uint32), words)
     words ^= words[7]
-    room = np.empty(lines, np.int64), np.empty((9, 2), np.uint32), np.empty(9, np.int64)
-    size = label_lines(words, *room)
+    found, basis = np.empty(lines, np.int64), np.empty((9, 2), np.uint32)
+    size = label_lines(words.copy(), found, basis, np.empty(9, np.int64))
     assert 1 << size <= order, "the labels that were found span no more than those that were drawn"
+    for line, label in zip(words, found, strict=True):
+        own = [basis[b] for b in range(size) if label >> b & 1]
+        np.testing.assert_array_equal(np.bitwise_xor.reduce(own, axis=0) if own else 0 * line, line)
 
 
 @pytest.mark.parametrize("planes", [1, 2])

@@ -281,12 +281,10 @@ class EmulatedCrossbar:
         if self._wired is not None and self.cell.iv_alpha:
             return self._wired.read(self._read_cache().g, 0.0, applied, transpose)[0]
         bent = self.bent(applied)
-        if self._wired is None:
+        walsh = WalshRows.of(bent, self.info.rows if transpose else self.info.cols) if self._wired is None else None
+        if walsh is not None:
             seen = self._read_cache()
-            lines = seen.back if transpose else seen.forward
-            walsh = WalshRows.of(bent, lines.cols)
-            if walsh is not None:
-                return walsh.multiply(lines)
+            return walsh.multiply(seen.back if transpose else seen.forward)
         matrix = self.effective_now(transpose=transpose)
         return np.asarray(bent @ (matrix.T if transpose else matrix), np.float32)
 

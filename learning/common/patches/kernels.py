@@ -15,7 +15,7 @@ from analog_sim.random.kernels.options import JIT_OFF, KERNEL
 from analog_sim.reads.kernels.transpose import LANES, interleave
 
 LEAST_PIXELS = LANES // 2
-"""Pixels of a window from which on `gather_pixels` serves, and LANES at most: lines of the transposed block overlap by fewer then."""
+"""Fewest pixels of a window for `gather_pixels`, and LANES are the most: what it writes beyond a channel is within the next one then."""
 
 _FLOAT = 4  # bytes
 _scratch = room(LANES, np.float32)

@@ -1,11 +1,13 @@
 """One chip: what it is follows from (seed, number), what it does from its age and its hardware."""
 
+import pickle
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from estimate_helpers import silent, small
 from stream_helpers import positions
 
@@ -225,3 +227,17 @@ def test_a_sealed_chip_is_estimated_by_reads_that_take_time() -> None:
     assert sealed.age - before[0] > opened.age - before[1] > 0.0
     for mine, its in zip(sealed.tiles, opened.tiles, strict=True):
         np.testing.assert_allclose(mine.read_weights(), its.read_weights(exact=True), atol=0.2 * mine.full_weight)
+
+
+def test_a_plan_is_kept_in_its_process_and_no_chip_changes_it() -> None:
+    own = replace(prepared())
+    plan = own.plan()
+    before = {name: value.clone() for name, value in plan.module.state_dict().items()}
+    Chip(own, variants(small())[0], 0).close()
+    assert own.plan() is plan
+    after = plan.module.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    there = pickle.loads(pickle.dumps(own))
+    assert "_plan" not in vars(there), "it is not sent"
+    assert there.plan().module.state_dict().keys() == before.keys()
