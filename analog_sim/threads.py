@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
@@ -162,6 +163,15 @@ def team_for(n: int, least: int) -> int:
         return 0
     threads = min(_count_threads()(), n // least)
     return 0 if threads < 2 else _team()(threads)
+
+
+def rows_of(x: "npt.NDArray[Any]", worth: int) -> tuple[int, int, int]:
+    """The first three arguments of a kernel that is to do all rows of a matrix x (B, n): 0, B, and the team among which it cuts them.
+
+    worth: numbers that are worth a thread.
+    """
+    rows, n = x.shape
+    return 0, rows, team_for(rows, -(-worth // max(1, n)))
 
 
 @lru_cache(maxsize=1)

@@ -60,7 +60,7 @@ MUTANTS = (
     Mutant(
         "sensing",
         "variance of constant read noise grows with abs(v), not with its square",
-        "sums_of_squares(v, np.float32(each), variance)",
+        "sums_of_squares(*rows_of(v, SQUARED_BY_A_THREAD), v, np.float32(each), variance)",
         "variance[:, 0] = np.float32(each) * np.abs(v).sum(axis=1)",
         "test_emulated.py::constant_read_noise",
     ),

@@ -282,3 +282,15 @@ def difference(after: Rows, before: Rows, factor: float, samples: int) -> tuple[
     ]
     each = len(moved) // samples
     return moved, [math.fsum(v**2 for row in moved[b * each : (b + 1) * each] for v in row) for b in range(samples)]
+
+
+def weighted(start: Rows, parts: Sequence[Rows], factor: Rows) -> list[list[float]]:
+    """Rows, and every copy of them added with the factor of its sample."""
+    each = len(start) // len(factor[0])
+    return [
+        [
+            float(v) + math.fsum(float(factor[k][r // each]) * float(parts[k][r][j]) for k in range(len(parts)))
+            for j, v in enumerate(row)
+        ]
+        for r, row in enumerate(start)
+    ]

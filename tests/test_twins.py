@@ -52,8 +52,9 @@ from analog_sim.reads.kernels.product import (
 from analog_sim.reads.kernels.silence import multiply_silent
 from analog_sim.reads.kernels.walsh import label_lines, multiply_walsh, pack_signs
 from analog_sim.reads.packed_matrix import PackedMatrix
+from analog_sim.threads import team_for
 from analog_sim.writing.proposal import add_outer_products
-from learning.common.kernels import add_scaled, mean_norm, take_difference
+from learning.common.kernels import add_scaled, mean_norm, take_differences
 from learning.common.patches.windows import Windows
 from learning.decorrelation.kernels import bypass_and_scale, centre_rows, scale_columns
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
@@ -130,7 +131,7 @@ TWINS: dict[str, tuple[str, str]] = {
             "naive_kernels.py:parts",
             "analog_sim/test_teamwork.py:test_parts_cover_everything_once",
         )
-        for name in ("_take", "serve", "take_parts")
+        for name in ("_claim", "_take", "serve", "take_parts")
     },
     "analog_sim._spinning.look_until": (
         "naive_kernels.py:changed",
@@ -249,9 +250,9 @@ TWINS: dict[str, tuple[str, str]] = {
         "devices/measurements/fit/pulse/test_statespace.py:exact_loglik",
         "devices/measurements/fit/pulse/test_statespace.py:test_linear_law_is_exact",
     ),
-    "learning.common.kernels.add_scaled": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.add_scaled": ("naive_kernels.py:weighted", f"{HERE}:test_copies_of_a_batch"),
     "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
-    "learning.common.kernels.take_difference": ("naive_kernels.py:difference", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.take_differences": ("naive_kernels.py:difference", f"{HERE}:test_copies_of_a_batch"),
     **{
         f"learning.common.patches.kernels.{name}": (
             "naive.py:patches",
@@ -557,7 +558,7 @@ def test_scale_rows() -> None:
     x = f32(5, 7)
     x[1], x[2], x[3, 0] = 0.0, np.float32(1e-35), np.inf
     out = np.empty(5, np.float32)
-    scale_rows(x.view(np.int32), out.view(np.int32))
+    scale_rows(0, 5, 0, x.view(np.int32), out.view(np.int32))
     np.testing.assert_array_equal(out, np.array([twins.largest_input(row) for row in x], np.float32))
 
 
@@ -700,7 +701,7 @@ def test_power() -> None:
 @pytest.mark.parametrize("n", [1, 63, 64, 200])
 def test_sums_of_squares(n: int) -> None:
     v, sums = f32(3, n), np.empty((3, 1), np.float32)
-    sums_of_squares(v, np.float32(0.7), sums)
+    sums_of_squares(0, 3, 0, v, np.float32(0.7), sums)
     np.testing.assert_allclose(sums[:, 0], twins.squares(v, 0.7), rtol=1e-6)
 
 
@@ -770,19 +771,31 @@ def test_products_with_silent_lines() -> None:
     np.testing.assert_allclose(out[:10], twins.product(v[:10], matrix), atol=1e-5)
 
 
-@pytest.mark.parametrize("cols", [1, 16, 37])
+@pytest.mark.parametrize("cols", [1, 16, 137])
 def test_rows_of_a_batch(cols: int) -> None:
-    """Six rows of three samples."""
-    after, before, total = f32(6, cols), f32(6, cols), f32(6, cols)
-    assert mean_norm(after) == pytest.approx(twins.norm(after), rel=1e-6)
-    moved, length = np.empty_like(after), np.array([1.0, 2.0, 3.0])
-    take_difference(after, before, np.float32(0.5), moved, length)
-    expected, added = twins.difference(after, before, 0.5, 3)
-    np.testing.assert_allclose(moved, expected, rtol=1e-6)
-    np.testing.assert_allclose(length, np.array([1.0, 2.0, 3.0]) + added, rtol=1e-6)
-    factor, start = f32(3), total.copy()
-    add_scaled(moved, factor, total)
-    np.testing.assert_allclose(total, start + moved * np.repeat(factor, 2)[:, None], rtol=1e-6)
+    rows = f32(6, cols)
+    assert mean_norm(rows) == pytest.approx(twins.norm(rows), rel=1e-6)
+
+
+@pytest.mark.parametrize("cols", [1, 16, 137])
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("team", [False, True])
+def test_copies_of_a_batch(cols: int, two_sided: bool, team: bool) -> None:
+    """Four copies of six rows of three samples."""
+    after, before, total, factor = f32(8 if two_sided else 4, 6, cols), f32(6, cols), f32(6, cols), f32(4, 3)
+    length, start = RNG.uniform(size=(4, 3)), total.copy()
+    before_k = after[1::2] if two_sided else np.stack([before] * 4)
+    after_k = after[::2] if two_sided else after
+    pairs = zip(after_k, before_k, strict=True)
+    known = [twins.difference(one, other, 0.5 if two_sided else 1.0, 3) for one, other in pairs]
+    moved, added = np.empty((4, 6, cols), np.float32), length.copy()
+    others, steps = (after, (2, 1, 2)) if two_sided else (before[None], (1, 0, 0))
+    half = np.float32(0.5 if two_sided else 1.0)
+    take_differences(0, 24, team_for(24, 1) if team else 0, after, others, steps, half, moved, added)
+    np.testing.assert_allclose(moved, [of_copy for of_copy, _ in known], rtol=1e-6)
+    np.testing.assert_allclose(added, length + [squares for _, squares in known], rtol=1e-6)
+    add_scaled(0, 6, team_for(6, 1) if team else 0, moved, factor, total)
+    np.testing.assert_allclose(total, twins.weighted(start, moved, factor), rtol=1e-5, atol=1e-6)
 
 
 def test_scatter_rows() -> None:
@@ -796,7 +809,7 @@ def test_scatter_rows() -> None:
 def test_cross_entropy() -> None:
     outputs, target = f32(7, 4, low=-6.0, high=6.0), RNG.integers(0, 4, 7)
     loss, gradient = np.empty(7), np.empty((7, 4), np.float32)
-    cross_entropy(outputs, target, loss)
+    cross_entropy(0, 7, 0, outputs, target, loss)
     cross_entropy_gradient(outputs, target, gradient)
     for b in range(7):
         expected, slope = twins.cross_entropy([float(o) for o in outputs[b]], int(target[b]))

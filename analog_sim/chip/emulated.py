@@ -24,6 +24,7 @@ from analog_sim.reads.noise import add_noise
 from analog_sim.reads.read_cache import Points, ReadCache
 from analog_sim.reads.walsh import WalshRows
 from analog_sim.saved_state import State, taken
+from analog_sim.threads import rows_of
 
 if TYPE_CHECKING:  # what pulses and wires need is imported by an array that has them: half of all kernels
     from analog_sim.pulses.apply import PreparedPulses
@@ -40,6 +41,8 @@ READ_HEADROOM = 1.25
 """Volts that a read may use, in read voltages: room for the gain errors of converters."""
 DISTURB_TOLERANCE = 1e-3
 """Read disturb is carried out when it has gathered to this fraction of the way to the upper bound."""
+SQUARED_BY_A_THREAD = 2**15
+"""Voltages that are worth a thread."""
 
 
 class CrossbarState(TypedDict):
@@ -195,7 +198,7 @@ class EmulatedCrossbar:
             power = self._power(applied[: len(driven)], driven, load)
             if each > 0.0:
                 variance = np.empty((len(v), 1), np.float32)
-                sums_of_squares(v, np.float32(each), variance)
+                sums_of_squares(*rows_of(v, SQUARED_BY_A_THREAD), v, np.float32(each), variance)
         else:
             squared = np.empty_like(driven)
             power = float(square_and_power(driven, load, squared))

@@ -24,8 +24,12 @@ KERNELS: tuple[tuple[str, str, str], ...] = (
     ("analog_sim.reads.kernels.product", "transpose_panels", f"{_PANELS}, {_PANELS}, int64, int64"),
     ("analog_sim.reads.kernels.product", "pack_rows", f"{_MATRIX}, int64[::1], {_PANELS}"),
     ("analog_sim.reads.kernels.energy", "square_and_power", f"{_MATRIX}, {_CELLS}, {_MATRIX}"),
-    ("analog_sim.reads.kernels.converting", "dac_rows", f"{_MATRIX}, int64, {_CELLS}, float32, float32, {_MATRIX}"),
-    ("analog_sim.reads.kernels.converting", "scale_rows", "int32[:, ::1], int32[::1]"),
+    (
+        "analog_sim.reads.kernels.converting",
+        "dac_rows",
+        f"{_PART}, {_MATRIX}, int64, {_CELLS}, float32, float32, {_MATRIX}",
+    ),
+    ("analog_sim.reads.kernels.converting", "scale_rows", f"{_PART}, int32[:, ::1], int32[::1]"),
     (
         "analog_sim.cells.kernels.ageing",
         "drift_cells",

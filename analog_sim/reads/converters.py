@@ -19,7 +19,7 @@ from analog_sim.reads.kernels import converting as kernels
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.noise import add_noise, spread_over
 from analog_sim.reads.polarity import Polarity
-from analog_sim.threads import team_for
+from analog_sim.threads import rows_of
 
 F32 = npt.NDArray[np.float32]
 Bits = Annotated[int, Field(ge=2, le=16)]
@@ -27,6 +27,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 _NO_BITS: Mapping[str, str] = MappingProxyType({"bits": "no quantisation"})
 WORTH_A_THREAD = 2**13
 """Noisy conversions that are worth a thread: some 10 us."""
+PASSED_BY_A_THREAD = 2**15
+"""Inputs, likewise."""
 
 
 def steps(bits: int | None) -> int:
@@ -178,7 +180,7 @@ class Dac:
         if isinstance(scaling, float):
             return np.full(len(x), scaling, np.float32)
         scale = np.empty(len(x), np.float32)
-        kernels.scale_rows(x.view(np.int32), scale.view(np.int32))
+        kernels.scale_rows(*rows_of(x, PASSED_BY_A_THREAD), x.view(np.int32), scale.view(np.int32))
         return scale if scaling == "per_vector" else np.full(len(x), scale.max(), np.float32)
 
     def convert(self, x: F32, scale: F32, first: int = 0) -> F32:
@@ -186,7 +188,9 @@ class Dac:
         v = np.empty((len(x), self.lines), np.float32)
         if x.shape[1] < first + self.lines:
             raise ValueError(f"Dac.convert: {self.lines} inputs from {first} on (got {x.shape[1]} in all)")
-        kernels.dac_rows(x, first, scale, np.float32(self.top), np.float32(self.v_full), v)
+        kernels.dac_rows(
+            *rows_of(v, PASSED_BY_A_THREAD), x, first, scale, np.float32(self.top), np.float32(self.v_full), v
+        )
         if self._errors is not None:
             v = self._errors.distort(v / np.float32(self.v_full)) * np.float32(self.v_full)
         return v
@@ -289,11 +293,10 @@ class Adc:
     def _digitise_with_noise(self, current: F32, spread: F32 | None, std: float, row_scale: F32) -> None:
         """Noise of that variance (B, lines) or (B, 1), or none, and standard deviation, and conversion."""
         key0, key1, offset = self.noise.reserve(current.size)
-        lines, width = current.shape
         draws = np.float32(std), key0, key1, offset
         law = self._codes_per_ampere, self._lsb, self._steps, row_scale
-        team = team_for(lines, max(1, -(-WORTH_A_THREAD // width)))
+        rows = rows_of(current, WORTH_A_THREAD)
         if spread is None:
-            evenly_noisy_adc(0, lines, team, current, draws, law)
+            evenly_noisy_adc(*rows, current, draws, law)
         else:
-            noisy_adc(0, lines, team, current, spread, draws, law)
+            noisy_adc(*rows, current, spread, draws, law)

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.options import WITHIN
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+Steps = tuple[int, int, int]
 
 _LANES = 64
 
@@ -46,30 +48,53 @@ def mean_norm(v: F32) -> float:
     return total / v.shape[0]
 
 
-@njit(cache=True, fastmath=False)
-def take_difference(after: F32, before: F32, factor: np.float32, difference: F32, length: F64) -> None:
-    """``difference = factor (after - before)``, (rows, n) float32, and what it adds to the squared length of every sample.
+@njit(cache=True, nogil=True, fastmath=False)
+def take_differences(
+    first: int, last: int, team: int, after: F32, others: F32, steps: Steps, factor: np.float32, moved: F32, length: F64
+) -> None:
+    """``moved_k = factor (after_i - others_j)`` of copies k of a batch, and what it adds to the squared length of every sample.
 
-    length: (B,) float64, ``length_b += sum difference**2`` over the rows / B rows of sample b.
+    Args:
+        first, last, team: rows first ... last - 1, counted through all copies, a multiple of the rows of a sample; see
+            `analog_sim._teamwork`.
+        after, others: (.., rows, n) float32. steps: ``i = k steps[0]``, ``j = steps[1] + k steps[2]``.
+        moved: (K, rows, n) float32.
+        length: (K, B) float64, ``length_kb += sum moved**2`` over the rows / B rows of sample b.
     """
-    lanes = np.zeros(_LANES, np.float32)
-    each = after.shape[0] // length.shape[0]
-    for r in range(after.shape[0]):
-        for first in range(0, after.shape[1], _LANES):
-            one, other = after[r, first : first + _LANES], before[r, first : first + _LANES]
-            target = difference[r, first : first + _LANES]
-            for lane in range(target.shape[0]):
-                change = factor * (one[lane] - other[lane])
-                target[lane] = change
+    each = moved.shape[1] // length.shape[1]
+    if team:
+        shared(first, last, each, 1, team)
+        return
+    lanes = np.empty(_LANES, np.float32)
+    for lane in range(_LANES):
+        lanes[lane] = np.float32(0.0)
+    for q in range(first, last):
+        k = q // moved.shape[1]
+        r = q - k * moved.shape[1]
+        one, other, target = after[k * steps[0], r], others[steps[1] + k * steps[2], r], moved[k, r]
+        for start in range(0, target.shape[0], _LANES):
+            of_one, of_other = one[start : start + _LANES], other[start : start + _LANES]
+            part = target[start : start + _LANES]
+            for lane in range(part.shape[0]):
+                change = factor * (of_one[lane] - of_other[lane])
+                part[lane] = change
                 lanes[lane] += change * change
-        length[r // each] += _emptied(lanes)
+        length[k, r // each] += _emptied(lanes)
 
 
-@njit(cache=True, fastmath=False)
-def add_scaled(rows: F32, factor: F32, total: F32) -> None:
-    """``total_r += factor_b rows_r``, (rows, n) float32, for every row r of sample b; factor: (B,) float32."""
-    each = rows.shape[0] // factor.shape[0]
-    for r in range(rows.shape[0]):
-        row, target, scale = rows[r], total[r], factor[r // each]
-        for j in range(row.shape[0]):
-            target[j] += row[j] * scale
+@njit(cache=True, nogil=True, fastmath=False)
+def add_scaled(first: int, last: int, team: int, rows: F32, factor: F32, total: F32) -> None:
+    """``total_r += factor_kb rows_kr`` for every row r of sample b, copy after copy.
+
+    first, last, team: rows first ... last - 1 of the total. rows: (K, rows, n) float32; factor: (K, B) float32; total: (rows, n) float32.
+    """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    each = total.shape[0] // factor.shape[1]
+    for r in range(first, last):
+        target = total[r]
+        for k in range(rows.shape[0]):
+            row, scale = rows[k, r], factor[k, r // each]
+            for j in range(row.shape[0]):
+                target[j] += row[j] * scale

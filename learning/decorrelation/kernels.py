@@ -12,7 +12,7 @@ from numba import njit
 
 from analog_sim._teamwork import shared
 from analog_sim.random.kernels.options import KERNEL
-from analog_sim.threads import team_for
+from analog_sim.threads import rows_of
 
 WORTH_A_THREAD = 2**13
 """Numbers."""
@@ -22,7 +22,7 @@ def all_rows(x: npt.NDArray[np.float32], n: int) -> tuple[int, int, int]:
     """The first three arguments of these kernels, for all rows of x (B, n). Raises ValueError for another shape: they do not look."""
     if x.ndim != 2 or x.shape[1] != n:
         raise ValueError(f"a decorrelating matrix of {n} lines: rows must have shape (B, {n}) (got {x.shape})")
-    return 0, len(x), team_for(len(x), max(1, -(-WORTH_A_THREAD // max(1, x.shape[1]))))
+    return rows_of(x, WORTH_A_THREAD)
 
 
 @njit(**KERNEL)

@@ -4,8 +4,12 @@ from typing import Literal
 
 import numpy as np
 
+from analog_sim.threads import rows_of
 from learning.losses import kernels
 from learning.losses.base import F32, F64, Loss, Target
+
+WORTH_A_THREAD = 2**10
+"""Scores."""
 
 
 class CrossEntropy(Loss):
@@ -16,7 +20,7 @@ class CrossEntropy(Loss):
     def per_sample(self, output: F32, target: Target) -> F64:
         """(B,) in nats."""
         loss = np.empty(len(output), np.float64)
-        kernels.cross_entropy(output, target, loss)
+        kernels.cross_entropy(*rows_of(output, WORTH_A_THREAD), output, target, loss)
         return loss
 
     def gradient(self, output: F32, target: Target) -> F32:

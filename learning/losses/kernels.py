@@ -6,15 +6,23 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from analog_sim._teamwork import shared
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
-def cross_entropy(output: F32, target: I64, loss: F64) -> None:
-    """``loss_b = log sum_c exp(o_bc) - o_b,target``, (B,) float64 from output (B, classes) float32."""
-    for b in range(output.shape[0]):
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
+def cross_entropy(first: int, last: int, team: int, output: F32, target: I64, loss: F64) -> None:
+    """``loss_b = log sum_c exp(o_bc) - o_b,target``, (B,) float64 from output (B, classes) float32.
+
+    first, last, team: samples first ... last - 1, see `analog_sim._teamwork`.
+    """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    for b in range(first, last):
         row = output[b]
         top = row.max()
         total = 0.0

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from learning.common.kernels import add_scaled, take_difference
+from learning.common.copies import add_weighted, differences
 from learning.common.memory import Memory
 from learning.losses.base import Loss, Target
 from learning.network.network import Network
@@ -49,18 +49,16 @@ class ActivityNodePerturbation(NoiseRule):
         before = [layer.a for layer in clean.layers]
         errors = [np.zeros_like(a) for a in before]
         scale = network.units / (len(base) * self.perturbations)
-        moved = [np.empty_like(a) for a in before]
-        for _, losses, after in self.probes(network, loss, target, clean, memory):
-            if self.two_sided:
-                change, half, against = 0.5 * (losses[0] - losses[1]), np.float32(0.5), after[1]
-            else:
-                change, half, against = losses[0] - base, np.float32(1.0), before
-            length = np.zeros(len(base))
-            for one, other, da in zip(after[0], against, moved, strict=True):
-                take_difference(one, other, half, da, length)
-            if self.sigma == 0.0 and not length.any():
+        for probed in self.probes(network, loss, target, clean, memory):
+            losses = probed.losses
+            change = 0.5 * (losses[:, 0] - losses[:, 1]) if self.two_sided else losses[:, 0] - base
+            length = np.zeros(change.shape)
+            moved = [
+                differences(after, None if self.two_sided else a, length)
+                for after, a in zip(probed.after, before, strict=True)
+            ]
+            if self.sigma == 0.0 and not length.any(axis=1).all():
                 warnings.warn(NO_NOISE, StandingStillWarning, stacklevel=2)
             factor = (scale * change / np.maximum(length, np.finfo(np.float32).tiny)).astype(np.float32)
-            for error, da in zip(errors, moved, strict=True):
-                add_scaled(da, factor, error)
+            add_weighted(errors, moved, factor)
         return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

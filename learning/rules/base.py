@@ -6,6 +6,7 @@ A rule is frozen configuration; what it must remember (fixed feedback weights, a
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -89,6 +90,21 @@ class PerturbationRule(Rule):
     perturbations: Annotated[int, Field(ge=1, le=10**6)] = 1
 
 
+@dataclass(frozen=True)
+class Probes:
+    """What K perturbations of a batch of B samples did.
+
+    Attributes:
+        noise: (K, rows, n_out) of every layer.
+        losses: (K, signs, B), of +noise and, two-sided, of -noise.
+        after: pre-activations (K signs, rows, n_out) of every layer, likewise.
+    """
+
+    noise: list[F32]
+    losses: F64
+    after: list[F32]
+
+
 class NoiseRule(PerturbationRule):
     """Base of the rules that perturb pre-activations.
 
@@ -107,46 +123,39 @@ class NoiseRule(PerturbationRule):
         """A second pass with injected noise."""
         return Needs(writable=True, second_pass=True, noise_injection=True)
 
-    def probes(
-        self, network: Network, loss: Loss, target: Target, clean: Trace, memory: Memory
-    ) -> Iterator[tuple[list[F32], F64, list[list[F32]]]]:
-        """Perturb a clean pass: for every perturbation its noise, losses and pre-activations, first of +noise, then, two-sided, of -noise.
+    def probes(self, network: Network, loss: Loss, target: Target, clean: Trace, memory: Memory) -> Iterator[Probes]:
+        """Perturb a clean pass, some perturbations at a time: copies of the batch go through a tile as rows of one read.
 
-        Copies of the batch go through a tile as rows of one read, some `ROWS_AT_ONCE` of them.
-
-        Yields:
-            noise (rows, n_out) of every layer; losses (1 or 2, B); pre-activations (rows, n_out), a list of all layers for each sign.
+        A read has some `ROWS_AT_ONCE` rows.
         """
         signs = 2 if self.two_sided else 1
         rows = max(len(layer.a) for layer in clean.layers)
         together = max(1, ROWS_AT_ONCE // (signs * rows))
         for first in range(0, self.perturbations, together):
-            noises = [self.noise(clean, memory) for _ in range(min(together, self.perturbations - first))]
-            copies = [part for noise in noises for part in (noise, [-xi for xi in noise])[:signs]]
+            noise = self._noise(clean, min(together, self.perturbations - first), memory)
+            copies = noise if signs == 1 else [np.stack([xi, -xi], axis=1).reshape(-1, *xi.shape[1:]) for xi in noise]
             trace = self._perturbed(network, clean, copies)
-            losses = loss.per_sample(trace.output, np.concatenate([target] * len(copies))).reshape(
-                -1, signs, len(target)
-            )
-            parts = [
-                [one.a[k * len(own.a) :][: len(own.a)] for one, own in zip(trace.layers, clean.layers, strict=True)]
-                for k in range(len(copies))
-            ]
-            for k, noise in enumerate(noises):
-                yield noise, losses[k], parts[signs * k : signs * (k + 1)]
+            losses = loss.per_sample(trace.output, np.concatenate([target] * len(copies[0])))
+            after = [one.a.reshape(-1, *own.a.shape) for one, own in zip(trace.layers, clean.layers, strict=True)]
+            yield Probes(noise, losses.reshape(-1, signs, len(target)), after)
 
-    def _perturbed(self, network: Network, clean: Trace, copies: list[list[F32]]) -> Trace:
-        """Pass the clean pass's input again, once for each copy, with its noise (rows, n_out) on every layer's pre-activations."""
-        noise = [np.concatenate(of_layer) for of_layer in zip(*copies, strict=True)]
+    def _perturbed(self, network: Network, clean: Trace, copies: list[F32]) -> Trace:
+        """Pass the clean pass's input again, once for each copy, with its noise (copies, rows, n_out) on every layer's pre-activations."""
+        noise = [xi.reshape(-1, xi.shape[2]) for xi in copies]
         before = clean.layers[0]
         if self.reread_first:
-            driven = replace(before, x=np.tile(before.x, (len(copies), 1)))
+            driven = replace(before, x=np.tile(before.x, (len(copies[0]), 1)))
             return network.repeat(Trace((driven, *clean.layers[1:])), noise=noise)
-        a = np.concatenate([before.a + xi[0] for xi in copies])
+        a = (before.a + copies[0]).reshape(-1, before.a.shape[1])
         return network.resume(clean, 0, a, noise=noise)
 
-    def noise(self, clean: Trace, memory: Memory) -> list[F32]:
-        """Normal noise of standard deviation sigma for every layer."""
-        return [memory.stream.normals(layer.a.shape) * np.float32(self.sigma) for layer in clean.layers]
+    def _noise(self, clean: Trace, number: int, memory: Memory) -> list[F32]:
+        """Normal noise (number, rows, n_out) of standard deviation sigma for every layer, drawn perturbation after perturbation."""
+        shapes = [layer.a.shape for layer in clean.layers]
+        ends = list(accumulate(rows * n for rows, n in shapes))
+        drawn = memory.stream.normals((number, ends[-1]))
+        parts = zip([0, *ends], ends, shapes, strict=False)
+        return [(drawn[:, first:end] * np.float32(self.sigma)).reshape(number, *shape) for first, end, shape in parts]
 
 
 def from_errors(network: Network, trace: Trace, errors: list[F32]) -> tuple[Gradient, ...]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from learning.common.kernels import add_scaled
+from learning.common.copies import add_weighted
 from learning.common.memory import Memory
 from learning.losses.base import Loss, Target
 from learning.network.network import Network
@@ -26,9 +26,8 @@ class NodePerturbation(NoiseRule):
         base = loss.per_sample(clean.output, target)
         errors = [np.zeros_like(layer.a) for layer in clean.layers]
         scale = 1.0 / (self.sigma**2 * len(base) * self.perturbations)
-        for noise, losses, _ in self.probes(network, loss, target, clean, memory):
-            change = 0.5 * (losses[0] - losses[1]) if self.two_sided else losses[0] - base
-            factor = (scale * change).astype(np.float32)
-            for error, xi in zip(errors, noise, strict=True):
-                add_scaled(xi, factor, error)
+        for probed in self.probes(network, loss, target, clean, memory):
+            losses = probed.losses
+            change = 0.5 * (losses[:, 0] - losses[:, 1]) if self.two_sided else losses[:, 0] - base
+            add_weighted(errors, probed.noise, (scale * change).astype(np.float32))
         return Proposed(float(base.mean()), clean, from_errors(network, clean, errors))

@@ -215,8 +215,9 @@ def clear_lines(first, last, team, lines, planes):
         return
     for q in range(first, last):
         for p in range(planes.shape[0]):
-            for j in range(planes.shape[2]):
-                planes[p, lines[q], j] = 0
+            row = planes[p, lines[q]]
+            for j in range(row.shape[0]):
+                row[j] = 0
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,6 @@
 """Kernels of the converters: input scaling, DAC, ADC; one pass each. float32 arrays; they draw no noise.
 
-One thread: at the sizes of a batch the passes are short against the product between them, and starting threads costs as much.
+first, last, team: rows first ... last - 1, see `analog_sim._teamwork`.
 Rounding is to nearest even, in float32; fastmath is off so that every instruction set gives the same codes.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.magnitude import largest_bits
 from analog_sim.random.kernels.math import least, most
-from analog_sim.random.kernels.options import CALLED, KERNEL
+from analog_sim.random.kernels.options import KERNEL
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -24,26 +25,32 @@ _ONE_BITS = np.int32(0x3F800000)
 _LEAST_BITS = np.int32(27 << 23)
 
 
-@njit(**CALLED)
-def scale_rows(bits, out_bits):
+@njit(**KERNEL)
+def scale_rows(first, last, team, bits, out_bits):
     """Write the abs-max of every row of x (B, n) to out (B,), at least 2**-100; 1 for a row of zeros, inf or NaN where the row has one.
 
     bits, out_bits: x and out seen as int32.
     """
-    for b in range(bits.shape[0]):
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    for b in range(first, last):
         m = largest_bits(bits[b])
         out_bits[b] = most(m, _LEAST_BITS) if m > 0 else _ONE_BITS
 
 
-@njit(**CALLED)
-def dac_rows(x, first, scale, steps, volts, out):
+@njit(**KERNEL)
+def dac_rows(first, last, team, x, start, scale, steps, volts, out):
     """Write volts * round(clip(x / scale_b, -1, 1) * steps) / steps to out (B, n); steps 0: no quantisation.
 
-    x: (B, N), of which column `first` and those after it are converted.
+    x: (B, N), of which column `start` and those after it are converted.
     """
-    for b in range(x.shape[0]):
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    for b in range(first, last):
         target = out[b]
-        row = x[b, first : first + target.shape[0]]
+        row = x[b, start : start + target.shape[0]]
         gain = _ONE / scale[b]
         if steps > _ZERO:
             g = gain * steps

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from analog_sim._teamwork import shared
 from analog_sim.random.kernels.math import fma
 from analog_sim.random.kernels.memory import part, room
 from analog_sim.random.kernels.options import CALLED, KERNEL, within
@@ -71,8 +72,14 @@ def _sum_of_squares(row, lanes):
 
 
 @njit(**KERNEL)
-def sums_of_squares(v, factor, sums):
-    """``factor sum_i v_bi**2`` into sums (B, 1); v: (B, n) float32. The variance of noise that is the same for all cells."""
+def sums_of_squares(first, last, team, v, factor, sums):
+    """``factor sum_i v_bi**2`` into sums (B, 1); v: (B, n) float32. The variance of noise that is the same for all cells.
+
+    first, last, team: rows first ... last - 1, see `analog_sim._teamwork`.
+    """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
     lanes = _scratch()
-    for b in range(v.shape[0]):
+    for b in range(first, last):
         sums[b, 0] = factor * _sum_of_squares(v[b], lanes)
