@@ -11,13 +11,16 @@ import numpy.typing as npt
 from numba import njit
 
 from analog_sim._teamwork import shared
-from analog_sim.random.kernels.options import WITHIN
+from analog_sim.random.kernels.memory import room
+from analog_sim.random.kernels.options import KERNEL, WITHIN
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Steps = tuple[int, int, int]
 
 _LANES = 64
+
+_scratch = room(_LANES, np.float32)
 
 
 @njit(**WITHIN)
@@ -34,10 +37,12 @@ def _emptied(lanes):
     return total
 
 
-@njit(cache=True, fastmath=False)
+@njit(**KERNEL)
 def mean_norm(v: F32) -> float:
     """``<|v_b|>``, the mean over the rows of v (B, n) float32."""
-    lanes = np.zeros(_LANES, np.float32)
+    lanes = _scratch()
+    for lane in range(_LANES):
+        lanes[lane] = np.float32(0.0)
     total = 0.0
     for b in range(v.shape[0]):
         for first in range(0, v.shape[1], _LANES):
@@ -48,7 +53,7 @@ def mean_norm(v: F32) -> float:
     return total / v.shape[0]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def take_differences(
     first: int, last: int, team: int, after: F32, others: F32, steps: Steps, factor: np.float32, moved: F32, length: F64
 ) -> None:
@@ -65,7 +70,7 @@ def take_differences(
     if team:
         shared(first, last, each, 1, team)
         return
-    lanes = np.empty(_LANES, np.float32)
+    lanes = _scratch()
     for lane in range(_LANES):
         lanes[lane] = np.float32(0.0)
     for q in range(first, last):
@@ -82,7 +87,7 @@ def take_differences(
         length[k, r // each] += _emptied(lanes)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def add_scaled(first: int, last: int, team: int, rows: F32, factor: F32, total: F32) -> None:
     """``total_r += factor_kb rows_kr`` for every row r of sample b, copy after copy.
 

@@ -7,7 +7,7 @@ from numba import njit
 
 from analog_sim._teamwork import shared
 from analog_sim.random.kernels.magnitude import largest_bits
-from analog_sim.random.kernels.options import CALLED
+from analog_sim.random.kernels.options import CALLED, KERNEL
 
 _MANY = np.float32(2**24)
 _MAGIC = np.float32(
@@ -18,7 +18,7 @@ _FEW = 2**15
 _LOOK = 64  # cells that are looked at together
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def busy_rows(counts, among, busy, hits, most):
     """Write what is known of the rows with any pulse to the first places of busy, hits and most; counts: (R, C) integers.
 
@@ -48,7 +48,7 @@ def busy_rows(counts, among, busy, hits, most):
     return number
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def list_pulses(counts, rows, cells, pulses):
     """Write numbers of the cells that have pulses, through all rows, and their signed pulses to the first places of cells and pulses.
 
@@ -75,7 +75,7 @@ def list_pulses(counts, rows, cells, pulses):
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def count_listed(counts, cells, rows, hits, most, each):
     """What `busy_rows` and `list_pulses` find, from the numbers of the cells with pulses.
 
@@ -104,7 +104,7 @@ def count_listed(counts, cells, rows, hits, most, each):
     return number
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def slots_of_rows(lines, busy, most):
     """Slots of counts: one word line after the other, each for as long as its busiest cell needs, both cells of a pair at once.
 
@@ -128,7 +128,7 @@ def slots_of_rows(lines, busy, most):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(**KERNEL)
 def largest_of_rows(first, last, team, bits, largest):
     """Bits of the abs-max of rows first ... last - 1, (R,) int32, from a matrix (R, C) float32 that is seen as int32."""
     if team:
@@ -171,7 +171,7 @@ def _take_row(row, one, other, limits, pair):
     return sent
 
 
-@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
+@njit(error_model="numpy", **KERNEL)
 def take_whole(first, last, team, gathered, largest, limits, planes, found):
     """Take whole steps out of what has gathered: n = round(clip(trunc(gathered / threshold) threshold, -most, most)), gathered - n is left.
 
@@ -207,7 +207,7 @@ def take_whole(first, last, team, gathered, largest, limits, planes, found):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def clear_lines(first, last, team, lines, planes):
     """Zeros in rows lines[first:last] of every plane of planes (planes, R, C) int16; lines: (k,) int64."""
     if team:
@@ -220,7 +220,7 @@ def clear_lines(first, last, team, lines, planes):
                 row[j] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def gather_taken(taken, listed, planes, lines, cells):
     """What `take_whole` has taken, in order: rows with any step, and cells with any pulse.
 
