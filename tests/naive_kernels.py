@@ -284,6 +284,11 @@ def difference(after: Rows, before: Rows, factor: float, samples: int) -> tuple[
     return moved, [math.fsum(v**2 for row in moved[b * each : (b + 1) * each] for v in row) for b in range(samples)]
 
 
+def rectified(numbers: Sequence[float]) -> list[float]:
+    """Each number that is not below 0; what is not a number stays so."""
+    return [0.0 if v < 0.0 else float(v) for v in numbers]
+
+
 def weighted(start: Rows, parts: Sequence[Rows], factor: Rows) -> list[list[float]]:
     """Rows, and every copy of them added with the factor of its sample."""
     each = len(start) // len(factor[0])

@@ -54,7 +54,7 @@ from analog_sim.reads.kernels.walsh import label_lines, multiply_walsh, pack_sig
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.threads import team_for
 from analog_sim.writing.proposal import add_outer_products
-from learning.common.kernels import add_scaled, mean_norm, take_differences
+from learning.common.kernels import add_scaled, mean_norm, rectify, take_differences
 from learning.common.patches.windows import Windows
 from learning.decorrelation.kernels import bypass_and_scale, centre_rows, scale_columns
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
@@ -252,6 +252,7 @@ TWINS: dict[str, tuple[str, str]] = {
     ),
     "learning.common.kernels.add_scaled": ("naive_kernels.py:weighted", f"{HERE}:test_copies_of_a_batch"),
     "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.rectify": ("naive_kernels.py:rectified", f"{HERE}:test_rectify"),
     "learning.common.kernels.take_differences": ("naive_kernels.py:difference", f"{HERE}:test_copies_of_a_batch"),
     **{
         f"learning.common.patches.kernels.{name}": (
@@ -796,6 +797,14 @@ def test_copies_of_a_batch(cols: int, two_sided: bool, team: bool) -> None:
     np.testing.assert_allclose(added, length + [squares for _, squares in known], rtol=1e-6)
     add_scaled(0, 6, team_for(6, 1) if team else 0, moved, factor, total)
     np.testing.assert_allclose(total, twins.weighted(start, moved, factor), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("team", [False, True])
+def test_rectify(team: bool) -> None:
+    x = np.concatenate([f32(1, 150)[0], np.array([0.0, -0.0, math.nan, math.inf, -math.inf], np.float32)])
+    y = np.empty_like(x)
+    rectify(0, len(x), team_for(len(x), 1) if team else 0, x, y)
+    np.testing.assert_array_equal(y, np.array(twins.rectified(x), np.float32))
 
 
 def test_scatter_rows() -> None:

@@ -1,4 +1,4 @@
-"""Kernels on the rows of a batch that several rooms of learning need: norms and differences. They know no layer and no loss.
+"""Kernels on the rows of a batch that several rooms of learning need: norms, differences, maxima. They know no layer and no loss.
 
 Sums are taken in `_LANES` lanes, number i in lane i mod `_LANES`, then lane l + w is added to lane l for w = 32, 16, ... 1: the same bits
 on every processor, which NumPy's sums do not promise.
@@ -103,3 +103,18 @@ def add_scaled(first: int, last: int, team: int, rows: F32, factor: F32, total: 
             row, scale = rows[k, r], factor[k, r // each]
             for j in range(row.shape[0]):
                 target[j] += row[j] * scale
+
+
+@njit(**KERNEL)
+def rectify(first: int, last: int, team: int, x: F32, y: F32) -> None:
+    """``y_i = max(x_i, 0)``, NaN where x_i is; x, y: (n,) float32.
+
+    first, last, team: numbers first ... last - 1, see `analog_sim._teamwork`.
+    """
+    if team:
+        shared(first, last, _LANES, 1, team)
+        return
+    numbers, target = x[first:last], y[first:last]
+    for i in range(target.shape[0]):
+        number = numbers[i]
+        target[i] = np.float32(0.0) if number <= np.float32(0.0) else number

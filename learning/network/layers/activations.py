@@ -7,7 +7,12 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtr
 
+from analog_sim.threads import team_for
+from learning.common.kernels import rectify
 from learning.network.layers.base import F32, DigitalLayer, Shape
+
+WORTH_A_THREAD = 2**16
+"""Numbers that are only passed through."""
 
 
 class Activation(DigitalLayer):
@@ -46,8 +51,12 @@ class ReLU(Activation):
     kind: Literal["relu"] = "relu"
 
     def forward(self, x: F32) -> F32:
-        """max(x, 0)."""
-        return np.maximum(x, np.float32(0.0))
+        """max(x, 0). NumPy's takes four times as long with a number as with an array."""
+        if x.dtype != np.float32 or not x.flags.c_contiguous:
+            return np.maximum(x, np.float32(0.0))
+        y = np.empty_like(x)
+        rectify(0, x.size, team_for(x.size, WORTH_A_THREAD), x.reshape(-1), y.reshape(-1))
+        return y
 
     def slope(self, x: F32, y: F32) -> F32:
         """1 where x > 0, else 0."""
