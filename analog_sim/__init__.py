@@ -1,7 +1,7 @@
 """The emulator: many cells, wires, converters and a clock, in SI units. It never knows a technology by name, nor a loss.
 
 Importing the package is cheap: it imports neither Numba nor NumPy. It only fixes where compiled kernels are cached and
-how long idle OpenMP threads spin, both of which must be settled before Numba starts.
+how long idle threads of OpenMP and OpenBLAS spin, all of which must be settled before Numba and NumPy start.
 """
 
 from analog_sim._cache import configure as _configure_cache

@@ -3,7 +3,8 @@ the bridge sets.
 
 Numba's, OpenMP's and BLAS's pools, each with a thread per core, fight for the cores (10x to 150x slower on two).
 So one number governs all of them, and the workers of a Monte Carlo run with one thread each. A waiting OpenMP thread
-spins for milliseconds by default, on a core that another process may need: it is told to sleep soon (limit_spinning).
+spins for milliseconds by default, OpenBLAS's for tens of them, on a core that others may need: they are told to sleep soon
+(limit_spinning).
 """
 
 import os
@@ -33,14 +34,24 @@ SPIN_COUNT = 1000
 """Turns of GNU OpenMP's waiting loop, a few microseconds, before a thread sleeps. Its default is 300,000 or more."""
 
 
-def limit_spinning() -> None:
-    """Let idle OpenMP threads sleep after microseconds; called when the package is imported, before any pool exists.
+BLAS_SPINS = 18
+"""Logarithm to base 2 of the cycles that a thread of OpenBLAS spins behind a product, some 0.1 ms; its default is 26, some 20 ms.
 
-    Two threads on two cores, one of them busy with another process: a parallel kernel of 0.1 ms took 20 ms with the
-    default and 0.2 ms so. The user's own OMP_WAIT_POLICY or GOMP_SPINCOUNT stands.
+Long enough for one product after another of NumPy to find it awake, short enough for the next kernel to have the core.
+"""
+
+
+def limit_spinning() -> None:
+    """Let idle threads of OpenMP sleep after microseconds, of OpenBLAS after 0.1 ms; called when the package is imported.
+
+    Two threads on two cores, one of them busy with another process: a parallel kernel of 0.1 ms took 20 ms with OpenMP's default and 0.2 ms
+    so. Behind a product of NumPy's, a read of 1024 x 1024 (256 vectors) on two threads took 2.3 ms with OpenBLAS's default, as long as on
+    one, and 1.3 ms so. The user's own OMP_WAIT_POLICY, GOMP_SPINCOUNT or OPENBLAS_THREAD_TIMEOUT stands. OpenBLAS reads its variable when
+    NumPy is imported: where that was done before, nothing changes.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", str(BLAS_SPINS))
 
 
 def available_cores() -> int:

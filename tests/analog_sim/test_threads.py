@@ -84,9 +84,12 @@ def test_a_joblib_worker_is_limited():
         executor.shutdown(wait=True)
 
 
-def spin_count(**environment):
-    env = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | environment
-    code = "import os, analog_sim; print(os.environ.get('GOMP_SPINCOUNT'))"
+SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT")
+
+
+def spin_count(variable="GOMP_SPINCOUNT", **environment):
+    env = {k: v for k, v in os.environ.items() if k not in SPINNING} | environment
+    code = f"import os, analog_sim; print(os.environ.get('{variable}'))"
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
     ).stdout.strip()
@@ -96,6 +99,8 @@ def test_idle_threads_sleep_soon_unless_the_user_says_otherwise():
     assert spin_count() == str(threads.SPIN_COUNT)
     assert spin_count(GOMP_SPINCOUNT="7") == "7"
     assert spin_count(OMP_WAIT_POLICY="active") == "None"
+    assert spin_count("OPENBLAS_THREAD_TIMEOUT") == str(threads.BLAS_SPINS)
+    assert spin_count("OPENBLAS_THREAD_TIMEOUT", OPENBLAS_THREAD_TIMEOUT="26") == "26"
 
 
 def test_available_cores_is_at_least_one():
