@@ -24,10 +24,11 @@ def differences(after: F32, before: F32 | None, length: F64) -> F32:
     """
     copies, (rows, n) = len(length), after.shape[1:]
     moved = np.empty((copies, rows, n), np.float32)
-    others = (after, (2, 1, 2), 0.5) if before is None else (np.ascontiguousarray(before)[None], (1, 0, 0), 1.0)
-    against, steps, factor = others
-    team = team_for(copies * rows, _least(n))
-    take_differences(0, copies * rows, team, after, against, steps, np.float32(factor), moved, length)
+    span = 0, copies * rows, team_for(copies * rows, _least(n))
+    if before is None:
+        take_differences(*span, after, after, (2, 1, 2), np.float32(0.5), moved, length)
+    else:
+        take_differences(*span, after, np.ascontiguousarray(before)[None], (1, 0, 0), np.float32(1.0), moved, length)
     return moved
 
 
