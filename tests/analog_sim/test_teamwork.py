@@ -9,12 +9,20 @@ import naive_kernels as twins
 import numba
 import numpy as np
 import pytest
+from llvmlite import ir
 from numba import njit
 
 from analog_sim import threads
 from analog_sim._teamwork import shared
 from analog_sim._workers import LOOKING
 from analog_sim.random.kernels.options import JIT_OFF
+from analog_sim.reads.kernels.converting import dac_rows, scale_rows
+from analog_sim.reads.kernels.energy import sums_of_squares
+from learning.common.kernels import add_scaled, rectify, take_differences
+from learning.losses.kernels import cross_entropy
+
+if not JIT_OFF:
+    from analog_sim._teamwork import _uncounted
 
 SEVERAL = not JIT_OFF and numba.config.NUMBA_NUM_THREADS > 1
 pytestmark = [
@@ -118,3 +126,44 @@ def test_a_forked_process_has_a_team_of_its_own():
     )
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
+
+
+def f32(*shape):
+    return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+
+
+def read(team):
+    """Full scales, volts and sums of squares of 300 inputs."""
+    x, scale, volts, sums = f32(300, 70), np.empty(300, np.float32), np.empty((300, 60), np.float32), f32(300, 1)
+    scale_rows(0, 300, team, x.view(np.int32), scale.view(np.int32))
+    dac_rows(0, 300, team, x, 10, scale, np.float32(127), np.float32(0.2), volts)
+    sums_of_squares(0, 300, team, volts, np.float32(3.0), sums)
+    return scale, volts, sums
+
+
+def perturbed(team):
+    """Losses, differences and weighted sums of copies of a batch; a rectified row."""
+    output, target, loss = f32(300, 10), np.arange(300) % 10, np.empty(300)
+    cross_entropy(0, 300, team, output, target, loss)
+    after, moved, length, total = f32(3, 100, 70), np.empty((3, 100, 70), np.float32), np.zeros((3, 50)), f32(100, 70)
+    take_differences(0, 300, team, after, after, (1, 2, 0), np.float32(1.0), moved, length)
+    add_scaled(0, 100, team, moved, f32(3, 50), total)
+    positive = np.empty(7000, np.float32)
+    rectify(0, 7000, team, total.reshape(-1), positive)
+    return loss, moved, length, total, positive
+
+
+@pytest.mark.parametrize("work", [read, perturbed])
+def test_a_team_gives_the_bits_of_one_thread(work):
+    for alone, together in zip(work(0), work(threads.team_for(300, 1)), strict=True):
+        np.testing.assert_array_equal(together, alone)
+
+
+def test_arrays_are_handed_over_without_their_counters():
+    """A part that makes views of an array counts at no place that the other threads count at."""
+    pointer, whole, numbers = ir.IntType(8).as_pointer(), ir.IntType(64), ir.FloatType().as_pointer()
+    matrix = [pointer, pointer, whole, whole, numbers, whole, whole, whole, whole]
+    codes = [pointer, pointer, whole, whole, pointer, whole, whole]
+    values = [ir.Constant(kind, None) for kind in [whole, *matrix, whole, *codes, *matrix]]
+    kept = [value is given for value, given in zip(_uncounted(values), values, strict=True)]
+    assert [k for k, same in enumerate(kept) if not same] == [1, 2, 11, 12, 18, 19]
