@@ -284,6 +284,11 @@ def difference(after: Rows, before: Rows, factor: float, samples: int) -> tuple[
     return moved, [math.fsum(v**2 for row in moved[b * each : (b + 1) * each] for v in row) for b in range(samples)]
 
 
+def sums(rows: Rows, added: Sequence[float]) -> list[list[float]]:
+    """Every row with one more row added."""
+    return [[float(a) + float(b) for a, b in zip(row, added, strict=True)] for row in rows]
+
+
 def rectified(numbers: Sequence[float]) -> list[float]:
     """Each number that is not below 0; what is not a number stays so."""
     return [0.0 if v < 0.0 else float(v) for v in numbers]

@@ -54,7 +54,7 @@ from analog_sim.reads.kernels.walsh import label_lines, multiply_walsh, pack_sig
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.threads import team_for
 from analog_sim.writing.proposal import add_outer_products
-from learning.common.kernels import add_scaled, mean_norm, rectify, take_differences
+from learning.common.kernels import add_scaled, add_to_rows, mean_norm, rectify, take_differences
 from learning.common.patches.windows import Windows
 from learning.decorrelation.kernels import bypass_and_scale, centre_rows, scale_columns
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
@@ -252,6 +252,7 @@ TWINS: dict[str, tuple[str, str]] = {
     ),
     "learning.common.kernels.add_scaled": ("naive_kernels.py:weighted", f"{HERE}:test_copies_of_a_batch"),
     "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
+    "learning.common.kernels.add_to_rows": ("naive_kernels.py:sums", f"{HERE}:test_add_to_rows"),
     "learning.common.kernels.rectify": ("naive_kernels.py:rectified", f"{HERE}:test_rectify"),
     "learning.common.kernels.take_differences": ("naive_kernels.py:difference", f"{HERE}:test_copies_of_a_batch"),
     **{
@@ -805,6 +806,13 @@ def test_rectify(team: bool) -> None:
     y = np.empty_like(x)
     rectify(0, len(x), team_for(len(x), 1) if team else 0, x, y)
     np.testing.assert_array_equal(y, np.array(twins.rectified(x), np.float32))
+
+
+def test_add_to_rows() -> None:
+    rows, added = f32(5, 19), f32(19)
+    out = np.empty_like(rows)
+    add_to_rows(rows, added, out)
+    np.testing.assert_allclose(out, twins.sums(rows, added), rtol=1e-6)
 
 
 def test_scatter_rows() -> None:

@@ -118,3 +118,12 @@ def rectify(first: int, last: int, team: int, x: F32, y: F32) -> None:
     for i in range(target.shape[0]):
         number = numbers[i]
         target[i] = np.float32(0.0) if number <= np.float32(0.0) else number
+
+
+@njit(**KERNEL)
+def add_to_rows(rows: F32, added: F32, out: F32) -> None:
+    """``out_r = rows_r + added`` for every row r; rows, out: (B, n) float32, added: (n,). NumPy begins anew at every row."""
+    for r in range(rows.shape[0]):
+        row, target = rows[r], out[r]
+        for j in range(target.shape[0]):
+            target[j] = row[j] + added[j]

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from learning.common.kernels import add_to_rows
 from learning.common.patches.windows import Patches, Windows
 from learning.common.weight_tile import WeightTile
 from learning.torch_bridge.analog_layer import BACKWARD, AnalogLayer, Backward, analog_layers, digitally
@@ -141,6 +142,8 @@ class AnalogConv2d(AnalogLayer):
                 found, part = tile.forward(patches.read(first, rows[:count])), out[first : first + count]
                 if added is None:
                     part[...] = found
+                elif part.flags.c_contiguous:
+                    add_to_rows(found, added, part)
                 else:
                     np.add(found, added, out=part)
         result = to_torch(y, x)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from learning.common.patches.kernels import LANES, LEAST_PIXELS, gather_pixels, gather_rows, scatter_rows
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
 Pair = tuple[int, int]
 
 
@@ -40,9 +41,11 @@ class Windows:
 
     def patches(self, images: F32) -> Patches:
         """Patches of images (B, C, H, W), which may lie in memory with the channels of a pixel side by side."""
-        height, width = images.shape[2:]
-        padded = images if self._bare and images.flags.c_contiguous else self._room(images)
-        return Patches(self, padded, self.size(height, width))
+        size = self.size(*images.shape[2:])
+        dense = images.flags.c_contiguous or images.transpose(0, 2, 3, 1).flags.c_contiguous
+        if dense and (self._bare or _by_pixels(images, self.kernel)):
+            return Patches(self, images, size, (self.above, self.left))
+        return Patches(self, self._room(images), size)
 
     def scatter(self, rows: F32, shape: tuple[int, int, int, int]) -> F32:
         """Transpose of the gathering: rows (B H' W', C k_y k_x) added up at their pixels, images of shape (B, C, H, W)."""
@@ -73,29 +76,47 @@ class Windows:
         return room
 
 
+def _by_pixels(images: F32, kernel: Pair) -> bool:
+    """Whether patches of these images can be gathered by `gather_pixels`: channels side by side, in whole vectors."""
+    return (
+        images.strides[1] == images.itemsize
+        and images.shape[1] % LANES == 0
+        and LEAST_PIXELS <= kernel[0] * kernel[1] <= LANES
+    )
+
+
 class Patches:
     """All patches of a batch of images, counted through images, lines and columns; rows are ordered (channel, kernel row, kernel column).
 
+    Args:
+        images: (B, C, H, W), dense. size: patches (H', W') of one. outside: lines above and columns left of the images that patches reach;
+            only where they are gathered by pixels, others have their zeros in the images.
+
     Attributes:
-        pixels: the images with their zeros, flat in memory order.
+        pixels: the images, flat in memory order.
         size: patches (H', W') of an image. length: numbers in a row.
         steps: pixels from one image, line of patches and patch to the next. distances: (length,), to each pixel of a patch from its first.
     """
 
-    def __init__(self, windows: Windows, padded: F32, size: Pair) -> None:
-        self.pixels = padded.ravel(order="K")  # a view: the images are dense
-        per_image, plane, line, pixel = (step // padded.itemsize for step in padded.strides)
+    def __init__(self, windows: Windows, images: F32, size: Pair, outside: Pair = (0, 0)) -> None:
+        self.pixels = images.ravel(order="K")  # a view: the images are dense
+        per_image, plane, line, pixel = (step // images.itemsize for step in images.strides)
         (k_y, k_x), (d_y, d_x), (s_y, s_x) = windows.kernel, windows.dilation, windows.stride
-        channel, i, j = np.arange(padded.shape[1]), np.arange(k_y)[:, None], np.arange(k_x)
+        channel, i, j = np.arange(images.shape[1]), np.arange(k_y)[:, None], np.arange(k_x)
         at = channel[:, None, None] * plane + i * (d_y * line) + j * (d_x * pixel)
         self.distances = at.reshape(-1).astype(np.uint32)
         self.steps = per_image, s_y * line, s_x * pixel
         self.size, self.length = size, len(self.distances)
-        self._number = len(padded) * size[0] * size[1]
-        self._channels, count = padded.shape[1], k_y * k_x
-        fits = plane == 1 and self._channels % LANES == 0 and LEAST_PIXELS <= count <= LANES
-        apart = at[0].reshape(-1).astype(np.int64) * padded.itemsize
-        self._apart = np.pad(apart, (0, LANES - count), mode="edge") if fits else None
+        self._number = len(images) * size[0] * size[1]
+        self._far: I64 | None = None
+        if _by_pixels(images, windows.kernel):
+            spare = (0, LANES - k_y * k_x)
+            self._far = np.pad(at[0].reshape(-1).astype(np.int64) * images.itemsize, spare, mode="edge")
+            lines, columns = np.divmod(np.arange(k_y * k_x), k_x)
+            self._reach = np.pad(np.stack([lines * d_y, columns * d_x]), ((0, 0), spare), mode="edge")
+            begin, reached = -outside[0] * line - outside[1] * pixel, (d_y * (k_y - 1) + 1, d_x * (k_x - 1) + 1)
+            self._steps, self._nothing = (begin, *self.steps, images.shape[1]), np.zeros(images.shape[1], np.float32)
+            self._frame = size[1], s_y, s_x, *outside, *images.shape[2:], size[0] * size[1], *reached
 
     def __len__(self) -> int:
         return self._number
@@ -119,9 +140,12 @@ class Patches:
             raise ValueError(
                 f"patches {first} to {last + 1} into rows of {rows.shape[1]}: there are {len(self)} of {self.length}"
             )
-        if self._apart is None or not rows.flags.c_contiguous:
+        if self._far is None:
             gather_rows(self.pixels, self.distances, self.steps, self.size, first, every, rows)
+        elif not rows.flags.c_contiguous:
+            rows[:, : self.length] = self.read(first, np.empty((len(rows), self.length), np.float32), every)
         else:
-            of_a_patch = self._channels, self.length // self._channels
-            gather_pixels(self.pixels, self._apart, self.steps, self.size, first, every, *of_a_patch, rows)
+            count, shape = self.length // self._steps[-1], (self._steps, self._frame)
+            distances = self._nothing, self._far, self._reach
+            gather_pixels(self.pixels, *distances, *shape, first, every, count, rows)
         return rows

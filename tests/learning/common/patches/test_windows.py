@@ -54,6 +54,17 @@ def test_a_strip_is_a_part_of_all_and_leaves_further_columns_alone(channels):
     patches.read(25, rows)  # from the first image into the second
     np.testing.assert_array_equal(rows[:, :-2], patches.all()[25:32])
     assert (rows[:, -2:] == 9.0).all()
+    turned = np.full((patches.length, 7), 9.0, np.float32).T
+    np.testing.assert_array_equal(patches.read(25, turned), patches.all()[25:32])
+
+
+def test_images_that_lie_densely_are_not_copied_where_pixels_are_gathered():
+    images = np.random.default_rng(1).normal(size=(2, 5, 6, 32)).astype(np.float32).transpose(0, 3, 1, 2)
+    for here, kept in ((windows((3, 3), (1, 1), (1, 1), (1, 1)), images), (Windows((1, 1)), images)):
+        assert np.shares_memory(here.patches(kept).pixels, images)
+    half = images[:, :16]
+    of_half = windows((3, 3), (1, 1), (1, 1), (1, 1)).patches(half).all()
+    np.testing.assert_array_equal(of_half, naive.patches(half, (3, 3), (1, 1), (1, 1), (1, 1)))
 
 
 def test_some_patches_are_spread_evenly():
