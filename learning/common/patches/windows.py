@@ -89,8 +89,9 @@ class Patches:
     """All patches of a batch of images, counted through images, lines and columns; rows are ordered (channel, kernel row, kernel column).
 
     Args:
-        images: (B, C, H, W), dense. size: patches (H', W') of one. outside: lines above and columns left of the images that patches reach;
-            only where they are gathered by pixels, others have their zeros in the images.
+        windows: where patches lie. images: (B, C, H, W), dense. size: patches (H', W') of one.
+        outside: lines above and columns left of the images that patches reach; only where they are gathered by pixels, others have their
+            zeros in the images.
 
     Attributes:
         pixels: the images, flat in memory order.
