@@ -15,6 +15,7 @@ Names are imported when they are first used, so that the import itself is quick.
     ah.datasets    the published data sets
 """
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from learning.experiments.interactive.runs import estimate, fit, load_run, sweep, train
 
 __analog_hil__ = True
+
+with contextlib.suppress(ImportError):  # whoever asks for a name is told what is wrong
+    importlib.import_module("analog_sim")  # settles how long idle threads spin, before NumPy and torch have any
 
 __all__ = ["card", "chip", "convert", "datasets", "estimate", "fit", "load_run", "network", "sweep", "tile", "train"]
 

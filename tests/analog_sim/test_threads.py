@@ -87,9 +87,11 @@ def test_a_joblib_worker_is_limited():
 SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT")
 
 
-def spin_count(variable="GOMP_SPINCOUNT", **environment):
+def spin_count(variable="GOMP_SPINCOUNT", package="analog_sim", **environment):
     env = {k: v for k, v in os.environ.items() if k not in SPINNING} | environment
-    code = f"import os, analog_sim; print(os.environ.get('{variable}'))"
+    code = (
+        f"import os, sys, {package}; print(os.environ.get('{variable}') if 'numpy' not in sys.modules else 'too late')"
+    )
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
     ).stdout.strip()
@@ -100,6 +102,7 @@ def test_idle_threads_sleep_soon_unless_the_user_says_otherwise():
     assert spin_count(GOMP_SPINCOUNT="7") == "7"
     assert spin_count(OMP_WAIT_POLICY="active") == "None"
     assert spin_count("OPENBLAS_THREAD_TIMEOUT") == str(threads.BLAS_SPINS)
+    assert spin_count("OPENBLAS_THREAD_TIMEOUT", package="analog_hil") == str(threads.BLAS_SPINS)
     assert spin_count("OPENBLAS_THREAD_TIMEOUT", OPENBLAS_THREAD_TIMEOUT="26") == "26"
 
 
