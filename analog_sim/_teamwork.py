@@ -160,7 +160,9 @@ else:
     @njit(cache=True, nogil=True)
     def _take(board, number):
         """Do parts of the work that a board tells of until all are taken: those of thread `number`, then those of the next, and so on."""
-        threads = load(board + THREADS)
+        threads = load(
+            board + THREADS
+        )  # of an earlier work, perhaps, whose parts are all taken: then it finds what it finds
         for k in range(threads):
             owner = (number + k) % threads
             while True:

@@ -797,7 +797,7 @@ def test_copies_of_a_batch(cols: int, two_sided: bool, team: bool) -> None:
     np.testing.assert_allclose(moved, [of_copy for of_copy, _ in known], rtol=1e-6)
     np.testing.assert_allclose(added, length + [squares for _, squares in known], rtol=1e-6)
     add_scaled(0, 6, team_for(6, 1) if team else 0, moved, factor, total)
-    np.testing.assert_allclose(total, twins.weighted(start, moved, factor), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(total, twins.weighted(start, moved, factor), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("team", [False, True])

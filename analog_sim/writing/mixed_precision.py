@@ -16,7 +16,7 @@ from pydantic import Field
 from analog_sim.pulses.kernels.counts import clear_lines, gather_taken, largest_of_rows, take_whole
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, put, taken
-from analog_sim.threads import team_for
+from analog_sim.threads import rows_of, team_for
 from analog_sim.writing.proposal import OuterProduct, Proposal, add_outer_products
 from analog_sim.writing.pulsed import PulsedScheme, Refresher, keeps_no_plan, net_step, room_for_counts, send_planes
 from analog_sim.writing.scheme import WritableBlock, Writer, WriteTarget
@@ -164,14 +164,13 @@ class MixedPrecisionWriter(Writer):
 
     def _take_lines(self, gathered: F32, room: CountRoom, largest: I32 | None) -> int:
         """The same for what has gathered (lines, outputs); largest: the bits of an upper bound in every line, None where nobody knows."""
-        lines = len(gathered)
-        team = team_for(lines, max(1, -(-WORTH_A_THREAD // gathered.shape[1])))
+        lines = rows_of(gathered, WORTH_A_THREAD)
         if largest is None:
-            largest = np.empty(lines, np.int32)
-            largest_of_rows(0, lines, team, gathered.view(np.int32), largest)
+            largest = np.empty(len(gathered), np.int32)
+            largest_of_rows(*lines, gathered.view(np.int32), largest)
         scheme = self._scheme
         limits = np.float32(scheme.threshold), np.float32(scheme.max_pulses), scheme.pair == "one_sided"
-        return int(take_whole(0, lines, team, gathered, largest, limits, room.planes, (room.taken, room.listed)))
+        return int(take_whole(*lines, gathered, largest, limits, room.planes, (room.taken, room.listed)))
 
     def state(self) -> AccumulatorState:
         """Accumulator and counters."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analog_sim.threads import team_for
+from analog_sim.threads import rows_of
 from learning.common.kernels import add_scaled, take_differences
 
 F32 = npt.NDArray[np.float32]
@@ -22,9 +22,8 @@ def differences(after: F32, before: F32 | None, length: F64) -> F32:
 
     after: (K, rows, n), or (2 K, rows, n). before: (rows, n). length: (K, B) float64; the squared length for each of B samples is added.
     """
-    copies, (rows, n) = len(length), after.shape[1:]
-    moved = np.empty((copies, rows, n), np.float32)
-    span = 0, copies * rows, team_for(copies * rows, _least(n))
+    moved = np.empty((len(length), *after.shape[1:]), np.float32)
+    span = rows_of(moved.reshape(-1, moved.shape[2]), WORTH_A_THREAD)
     if before is None:
         take_differences(*span, after, after, (2, 1, 2), np.float32(0.5), moved, length)
     else:
@@ -38,9 +37,4 @@ def add_weighted(totals: Sequence[F32], parts: Sequence[F32], factor: F32) -> No
     factor: (K, B). Copies are added one after the other.
     """
     for total, part in zip(totals, parts, strict=True):
-        add_scaled(0, len(total), team_for(len(total), _least(part[:, 0].size)), part, factor, total)
-
-
-def _least(n: int) -> int:
-    """Rows of so many numbers that are worth a thread."""
-    return max(1, -(-WORTH_A_THREAD // max(1, n)))
+        add_scaled(*rows_of(total, -(-WORTH_A_THREAD // len(part))), part, factor, total)

@@ -142,10 +142,8 @@ class AnalogConv2d(AnalogLayer):
                 found, part = tile.forward(patches.read(first, rows[:count])), out[first : first + count]
                 if added is None:
                     part[...] = found
-                elif part.flags.c_contiguous:
-                    add_to_rows(found, added, part)
                 else:
-                    np.add(found, added, out=part)
+                    add_to_rows(found, added, part)
         result = to_torch(y, x)
         return result if bias is None or at_once else result.add_(bias.to(x.dtype))
 
