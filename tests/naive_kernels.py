@@ -294,6 +294,21 @@ def rectified(numbers: Sequence[float]) -> list[float]:
     return [0.0 if v < 0.0 else float(v) for v in numbers]
 
 
+def passed_back(numbers: Sequence[float], grad: Sequence[float]) -> list[float]:
+    """What comes back through the maximum of each number and 0."""
+    return [float(g) * (1.0 if v > 0.0 else 0.0) for v, g in zip(numbers, grad, strict=True)]
+
+
+def sum_of_rows(rows: Rows) -> list[float]:
+    """The sum of each column."""
+    return [sum(float(v) for v in column) for column in zip(*rows, strict=True)]
+
+
+def taken_rows(rows: Rows, index: Sequence[int]) -> list[list[float]]:
+    """Rows by their numbers."""
+    return [[float(v) for v in rows[k]] for k in index]
+
+
 def weighted(start: Rows, parts: Sequence[Rows], factor: Rows) -> list[list[float]]:
     """Rows, and every copy of them added with the factor of its sample."""
     each = len(start) // len(factor[0])

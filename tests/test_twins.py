@@ -27,6 +27,7 @@ from analog_sim.pulses.kernels.counts import (
     count_listed,
     gather_taken,
     largest_of_rows,
+    lines_of,
     list_pulses,
     slots_of_rows,
     take_whole,
@@ -37,7 +38,7 @@ from analog_sim.random.kernels.options import JIT_OFF
 from analog_sim.random.kernels.philox import add_normals, add_scaled_normals, fill_normals
 from analog_sim.reads.kernels.converting import scale_rows
 from analog_sim.reads.kernels.energy import read_power, square_and_power, sums_of_squares
-from analog_sim.reads.kernels.net import grid_for, lines_of, load_of_columns, loads_at, mend_points, net_and_load
+from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.kernels.noisy_conversion import evenly_noisy_adc, noisy_adc
 from analog_sim.reads.kernels.product import (
     AT_ONCE,
@@ -54,7 +55,17 @@ from analog_sim.reads.kernels.walsh import label_lines, multiply_walsh, pack_sig
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.threads import team_for
 from analog_sim.writing.proposal import add_outer_products
-from learning.common.kernels import add_scaled, add_to_rows, mean_norm, rectify, take_differences
+from learning.common.kernels import (
+    add_row,
+    add_scaled,
+    add_to_rows,
+    mean_norm,
+    rectify,
+    sum_rows,
+    take_differences,
+    take_rows,
+    where_positive,
+)
 from learning.common.patches.windows import Windows
 from learning.decorrelation.kernels import bypass_and_scale, centre_rows, scale_columns
 from learning.losses.kernels import cross_entropy, cross_entropy_gradient
@@ -176,7 +187,7 @@ TWINS: dict[str, tuple[str, str]] = {
         "naive_kernels.py:noisy_reading",
         f"{HERE}:test_noisy_adc",
     ),
-    "analog_sim.reads.kernels.net.lines_of": ("naive_kernels.py:word_lines", f"{HERE}:test_lines_of"),
+    "analog_sim.pulses.kernels.counts.lines_of": ("naive_kernels.py:word_lines", f"{HERE}:test_lines_of"),
     **{
         f"analog_sim.reads.kernels.walsh.{name}": ("naive_kernels.py:walsh_product", f"{HERE}:test_walsh")
         for name in ("label_lines", "multiply_walsh", "pack_signs")
@@ -253,6 +264,10 @@ TWINS: dict[str, tuple[str, str]] = {
     "learning.common.kernels.add_scaled": ("naive_kernels.py:weighted", f"{HERE}:test_copies_of_a_batch"),
     "learning.common.kernels.mean_norm": ("naive_kernels.py:norm", f"{HERE}:test_rows_of_a_batch"),
     "learning.common.kernels.add_to_rows": ("naive_kernels.py:sums", f"{HERE}:test_add_to_rows"),
+    "learning.common.kernels.add_row": ("naive_kernels.py:sums", f"{HERE}:test_add_to_rows"),
+    "learning.common.kernels.sum_rows": ("naive_kernels.py:sum_of_rows", f"{HERE}:test_sum_rows"),
+    "learning.common.kernels.take_rows": ("naive_kernels.py:taken_rows", f"{HERE}:test_take_rows"),
+    "learning.common.kernels.where_positive": ("naive_kernels.py:passed_back", f"{HERE}:test_rectify"),
     "learning.common.kernels.rectify": ("naive_kernels.py:rectified", f"{HERE}:test_rectify"),
     "learning.common.kernels.take_differences": ("naive_kernels.py:difference", f"{HERE}:test_copies_of_a_batch"),
     **{
@@ -593,7 +608,7 @@ def test_noisy_adc(bits: int | None, spread: str) -> None:
 def test_net_and_load() -> None:
     plus, minus = f32(6, 50, low=0.0), f32(6, 50, low=0.0)
     panels, load = np.zeros((-(-50 // WIDTH), 6, WIDTH), np.float32), np.full(6, -1, np.float64)
-    rows = np.array([1, 7, 3, 10])
+    rows = np.array([1, 3, 4])
     net_and_load(0, len(rows), 0, np.stack((plus, minus)), rows, panels, load, grid_for(1.0))
     values, loads = twins.net(plus, minus, [int(r) for r in rows])
     assert set(values) == {1, 3, 4}
@@ -741,9 +756,9 @@ def test_products(shape: tuple[int, int]) -> None:
     turned = np.zeros((-(-shape[0] // WIDTH), shape[1], WIDTH), np.float32)
     transpose_panels(packed, turned, 0, len(turned))
     np.testing.assert_array_equal(turned, np.asarray(twins.panels(matrix.T, WIDTH), np.float32))
-    some, expected = np.arange(0, 2 * shape[0], 3), turned.copy()  # of two planes
+    some, expected = np.arange(0, shape[0], 3), turned.copy()
     turned[:, :, :] = np.where(
-        np.isin(np.arange(turned.size // shape[1]).reshape(len(turned), 1, WIDTH), some % shape[0]), 7, turned
+        np.isin(np.arange(turned.size // shape[1]).reshape(len(turned), 1, WIDTH), some), 7, turned
     )
     transpose_lines(packed, some, turned)
     np.testing.assert_array_equal(turned[:, :, :], expected)
@@ -804,8 +819,14 @@ def test_copies_of_a_batch(cols: int, two_sided: bool, team: bool) -> None:
 def test_rectify(team: bool) -> None:
     x = np.concatenate([f32(1, 150)[0], np.array([0.0, -0.0, math.nan, math.inf, -math.inf], np.float32)])
     y = np.empty_like(x)
-    rectify(0, len(x), team_for(len(x), 1) if team else 0, x, y)
+    among = team_for(len(x), 1) if team else 0
+    rectify(0, len(x), among, x, y)
     np.testing.assert_array_equal(y, np.array(twins.rectified(x), np.float32))
+    grad, back = f32(1, len(x))[0], np.empty_like(x)
+    grad[:2] = math.nan, math.inf
+    with np.errstate(invalid="ignore"):
+        where_positive(0, len(x), among, x, grad, back)
+    np.testing.assert_array_equal(back, np.array(twins.passed_back(x, grad), np.float32))
 
 
 def test_add_to_rows() -> None:
@@ -813,6 +834,25 @@ def test_add_to_rows() -> None:
     out = np.empty_like(rows)
     add_to_rows(rows, added, out)
     np.testing.assert_allclose(out, twins.sums(rows, added), rtol=1e-6)
+    add_row(rows, added)
+    np.testing.assert_array_equal(rows, out)
+
+
+@pytest.mark.parametrize("columns", [1, 10, 70])
+def test_sum_rows(columns: int) -> None:
+    rows, total = f32(9, columns), np.empty(columns, np.float32)
+    sum_rows(rows, total)
+    np.testing.assert_allclose(total, twins.sum_of_rows(rows), rtol=1e-5, atol=1e-6)
+    if columns > 1:  # NumPy adds up a single column in pairs
+        np.testing.assert_array_equal(total, rows.sum(axis=0))
+
+
+@pytest.mark.parametrize("team", [False, True])
+def test_take_rows(team: bool) -> None:
+    x, index = f32(20, 7), RNG.integers(0, 20, 11)
+    out = np.empty((11, 7), np.float32)
+    take_rows(0, 11, team_for(11, 1) if team else 0, x, index, out)
+    np.testing.assert_array_equal(out, np.array(twins.taken_rows(x, index), np.float32))
 
 
 def test_scatter_rows() -> None:

@@ -344,7 +344,7 @@ class EmulatedCrossbar:
             check_rows(plan, self.info.planes * self.info.rows)
         prepared, sent, points = self._sent(plan)
         cost, now = self.cell.cost, self.clock.now
-        self._note_pulses(prepared.rows, now, points)
+        self._note_pulses(prepared, now, points)
         seconds = cost.t_pulse * prepared.slots
         self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
         self.clock.advance(seconds)
@@ -393,15 +393,18 @@ class EmulatedCrossbar:
         self._ageing.evaluate(state, now, row_spans(rows, state.g.shape[2]), out)
         return out
 
-    def _note_pulses(self, rows: I64, now: float, points: Points | None) -> None:
-        """Cells in these rows, at these points alone if they are known, have changed: mend what is remembered of them."""
-        if not len(rows):
+    def _note_pulses(self, sent: PreparedPulses, now: float, points: Points | None) -> None:
+        """Cells in the rows of a plan, at these points alone if they are known, have changed: mend what is remembered of them."""
+        if not sent.any:
             return
         self._last_write = now
-        if self.cell.ages:
+        rows = sent.rows if self.cell.ages else None
+        if rows is not None:
             self._ageing.written(self.cells, now, row_spans(rows, self.cells.g.shape[2]))
-        if self._seen is not None:
-            self._seen.pulsed(rows, now, points)
+        if self._seen is not None and points is None:
+            self._seen.pulsed(sent.lines, now, rows)
+        elif self._seen is not None and points is not None:
+            self._seen.pulsed_at(points, now)
         if self._wired is not None:
             self._wired.forget()
 

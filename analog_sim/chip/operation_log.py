@@ -54,7 +54,9 @@ class OperationLog:
         self, kind: str, time: float, *, units: int = 1, seconds: float = 0.0, joules: float = 0.0, **data: Any
     ) -> None:
         """Account for one operation; `data` is copied only while recording."""
-        total = self.totals.setdefault(kind, Totals())
+        total = self.totals.get(kind)
+        if total is None:
+            total = self.totals[kind] = Totals()
         total.calls += 1
         total.units += units
         total.seconds += seconds

@@ -17,7 +17,7 @@ from analog_sim.pulses.kernels import graded
 from analog_sim.pulses.kernels import pulses as kernels
 from analog_sim.pulses.kernels.cells import Cells
 from analog_sim.pulses.kernels.composed.merging import DENSE, ComposedTables
-from analog_sim.pulses.kernels.counts import busy_rows, count_listed, list_pulses, slots_of_rows
+from analog_sim.pulses.kernels.counts import busy_rows, count_listed, lines_of, list_pulses, slots_of_rows
 from analog_sim.pulses.kernels.graded import CountDrives, Seen, TrainDrives
 from analog_sim.pulses.kernels.laws import LINEAR, Law
 from analog_sim.pulses.kernels.lists import AT_ONCE
@@ -63,16 +63,42 @@ class PreparedPulses:
 
     Attributes:
         counts, train: see the kernels; one of them is None.
-        rows: those in which any cell may change, ascending, counted through all planes.
+        planes, lines_of_plane: of the crossbar.
         slots: pulse slots used (what the operation takes in time): of a train those of its samples, of counts those of its rows.
         busiest: (samples,), in how many slots of a train the busiest row fires; empty for counts.
     """
 
     counts: PreparedCounts | None
     train: PreparedTrain | None
-    rows: I64
+    planes: int
+    lines_of_plane: int
     slots: int
     busiest: I64
+
+    @property
+    def any(self) -> bool:
+        """Whether any cell may change."""
+        sent = self.counts if self.train is None else self.train
+        return sent is not None and len(sent.rows) > 0
+
+    @property
+    def rows(self) -> I64:
+        """Those in which any cell may change, ascending, counted through all planes."""
+        if self.counts is not None:
+            return self.counts.rows
+        return (np.arange(self.planes)[:, None] * self.lines_of_plane + self.lines).ravel()
+
+    @property
+    def lines(self) -> I64:
+        """The word lines of these rows, ascending."""
+        if self.train is not None:
+            return self.train.rows
+        assert self.counts is not None
+        rows = self.counts.rows
+        if not len(rows) or rows[-1] < self.lines_of_plane:
+            return rows
+        found = np.empty(self.lines_of_plane, np.int64)
+        return found[: lines_of(rows, np.empty(self.lines_of_plane, np.bool_), found)]
 
     @property
     def few(self) -> I64 | None:
@@ -91,11 +117,10 @@ def prepare(
     everywhere = cell.half_select > 0.0 if factors is None else factors.half
     if isinstance(plan, PulseCounts):
         counts, slots = _counts(plan, state.g.shape, cell.half_select, everywhere)
-        return PreparedPulses(counts, None, counts.rows, slots, _NOBODY)
+        return PreparedPulses(counts, None, planes, rows, slots, _NOBODY)
     _check(plan, planes, rows, cols)
     train, busiest = _train(plan, planes, cell.half_select, everywhere)
-    of_planes = train.rows if planes == 1 else np.concatenate((train.rows, train.rows + rows))
-    return PreparedPulses(None, train, of_planes, plan.length * len(plan.row_bits), busiest)
+    return PreparedPulses(None, train, planes, rows, plan.length * len(plan.row_bits), busiest)
 
 
 @dataclass(frozen=True)

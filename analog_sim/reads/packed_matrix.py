@@ -71,9 +71,9 @@ class PackedMatrix:
         in_parts(lambda first, last: transpose_panels(self.array, made.array, first, last), len(made.array), least)
         return made
 
-    def transpose_lines(self, cells_of: I64, turned: PackedMatrix) -> None:
-        """Bring `turned`, which was M^T, up to date in some rows of M, counted through all planes of cells."""
-        transpose_lines(self.array, cells_of, turned.array)
+    def transpose_lines(self, lines: I64, turned: PackedMatrix) -> None:
+        """Bring `turned`, which was M^T, up to date in some rows of M."""
+        transpose_lines(self.array, lines, turned.array)
 
     def put(self, rows: I64, values: F32) -> None:
         """Replace these rows by values (len(rows), m)."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analog_sim.cells.ageing import Ageing, row_spans
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
-from analog_sim.reads.kernels.net import grid_for, lines_of, load_of_columns, loads_at, mend_points, net_and_load
+from analog_sim.reads.kernels.net import grid_for, load_of_columns, loads_at, mend_points, net_and_load
 from analog_sim.reads.packed_matrix import PackedMatrix
 from analog_sim.threads import in_parts, team_for
 
@@ -30,11 +30,10 @@ AGE_TOLERANCE = 1e-3
 FLICKER_TOLERANCE = 0.05
 """The same for the 1/f noise, which grows as the square root of a logarithm: an error of its std below 1 % beyond a second."""
 
-FEW_ROWS = 0.5
-"""Share of the rows up to which what depends on them is mended instead of made anew."""
+FEW_LINES = 0.5
+"""Share of the word lines up to which what depends on them is mended instead of made anew."""
 
-
-FEW_LINES = 0.15
+FEW_TURNED = 0.15
 """The same for the matrix of transposed reads, into which a row goes number by number."""
 
 WORTH_A_THREAD = 2**17
@@ -145,7 +144,7 @@ class ReadCache:
         return load
 
     def points_of(self, cells: I64) -> Points | None:
-        """Note how these cells, counted through planes, rows and columns, load the lines before they are pulsed; for `pulsed`.
+        """Note how these cells, counted through planes, rows and columns, load the lines before they are pulsed; for `pulsed_at`.
 
         None where single points cannot be mended: there is nothing yet, or no pair, or cells age.
         """
@@ -156,50 +155,63 @@ class ReadCache:
         number = loads_at(self._cells.g[0], self._cells.g[1], cells, self._grid, points, before)
         return points[:number], before[:number]
 
-    def pulsed(self, rows: I64, now: float, points: Points | None = None) -> None:
-        """Take note that cells in these rows, counted through all planes, were pulsed at chip time `now`.
+    def pulsed(self, lines: I64, now: float, rows: I64 | None = None) -> None:
+        """Take note that cells on these word lines, which ascend, were pulsed at chip time `now`.
 
-        points: of `points_of`, where no other cells were.
+        rows: of cells that age: those that were, counted through all planes.
         """
+        self._changed(now)
+        self._mend_lines(lines, rows)
+        self._mend_variance(lines)
+
+    def pulsed_at(self, points: Points, now: float) -> None:
+        """The same where only the cells at points of `points_of` were."""
+        self._changed(now)
+        self._mend_points(*points)
+        if isinstance(self.__dict__.get("variance"), PackedMatrix):
+            self._mend_variance(np.unique(points[0] // self._cells.g.shape[2]))
+
+    def _changed(self, now: float) -> None:
+        """Some cells are young again, and what is made of all of them is to be made anew."""
         self._until = min(self._until, self._end(now, 0.0))
         self._noise_until = min(self._noise_until, self._noise_end(now, 0.0))
         self._drop("row_sum", "col_sum", "variance_back", "cell_variance")
-        made = self.__dict__
-        planes, total, _ = self._cells.g.shape
-        many = len(rows) > FEW_ROWS * planes * total
-        if many and not isinstance(
-            made.get("variance"), float
-        ):  # one number for all cells does not depend on their states
-            self._drop("variance")
-        if points is None:
-            self._mend_rows(rows, many)
-        else:
-            self._mend_points(*points)
-        variance = made.get("variance")
-        if isinstance(variance, PackedMatrix):
-            lines = np.unique(rows % total)
-            values = self._net_variance(lines)
-            assert not isinstance(values, float)
-            variance.put(lines, values)
 
-    def _mend_rows(self, rows: I64, many: bool) -> None:
-        """Bring conductances, matrices and loads up to date in these rows, or let them be made anew; many: they are most of all."""
-        made = self.__dict__
+    def _few(self, lines: I64) -> bool:
+        """Whether it is worth mending what depends on these word lines."""
+        return len(lines) <= FEW_LINES * self._cells.g.shape[1]
+
+    def _mend_variance(self, lines: I64) -> None:
+        """Bring the variance up to date on these lines, or let it be made anew; one number for all does not depend on the cells."""
+        variance = self.__dict__.get("variance")
+        if not isinstance(variance, PackedMatrix):
+            return
+        if not self._few(lines):
+            self._drop("variance")
+            return
+        values = self._net_variance(lines)
+        assert not isinstance(values, float)
+        variance.put(lines, values)
+
+    def _mend_lines(self, lines: I64, rows: I64 | None) -> None:
+        """Bring conductances, matrices and loads up to date on these lines, or let them be made anew; rows: as in `pulsed`."""
+        made, few = self.__dict__, self._few(lines)
         planes, total, cols = self._cells.g.shape
         self._drop("_columns")
-        if planes == 1 or len(rows) > FEW_LINES * planes * total:
+        if planes == 1 or len(lines) > FEW_TURNED * total:
             self._spare = made.pop("back", self._spare)
-        if planes == 1 or (many and self._ageing.cell.ages):
+        if planes == 1 or (not few and self._ageing.cell.ages):
             self._drop("_lines")
-        if many or not self._ageing.cell.ages:
+        if not few or not self._ageing.cell.ages:
             # Too much of it has changed; or it is the state itself, whose array may have been replaced.
             self._drop("g")
         elif "g" in made:
+            assert rows is not None, "cells that age are known by their rows"
             self._ageing.evaluate(self._cells, self._now, row_spans(rows, cols), self.g)
         if "_lines" in made:
-            _net_and_load(self.g, rows, *self._lines, self._grid)
+            _net_and_load(self.g, lines, *self._lines, self._grid)
             if "back" in made:
-                self.forward.transpose_lines(_lines_of(rows, total), self.back)
+                self.forward.transpose_lines(lines, self.back)
         else:
             self._drop("back")
 
@@ -251,16 +263,7 @@ def _shortest_scale(cell: CellModel) -> float | None:
     return min(scales, default=None)
 
 
-def _net_and_load(g: F32, cells_of: I64, net: PackedMatrix, load: F64, grid: float) -> None:
-    """Net conductance and load of the word lines of some rows of cells, which are counted through both planes and ascend."""
+def _net_and_load(g: F32, lines: I64, net: PackedMatrix, load: F64, grid: float) -> None:
+    """Net conductance and load of some word lines, which ascend."""
     least = max(1, -(-NETTED_BY_A_THREAD // (2 * g.shape[2])))
-    lines = _lines_of(cells_of, g.shape[1])
     net_and_load(0, len(lines), team_for(len(lines), least), g, lines, net.array, load, grid)
-
-
-def _lines_of(cells_of: I64, lines: int) -> I64:
-    """Word lines of rows of cells, which are counted through both planes and ascend: each once."""
-    if not len(cells_of) or cells_of[-1] < lines:
-        return cells_of
-    found = np.empty(lines, np.int64)
-    return found[: lines_of(cells_of, np.empty(lines, np.bool_), found)]

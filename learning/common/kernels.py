@@ -16,6 +16,7 @@ from analog_sim.random.kernels.options import KERNEL, WITHIN
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 Steps = tuple[int, int, int]
 
 _LANES = 64
@@ -121,9 +122,61 @@ def rectify(first: int, last: int, team: int, x: F32, y: F32) -> None:
 
 
 @njit(**KERNEL)
+def where_positive(first: int, last: int, team: int, x: F32, y: F32, out: F32) -> None:
+    """``out_i = y_i`` where x_i > 0, elsewhere 0 y_i, which is 0 of y's sign, or NaN; x, y, out: (n,) float32.
+
+    first, last, team: numbers first ... last - 1, see `analog_sim._teamwork`.
+    """
+    if team:
+        shared(first, last, _LANES, 1, team)
+        return
+    numbers, source, target = x[first:last], y[first:last], out[first:last]
+    for i in range(target.shape[0]):
+        target[i] = source[i] * (np.float32(1.0) if numbers[i] > np.float32(0.0) else np.float32(0.0))
+
+
+@njit(**KERNEL)
+def sum_rows(rows: F32, total: F32) -> None:
+    """``total = sum_r rows_r``, one row after the other; rows: (B, n) float32, total: (n,)."""
+    for j in range(total.shape[0]):
+        total[j] = np.float32(0.0)
+    for r in range(rows.shape[0]):
+        row = rows[r]
+        for j in range(total.shape[0]):
+            total[j] += row[j]
+
+
+@njit(**KERNEL)
+def add_row(rows: F32, added: F32) -> None:
+    """``rows_r += added`` for every row r, in place; rows: (B, n) float32, added: (n,).
+
+    Apart from `add_to_rows`, whose loop the compiler does not vectorise where it finds that both are the same memory.
+    """
+    for r in range(rows.shape[0]):
+        row = rows[r]
+        for j in range(added.shape[0]):
+            row[j] += added[j]
+
+
+@njit(**KERNEL)
 def add_to_rows(rows: F32, added: F32, out: F32) -> None:
     """``out_r = rows_r + added`` for every row r; rows, out: (B, n) float32, added: (n,). NumPy begins anew at every row."""
     for r in range(rows.shape[0]):
         row, target = rows[r], out[r]
         for j in range(target.shape[0]):
             target[j] = row[j] + added[j]
+
+
+@njit(**KERNEL)
+def take_rows(first: int, last: int, team: int, x: F32, index: I64, out: F32) -> None:
+    """``out_b = x_index_b``, rows of x (N, n) float32 from all over the memory.
+
+    first, last, team: rows first ... last - 1 of the result, see `analog_sim._teamwork`.
+    """
+    if team:
+        shared(first, last, 1, 1, team)
+        return
+    for b in range(first, last):
+        row, target = x[index[b]], out[b]
+        for j in range(target.shape[0]):
+            target[j] = row[j]

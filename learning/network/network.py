@@ -19,6 +19,7 @@ from analog_sim.config import UserError
 from analog_sim.random.streams import Stream, Streams
 from analog_sim.saved_state import State, put
 from analog_sim.writing.proposal import Dense
+from learning.common.kernels import add_row
 from learning.common.weight_tile import TileMaker, WeightTile, digital_tile
 from learning.decorrelation.base import Passed
 from learning.decorrelation.decorrelator import DecorrelationSpec, Decorrelator, DecorrelatorState
@@ -137,7 +138,7 @@ class WeightLayer:
         """Tile input -> pre-activations (rows, n_out), with momentarily changed parameters when `shift` is given."""
         a = self.tile.forward(x)
         if self.bias is not None:
-            a += self.bias
+            add_row(a, self.bias)
         if shift is not None:
             a += x @ shift.dw.T
             if shift.db is not None:

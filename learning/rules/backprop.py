@@ -30,5 +30,5 @@ class Backprop(Rule):
             return layer.tile.backward(d)[:, : layer.inputs]
 
         errors = network.errors(trace, grad, transport)
-        value = float(loss.per_sample(trace.output, target).mean())
+        value = loss.mean(trace.output, target)
         return Proposed(value, trace, from_errors(network, trace, errors))

@@ -16,6 +16,7 @@ from pydantic import Field
 from analog_sim.config import Part
 from analog_sim.random.streams import Streams
 from analog_sim.writing.proposal import OuterProduct, Proposal
+from learning.common.kernels import sum_rows
 from learning.common.memory import Memory
 from learning.common.needs import Needs
 from learning.losses.base import Loss, Target
@@ -161,9 +162,16 @@ class NoiseRule(PerturbationRule):
 def from_errors(network: Network, trace: Trace, errors: list[F32]) -> tuple[Gradient, ...]:
     """Gradients ``sum_b d_b x_b^T`` and ``sum_b d_b`` from d (rows, n_out) of every layer."""
     return tuple(
-        Gradient(OuterProduct(passed.x, d), None if layer.bias is None else d.sum(axis=0))
+        Gradient(OuterProduct(passed.x, d), None if layer.bias is None else _sum_of_rows(d))
         for layer, passed, d in zip(network.layers, trace.layers, errors, strict=True)
     )
+
+
+def _sum_of_rows(d: F32) -> F32:
+    """``sum_b d_b``, (n,)."""
+    total = np.empty(d.shape[1], np.float32)
+    sum_rows(np.ascontiguousarray(d), total)
+    return total
 
 
 def per_row(values: F64, rows: F32) -> F32:

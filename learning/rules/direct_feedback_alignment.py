@@ -51,5 +51,5 @@ class DirectFeedbackAlignment(Rule):
             sent = (error @ memory.arrays[layer.name]).reshape(len(error), *layer.tail_shape())
             errors.append(layer.backward_tail(sent, passed))
         errors.append(network.layers[-1].backward_tail(error, trace.layers[-1]))
-        value = float(loss.per_sample(trace.output, target).mean())
+        value = loss.mean(trace.output, target)
         return Proposed(value, trace, from_errors(network, trace, errors))

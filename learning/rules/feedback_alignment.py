@@ -44,5 +44,5 @@ class FeedbackAlignment(Rule):
         trace = network.forward(x)
         grad = loss.gradient(trace.output, target)
         errors = network.errors(trace, grad, lambda number, d: d @ memory.arrays[network.layers[number].name])
-        value = float(loss.per_sample(trace.output, target).mean())
+        value = loss.mean(trace.output, target)
         return Proposed(value, trace, from_errors(network, trace, errors))

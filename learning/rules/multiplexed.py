@@ -74,7 +74,7 @@ class Multiplexed(PerturbationRule):
     def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """Perturb until the input or the update period ends."""
         clean = network.forward(x)
-        base = float(loss.per_sample(clean.output, target).mean())
+        base = loss.mean(clean.output, target)
         done = int(memory.numbers.get("done", 0))
         per_update = self.tau_theta // self.tau_p
         for _ in range(self.perturbations // self.rounds):

@@ -35,7 +35,7 @@ class WeightPerturbation(PerturbationRule):
     def propose(self, network: Network, loss: Loss, x: F32, target: Target, memory: Memory) -> Proposed:
         """One clean pass, then one (two-sided: two) per perturbation."""
         clean = network.forward(x)
-        base = float(loss.per_sample(clean.output, target).mean())
+        base = loss.mean(clean.output, target)
         for _ in range(self.perturbations):
             shifts = random_shifts(network, memory.stream, self.sigma)
             if self.perturb == "overlay":

@@ -71,7 +71,7 @@ def mean_loss(
     network: Network, loss: Loss, clean: Trace, target: Target, shifts: Sequence[Shift] | None = None
 ) -> float:
     """Mean loss of the batch of a clean pass with the parameters as they are now, under momentary shifts when given."""
-    return float(loss.per_sample(network.repeat(clean, shifts=shifts).output, target).mean())
+    return loss.mean(network.repeat(clean, shifts=shifts).output, target)
 
 
 def add_up(memory: Memory, shifts: Sequence[Shift], factor: float) -> None:

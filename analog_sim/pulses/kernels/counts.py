@@ -49,6 +49,25 @@ def busy_rows(counts, among, busy, hits, most):
 
 
 @njit(**KERNEL)
+def lines_of(rows, named, lines):
+    """Word lines of rows (k,) int64, which are counted through both planes, each once and ascending, into `lines` (lines,) int64.
+
+    named: (lines,) bool of scratch. Returns how many they are.
+    """
+    total = named.shape[0]
+    for i in range(total):
+        named[i] = False
+    for k in range(rows.shape[0]):
+        named[rows[k] if rows[k] < total else rows[k] - total] = True
+    number = 0
+    for i in range(total):
+        if named[i]:
+            lines[number] = i
+            number += 1
+    return number
+
+
+@njit(**KERNEL)
 def list_pulses(counts, rows, cells, pulses):
     """Write numbers of the cells that have pulses, through all rows, and their signed pulses to the first places of cells and pulses.
 

@@ -36,42 +36,22 @@ def _on_grid(siemens, grid):
 
 
 @njit(**KERNEL)
-def lines_of(cells_of, named, lines):
-    """Word lines of rows of cells (k,) int64, which are counted through both planes, each once and ascending, into lines (rows,) int64.
+def net_and_load(first, last, team, g, lines, panels, load, grid):
+    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in lines[first:last].
 
-    named: (rows,) bool of scratch. Returns how many they are.
-    """
-    rows = named.shape[0]
-    for i in range(rows):
-        named[i] = False
-    for k in range(cells_of.shape[0]):
-        named[cells_of[k] if cells_of[k] < rows else cells_of[k] - rows] = True
-    number = 0
-    for i in range(rows):
-        if named[i]:
-            lines[number] = i
-            number += 1
-    return number
-
-
-@njit(**KERNEL)
-def net_and_load(first, last, team, g, cells_of, panels, load, grid):
-    """``net_ij = plus_ij - minus_ij`` and ``load_i = sum_j (plus_ij + minus_ij)`` for every word line i in cells_of[first:last].
-
-    plus, minus: g[0] and g[1] of (2, rows, cols) float32 siemens; cells_of: (n,) int64, rows of cells counted through both planes, no line
-    twice in two parts; panels: the net
-    conductance in the order of `kernels.product`; load: (rows,) float64 siemens; grid: of `grid_for`.
+    plus, minus: g[0] and g[1] of (2, rows, cols) float32 siemens; lines: (n,) int64, none twice; panels: the net conductance in the order
+    of `kernels.product`; load: (rows,) float64 siemens; grid: of `grid_for`.
     """
     if team:
         shared(first, last, 1, 1, team)
         return
     plus, minus = g[0], g[1]
-    rows, cols = plus.shape
+    cols = plus.shape[1]
     sums = _scratch_sums()
     for j in range(WIDTH):
         sums[j] = 0.0
     for k in range(first, last):
-        i = cells_of[k] if cells_of[k] < rows else cells_of[k] - rows
+        i = lines[k]
         for p in range(panels.shape[0]):
             start = p * WIDTH
             end = least(start + WIDTH, cols)

@@ -80,11 +80,11 @@ def transpose_panels(panels, turned, first, last):
 
 
 @njit(**KERNEL)
-def transpose_lines(panels, cells_of, turned):
-    """`transpose_panels` for some rows of the matrix alone; cells_of: (k,) int64, rows of cells, counted through all planes."""
-    rows, cols = panels.shape[1], turned.shape[1]
-    for n in range(cells_of.shape[0]):
-        i = cells_of[n] % rows
+def transpose_lines(panels, lines, turned):
+    """`transpose_panels` for some rows of the matrix alone; lines: (k,) int64."""
+    cols = turned.shape[1]
+    for n in range(lines.shape[0]):
+        i = lines[n]
         p, k = i // WIDTH, i % WIDTH
         for q in range(panels.shape[0]):
             source, first = panels[q, i], q * WIDTH

@@ -10,13 +10,18 @@ import numpy.typing as npt
 
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
+from analog_sim.threads import rows_of
 from learning.common.identity import data_parts
+from learning.common.kernels import take_rows
 from learning.data.dataset import Answers, NumericTargets
 from learning.data.form import formed
 from learning.data.spec import DataSpec
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
+
+WORTH_A_THREAD = 2**13
+"""Numbers that are picked out of all samples."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,18 @@ class TrainData:
     def outputs(self) -> tuple[str, ...]:
         """Names of what the network gives out: classes or targets."""
         return self.classes if self.targets is None else self.targets.names
+
+    def batch(self, index: I64) -> tuple[F32, Answers]:
+        """Samples and answers of these numbers, new arrays.
+
+        Samples lie all over the memory, so that threads share the waiting for it.
+        """
+        if self.x.dtype != np.float32 or not self.x.flags.carray:
+            return self.x[index], self.y[index]
+        x = np.empty((len(index), *self.shape), np.float32)
+        rows = x.reshape(len(x), -1)
+        take_rows(*rows_of(rows, WORTH_A_THREAD), self.x.reshape(len(self.x), -1), index, rows)
+        return x, self.y[index]
 
 
 def training_data(spec: DataSpec, validation: int) -> TrainData:

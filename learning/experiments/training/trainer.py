@@ -138,8 +138,7 @@ class Trainer:
     def step(self) -> None:
         """One batch: propose, write, decorrelate, let time pass."""
         experiment = self.experiment
-        index = self.order[self.done]
-        x, target = self.data.x[index], self.data.y[index]
+        x, target = self.data.batch(self.order[self.done])
         progress = self.done / self.total
         factor = rate_factor(experiment.schedule, experiment.final_rate, progress)
         proposed: Proposed | None = None
@@ -260,8 +259,7 @@ class Trainer:
         """Score, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
         before = self._state()
         costs, chip_time = probe.costs(self.network), self.clock.now
-        index = self.order[self.done]
-        x, target = self.data.x[index], self.data.y[index]
+        x, target = self.data.batch(self.order[self.done])
         proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
         self._stop_unless_finite(proposed)
         right = self._score()

@@ -8,7 +8,7 @@ from pydantic import Field
 from scipy.special import ndtr
 
 from analog_sim.threads import team_for
-from learning.common.kernels import rectify
+from learning.common.kernels import rectify, where_positive
 from learning.network.layers.base import F32, DigitalLayer, Shape
 
 WORTH_A_THREAD = 2**16
@@ -57,6 +57,15 @@ class ReLU(Activation):
         y = np.empty_like(x)
         rectify(0, x.size, team_for(x.size, WORTH_A_THREAD), x.reshape(-1), y.reshape(-1))
         return y
+
+    def backward(self, grad: F32, x: F32, y: F32) -> F32:
+        """``grad`` where x > 0, elsewhere ``0 grad``."""
+        if any(part.dtype != np.float32 or not part.flags.c_contiguous for part in (grad, x)):
+            return super().backward(grad, x, y)
+        out = np.empty_like(grad)
+        team = team_for(x.size, WORTH_A_THREAD)
+        where_positive(0, x.size, team, x.reshape(-1), grad.reshape(-1), out.reshape(-1))
+        return out
 
     def slope(self, x: F32, y: F32) -> F32:
         """1 where x > 0, else 0."""

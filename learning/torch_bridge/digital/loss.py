@@ -28,7 +28,7 @@ class _MeanLoss(torch.autograd.Function):
     def forward(ctx: Any, output: Tensor, target: Tensor, loss: Loss) -> Tensor:
         outputs, targets = to_numpy(output), target.numpy()
         ctx.save_for_backward(torch.from_numpy(loss.gradient(outputs, targets)))
-        return output.new_tensor(float(loss.per_sample(outputs, targets).mean()))
+        return output.new_tensor(loss.mean(outputs, targets))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None]:
