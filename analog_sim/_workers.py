@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from analog_sim._spinning import WORDS, look_until, looks_in
-from analog_sim._teamwork import ASLEEP, BOARD, TeamBoard, serve
+from analog_sim._teamwork import ASLEEP, BOARD, Postponed, TeamBoard, serve
 from analog_sim.random.kernels.options import JIT_OFF
 
 T = TypeVar("T")
@@ -147,6 +147,26 @@ class Workers:
                 other.ring()
         return board.address + threads
 
+    @property
+    def busy(self) -> bool:
+        """Whether a postponed work is under way."""
+        later = None if self._board is None else self._board.postponed
+        return later is not None and not later.ended
+
+    def postponed(self, team: int) -> Postponed | None:
+        """A work that this team is to do while the caller goes on, who ends the last such work first; None for another thread's caller."""
+        with self._growing:
+            board = self._board
+            if board is None or board.address != team & -BOARD:
+                return None
+            before = board.postponed
+            if before is not None:
+                if before.caller != threading.get_ident():
+                    return None
+                before.result()  # whoever began it finds it there
+            board.postponed = Postponed(board, team)
+            return board.postponed
+
     def _enlarge(self, size: int) -> TeamBoard:
         """Have so many threads."""
         with self._growing:
@@ -181,6 +201,16 @@ def run(work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
 def team(threads: int) -> int:
     """Number of a team of so many threads for a kernel that can be shared; 0 for a kernel that is to do all itself."""
     return 0 if JIT_OFF else _workers.team(min(threads, MOST))
+
+
+def busy() -> bool:
+    """Whether the threads of the team are at a work that was postponed."""
+    return _workers.busy
+
+
+def postponed(team: int) -> Postponed | None:
+    """A work for a team (not 0) that is done while the caller goes on, see `analog_sim._teamwork`; None where that cannot be now."""
+    return _workers.postponed(team)
 
 
 def _forget_workers() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from threadpoolctl import ThreadpoolController
 
+    from analog_sim._teamwork import Postponed
+
 T = TypeVar("T")
 
 ENVIRONMENT = (
@@ -165,6 +167,10 @@ def _count_threads() -> Callable[[], int]:
     return found
 
 
+LONG = 16
+"""Times what is worth a thread from which on a work is long: while others are at a postponed one, what is shorter is done alone."""
+
+
 def team_for(n: int, least: int) -> int:
     """Number of the team among which a kernel that can be shared (`analog_sim._teamwork`) cuts its n rows; 0 when it is to do all itself.
 
@@ -173,7 +179,9 @@ def team_for(n: int, least: int) -> int:
     if n < 2 * least:
         return 0
     threads = min(_count_threads()(), n // least)
-    return 0 if threads < 2 else _team()(threads)
+    if threads < 2 or (n < LONG * least and _workers().busy()):
+        return 0
+    return int(_workers().team(threads))
 
 
 def rows_of(x: "npt.NDArray[Any]", worth: int) -> tuple[int, int, int]:
@@ -186,10 +194,20 @@ def rows_of(x: "npt.NDArray[Any]", worth: int) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=1)
-def _team() -> Callable[[int], int]:
-    from analog_sim._workers import team  # which imports Numba
+def _workers() -> Any:
+    from analog_sim import _workers  # which imports Numba
 
-    return team
+    return _workers
+
+
+def postponed(n: int, least: int) -> "Postponed | None":
+    """A long work of n rows that a team does while the caller goes on, see `analog_sim._teamwork`; None for the caller to wait for it.
+
+    least: as in `team_for`.
+    """
+    team = team_for(n, least) if n >= LONG * least else 0
+    found: Postponed | None = _workers().postponed(team) if team else None
+    return found
 
 
 def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -> list[T]:

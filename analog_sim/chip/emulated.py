@@ -15,6 +15,7 @@ from analog_sim.chip.checks import check_rows, check_strength, check_target, spa
 from analog_sim.chip.clock import Clock, check_seconds
 from analog_sim.chip.crossbar import ChipInfo
 from analog_sim.chip.operation_log import LogState, OperationLog
+from analog_sim.chip.overlap import overlapping
 from analog_sim.config import UserError
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.strength import driven
@@ -27,6 +28,9 @@ from analog_sim.saved_state import State, taken
 from analog_sim.threads import rows_of
 
 if TYPE_CHECKING:  # what pulses and wires need is imported by an array that has them: half of all kernels
+    from collections.abc import Callable
+
+    from analog_sim._teamwork import Postponed
     from analog_sim.pulses.apply import PreparedPulses
     from analog_sim.pulses.kernels.laws import Law
     from analog_sim.pulses.reached import PulseWires
@@ -94,7 +98,7 @@ class EmulatedCrossbar:
             raise ValueError(f"a crossbar needs at least one row and one column (got {rows} x {cols})")
         self.cell = cell
         self.clock = Clock() if clock is None else clock
-        self.log = OperationLog()
+        self._log = OperationLog()
         self.info = ChipInfo(
             rows,
             cols,
@@ -107,7 +111,8 @@ class EmulatedCrossbar:
             pulse_volts=_largest(None if cell.pulse is None else cell.pulse.amplitude),
             pulse_seconds=_largest(None if cell.pulse is None else cell.pulse.width),
         )
-        self.cells: CellState = fabricate(
+        self._under_way: tuple[Postponed, Callable[[int], None]] | None = None
+        self._cells: CellState = fabricate(
             cell, self.info.planes, rows, cols, streams, fault_map=fault_map, count_pulses=count_pulses
         )
         self._ageing = Ageing(cell, streams)
@@ -128,6 +133,38 @@ class EmulatedCrossbar:
         )
         self._last_write = 0.0
         self._undisturbed_reads = 0
+
+    @property
+    def cells(self) -> CellState:
+        """The cells, once no pulses are under way."""
+        self.settle()
+        return self._cells
+
+    @cells.setter
+    def cells(self, cells: CellState) -> None:
+        self.settle()
+        self._cells = cells
+
+    @property
+    def log(self) -> OperationLog:
+        """What was done to them, likewise."""
+        self.settle()
+        return self._log
+
+    def settle(self) -> None:
+        """Wait for the end of pulses that are under way, see `analog_sim.chip.overlap`. Everything that looks at the cells does so."""
+        under_way = self._under_way
+        if under_way is None:
+            return
+        sent, note = under_way
+        try:
+            pulses = sent.result()
+        except MemoryError:
+            self._under_way = None
+            raise
+        if self._under_way is under_way:  # two threads may have waited
+            self._under_way = None
+            note(pulses)
 
     @property
     def inside(self) -> EmulatedCrossbar:
@@ -343,13 +380,21 @@ class EmulatedCrossbar:
         if isinstance(plan, PulseCounts):
             check_rows(plan, self.info.planes * self.info.rows)
         prepared, sent, points = self._sent(plan)
-        cost, now = self.cell.cost, self.clock.now
-        self._note_pulses(prepared, now, points)
-        seconds = cost.t_pulse * prepared.slots
-        self.log.add("pulse", now, units=sent, seconds=seconds, joules=cost.e_pulse * sent, plan=plan)
+        now, seconds = self.clock.now, self.cell.cost.t_pulse * prepared.slots
+
+        def note(pulses: int) -> None:
+            self._note_pulses(prepared, now, points)
+            joules = self.cell.cost.e_pulse * pulses
+            self._log.add("pulse", now, units=pulses, seconds=seconds, joules=joules, plan=plan)
+
+        if isinstance(sent, int):
+            note(sent)
+        else:
+            self._under_way = sent, note
+            overlapping.end(self.settle)
         self.clock.advance(seconds)
 
-    def _sent(self, plan: PulseCounts | PulseTrain) -> tuple[PreparedPulses, int, Points | None]:
+    def _sent(self, plan: PulseCounts | PulseTrain) -> tuple[PreparedPulses, int | Postponed, Points | None]:
         """Pulse the cells; the plan as it was made ready, the pulses sent to cells, and where these are if few and known."""
         from analog_sim.pulses import apply
 
@@ -357,17 +402,19 @@ class EmulatedCrossbar:
         if self._pulse_wires is None:
             cell, law = self._answer_to(plan)
             prepared = apply.prepare(cell, self.cells, plan)
-            present = self._pulsed(prepared.rows, now)
+            present = self._pulsed(prepared, now)
             few, seen = prepared.few, self._seen
             points = None if few is None or seen is None else seen.points_of(few)
-            return prepared, apply.apply_pulses(cell, law, self.cells, prepared, stream, present, now), points
+            later = prepared.train is not None and overlapping.open and not self._log.recording
+            sent = apply.apply_pulses(cell, law, self.cells, prepared, stream, present, now, wait=not later)
+            return prepared, sent, points
         assert self._law is not None
         from analog_sim.pulses.graded import grading
 
         factors = grading(self.cell, plan)
         prepared = apply.prepare(self.cell, self.cells, plan, factors)
         by_volts = apply.GradedPulses.of(plan, prepared, self._pulse_wires.reached(self.conductance_now()), factors)
-        present = self._pulsed(prepared.rows, now)
+        present = self._pulsed(prepared, now)
         return prepared, apply.apply_graded(self.cell, self._law, self.cells, by_volts, stream, present, now), None
 
     def _answer_to(self, plan: PulseCounts | PulseTrain) -> tuple[CellModel, Law]:
@@ -382,9 +429,9 @@ class EmulatedCrossbar:
             self._driven = asked, cell, _law_of(cell.pulse)
         return self._driven[1:]
 
-    def _pulsed(self, rows: I64, now: float) -> F32 | None:
-        """What pulses to these rows act on: the conductances of this moment where cells age; None where they are as they were written."""
-        return self._aged_rows(rows, now) if self.cell.ages else None
+    def _pulsed(self, sent: PreparedPulses, now: float) -> F32 | None:
+        """What the pulses of a plan act on: the conductances of this moment where cells age; None where they are as they were written."""
+        return self._aged_rows(sent.rows, now) if self.cell.ages else None
 
     def _aged_rows(self, rows: I64, now: float) -> F32:
         """Conductances at chip time in these rows (counted through all planes); the other rows hold anything."""
@@ -439,7 +486,8 @@ class EmulatedCrossbar:
         self.clock.advance(seconds)
 
     def flush(self) -> None:
-        """Nothing is queued: the emulator executes at once."""
+        """Wait for pulses that are under way; nothing else is queued."""
+        self.settle()
 
     def state(self, *, cells: bool = True) -> CrossbarState:
         """Everything that later operations depend on, for a checkpoint; the shared clock is the owner's.
@@ -506,6 +554,7 @@ class EmulatedCrossbar:
 
     def _read_cache(self) -> ReadCache:
         """The cells at chip time, kept until they are written or age visibly."""
+        self.settle()
         now = self.clock.now
         if self._seen is None or not self._seen.holds(now, self._last_write):
             self._seen = ReadCache(self._ageing, self.cells, now, self._last_write)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analog_sim._teamwork import Postponed
 from analog_sim.cells.cell_model import CellModel
 from analog_sim.cells.state import CellState
 from analog_sim.pulses.composed_tables import composed_of, nothing_composed
@@ -25,7 +26,7 @@ from analog_sim.pulses.kernels.plans import PreparedCounts, PreparedTrain, lay_o
 from analog_sim.pulses.plans import PulseCounts, PulseTrain
 from analog_sim.pulses.reached import Reached
 from analog_sim.random.streams import Stream
-from analog_sim.threads import in_parts, team_for
+from analog_sim.threads import in_parts, postponed, team_for
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -152,7 +153,9 @@ def apply_pulses(
     stream: Stream,
     present: F32 | None,
     now: float,
-) -> int:
+    *,
+    wait: bool = True,
+) -> int | Postponed:
     """Pulse the cells of a crossbar in place; every pulse sees the state that the last one left. Returns the pulses sent to cells.
 
     Args:
@@ -163,6 +166,8 @@ def apply_pulses(
         present: conductances at chip time, at least in `plan.rows`, when the card ages (a pulse acts on those and restarts the clock),
             else None.
         now: chip time in seconds.
+        wait: False for the caller to go on while other threads pulse, where there are any: what is returned has the number later, and
+            until then nobody may look at the state, nor change the plan.
     """
     kernel: Any = kernels.pulse_rows_by_train if plan.counts is None else kernels.pulse_rows_by_counts
     sent = plan.train if plan.counts is None else plan.counts
@@ -173,7 +178,11 @@ def apply_pulses(
     each = planes if plan.counts is None else 1
     least = max(1, WORTH_A_THREAD // (each * (cols + A_ROW)))
     rows = len(sent.rows)
-    return int(kernel(0, rows, team_for(rows, least), *arguments, place))
+    later = None if wait else postponed(rows, least)
+    if later is None:
+        return int(kernel(0, rows, team_for(rows, least), *arguments, place))
+    later.begin(kernel, rows, (*arguments, place))
+    return later
 
 
 def _plain(cells: Cells, law: Law, composed: ComposedTables, sent: PreparedTrain | PreparedCounts) -> tuple[Any, ...]:

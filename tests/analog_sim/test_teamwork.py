@@ -167,3 +167,72 @@ def test_arrays_are_handed_over_without_their_counters():
     values = [ir.Constant(kind, None) for kind in [whole, *matrix, whole, *codes, *matrix]]
     kept = [value is given for value, given in zip(_uncounted(values), values, strict=True)]
     assert [k for k, same in enumerate(kept) if not same] == [1, 2, 11, 12, 18, 19]
+
+
+def later(n=400, each=2):
+    """A postponed `note_parts`, and where it writes."""
+    ends, counts = np.full(n + 1, -1), np.zeros(n, np.int64)
+    work = threads.postponed(n, 1)
+    assert work is not None
+    work.begin(note_parts, n, (1, each, ends, counts))
+    return work, counts
+
+
+def test_a_postponed_work_is_done_once_and_others_go_on_alone_meanwhile():
+    for _ in range(100):
+        work, counts = later()
+        alone = threads.team_for(4, 1)
+        parts_of(300, 1, 2)  # a long one, which ends it first
+        assert work.ended
+        assert alone == 0 or counts.all()  # it may have ended by itself
+        assert work.result() == work.result() == sum(range(400))
+        assert (counts == 1).all()
+        assert threads.team_for(4, 1)
+
+
+def test_the_next_postponed_work_ends_the_last_one():
+    first, counts = later()
+    second, _ = later(1000, 1)
+    assert first.ended
+    assert second.result() == sum(range(1000))
+    assert first.result() == sum(range(400))
+    assert (counts == 1).all()
+
+
+def test_short_work_and_one_thread_postpone_nothing():
+    assert threads.postponed(15, 1) is None
+    with threads.thread_policy(1):
+        assert threads.postponed(1000, 1) is None
+
+
+@pytest.mark.parametrize("at", [0, 399])
+def test_an_error_in_a_postponed_part_is_raised_when_it_is_asked_for(at):
+    work = threads.postponed(400, 1)
+    with pytest.raises(MemoryError, match="a part of a kernel failed"):  # noqa: PT012  whichever notices it first
+        work.begin(fail, 400, (at,))
+        work.result()
+    assert later()[0].result() == sum(range(400))
+
+
+def test_a_kernel_that_refuses_its_arguments_postpones_nothing():
+    work = threads.postponed(400, 1)
+    with pytest.raises(TypeError):
+        work.begin(note_parts, 400, ("no number",))
+    assert later()[0].result() == sum(range(400))
+
+
+def test_another_thread_may_ask_for_what_was_postponed_and_share_its_own_work_meanwhile():
+    found = []
+
+    def ask(work):
+        parts_of(300, 1, 2)
+        found.append(work.result())
+
+    for _ in range(50):
+        work, counts = later()
+        asker = threading.Thread(target=ask, args=(work,))
+        asker.start()
+        assert work.result() == sum(range(400))
+        asker.join()
+        assert found.pop() == sum(range(400))
+        assert (counts == 1).all()

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analog_sim.chip.cost import Costs
+from analog_sim.chip.overlap import overlapping
 from analog_sim.config import UserError
 from analog_sim.random.streams import Streams
 from analog_sim.saved_state import State, taken
 from learning.common.identity import digest
 from learning.common.memory import Memory, MemoryState
 from learning.common.schedule import calibration_due, rate_factor
+from learning.data.dataset import Answers
 from learning.experiments.configs.train import TrainExperiment
 from learning.experiments.monte_carlo.score import evaluated, score_of
 from learning.experiments.report.training.results import LAYER_COLUMNS, curve_columns
@@ -97,6 +99,7 @@ class Trainer:
         self.order = Order(streams, len(data.x), experiment.batch)
         self.total = max(1, round(experiment.epochs * self.order.per_epoch))
         self.done = 0
+        self._fetched: tuple[int, tuple[F32, Answers]] | None = None
         self._loss_sum, self._loss_count = 0.0, 0
         self._histograms: dict[str, list[npt.NDArray[np.int64]]] = {}
         self._of = self._identity(setup)
@@ -137,8 +140,20 @@ class Trainer:
 
     def step(self) -> None:
         """One batch: propose, write, decorrelate, let time pass."""
+        with overlapping:
+            self._step()
+            self._fetch(self.done)  # while the last pulses are sent
+
+    def _fetch(self, number: int) -> tuple[F32, Answers]:
+        """Samples and answers of a batch, which are kept for whoever asks for the same again."""
+        if self._fetched is None or self._fetched[0] != number:
+            self._fetched = None  # so that the new ones get the memory of the last
+            self._fetched = number, self.data.batch(self.order[number])
+        return self._fetched[1]
+
+    def _step(self) -> None:
         experiment = self.experiment
-        x, target = self.data.batch(self.order[self.done])
+        x, target = self._fetch(self.done)
         progress = self.done / self.total
         factor = rate_factor(experiment.schedule, experiment.final_rate, progress)
         proposed: Proposed | None = None
@@ -259,7 +274,7 @@ class Trainer:
         """Score, gradient alignment, correlations, conductances; the chip is put back as it was, so it costs neither time nor noise."""
         before = self._state()
         costs, chip_time = probe.costs(self.network), self.clock.now
-        x, target = self.data.batch(self.order[self.done])
+        x, target = self._fetch(self.done)
         proposed = self.experiment.rule.propose(self.network, self.loss, x, target, self.memory)
         self._stop_unless_finite(proposed)
         right = self._score()
