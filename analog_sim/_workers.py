@@ -137,21 +137,20 @@ class Workers:
             self._wait(others)
         return [own, *(cast(T, other.taken()) for other in others)]
 
-    def team(self, threads: int) -> int:
-        """Number of a team of so many threads, this one among them, which are awake or on their way; see `analog_sim._teamwork`."""
+    def team(self, threads: int, short: bool) -> int:
+        """Number of a team of so many threads, this one among them, which are awake or on their way; see `analog_sim._teamwork`.
+
+        0 for short work while they are at one that was postponed.
+        """
         board = self._board
         if board is None or len(self._team) < threads - 1:
             board = self._enlarge(threads - 1)
+        if short and board.postponed is not None and not board.postponed.ended:
+            return 0
         if board.words[_ASLEEP]:
             for other in self._team[: threads - 1]:
                 other.ring()
         return board.address + threads
-
-    @property
-    def busy(self) -> bool:
-        """Whether a postponed work is under way."""
-        later = None if self._board is None else self._board.postponed
-        return later is not None and not later.ended
 
     def postponed(self, team: int) -> Postponed | None:
         """A work that this team is to do while the caller goes on, who ends the last such work first; None for another thread's caller."""
@@ -198,14 +197,9 @@ def run(work: Callable[[int, int], T], edges: Sequence[int]) -> list[T]:
     return _workers.run(work, edges)
 
 
-def team(threads: int) -> int:
-    """Number of a team of so many threads for a kernel that can be shared; 0 for a kernel that is to do all itself."""
-    return 0 if JIT_OFF else _workers.team(min(threads, MOST))
-
-
-def busy() -> bool:
-    """Whether the threads of the team are at a work that was postponed."""
-    return _workers.busy
+def team(threads: int, short: bool) -> int:
+    """Number of a team of so many threads for a kernel that can be shared; 0 for a kernel that is to do all itself, see `Workers.team`."""
+    return 0 if JIT_OFF else _workers.team(min(threads, MOST), short)
 
 
 def postponed(team: int) -> Postponed | None:

@@ -179,9 +179,7 @@ def team_for(n: int, least: int) -> int:
     if n < 2 * least:
         return 0
     threads = min(_count_threads()(), n // least)
-    if threads < 2 or (n < LONG * least and _workers().busy()):
-        return 0
-    return int(_workers().team(threads))
+    return 0 if threads < 2 else _team()(threads, n < LONG * least)
 
 
 def rows_of(x: "npt.NDArray[Any]", worth: int) -> tuple[int, int, int]:
@@ -194,10 +192,10 @@ def rows_of(x: "npt.NDArray[Any]", worth: int) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=1)
-def _workers() -> Any:
-    from analog_sim import _workers  # which imports Numba
+def _team() -> Callable[[int, bool], int]:
+    from analog_sim._workers import team  # which imports Numba
 
-    return _workers
+    return team
 
 
 def postponed(n: int, least: int) -> "Postponed | None":
@@ -206,8 +204,11 @@ def postponed(n: int, least: int) -> "Postponed | None":
     least: as in `team_for`.
     """
     team = team_for(n, least) if n >= LONG * least else 0
-    found: Postponed | None = _workers().postponed(team) if team else None
-    return found
+    if not team:
+        return None
+    from analog_sim import _workers  # as above
+
+    return _workers.postponed(team)
 
 
 def in_parts(work: Callable[[int, int], T], n: int, least: int, step: int = 1) -> list[T]:

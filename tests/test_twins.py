@@ -142,7 +142,7 @@ TWINS: dict[str, tuple[str, str]] = {
             "naive_kernels.py:parts",
             "analog_sim/test_teamwork.py:test_parts_cover_everything_once",
         )
-        for name in ("_claim", "_take", "finish", "serve", "take_parts")
+        for name in ("_take", "finish", "serve", "take_parts")
     },
     "analog_sim._spinning.look_until": (
         "naive_kernels.py:changed",
