@@ -176,10 +176,13 @@ def team_for(n: int, least: int) -> int:
 
     least: rows that are worth a thread. The start of a shared kernel costs a microsecond or two, but who sleeps is awake after 60.
     """
-    if n < 2 * least:
-        return 0
-    threads = min(_count_threads()(), n // least)
+    threads = threads_for(n, least)
     return 0 if threads < 2 else _team()(threads, n < LONG * least)
+
+
+def threads_for(n: int, least: int) -> int:
+    """Size of that team when no work is postponed, 1 without a team."""
+    return 1 if n < 2 * least else min(_count_threads()(), n // least)
 
 
 def rows_of(x: "npt.NDArray[Any]", worth: int) -> tuple[int, int, int]:

@@ -784,7 +784,7 @@ def test_products_with_silent_lines() -> None:
     packed = np.zeros((AT_ONCE, 7, WIDTH), np.float32)
     pack_rows(matrix, np.arange(7), packed)
     out = np.empty((11, matrix.shape[1]), np.float32)
-    assert multiply_silent(v, packed, out, 0, AT_ONCE) == 10
+    assert multiply_silent(0, AT_ONCE, 0, v, packed, out) == 10 * AT_ONCE
     np.testing.assert_allclose(out[:10], twins.product(v[:10], matrix), atol=1e-5)
 
 

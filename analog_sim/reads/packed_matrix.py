@@ -17,7 +17,7 @@ from analog_sim.reads.kernels.product import (
     transpose_lines,
     transpose_panels,
 )
-from analog_sim.threads import in_parts, team_for
+from analog_sim.threads import in_parts, team_for, threads_for
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -98,35 +98,38 @@ class PackedMatrix:
         narrow = self.cols - (count - 1) * WIDTH <= HALF
         if count > narrow:
             least = max(1, -(-WORTH_A_THREAD * count // max(1, v.size * self.cols)))
-            team = team_for(count - narrow, least)
-            if not team and self._often_silent(v):
-                self._multiply_silent(v, panels, out, 0, count - narrow)
+            if self._often_silent(v, threads_for(count - narrow, least)):
+                self._multiply_silent(v, out, count - narrow, least)
             else:
-                multiply(0, count - narrow, team, v, panels, out)
+                multiply(0, count - narrow, team_for(count - narrow, least), v, panels, out)
         if narrow:
             least = max(HALF, -(-WORTH_A_THREAD // max(1, self.rows * HALF)))
             multiply_last(0, len(v), team_for(len(v), least), v, panels, out)
         return out
 
-    def _often_silent(self, v: F32) -> bool:
-        """Whether it is worth looking for lines that are silent in pairs of vectors: where the first has some, and the product is large."""
-        if v.size * self.cols < WORTH_LISTS or self.cols < AT_ONCE * WIDTH:
+    def _often_silent(self, v: F32, threads: int = 1) -> bool:
+        """Whether it is worth looking for lines that are silent in pairs of vectors: where the first has some, and the product is large.
+
+        Not where there are fewer groups of panels than threads that could take panels.
+        """
+        groups = self.cols // (AT_ONCE * WIDTH)
+        if v.size * self.cols < WORTH_LISTS or groups < threads:
             return False
         return SILENT * int(np.count_nonzero(v[0])) <= (SILENT - 1) * v.shape[1]
 
-    def _multiply_silent(self, v: F32, panels: F32, out: F32, start: int, stop: int) -> None:
-        """`multiply` on one thread, by `multiply_silent` as far as that goes."""
+    def _multiply_silent(self, v: F32, out: F32, stop: int, least: int) -> None:
+        """`multiply` in the columns of panels 0 ... stop - 1 by `multiply_silent` as far as that goes; least: panels worth a thread."""
         from analog_sim.reads.kernels.silence import multiply_silent  # a kernel that few need
 
-        whole = max(0, min(stop, self.cols // WIDTH) - start)
-        end = start + whole // AT_ONCE * AT_ONCE
-        for first in range(0, len(v) if end > start else 0, CHUNK):
+        panels, groups = self.array, min(stop, self.cols // WIDTH) // AT_ONCE
+        end, team = groups * AT_ONCE, team_for(groups, -(-least // AT_ONCE))
+        for first in range(0, len(v), CHUNK):
             part, target = v[first : first + CHUNK], out[first : first + CHUNK]
-            done = multiply_silent(part, panels, target, start, end)
+            done = int(multiply_silent(0, end, team, part, panels, target)) // end
             if done < len(part):
-                multiply(start, end, 0, part[done:], panels, target[done:])
+                multiply(0, end, team_for(end, least), part[done:], panels, target[done:])
         if end < stop:
-            multiply(end, stop, 0, v, panels, out)
+            multiply(end, stop, team_for(stop - end, least), v, panels, out)
 
 
 def _check(array: F32, name: str, shape: tuple[int, int]) -> None:

@@ -162,11 +162,14 @@ else:
         out_stride: Any,
         listed: Any = None,
         apart: Any = None,
+        *,
+        more: bool = False,
     ) -> None:
         """``out_rj = sum_i v_ri panel_ij``: one loop over i, all sums in registers.
 
         v, panel, out: addresses; strides between rows of v and out in bytes; depth: number of i, at least 1. listed: address of those
         i, int32 each, where they are not all. apart: bytes from one panel to the next, where the vectors of outputs are of several.
+        more: add to what is in out.
         """
         real, index = ir.FloatType(), ir.IntType(64)
         vector = ir.VectorType(real, LANES)
@@ -182,6 +185,11 @@ else:
             return builder.bitcast(builder.gep(pointer, [index(c * LANES)]), vector.as_pointer())
 
         voltages, targets = lines(v, v_stride), lines(out, out_stride)
+        none, zeros = ir.Constant(vector, ir.Undefined), ir.Constant(vector, [0.0] * LANES)
+        begun = [
+            [builder.load(vector_at(target, c), align=BYTES) if more else zeros for c in range(vectors)]
+            for target in targets
+        ]
         panels = [panel, *(builder.add(panel, builder.mul(apart, index(k))) for k in range(1, vectors // VECTORS))]
         before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
         builder.branch(loop)
@@ -195,13 +203,12 @@ else:
             place = builder.zext(builder.load(entry), index)
         at = [builder.gep(builder.inttoptr(p, real.as_pointer()), [builder.mul(place, index(WIDTH))]) for p in panels]
         g = [builder.load(vector_at(at[c // VECTORS], c % VECTORS), align=BYTES) for c in range(vectors)]
-        none = ir.Constant(vector, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        for source, row in zip(voltages, sums, strict=True):
+        for source, row, start in zip(voltages, sums, begun, strict=True):
             one = builder.load(builder.gep(source, [place]), align=BYTES)
             x = builder.shuffle_vector(builder.insert_element(none, one, ir.IntType(32)(0)), none, everywhere)
             for c in range(vectors):
-                row[c].add_incoming(ir.Constant(vector, [0.0] * LANES), before)
+                row[c].add_incoming(start[c], before)
                 row[c].add_incoming(builder.call(fma, [x, g[c], row[c]]), loop)
         following = builder.add(i, index(1))
         i.add_incoming(following, loop)
@@ -314,27 +321,33 @@ else:
     _list_two, _list_four = _listing(2), _listing(4)
 
     @within
-    def driven_lines(bits, first, rows, lines):
-        """The lines that are not silent in all of two or four vectors from `first` on, (B, n) float32 seen as int32; returns their number.
+    def list_driven(bits, first, rows, start, stop, lines, number):
+        """Add the lines start ... stop - 1 that are not silent in all of two or four vectors from `first` on to a list of so many lines.
 
-        They go into `lines`, SPARE places more than there are lines. At least one: the loop of a block begins with it.
+        bits: (B, n) float32 seen as int32. lines: SPARE places more than there are lines. Returns their new number.
         """
-        number, done = np.int64(0), np.int64(0)
+        done = np.int64(start)
         if WIDE:
             stride, target = np.int64(bits.shape[1] * BYTES), address(lines)
             source = address(bits) + np.int64(first) * stride
-            while done + LANES <= bits.shape[1]:
+            while done + LANES <= stop:
                 if rows == 2:
                     number = _list_two(source, stride, done, target, number)
                 else:
                     number = _list_four(source, stride, done, target, number)
                 done += np.int64(LANES)
-        for i in range(done, bits.shape[1]):
+        for i in range(done, stop):
             some = np.int32(0)
             for r in range(rows):
                 some |= bits[first + r, i]
             lines[number] = i  # void unless the place moves on: no branch
             number += np.int64(some & _MAGNITUDE != 0)
+        return number
+
+    @within
+    def driven_lines(bits, first, lines):
+        """The lines that are not silent in all of _LISTED vectors from `first` on; at least one: the loop of a block begins with it."""
+        number = list_driven(bits, first, _LISTED, np.int64(0), np.int64(bits.shape[1]), lines, np.int64(0))
         return most(number, np.int64(1))
 
     @within
@@ -346,7 +359,7 @@ else:
         each = bits.shape[1] + SPARE
         blocks = least(n // _LISTED, _ROOM // each)
         for k in range(blocks):
-            numbers[k] = driven_lines(bits, first + k * _LISTED, _LISTED, part(lines, k * each, (k + 1) * each))
+            numbers[k] = driven_lines(bits, first + k * _LISTED, part(lines, k * each, (k + 1) * each))
             if k == 0 and SILENT * (bits.shape[1] - numbers[0]) < bits.shape[1]:
                 return 0
         return blocks * _LISTED

@@ -6,7 +6,7 @@ import pytest
 
 from analog_sim.random.streams import Streams
 from analog_sim.reads.kernels.product import AT_ONCE, CHUNK, WIDTH, multiply
-from analog_sim.reads.kernels.silence import multiply_silent
+from analog_sim.reads.kernels.silence import LINES, multiply_silent
 from analog_sim.reads.packed_matrix import WORTH_LISTS, PackedMatrix
 
 SHAPES = [
@@ -120,16 +120,24 @@ def test_lines_that_two_vectors_rest_on_are_left_out_to_the_same_bits(driven, mo
     v[:CHUNK, ::3] = -0.0
     panels = PackedMatrix.of(m)
     assert panels._often_silent(v)
-    assert multiply_silent(v[:CHUNK], panels.array, np.empty((CHUNK, m.shape[1]), np.float32), 0, AT_ONCE) == CHUNK
-    assert (
-        multiply_silent(v[CHUNK : 2 * CHUNK], panels.array, np.empty((CHUNK, m.shape[1]), np.float32), 0, AT_ONCE) == 0
-    )
+    out = np.empty((CHUNK, m.shape[1]), np.float32)
+    assert multiply_silent(0, AT_ONCE, 0, v[:CHUNK], panels.array, out) == CHUNK * AT_ONCE
+    assert multiply_silent(0, AT_ONCE, 0, v[CHUNK : 2 * CHUNK], panels.array, out) == 0
     alone = np.concatenate([panels.multiply(np.ascontiguousarray(row[None])) for row in v])
     np.testing.assert_array_equal(panels.multiply(v), alone)
-    parts = np.empty_like(alone)
-    for start, stop in ((1, 3), (0, 1), (3, AT_ONCE + 2)):
-        panels._multiply_silent(v, panels.array, parts, start, stop)
-    np.testing.assert_array_equal(parts, alone)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("lines", [1, LINES, LINES + 1, 3 * LINES - 5])
+@pytest.mark.parametrize("least", [1, 10**6])
+def test_threads_share_the_lines_that_are_left_out(lines, least):
+    """Groups of panels on several threads and on one, where lines are taken in one or in several turns: the same bits."""
+    v, m = operands(2 * CHUNK + 5, lines, (2 * AT_ONCE + 1) * WIDTH)
+    v[v < 0.2] = 0.0
+    panels, out = PackedMatrix.of(m), np.empty((len(v), m.shape[1]), np.float32)
+    alone = np.concatenate([panels.multiply(np.ascontiguousarray(row[None])) for row in v])
+    panels._multiply_silent(v, out, len(panels.array), least)
+    np.testing.assert_array_equal(out, alone)
 
 
 def test_few_silent_lines_and_small_products_are_not_looked_at_in_pairs():
@@ -139,4 +147,5 @@ def test_few_silent_lines_and_small_products_are_not_looked_at_in_pairs():
     assert panels._often_silent(quiet) == (quiet.size * m.shape[1] >= WORTH_LISTS)
     assert not panels._often_silent(dense)
     assert not panels._often_silent(quiet[:2])
+    assert not panels._often_silent(np.tile(quiet, (20, 1)), 8 // AT_ONCE + 1)
     assert not PackedMatrix.of(m[:, : AT_ONCE * WIDTH - 1])._often_silent(np.tile(quiet, (20, 1)))
