@@ -123,14 +123,14 @@ MUTANTS = (
     Mutant(
         "ageing",
         "a pulse acts on the cell as it was written",
-        "return self._aged_rows(rows, now) if self.cell.ages else None",
+        "return self._aged_rows(sent.rows, now) if self.cell.ages else None",
         "return None",
         "test_apply.py::drifted_state test_ageing.py::pulses_act",
     ),
     Mutant(
         "ageing",
         "a pulse that comes through wires acts on the cell as it was written",
-        "present = self._pulsed(prepared.rows, now)\n        return prepared, apply.apply_graded",
+        "present = self._pulsed(prepared, now)\n        return prepared, apply.apply_graded",
         "present = None\n        return prepared, apply.apply_graded",
         "test_graded.py::drifted",
     ),

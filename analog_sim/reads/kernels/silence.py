@@ -47,9 +47,9 @@ else:
 
     @within
     def _list_all(bits, lines, ends):
-        """Driven lines of every two vectors (blocks, n + SPARE), and where those of each LINES lines end in them; the share that is driven.
+        """List the driven lines of every two vectors into `lines` (blocks, n + SPARE), and where those of each LINES lines end into `ends`.
 
-        None are listed, and a share of 1 returned, when few lines are silent in the first two.
+        Returns whether that is worth it: not when few lines are silent in the first two vectors.
         """
         blocks, depth = lines.shape[0], bits.shape[1]
         for k in range(blocks):
