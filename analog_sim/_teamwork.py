@@ -135,7 +135,7 @@ else:
         """
         kind = _structure([value.type for value in values])
         if context.get_abi_sizeof(kind) > ROOM:
-            raise NotImplementedError(f"a shared kernel has arguments of more than {ROOM} bytes")
+            raise ValueError(f"a shared kernel has arguments of more than {ROOM} bytes")
         stack = cgutils.alloca_once(builder, kind)
         place = builder.select(later, builder.inttoptr(elsewhere, kind.as_pointer()), stack)
         for number, value in enumerate([ir.Constant(_INT, 0), *_uncounted(values)]):
@@ -322,7 +322,7 @@ class Postponed:
         self.team, self.caller = team | LATER, threading.get_ident()
         self._board: TeamBoard | None = board
         self._arguments: tuple[Any, ...] = ()
-        self._result = 0
+        self._result, self._failed = 0, False
         self._asked = threading.Lock()
 
     @property
@@ -343,15 +343,16 @@ class Postponed:
             raise
 
     def result(self) -> int:
-        """What the kernel returned, once all parts are done. Raises MemoryError where a part failed."""
+        """What the kernel returned, once all parts are done. Raises MemoryError, to everyone who asks, where a part failed."""
         with self._asked:
             board = self._board
             if board is not None:
                 self._result = int(finish(board.address))
+                self._failed = bool(board.words[ARGUMENTS // 8])
                 self._board, self._arguments, board.postponed = None, (), None
-                if board.words[ARGUMENTS // 8]:
-                    raise MemoryError("a part of a kernel failed")
-            return self._result
+        if self._failed:
+            raise MemoryError("a part of a kernel failed")
+        return self._result
 
 
 class TeamBoard:

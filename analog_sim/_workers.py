@@ -5,6 +5,7 @@ is handed over without Python, on a board at which the threads look (`analog_sim
 memory at which a thread looks meanwhile (`analog_sim._spinning`).
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -162,7 +163,8 @@ class Workers:
             if before is not None:
                 if before.caller != threading.get_ident():
                     return None
-                before.result()  # whoever began it finds it there
+                with contextlib.suppress(MemoryError):
+                    before.result()  # whoever began it finds it there, and that it failed
             board.postponed = Postponed(board, team)
             return board.postponed
 

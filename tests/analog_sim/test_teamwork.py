@@ -214,6 +214,18 @@ def test_an_error_in_a_postponed_part_is_raised_when_it_is_asked_for(at):
     assert later()[0].result() == sum(range(400))
 
 
+def test_a_failure_is_told_to_whoever_began_the_work_and_not_to_the_next():
+    first = threads.postponed(400, 1)
+    try:
+        first.begin(fail, 400, (399,))
+    except MemoryError:
+        pytest.skip("it failed before the call returned")
+    assert later()[0].result() == sum(range(400))
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="a part of a kernel failed"):
+            first.result()
+
+
 def test_a_kernel_that_refuses_its_arguments_postpones_nothing():
     work = threads.postponed(400, 1)
     with pytest.raises(TypeError):
